@@ -19,7 +19,7 @@ interface Slot {
 
 // Process-wide, so that an ESM and a CJS copy of this package agree.
 const slotKey: unique symbol = Symbol.for("durable-telemetry.chosen-ids");
-const holder: { [slotKey]?: Slot } = globalThis;
+const holder = globalThis as { [slotKey]?: Slot };
 const slot: Slot = (holder[slotKey] ??= { ids: undefined, spanIdTaken: false });
 
 /**
