@@ -1,0 +1,79 @@
+import type { Attributes, AttributeValue, Link, Span, SpanContext } from "@opentelemetry/api";
+import { sharedFeature, type MiddlewareFeature } from "../../src/pipeline/index.ts";
+
+/**
+ * The span of an orchestration, before it is one (telemetry.md S7). The span itself is made when the orchestration
+ * finishes; what is put here is kept until then. Episodes don't hand it on: replay runs the same code again and so
+ * puts it here again.
+ */
+export interface OrchestrationSpanHandle {
+  /** The identity of the span, the same in every episode. */
+  spanContext(): SpanContext;
+  /** Sets an attribute, in place of an earlier value. */
+  setAttribute(key: string, value: AttributeValue): this;
+  /** Sets several attributes. */
+  setAttributes(attributes: Attributes): this;
+  /** Adds an event at the current durable time. */
+  addEvent(name: string, attributes?: Attributes): this;
+  /** Adds a link. */
+  addLink(link: Link): this;
+}
+
+/**
+ * Feature key of the orchestration's span (contract.md F5), for middleware and orchestrators.
+ *
+ * @example currentFeatures()?.get(OrchestrationSpan)?.setAttribute("order.total", 42);
+ */
+export const OrchestrationSpan: MiddlewareFeature<OrchestrationSpanHandle> = sharedFeature("orchestration-span");
+
+/**
+ * Feature key of the activity's live span (contract.md F5), for middleware and activities.
+ *
+ * @example currentFeatures()?.get(ActivitySpan)?.addEvent("card.checked");
+ */
+export const ActivitySpan: MiddlewareFeature<Span> = sharedFeature("activity-span");
+
+/** An event with its durable time. */
+export interface RecordedEvent {
+  readonly name: string;
+  readonly attributes: Attributes;
+  readonly time: Date;
+}
+
+/** Keeps what is put on an orchestration's span during one episode. */
+export class RecordedSpan implements OrchestrationSpanHandle {
+  readonly #spanContext: SpanContext;
+  readonly #now: () => Date;
+  readonly attributes: Attributes = {};
+  readonly events: RecordedEvent[] = [];
+  readonly links: Link[] = [];
+
+  constructor(spanContext: SpanContext, now: () => Date) {
+    this.#spanContext = spanContext;
+    this.#now = now;
+  }
+
+  spanContext(): SpanContext {
+    return this.#spanContext;
+  }
+
+  setAttribute(key: string, value: AttributeValue): this {
+    this.attributes[key] = value;
+    return this;
+  }
+
+  setAttributes(attributes: Attributes): this {
+    Object.assign(this.attributes, attributes);
+    return this;
+  }
+
+  addEvent(name: string, attributes: Attributes = {}): this {
+    this.events.push({ name, attributes, time: this.#now() });
+    return this;
+  }
+
+  addLink(link: Link): this {
+    this.links.push(link);
+    return this;
+  }
+}

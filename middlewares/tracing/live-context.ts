@@ -1,0 +1,38 @@
+import { createContextKey, type Context } from "@opentelemetry/api";
+
+// The SDK's own key (`suppressTracing` of @opentelemetry/core): context keys are registered symbols, so this is the same one.
+const suppressTracing = createContextKey("OpenTelemetry SDK Context Key SUPPRESS_TRACING");
+
+/**
+ * A context in which tracing is suppressed except while `isLive()`. A whole episode runs in one such context: the
+ * SDK's own spans (telemetry.md I9) and all that code does while replaying (S5) are silenced, and what the
+ * orchestration does for the first time is not. Asking at each span, rather than switching contexts at each step,
+ * also covers code that was parked at an `await` while replaying and goes on live.
+ */
+export class LiveContext implements Context {
+  readonly #base: Context;
+  readonly #isLive: () => boolean;
+
+  constructor(base: Context, isLive: () => boolean) {
+    this.#base = base;
+    this.#isLive = isLive;
+  }
+
+  getValue(key: symbol): unknown {
+    const value = this.#base.getValue(key);
+    return key === suppressTracing ? value === true || !this.#isLive() : value;
+  }
+
+  setValue(key: symbol, value: unknown): Context {
+    return new LiveContext(this.#base.setValue(key, value), this.#isLive);
+  }
+
+  deleteValue(key: symbol): Context {
+    return new LiveContext(this.#base.deleteValue(key), this.#isLive);
+  }
+}
+
+/** `base` with tracing suppressed. */
+export function suppressed(base: Context): Context {
+  return base.setValue(suppressTracing, true);
+}

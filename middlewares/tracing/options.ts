@@ -1,0 +1,29 @@
+import type { Attributes } from "@opentelemetry/api";
+import { aFunction, aStringArray, checkOptions, type OptionRules } from "../../src/options.ts";
+import type { MiddlewareContext } from "../../src/pipeline/index.ts";
+import { ATTR_TAG_PREFIX } from "./semconv.ts";
+
+/** Options of {@link tracing}. */
+export interface TracingOptions {
+  /** Tags that become attributes, `durabletask.tag.NAME`; none by default, as tags may hold what is nobody's business (S6). */
+  readonly tags?: readonly string[];
+  /**
+   * Attributes of one's own, for the orchestration's span or the activity's SERVER span. Called before the task's code,
+   * in each episode anew, so it must be cheap and deterministic. If it throws, the span goes without.
+   */
+  readonly attributes?: (ctx: MiddlewareContext) => Attributes;
+}
+
+const rules: OptionRules<TracingOptions> = { tags: aStringArray, attributes: aFunction };
+
+/** Checks the options; see {@link checkOptions} for what is thrown. */
+export function checkTracingOptions(options: unknown): asserts options is TracingOptions {
+  checkOptions<TracingOptions>("tracing", options, rules);
+}
+
+/** The attributes that the allow-listed tags make. */
+export function tagAttributes(tags: Readonly<Record<string, string>>, allowed: readonly string[] = []): Attributes {
+  return Object.fromEntries(
+    allowed.flatMap((tag) => (Object.hasOwn(tags, tag) ? [[`${ATTR_TAG_PREFIX}${tag}`, tags[tag]]] : [])),
+  );
+}

@@ -1,0 +1,72 @@
+import { context, ROOT_CONTEXT, SpanKind, trace, type Attributes, type SpanContext } from "@opentelemetry/api";
+import type { ActivityWorkItem, ActivityWorkItemFacts } from "../../src/pipeline/index.ts";
+import { addExceptionEvent, setFailure } from "./failure.ts";
+import { ActivitySpan } from "./handles.ts";
+import { activitySpanId, executionTraceId, parseTraceContext, taskSpanId } from "./identity.ts";
+import { suppressed } from "./live-context.ts";
+import * as semconv from "./semconv.ts";
+import type { Scope } from "./trace-orchestration.ts";
+import { currentTracer, type IdentityTracer } from "./tracer.ts";
+
+/**
+ * Traces one activity: its SERVER span lasts from here to the response, whether or not there is such an activity. Its
+ * parent is the CLIENT span that the orchestration emits when the activity's completion reaches it.
+ *
+ * @returns the scope to run the work item in; `undefined` if nobody has registered a TracerProvider.
+ */
+export function traceActivity(item: ActivityWorkItem): Scope | undefined {
+  const tracer = currentTracer();
+  if (tracer === undefined) return undefined;
+  const { facts } = item;
+  const attributes: Attributes = {
+    [semconv.ATTR_TYPE]: semconv.TYPE_ACTIVITY,
+    [semconv.ATTR_TASK_NAME]: facts.name,
+    [semconv.ATTR_TASK_INSTANCE_ID]: facts.instanceId,
+    [semconv.ATTR_TASK_ID]: facts.taskId,
+    ...(facts.version ? { [semconv.ATTR_TASK_VERSION]: facts.version } : {}),
+    ...(facts.executionId ? { [semconv.ATTR_TASK_EXECUTION_ID]: facts.executionId } : {}),
+  };
+  const name = semconv.spanName(semconv.TYPE_ACTIVITY, facts.name, facts.version);
+  const { own, parent } = identify(facts, name, attributes, tracer);
+  const span = tracer.start(name, { kind: SpanKind.SERVER, attributes }, own, parent);
+
+  facts.takeTraceContexts();
+  facts.features.set(ActivitySpan, span);
+  item.onResponse(({ outcome }) => {
+    if (outcome.status === "failed") {
+      setFailure(span, outcome.failure);
+      addExceptionEvent(span, outcome.failure);
+    }
+    span.end();
+  });
+  // Silences the SDK's own span; the activity itself runs in its span's context.
+  return (run) => context.with(suppressed(ROOT_CONTEXT), run);
+}
+
+/** The context in which the code of an activity runs: its span is the active one (telemetry.md S5). */
+export function runInActivitySpan<T>(features: ActivityWorkItemFacts["features"], run: () => T): T {
+  const span = features.get(ActivitySpan);
+  return span === undefined ? run() : context.with(trace.setSpan(ROOT_CONTEXT, span), run);
+}
+
+// The span that scheduled the activity: what the request carried, else what follows from the execution (I8).
+// With neither, the parent can't be known and is left out rather than guessed.
+function identify(
+  facts: ActivityWorkItemFacts,
+  name: string,
+  attributes: Attributes,
+  tracer: IdentityTracer,
+): { readonly own: SpanContext; readonly parent: SpanContext | undefined } {
+  const carried = parseTraceContext(facts.traceContext);
+  const execution = { instanceId: facts.instanceId, execution: facts.executionId ?? "" };
+  const client = carried ?? {
+    traceId: executionTraceId(execution),
+    spanId: taskSpanId(execution, facts.taskId),
+    traceFlags: 0,
+    isRemote: true,
+  };
+  const identity = { traceId: client.traceId, spanId: activitySpanId(client), traceFlags: 0 };
+  const own = tracer.decide(name, SpanKind.SERVER, attributes, identity, carried);
+  const parent = carried ?? (facts.executionId === undefined ? undefined : { ...client, traceFlags: own.traceFlags });
+  return { own, parent };
+}

@@ -1,0 +1,201 @@
+import { context, ROOT_CONTEXT, SpanKind, trace, type Attributes, type Link, type SpanContext } from "@opentelemetry/api";
+import type { DurableFact, EpisodeOutcome, OrchestrationWorkItem, OrchestrationWorkItemFacts, ScheduledTask } from "../../src/pipeline/index.ts";
+import { addExceptionEvent, setFailure } from "./failure.ts";
+import { OrchestrationSpan, RecordedSpan } from "./handles.ts";
+import { executionSpanId, executionTraceId, formatTraceContext, parseTraceContext, taskSpanId, type Execution } from "./identity.ts";
+import { LiveContext } from "./live-context.ts";
+import * as semconv from "./semconv.ts";
+import { currentTracer, type IdentityTracer } from "./tracer.ts";
+
+/** Runs something in a context. */
+export type Scope = <T>(run: () => T) => T;
+
+/**
+ * Traces one episode: what runs in the scope that this returns runs under the identity of the orchestration's span,
+ * and what became a fact in it is emitted. Nothing is opened meanwhile: spans of tasks and of the orchestration are
+ * made once their ends are known, and only when the backend has the response that says so (telemetry.md I3).
+ *
+ * @returns `undefined` if nobody has registered a TracerProvider.
+ */
+export function traceEpisode(item: OrchestrationWorkItem): Scope | undefined {
+  const tracer = currentTracer();
+  if (tracer === undefined) return undefined;
+  const episode = new TracedEpisode(item, tracer);
+  return (run) => context.with(episode.context, run);
+}
+
+const statusNames = {
+  completed: "Completed",
+  failed: "Failed",
+  terminated: "Terminated",
+  continued_as_new: "ContinuedAsNew",
+} as const;
+
+type FinalOutcome = Extract<EpisodeOutcome, { status: keyof typeof statusNames }>;
+
+class TracedEpisode {
+  readonly #facts: OrchestrationWorkItemFacts;
+  readonly #tracer: IdentityTracer;
+  readonly #execution: Execution;
+  readonly #startedAt: Date;
+  readonly #parent: SpanContext | undefined;
+  readonly #attributes: Attributes;
+  readonly #span: SpanContext;
+  readonly #recorded: RecordedSpan;
+  /** The context that the episode runs in. */
+  readonly context: LiveContext;
+
+  constructor(item: OrchestrationWorkItem, tracer: IdentityTracer) {
+    const { facts } = item;
+    this.#facts = facts;
+    this.#tracer = tracer;
+    this.#startedAt = facts.history.startedAt ?? facts.carriedSpan?.startTime ?? new Date();
+    this.#execution = {
+      instanceId: facts.instanceId,
+      execution: facts.executionId ?? this.#startedAt.toISOString(),
+    };
+    this.#attributes = {
+      [semconv.ATTR_TYPE]: semconv.TYPE_ORCHESTRATION,
+      [semconv.ATTR_TASK_NAME]: facts.name,
+      [semconv.ATTR_TASK_INSTANCE_ID]: facts.instanceId,
+      ...(facts.version ? { [semconv.ATTR_TASK_VERSION]: facts.version } : {}),
+      ...(facts.executionId ? { [semconv.ATTR_TASK_EXECUTION_ID]: facts.executionId } : {}),
+    };
+    this.#parent = parseTraceContext(facts.traceContext);
+    this.#span = this.#identify();
+    this.#recorded = new RecordedSpan(this.#span, () => item.run?.now ?? this.#now);
+    this.context = new LiveContext(trace.setSpanContext(ROOT_CONTEXT, this.#span), () => item.isLive);
+
+    facts.takeTraceContexts();
+    facts.features.set(OrchestrationSpan, this.#recorded);
+    let outcome: EpisodeOutcome = { status: "waiting" };
+    let scheduled: readonly ScheduledTask[] = [];
+    item.onResponse((response) => {
+      ({ outcome, scheduled } = response);
+      for (const task of scheduled) task.carry?.(formatTraceContext(this.#taskSpan(task)));
+      response.carrySpan(this.#span.spanId, this.#startedAt);
+    });
+    item.onDelivered((delivery) => {
+      // Where it is not known whether the backend has the response, a span too many is the same span again (I4).
+      if (delivery !== "rejected") this.#emit(outcome, scheduled);
+    });
+  }
+
+  get #now(): Date {
+    return this.#facts.history.episodeStartedAt ?? new Date();
+  }
+
+  // The identity of the orchestration's span, with the sampler's decision (I1, I5).
+  #identify(): SpanContext {
+    const { carriedSpan, history, name, version } = this.#facts;
+    // What an earlier run left with the backend names that run, not the one after a rewind.
+    const carried = carriedSpan !== undefined && !history.rewound ? carriedSpan.spanId : undefined;
+    const identity: SpanContext = {
+      traceId: this.#parent?.traceId ?? executionTraceId(this.#execution),
+      spanId: carried ?? executionSpanId(this.#execution),
+      traceFlags: 0,
+    };
+    return this.#tracer.decide(
+      semconv.spanName(semconv.TYPE_ORCHESTRATION, name, version),
+      SpanKind.SERVER,
+      this.#attributes,
+      identity,
+      this.#parent,
+    );
+  }
+
+  // The identity of a scheduled task's span: what went out with it, where that is known (I2).
+  #taskSpan(task: Pick<ScheduledTask, "taskId" | "traceContext">): SpanContext {
+    const carried = parseTraceContext(task.traceContext);
+    return { ...this.#span, spanId: carried?.spanId ?? taskSpanId(this.#execution, task.taskId) };
+  }
+
+  #emit(outcome: EpisodeOutcome, scheduled: readonly ScheduledTask[]): void {
+    for (const fact of this.#facts.history.facts()) this.#emitFact(fact);
+    if (outcome.status === "waiting" || outcome.status === "rewound") return;
+    // What is still out there when the orchestration ends may have run, or may yet: its spans need their parent (S1).
+    const end = new Date();
+    for (const task of [...this.#facts.history.unfinishedTasks(), ...scheduled]) this.#emitTask(task, end, undefined);
+    this.#emitOrchestration(outcome, end);
+  }
+
+  #emitFact(fact: DurableFact): void {
+    if (fact.type === "task_finished") this.#emitTask(fact.task, fact.at ?? this.#now, fact.failure);
+    else this.#emitTimer(fact);
+  }
+
+  #emitTask(task: ScheduledTask, end: Date, failure: Extract<DurableFact, { type: "task_finished" }>["failure"]): void {
+    const type = task.type === "activity" ? semconv.TYPE_ACTIVITY : semconv.TYPE_ORCHESTRATION;
+    const span = this.#tracer.start(
+      semconv.spanName(type, task.name, task.version),
+      {
+        kind: SpanKind.CLIENT,
+        startTime: task.scheduledAt ?? end,
+        attributes: {
+          [semconv.ATTR_TYPE]: type,
+          [semconv.ATTR_TASK_NAME]: task.name,
+          [semconv.ATTR_TASK_INSTANCE_ID]: task.instanceId ?? this.#facts.instanceId,
+          [semconv.ATTR_TASK_ID]: task.taskId,
+          ...(task.version ? { [semconv.ATTR_TASK_VERSION]: task.version } : {}),
+        },
+      },
+      this.#taskSpan(task),
+      this.#span,
+    );
+    if (failure !== undefined) setFailure(span, failure);
+    span.end(notBefore(task.scheduledAt, end));
+  }
+
+  #emitTimer(fact: Extract<DurableFact, { type: "timer_fired" }>): void {
+    const end = fact.at ?? this.#now;
+    const start = fact.createdAt ?? end;
+    const span = this.#tracer.start(
+      semconv.timerSpanName(this.#facts.name),
+      {
+        kind: SpanKind.INTERNAL,
+        startTime: start,
+        attributes: {
+          [semconv.ATTR_TYPE]: semconv.TYPE_TIMER,
+          [semconv.ATTR_TASK_NAME]: this.#facts.name,
+          [semconv.ATTR_TASK_INSTANCE_ID]: this.#facts.instanceId,
+          [semconv.ATTR_TASK_ID]: fact.taskId,
+          ...(fact.dueAt ? { [semconv.ATTR_FIRE_AT]: fact.dueAt.toISOString() } : {}),
+        },
+      },
+      { ...this.#span, spanId: taskSpanId(this.#execution, fact.taskId) },
+      this.#span,
+    );
+    span.end(notBefore(start, end));
+  }
+
+  #emitOrchestration(outcome: FinalOutcome, end: Date): void {
+    const { name, version } = this.#facts;
+    const links: Link[] = this.#recorded.links;
+    const span = this.#tracer.start(
+      semconv.spanName(semconv.TYPE_ORCHESTRATION, name, version),
+      {
+        kind: SpanKind.SERVER,
+        startTime: this.#startedAt,
+        links,
+        attributes: {
+          ...this.#recorded.attributes,
+          ...this.#attributes,
+          [semconv.ATTR_TASK_STATUS]: statusNames[outcome.status],
+        },
+      },
+      this.#span,
+      this.#parent,
+    );
+    for (const event of this.#recorded.events) span.addEvent(event.name, event.attributes, event.time);
+    if (outcome.status === "failed") {
+      setFailure(span, outcome.failure);
+      addExceptionEvent(span, outcome.failure, end);
+    }
+    span.end(notBefore(this.#startedAt, end));
+  }
+}
+
+// Clocks of different machines differ; a span still does not end before it starts.
+function notBefore(start: Date | undefined, end: Date): Date {
+  return start !== undefined && start > end ? start : end;
+}

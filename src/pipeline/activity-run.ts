@@ -1,0 +1,127 @@
+import type { ActivityContext } from "@microsoft/durabletask-js";
+import { ActivityMiddlewareContextImpl, type Outcome } from "./context.ts";
+import { joinFailures, MiddlewareContractError } from "./errors.ts";
+import type { ActivityMiddleware } from "./middleware.ts";
+import { NextPromise } from "./next-promise.ts";
+import type { Stage } from "./pipeline.ts";
+import type { ActivityWorkItem } from "./work-item.ts";
+
+/** An activity function, as the SDK registers it. */
+export type Activity = (ctx: ActivityContext, input: unknown) => unknown;
+
+/**
+ * Runs one activity under the pipeline and settles as the activity shall: with the activity's own result or the one
+ * that a middleware set, or with what failed (contract.md A1 to A6).
+ */
+export async function runActivity(
+  item: ActivityWorkItem,
+  stages: readonly Stage<ActivityMiddleware>[],
+  activity: Activity,
+  context: ActivityContext,
+  input: unknown,
+): Promise<unknown> {
+  const ctx = new ActivityMiddlewareContextImpl(item, context, input);
+  const run = async (level: number): Promise<Outcome> => {
+    const stage = stages[level];
+    if (stage !== undefined) return new Frame(stage, ctx, () => run(level + 1)).run();
+    return outcomeOf(() => activity(context, input));
+  };
+  const outcome = await run(0);
+  if (outcome.ok) return outcome.value;
+  throw outcome.error;
+}
+
+async function outcomeOf(fn: () => unknown): Promise<Outcome> {
+  try {
+    return { ok: true, value: await fn() };
+  } catch (error) {
+    return { ok: false, error };
+  }
+}
+
+/** A middleware during one activity. */
+class Frame {
+  readonly #stage: Stage<ActivityMiddleware>;
+  readonly #ctx: ActivityMiddlewareContextImpl;
+  readonly #runInside: () => Promise<Outcome>;
+  #inner: Outcome | undefined;
+  #next: NextPromise<unknown> | undefined;
+  // Rules that it broke; they can't be swallowed (A5).
+  readonly #broken: MiddlewareContractError[] = [];
+  // What was set before the code that counts: a result counts if it was set since.
+  #setBefore: { readonly value: unknown } | undefined;
+  #ended = false;
+
+  constructor(stage: Stage<ActivityMiddleware>, ctx: ActivityMiddlewareContextImpl, runInside: () => Promise<Outcome>) {
+    this.#stage = stage;
+    this.#ctx = ctx;
+    this.#runInside = runInside;
+    this.#setBefore = ctx.replacement;
+  }
+
+  async run(): Promise<Outcome> {
+    const own = await outcomeOf(() => this.#stage.run(this.#ctx, (given) => this.#callNext(given)));
+    this.#ended = true;
+    const set = this.#set;
+    const problem = this.#endProblem(own, set !== undefined);
+    if (problem !== undefined) this.#break("A1", problem);
+
+    const failures: unknown[] = [];
+    // A result that was set after the failure recovers from it (A3); catching alone does not (A4).
+    if (this.#inner?.ok === false && set === undefined) failures.push(this.#inner.error);
+    failures.push(...this.#broken);
+    if (!own.ok) failures.push(own.error);
+    if (failures.length > 0) return { ok: false, error: joinFailures(failures) };
+    return set === undefined ? (this.#inner ?? own) : { ok: true, value: set.value };
+  }
+
+  /** The result that this middleware set and that nothing inside has overtaken. */
+  get #set(): { readonly value: unknown } | undefined {
+    const { replacement } = this.#ctx;
+    return replacement === this.#setBefore ? undefined : replacement;
+  }
+
+  #callNext(given: unknown): NextPromise<unknown> {
+    const refusal = this.#refusal(given);
+    if (refusal !== undefined) return NextPromise.rejected(refusal);
+    const next = new NextPromise<unknown>((resolve, reject) => {
+      void this.#runInside().then((inner) => {
+        // What comes after the middleware ended no longer counts.
+        if (this.#ended) return;
+        this.#inner = inner;
+        this.#setBefore = this.#ctx.replacement;
+        this.#ctx.settle(inner);
+        if (inner.ok) resolve(inner.value);
+        else reject(inner.error);
+      });
+    });
+    next.handle();
+    this.#next = next;
+    return next;
+  }
+
+  #refusal(given: unknown): MiddlewareContractError | undefined {
+    if (this.#next !== undefined) return this.#break("A1", "it called next a second time; call it at most once.");
+    if (given !== this.#ctx) {
+      return this.#break("A1", "it called next with some other context; pass on the ctx it got: await next(ctx).");
+    }
+    if (this.#set !== undefined) return this.#break("A2", "it called next after setResult; do one or the other.");
+    if (this.#ended) return this.#break("A1", "it called next after it had ended; write await next(ctx).");
+    return undefined;
+  }
+
+  #endProblem(own: Outcome, set: boolean): string | undefined {
+    if (this.#next === undefined) {
+      const forgot = own.ok && !set && this.#broken.length === 0;
+      return forgot ? "it neither called next nor setResult; call await next(ctx) or ctx.setResult(value)." : undefined;
+    }
+    if (this.#inner === undefined && own.ok) return "it did not await next and ended before the rest did; write await next(ctx).";
+    return this.#next.observed ? undefined : "it did not await next; write await next(ctx).";
+  }
+
+  #break(rule: "A1" | "A2", problem: string): MiddlewareContractError {
+    const error = new MiddlewareContractError(this.#stage.name, rule, problem);
+    this.#broken.push(error);
+    return error;
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * The illegal await guard (contract.md D2). Code that only awaits promises which settle without leaving the
+ * microtask queue is done before the next macrotask begins; so a run that is still busy in a macrotask waits for
+ * something that is not durable. One macrotask serves all runs that are busy when it comes, and nothing waits for
+ * it: the guard adds nothing between an event and the orchestrator's next step (D4).
+ */
+
+/** What the guard asks of a run. */
+export interface Guarded {
+  /** Called in a macrotask of its own; accuses if the run is busy. */
+  checkAwait(): void;
+}
+
+let watched: Guarded[] = [];
+
+/** Has `run` checked in the next macrotask. */
+export function watch(run: Guarded): void {
+  if (watched.push(run) === 1) setImmediate(check);
+}
+
+function check(): void {
+  const runs = watched;
+  watched = [];
+  for (const run of runs) run.checkAwait();
+}
+
+/** What to do about an illegal await. */
+export type AwaitGuardMode = "fail" | "warn" | "off";
+
+/** What to do about illegal awaits of each kind of code (contract.md D2). */
+export interface AwaitGuardOptions {
+  /** In orchestration middleware; default `"fail"`. */
+  readonly middleware?: AwaitGuardMode;
+  /** In the orchestrator; default `"warn"`, as the SDK tolerates such awaits. */
+  readonly orchestrator?: AwaitGuardMode;
+}

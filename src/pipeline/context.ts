@@ -1,0 +1,207 @@
+import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
+import type { MiddlewareFeatures } from "./features.ts";
+import { replaySafeLogger, type MiddlewareLogger } from "./logger.ts";
+import type {
+  ActivityWorkItem,
+  ActivityWorkItemFacts,
+  OrchestrationWorkItem,
+  OrchestrationWorkItemFacts,
+  ParentOrchestration,
+} from "./work-item.ts";
+
+/**
+ * Why an episode ended without the code after `next` running: the orchestration still waits; it was terminated from
+ * outside; it continued as new while its code was parked; or the engine failed it from outside (its code did not
+ * match its history, say).
+ */
+export type SuspendReason = "waiting" | "terminated" | "continued_as_new" | "failed";
+
+interface MiddlewareContext<TInput, TResult> {
+  /** The name of the orchestration or activity. */
+  readonly name: string;
+  /** The orchestration's instance ID. */
+  readonly instanceId: string;
+  /** The orchestration's execution ID: new at each continue-as-new. `undefined` where the backend sends none. */
+  readonly executionId: string | undefined;
+  /** The task's version; `undefined` if it has none (X3). */
+  readonly version: string | undefined;
+  /** The task's tags, frozen (X4). */
+  readonly tags: Readonly<Record<string, string>>;
+  /** The input, as the orchestrator or activity function gets it. */
+  readonly input: TInput;
+  /** The input's JSON text as it came; `undefined` if none came. */
+  readonly rawInput: string | undefined;
+  /** What middleware and hosts share during this work item. */
+  readonly features: MiddlewareFeatures;
+  /** A logger; in orchestrations it writes nothing while replaying (X7). */
+  readonly logger: MiddlewareLogger;
+  /** Aborts when the worker is told to stop (X8). */
+  readonly signal: AbortSignal;
+  /** After `next`: the result, before serialization. */
+  readonly result: TResult | undefined;
+  /** After `next`: what failed, the same error that `next` rejected with; else `undefined`. */
+  readonly failure: unknown;
+}
+
+/**
+ * What orchestration middleware sees of the orchestration (contract.md X1). Read-only: there is no `setResult`,
+ * because replacing an orchestrator's result would break replay (O3).
+ */
+export interface OrchestrationMiddlewareContext<TInput = unknown, TResult = unknown>
+  extends MiddlewareContext<TInput, TResult> {
+  readonly kind: "orchestration";
+  /** The orchestration that started this one; `undefined` if none did. */
+  readonly parent: ParentOrchestration | undefined;
+  /** Whether the orchestration is replaying now: live, not as it was when the episode began (X5). */
+  readonly isReplaying: boolean;
+  /** The SDK's context: schedule durable tasks and read durable time with it. */
+  readonly orchestrationContext: OrchestrationContext;
+  /**
+   * Runs `callback` when this episode ends and the code after `next` does not run (O7): close there what you
+   * opened for this episode. Callbacks run last-registered first; one that throws is reported and stops nothing.
+   */
+  onSuspend(callback: (reason: SuspendReason) => void): void;
+}
+
+/** What activity middleware sees of the activity (contract.md X2). */
+export interface ActivityMiddlewareContext<TInput = unknown, TResult = unknown>
+  extends MiddlewareContext<TInput, TResult> {
+  readonly kind: "activity";
+  /** The ID of the task in its orchestration; each retry has its own. */
+  readonly taskId: number;
+  /** The SDK's context, as the activity function gets it. */
+  readonly activityContext: ActivityContext;
+  /**
+   * Sets the activity's result: before `next` it takes the place of running the activity (A1, A2), after `next` it
+   * replaces the result or recovers from a caught failure (A3). `undefined` is a result like any other.
+   */
+  setResult(value: TResult): void;
+}
+
+/** How what lies inside a middleware ended. */
+export type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
+
+abstract class Context<TFacts extends OrchestrationWorkItemFacts | ActivityWorkItemFacts> {
+  protected readonly facts: TFacts;
+  readonly input: unknown;
+  #outcome: Outcome | undefined;
+
+  constructor(facts: TFacts, input: unknown) {
+    this.facts = facts;
+    this.input = input;
+  }
+
+  get name(): string {
+    return this.facts.name;
+  }
+  get instanceId(): string {
+    return this.facts.instanceId;
+  }
+  get executionId(): string | undefined {
+    return this.facts.executionId;
+  }
+  get version(): string | undefined {
+    return this.facts.version;
+  }
+  get tags(): Readonly<Record<string, string>> {
+    return this.facts.tags;
+  }
+  get rawInput(): string | undefined {
+    return this.facts.rawInput;
+  }
+  get features(): MiddlewareFeatures {
+    return this.facts.features;
+  }
+  get signal(): AbortSignal {
+    return this.facts.signal;
+  }
+  get result(): unknown {
+    return this.#outcome?.ok === true ? this.#outcome.value : undefined;
+  }
+  get failure(): unknown {
+    return this.#outcome?.ok === false ? this.#outcome.error : undefined;
+  }
+
+  /** The engine tells how the part inside the middleware that runs next ended. */
+  settle(outcome: Outcome): void {
+    this.#outcome = outcome;
+  }
+}
+
+export class OrchestrationMiddlewareContextImpl
+  extends Context<OrchestrationWorkItemFacts>
+  implements OrchestrationMiddlewareContext
+{
+  readonly kind = "orchestration";
+  readonly orchestrationContext: OrchestrationContext;
+  readonly #onSuspend: { readonly level: number; readonly run: (reason: SuspendReason) => void }[] = [];
+  readonly #levelNow: () => number;
+  #logger: MiddlewareLogger | undefined;
+
+  constructor(
+    item: OrchestrationWorkItem,
+    orchestrationContext: OrchestrationContext,
+    input: unknown,
+    levelNow: () => number,
+  ) {
+    super(item.facts, input);
+    this.#levelNow = levelNow;
+    this.orchestrationContext = orchestrationContext;
+  }
+
+  get parent(): ParentOrchestration | undefined {
+    return this.facts.parent;
+  }
+  get isReplaying(): boolean {
+    return this.orchestrationContext.isReplaying;
+  }
+  get logger(): MiddlewareLogger {
+    return (this.#logger ??= replaySafeLogger(this.facts.logger, () => this.isReplaying));
+  }
+
+  onSuspend(callback: (reason: SuspendReason) => void): void {
+    if (typeof callback !== "function") throw new TypeError("onSuspend: callback must be a function.");
+    this.#onSuspend.push({ level: this.#levelNow(), run: callback });
+  }
+
+  /** Runs the callbacks of the middlewares whose code is parked, last-registered first (O7). */
+  suspend(reason: SuspendReason, parked: (level: number) => boolean): void {
+    for (let callback = this.#onSuspend.pop(); callback !== undefined; callback = this.#onSuspend.pop()) {
+      if (!parked(callback.level)) continue;
+      try {
+        callback.run(reason);
+      } catch (error) {
+        this.facts.report(`An onSuspend callback of orchestration "${this.name}" threw; the orchestration goes on.`, error);
+      }
+    }
+  }
+}
+
+export class ActivityMiddlewareContextImpl extends Context<ActivityWorkItemFacts> implements ActivityMiddlewareContext {
+  readonly kind = "activity";
+  readonly activityContext: ActivityContext;
+  #replacement: { readonly value: unknown } | undefined;
+
+  constructor(item: ActivityWorkItem, activityContext: ActivityContext, input: unknown) {
+    super(item.facts, input);
+    this.activityContext = activityContext;
+  }
+
+  get taskId(): number {
+    return this.facts.taskId;
+  }
+  get logger(): MiddlewareLogger {
+    return this.facts.logger;
+  }
+
+  // An arrow function, so that `const { setResult } = ctx` works.
+  readonly setResult = (value: unknown): void => {
+    this.#replacement = { value };
+    this.settle({ ok: true, value });
+  };
+
+  /** The last result that `setResult` set; a new object for each call. */
+  get replacement(): { readonly value: unknown } | undefined {
+    return this.#replacement;
+  }
+}

@@ -1,0 +1,63 @@
+/** The rules of the contract that a middleware can break; the numbers are those of `docs/contract.md`. */
+export type ContractRule = "O1" | "O9" | "A1" | "A2";
+
+/**
+ * A middleware broke the contract: a missing, second or unawaited `next`, a foreign context, a result set at the
+ * wrong time. It fails the orchestration or activity and can't be swallowed (contract.md O1, O5, A1, A2).
+ */
+export class MiddlewareContractError extends Error {
+  override readonly name = "MiddlewareContractError";
+  /** Stable code of this error. */
+  readonly code = "DURABLE_TELEMETRY_MIDDLEWARE_CONTRACT";
+  /** The middleware at fault. */
+  readonly middleware: string;
+  /** The rule it broke. */
+  readonly rule: ContractRule;
+
+  constructor(middleware: string, rule: ContractRule, problem: string) {
+    super(`Middleware "${middleware}" broke rule ${rule}: ${problem}`);
+    this.middleware = middleware;
+    this.rule = rule;
+  }
+}
+
+/**
+ * Orchestration middleware or an orchestrator waited for something that is not durable: a timer, I/O, another
+ * process (contract.md D2). Replay can't repeat such a wait.
+ */
+export class NonDurableAwaitError extends Error {
+  override readonly name = "NonDurableAwaitError";
+  /** Stable code of this error. */
+  readonly code = "DURABLE_TELEMETRY_NON_DURABLE_AWAIT";
+  /** The middleware at fault, or `undefined` when it was the orchestrator itself. */
+  readonly middleware: string | undefined;
+
+  constructor(middleware: string | undefined, orchestration: string) {
+    const who = middleware === undefined ? `Orchestrator "${orchestration}"` : `Middleware "${middleware}"`;
+    const remedy =
+      middleware === undefined
+        ? "Use a durable task instead: yield ctx.callActivity(...), ctx.createTimer(...) or ctx.waitForExternalEvent(...)."
+        : "Make it a durable middleware instead: an async generator that yields ctx.orchestrationContext.callActivity(...) " +
+          "or .createTimer(...), then yield* next(ctx).";
+    super(`${who} awaits something that is not durable (a timer, I/O): replay can't repeat that. ${remedy}`);
+    this.middleware = middleware;
+  }
+}
+
+/**
+ * Joins failures into the one error that fails a task: the same error twice is one failure, several different ones
+ * become an `AggregateError` whose message holds all messages (contract.md O4).
+ */
+export function joinFailures(failures: readonly unknown[]): unknown {
+  const parts = [...new Set(failures.flatMap((failure) => (failure instanceof JoinedFailures ? failure.errors : [failure])))];
+  return parts.length === 1 ? parts[0] : new JoinedFailures(parts);
+}
+
+// Our own AggregateErrors are told apart from users', which stay whole.
+class JoinedFailures extends AggregateError {
+  constructor(errors: readonly unknown[]) {
+    super(errors, errors.map((error) => (error instanceof Error ? error.message : String(error))).join("; "));
+    // The name that reaches durable history, where `name` is the error's type.
+    this.name = "AggregateError";
+  }
+}

@@ -1,0 +1,140 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+
+/** A typed key of {@link MiddlewareFeatures}; made by {@link createMiddlewareFeature}. */
+export interface MiddlewareFeature<T> {
+  /** What the feature is, for people who debug. */
+  readonly description: string;
+  /** The identity of the key. */
+  readonly key: symbol;
+  /** Carries the value's type only; never there at run time. */
+  readonly type?: (value: T) => T;
+}
+
+/**
+ * Makes a typed key under which middleware and hosts share a value for one work item (contract.md F1).
+ * Each call makes a new key: two keys with the same description are different features.
+ *
+ * @param description what the feature is; shown when debugging.
+ * @throws TypeError if the description is not a non-empty string.
+ * @example
+ * const Tenant = createMiddlewareFeature<{ id: string }>("tenant");
+ * ctx.features.set(Tenant, { id: "acme" });
+ * ctx.features.get(Tenant)?.id; // "acme"
+ */
+export function createMiddlewareFeature<T>(description: string): MiddlewareFeature<T> {
+  if (typeof description !== "string" || description === "") {
+    throw new TypeError("createMiddlewareFeature: description must be a non-empty string, such as \"tenant\".");
+  }
+  return Object.freeze({ description, key: Symbol(description) });
+}
+
+/** Makes a key that the ESM and the CJS copy of this package share. */
+export function sharedFeature<T>(name: string): MiddlewareFeature<T> {
+  return Object.freeze({ description: name, key: Symbol.for(`durable-telemetry.feature.${name}`) });
+}
+
+/**
+ * The typed values that middleware and hosts share during one work item (contract.md F1, F2).
+ * They live in this process only: they never reach durable history, a response, or `JSON.stringify` (F3).
+ *
+ * @example
+ * const features = new MiddlewareFeatures();
+ * features.set(Tenant, { id: "acme" });
+ */
+export class MiddlewareFeatures {
+  // Private, so that no serializer sees the values.
+  readonly #values: Map<symbol, unknown>;
+
+  /** @param initial features to start with; they are copied, later changes do not travel either way. */
+  constructor(initial?: MiddlewareFeatures) {
+    this.#values = new Map(initial?.entries());
+  }
+
+  /** The value under `feature`, or `undefined`. */
+  get<T>(feature: MiddlewareFeature<T>): T | undefined {
+    // The key's type parameter is the value's type: `set` takes no other.
+    return this.#values.get(feature.key) as T | undefined;
+  }
+
+  /** Puts `value` under `feature`, in place of an earlier one. */
+  set<T>(feature: MiddlewareFeature<T>, value: T): this {
+    this.#values.set(feature.key, value);
+    return this;
+  }
+
+  /** Whether there is a value under `feature`; `undefined` counts as one. */
+  has(feature: MiddlewareFeature<unknown>): boolean {
+    return this.#values.has(feature.key);
+  }
+
+  /** Takes the value under `feature` away; tells whether there was one. */
+  delete(feature: MiddlewareFeature<unknown>): boolean {
+    return this.#values.delete(feature.key);
+  }
+
+  /** Keeps features out of `JSON.stringify` (F3). */
+  toJSON(): undefined {
+    return undefined;
+  }
+
+  /** The raw entries, for a copy. */
+  entries(): IterableIterator<[symbol, unknown]> {
+    return this.#values.entries();
+  }
+}
+
+// Process-wide, so that task code which imports the other copy (ESM or CJS) of this package sees the same features.
+interface Scopes {
+  readonly host: AsyncLocalStorage<MiddlewareFeatures>;
+  readonly workItem: AsyncLocalStorage<MiddlewareFeatures>;
+}
+const scopesKey: unique symbol = Symbol.for("durable-telemetry.feature-scopes");
+const holder = globalThis as { [scopesKey]?: Scopes };
+const scopes: Scopes = (holder[scopesKey] ??= {
+  host: new AsyncLocalStorage<MiddlewareFeatures>(),
+  workItem: new AsyncLocalStorage<MiddlewareFeatures>(),
+});
+
+/**
+ * Runs `fn` so that every work item that starts inside it begins with a copy of `features` (contract.md F4).
+ * So a host attaches its own objects, an Azure Functions `InvocationContext` say, and middleware reads them
+ * without knowing the host.
+ *
+ * @param features what the work items shall see.
+ * @param fn what starts the work; its result is returned.
+ * @throws TypeError if `features` is not a `MiddlewareFeatures` or `fn` not a function; else what `fn` throws.
+ * @example
+ * const features = new MiddlewareFeatures().set(Invocation, context);
+ * return runWithFeatures(features, () => worker.processOrchestratorRequest(request));
+ */
+export function runWithFeatures<T>(features: MiddlewareFeatures, fn: () => T): T {
+  // By shape: the host may hold the other copy (ESM or CJS) of the class.
+  if (typeof features?.get !== "function" || typeof features.entries !== "function") {
+    throw new TypeError("runWithFeatures: features must be a MiddlewareFeatures; make one with new MiddlewareFeatures().");
+  }
+  if (typeof fn !== "function") throw new TypeError("runWithFeatures: fn must be a function.");
+  return scopes.host.run(features, fn);
+}
+
+/**
+ * The features of the work item that is running (contract.md F6), for orchestrator and activity functions, which
+ * have no middleware context of their own. `undefined` outside of a work item.
+ *
+ * @example
+ * async function charge(_: ActivityContext, order: Order) {
+ *   const tenant = currentFeatures()?.get(Tenant);
+ * }
+ */
+export function currentFeatures(): MiddlewareFeatures | undefined {
+  return scopes.workItem.getStore();
+}
+
+/** The features that the host attached with {@link runWithFeatures}, as a new collection for one work item (F2). */
+export function featuresForWorkItem(): MiddlewareFeatures {
+  return new MiddlewareFeatures(scopes.host.getStore());
+}
+
+/** Runs `fn` with `features` as the current work item's. */
+export function runInWorkItem<T>(features: MiddlewareFeatures, fn: () => T): T {
+  return scopes.workItem.run(features, fn);
+}

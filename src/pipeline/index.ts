@@ -1,0 +1,37 @@
+/** The engine, as the seam to the SDK, the built-in middlewares and the public entry see it. */
+export { runActivity, type Activity } from "./activity-run.ts";
+export type { AwaitGuardMode, AwaitGuardOptions } from "./await-guard.ts";
+export type { ActivityMiddlewareContext, OrchestrationMiddlewareContext, SuspendReason } from "./context.ts";
+export { MiddlewareContractError, NonDurableAwaitError, type ContractRule } from "./errors.ts";
+export {
+  createMiddlewareFeature,
+  currentFeatures,
+  featuresForWorkItem,
+  MiddlewareFeatures,
+  runInWorkItem,
+  runWithFeatures,
+  sharedFeature,
+  type MiddlewareFeature,
+} from "./features.ts";
+export type { DurableFact, ScheduledTask } from "./history.ts";
+export type { MiddlewareLogger } from "./logger.ts";
+export {
+  aroundWorkItem,
+  defineMiddleware,
+  type ActivityMiddleware,
+  type ActivityNext,
+  type AroundWorkItem,
+  type DurableMiddleware,
+  type DurableSteps,
+  type Middleware,
+  type MiddlewareContext,
+  type MiddlewareFunction,
+  type MiddlewareObject,
+  type NextResult,
+  type OrchestrationMiddleware,
+  type OrchestrationNext,
+  type WorkItemMiddleware,
+} from "./middleware.ts";
+export { OrchestrationRun, type Orchestrator } from "./orchestration-run.ts";
+export { Pipeline, type Position } from "./pipeline.ts";
+export * from "./work-item.ts";

@@ -1,0 +1,161 @@
+import type { Task } from "@microsoft/durabletask-js";
+import type { ActivityMiddlewareContext, OrchestrationMiddlewareContext } from "./context.ts";
+import type { AnyWorkItem } from "./work-item.ts";
+
+/**
+ * What `next(ctx)` returns to orchestration middleware: a promise to `await`, or an iterable to `yield*` from a
+ * durable (generator) middleware (contract.md O9).
+ */
+export interface NextResult<TResult> extends Promise<TResult> {
+  [Symbol.asyncIterator](): AsyncIterator<Task<unknown>, TResult, unknown>;
+}
+
+/** Runs the rest of an orchestration's pipeline. Call it exactly once, with the context you got, and await it (O1). */
+export type OrchestrationNext<TInput = unknown, TResult = unknown> = (
+  ctx: OrchestrationMiddlewareContext<TInput, TResult>,
+) => NextResult<TResult>;
+
+/** Runs the rest of an activity's pipeline. Call it at most once, with the context you got, and await it (A1). */
+export type ActivityNext<TInput = unknown, TResult = unknown> = (
+  ctx: ActivityMiddlewareContext<TInput, TResult>,
+) => Promise<TResult>;
+
+// The methods below make these types bivariant: a middleware that is typed for one input fits where any is asked for.
+interface OrchestrationShape<TInput, TResult> {
+  run(
+    ctx: OrchestrationMiddlewareContext<TInput, TResult>,
+    next: OrchestrationNext<TInput, TResult>,
+  ): PromiseLike<unknown> | DurableSteps;
+}
+interface ActivityShape<TInput, TResult> {
+  run(ctx: ActivityMiddlewareContext<TInput, TResult>, next: ActivityNext<TInput, TResult>): unknown;
+}
+
+/** What a durable middleware is at run time: an async generator that yields the SDK's durable tasks. */
+export type DurableSteps<TNext = unknown> = AsyncGenerator<Task<unknown>, unknown, TNext>;
+
+/**
+ * Code around an orchestration. An `async` function awaits `next(ctx)`; an async generator may also `yield` durable
+ * tasks, and runs the rest with `yield* next(ctx)` (O9). It obeys the rules of orchestrator code (D1).
+ */
+export type OrchestrationMiddleware<TInput = unknown, TResult = unknown> = OrchestrationShape<TInput, TResult>["run"];
+
+/** Code around an activity. It awaits `next(ctx)`, or calls `ctx.setResult(value)` instead (A1). */
+export type ActivityMiddleware<TInput = unknown, TResult = unknown> = ActivityShape<TInput, TResult>["run"];
+
+/** Orchestration middleware as an async generator (O9). */
+export type DurableMiddleware = (ctx: OrchestrationMiddlewareContext, next: OrchestrationNext) => DurableSteps;
+
+/** The context of a middleware function that runs around both kinds of task; `kind` tells them apart. */
+export type MiddlewareContext = OrchestrationMiddlewareContext | ActivityMiddlewareContext;
+
+/** A function around orchestrations and activities alike. */
+export type MiddlewareFunction = (
+  ctx: MiddlewareContext,
+  next: (ctx: MiddlewareContext) => Promise<unknown>,
+) => PromiseLike<unknown>;
+
+/** A named middleware. A class instance with these members is one, and its methods keep their `this` (R7). */
+export interface MiddlewareObject {
+  /** Unique on a worker. */
+  readonly name: string;
+  readonly orchestration?: OrchestrationMiddleware;
+  readonly activity?: ActivityMiddleware;
+}
+
+/** What `use` takes: a function around everything, a durable middleware, or an object. */
+export type Middleware = MiddlewareFunction | DurableMiddleware | MiddlewareObject;
+
+/**
+ * For the built-in middlewares: runs around a whole work item, the SDK's own work included, also when it never
+ * reaches the task's function (a rewind, a task that is not registered). Not part of the contract.
+ */
+export const aroundWorkItem: unique symbol = Symbol.for("durable-telemetry.around-work-item");
+
+/** See {@link aroundWorkItem}. It must call `run` once and return what that returned. */
+export type AroundWorkItem = <T>(item: AnyWorkItem, run: () => T) => T;
+
+/** A middleware of this package that also wraps whole work items. */
+export interface WorkItemMiddleware extends MiddlewareObject {
+  readonly [aroundWorkItem]?: AroundWorkItem;
+}
+
+/** A member of a pipeline, as the engine calls it. */
+export interface Member {
+  readonly name: string;
+  readonly orchestration: OrchestrationMiddleware | undefined;
+  readonly activity: ActivityMiddleware | undefined;
+  readonly around: AroundWorkItem | undefined;
+}
+
+/** Which tasks a bare function runs around. */
+export type FunctionScope = "orchestration" | "activity" | "both";
+
+/**
+ * Gives a middleware object its type, and checks it where it is written rather than where it is used (R7).
+ *
+ * @returns the same object.
+ * @throws TypeError if it has no name, no function, or an unknown kind of member.
+ * @example
+ * export const audit = defineMiddleware({
+ *   name: "audit",
+ *   async orchestration(ctx, next) { ctx.logger.info(`${ctx.name} runs`); await next(ctx); },
+ *   async activity(ctx, next) { await next(ctx); },
+ * });
+ */
+export function defineMiddleware<T extends MiddlewareObject>(middleware: T & MiddlewareObject): T {
+  toMember(middleware, "both");
+  return middleware;
+}
+
+/**
+ * The member that `middleware` makes.
+ *
+ * @throws TypeError if it is not a middleware.
+ */
+export function toMember(middleware: unknown, scope: FunctionScope): Member {
+  if (typeof middleware === "function") return functionMember(middleware, scope);
+  if (typeof middleware !== "object" || middleware === null) {
+    throw new TypeError(
+      `A middleware must be a function or an object { name, orchestration?, activity? }, not ${middleware === null ? "null" : typeof middleware}.`,
+    );
+  }
+  const { name, orchestration, activity, [aroundWorkItem]: around } = middleware as Partial<WorkItemMiddleware>;
+  if (typeof name !== "string" || name === "") {
+    throw new TypeError("A middleware object needs a name: a non-empty string, unique on the worker.");
+  }
+  for (const [member, value] of Object.entries({ orchestration, activity })) {
+    if (value !== undefined && typeof value !== "function") {
+      throw new TypeError(`Middleware "${name}": ${member} must be a function, not ${typeof value}.`);
+    }
+  }
+  if (orchestration === undefined && activity === undefined) {
+    throw new TypeError(`Middleware "${name}" has neither an orchestration nor an activity function; give it at least one.`);
+  }
+  // Bound, so that a class instance's methods keep their `this`.
+  return {
+    name,
+    orchestration: orchestration?.bind(middleware),
+    activity: activity?.bind(middleware),
+    around: around?.bind(middleware),
+  };
+}
+
+// The kinds of function are told apart by what they say of themselves.
+function functionMember(middleware: object, scope: FunctionScope): Member {
+  const fn = middleware as OrchestrationMiddleware & ActivityMiddleware;
+  const kind = Object.prototype.toString.call(fn);
+  if (kind === "[object GeneratorFunction]") {
+    throw new TypeError(`Middleware "${fn.name}" is a plain generator; a durable middleware is an async generator: async function* (O9).`);
+  }
+  const durable = kind === "[object AsyncGeneratorFunction]";
+  if (durable && scope === "activity") {
+    throw new TypeError(`Middleware "${fn.name}" is a generator: only orchestration middleware can yield durable tasks (O9).`);
+  }
+  return {
+    name: fn.name,
+    orchestration: scope === "activity" ? undefined : fn,
+    activity: scope === "orchestration" || durable ? undefined : fn,
+    around: undefined,
+  };
+}

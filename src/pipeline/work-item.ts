@@ -1,0 +1,188 @@
+import { sharedFeature, type MiddlewareFeature, type MiddlewareFeatures } from "./features.ts";
+import type { DurableFact, ScheduledTask } from "./history.ts";
+import type { MiddlewareLogger } from "./logger.ts";
+
+/** A W3C trace context as it travels in durable messages. */
+export interface TraceContext {
+  readonly traceparent: string;
+  readonly tracestate?: string | undefined;
+}
+
+/** Why a task failed, as it stands in durable history. */
+export interface TaskFailure {
+  readonly type: string;
+  readonly message: string;
+  readonly stack?: string | undefined;
+}
+
+/** Who started a sub-orchestration. What the backend did not send is `undefined` (contract.md X3). */
+export interface ParentOrchestration {
+  readonly instanceId: string;
+  readonly taskId: number;
+  readonly name: string | undefined;
+  readonly executionId: string | undefined;
+}
+
+/** How an episode ended. */
+export type EpisodeOutcome =
+  | { readonly status: "waiting" }
+  | { readonly status: "completed" }
+  | { readonly status: "failed"; readonly failure: TaskFailure }
+  | { readonly status: "terminated" }
+  | { readonly status: "continued_as_new" }
+  /** The episode only rewrote the history of a failed orchestration; the next one runs it. */
+  | { readonly status: "rewound" };
+
+/** How an activity's execution ended. */
+export type ActivityOutcome =
+  | { readonly status: "completed" }
+  | { readonly status: "failed"; readonly failure: TaskFailure };
+
+/**
+ * What became of a response: the backend took it; refused it (the work item is another worker's by now); or nobody
+ * knows (the connection broke), and the work item may come again.
+ */
+export type Delivery = "accepted" | "rejected" | "unconfirmed";
+
+/** An episode's response, before it leaves. */
+export interface EpisodeResponse {
+  readonly outcome: EpisodeOutcome;
+  /** The activities and sub-orchestrations that it schedules. */
+  readonly scheduled: readonly ScheduledTask[];
+  /** Writes the identity of the orchestration's span into the response, for the next episode. */
+  readonly carrySpan: (spanId: string, startTime: Date) => void;
+}
+
+/** An activity's response, before it leaves. */
+export interface ActivityResponse {
+  readonly outcome: ActivityOutcome;
+}
+
+interface WorkItemFacts {
+  readonly name: string;
+  readonly instanceId: string;
+  readonly executionId: string | undefined;
+  readonly version: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+  /** The input's JSON text as it came. */
+  readonly rawInput: string | undefined;
+  /** The trace context that came with the work item. */
+  readonly traceContext: TraceContext | undefined;
+  readonly features: MiddlewareFeatures;
+  readonly logger: MiddlewareLogger;
+  readonly signal: AbortSignal;
+  /**
+   * Takes the trace contexts off the request, so that the SDK's own spans don't use them; from then on they follow the
+   * active context (telemetry.md I9).
+   */
+  readonly takeTraceContexts: () => void;
+  /** Tells people about a fault that was contained. */
+  readonly report: (message: string, error?: unknown) => void;
+}
+
+/** What an episode has to know of its history. Reading it costs nothing until a member is asked for. */
+export interface EpisodeHistory {
+  /** When the execution's first episode started; `undefined` where the backend keeps no timestamps. */
+  readonly startedAt: Date | undefined;
+  /** When this episode started, in durable time. */
+  readonly episodeStartedAt: Date | undefined;
+  /** Whether the orchestration was rewound after a failure. */
+  readonly rewound: boolean;
+  /** What became durable since the last episode, in order; each fact stands in exactly one episode. */
+  facts(): readonly DurableFact[];
+  /** The activities and sub-orchestrations that were scheduled and have not completed. */
+  unfinishedTasks(): readonly ScheduledTask[];
+}
+
+/** One episode of an orchestration, in durable terms; made by the seam to the SDK. */
+export interface OrchestrationWorkItemFacts extends WorkItemFacts {
+  readonly parent: ParentOrchestration | undefined;
+  /** The identity of the orchestration's span, as an earlier episode left it with the backend. */
+  readonly carriedSpan: { readonly spanId: string; readonly startTime: Date | undefined } | undefined;
+  readonly history: EpisodeHistory;
+}
+
+/** One execution of an activity, in durable terms; made by the seam to the SDK. */
+export interface ActivityWorkItemFacts extends WorkItemFacts {
+  readonly taskId: number;
+}
+
+/**
+ * A work item in the hands of the engine. Besides its facts it has the two moments at which telemetry acts: the
+ * response before it leaves, and the delivery. A callback that throws is reported and stops nothing (telemetry.md K1).
+ */
+abstract class WorkItem<TFacts extends WorkItemFacts, TResponse> {
+  readonly facts: TFacts;
+  readonly #onResponse: ((response: TResponse) => void)[] = [];
+  readonly #onDelivered: ((delivery: Delivery) => void)[] = [];
+
+  constructor(facts: TFacts) {
+    this.facts = facts;
+  }
+
+  onResponse(callback: (response: TResponse) => void): void {
+    this.#onResponse.push(callback);
+  }
+
+  onDelivered(callback: (delivery: Delivery) => void): void {
+    this.#onDelivered.push(callback);
+  }
+
+  /** The seam calls it once, when the response stands and has not left yet. */
+  respond(response: TResponse): void {
+    this.#run(this.#onResponse, response);
+  }
+
+  /** The seam calls it once, when it knows what became of the response. */
+  delivered(delivery: Delivery): void {
+    this.#run(this.#onDelivered, delivery);
+  }
+
+  #run<T>(callbacks: readonly ((value: T) => void)[], value: T): void {
+    for (const callback of callbacks) {
+      try {
+        callback(value);
+      } catch (error) {
+        this.facts.report(`A telemetry callback of "${this.facts.name}" threw; the work goes on without it.`, error);
+      }
+    }
+  }
+}
+
+/** What the engine tells of the code of an orchestration that runs in this episode. */
+export interface EpisodeRun {
+  /** Whether the orchestration's code (middleware or orchestrator) runs at this moment. */
+  readonly running: boolean;
+  readonly isReplaying: boolean;
+  /** Durable time: the time of the event that the orchestration has come to. */
+  readonly now: Date;
+  /** Tells the run that its episode is over (contract.md O7). */
+  end(outcome: EpisodeOutcome): void;
+}
+
+/** One episode. */
+export class OrchestrationWorkItem extends WorkItem<OrchestrationWorkItemFacts, EpisodeResponse> {
+  readonly kind = "orchestration";
+  /** Set once the orchestrator's function has been called; there are episodes that never call it. */
+  run: EpisodeRun | undefined;
+
+  /** Whether code of the orchestration is running now, for the first time and not as a replay. */
+  get isLive(): boolean {
+    return this.run !== undefined && this.run.running && !this.run.isReplaying;
+  }
+
+  override respond(response: EpisodeResponse): void {
+    this.run?.end(response.outcome);
+    super.respond(response);
+  }
+}
+
+/** The work item that runs, in its own features. */
+export const CurrentWorkItem: MiddlewareFeature<AnyWorkItem> = sharedFeature<AnyWorkItem>("work-item");
+
+/** One execution of an activity. */
+export class ActivityWorkItem extends WorkItem<ActivityWorkItemFacts, ActivityResponse> {
+  readonly kind = "activity";
+}
+
+export type AnyWorkItem = OrchestrationWorkItem | ActivityWorkItem;

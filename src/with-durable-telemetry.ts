@@ -1,0 +1,148 @@
+import { tracing, type TracingOptions } from "../middlewares/tracing/index.ts";
+import { aBoolean, aFunction, anArray, anObject, checkOptions, oneOf, type OptionRules } from "./options.ts";
+import type {
+  ActivityMiddleware,
+  AwaitGuardOptions,
+  Middleware,
+  MiddlewareObject,
+  OrchestrationMiddleware,
+  Pipeline,
+  Position,
+} from "./pipeline/index.ts";
+import { adapterFor, attach, pipelineFor } from "./worker/attach.ts";
+
+/** Options of {@link withDurableTelemetry}. */
+export interface DurableTelemetryOptions {
+  /** `false` leaves tracing out, an object configures it. On by default. */
+  readonly tracing?: TracingOptions | boolean;
+  /** Custom middleware, in order, at its place inside the built-in telemetry (contract.md R6). */
+  readonly use?: readonly Middleware[];
+  /**
+   * Full control of the list: gets the members that the other options make, outermost first, and returns those that
+   * the worker shall have.
+   */
+  readonly middlewares?: (defaults: readonly Middleware[]) => readonly Middleware[];
+  /** What to do when orchestration code awaits something that is not durable (contract.md D2). */
+  readonly awaitGuard?: AwaitGuardOptions;
+}
+
+/** What {@link withDurableTelemetry} adds to a worker. */
+export interface MiddlewareHost {
+  /**
+   * Adds a middleware: innermost, or `before` or `after` a named one (contract.md R2, R5). A plain function runs
+   * around orchestrations and activities; an async generator function, around orchestrations.
+   *
+   * @throws Error if the worker runs (R4), or a name is taken or unknown. TypeError if it is not a middleware.
+   * @example worker.use({ name: "audit", activity: async (ctx, next) => { await next(ctx); } }, { before: "tracing" });
+   */
+  use(middleware: Middleware, position?: Position): this;
+  /** Adds a function around orchestrations. Throws as {@link use} does. */
+  useOrchestrationMiddleware<TInput = unknown, TResult = unknown>(
+    middleware: OrchestrationMiddleware<TInput, TResult>,
+    position?: Position,
+  ): this;
+  /** Adds a function around activities. Throws as {@link use} does. */
+  useActivityMiddleware<TInput = unknown, TResult = unknown>(
+    middleware: ActivityMiddleware<TInput, TResult>,
+    position?: Position,
+  ): this;
+  /** The names of the worker's middlewares, outermost first (R5). */
+  readonly middlewares: readonly string[];
+}
+
+/** Anything that builds a worker, as the Azure-managed worker builder does. */
+export interface WorkerBuilder<TWorker extends object = object> {
+  build(...args: never[]): TWorker;
+}
+
+/** What {@link withDurableTelemetry} returns: the same worker with {@link MiddlewareHost}, or a builder of such. */
+export type WithDurableTelemetry<T> = T extends { build(...args: infer TArgs): infer TWorker }
+  ? Omit<T, "build"> & { build(...args: TArgs): TWorker & MiddlewareHost }
+  : T & MiddlewareHost;
+
+const rules: OptionRules<DurableTelemetryOptions> = {
+  tracing: { is: "an object with tracing options, true or false", test: (value) => aBoolean.test(value) || anObject.test(value) },
+  use: anArray,
+  middlewares: aFunction,
+  awaitGuard: anObject,
+};
+
+const guardRules: OptionRules<AwaitGuardOptions> = {
+  middleware: oneOf("fail", "warn", "off"),
+  orchestrator: oneOf("fail", "warn", "off"),
+};
+
+/**
+ * Gives a Durable Task worker durable telemetry: a pipeline of middleware around every orchestration and activity,
+ * with this package's own middlewares in it. Call it before `worker.start()`.
+ *
+ * @param worker a `TaskHubGrpcWorker` or a subclass, a `TestOrchestrationWorker`, or a builder with `build()`, whose
+ *   workers are then decorated.
+ * @returns the same object.
+ * @throws TypeError for unknown options, wrong types, or an object that is not a worker; Error for a worker that
+ *   runs, that was decorated before, or whose SDK is out of range. The worker is then as it was.
+ * @example
+ * const worker = withDurableTelemetry(new TaskHubGrpcWorker({ hostAddress }), { use: [audit] });
+ */
+export function withDurableTelemetry<T extends object>(worker: T, options: DurableTelemetryOptions = {}): WithDurableTelemetry<T> {
+  const middlewares = compose(options);
+  if (isBuilder(worker)) decorateBuilder(worker, options);
+  else decorate(worker, middlewares, options.awaitGuard);
+  // Decorated in place: from here on the object has the members that the type says.
+  return worker as unknown as WithDurableTelemetry<T>;
+}
+
+/** The members that `options` ask for, outermost first (contract.md R6). */
+function compose(options: DurableTelemetryOptions): readonly Middleware[] {
+  checkOptions<DurableTelemetryOptions>("withDurableTelemetry", options, rules);
+  if (options.awaitGuard !== undefined) {
+    checkOptions<AwaitGuardOptions>("withDurableTelemetry: awaitGuard", options.awaitGuard, guardRules);
+  }
+  const builtIn: MiddlewareObject[] = [];
+  if (options.tracing !== false) builtIn.push(tracing(typeof options.tracing === "object" ? options.tracing : {}));
+  const defaults = [...builtIn, ...(options.use ?? [])];
+  const middlewares = options.middlewares === undefined ? defaults : options.middlewares(defaults);
+  if (!Array.isArray(middlewares)) {
+    throw new TypeError('withDurableTelemetry: option "middlewares" must return an array of middleware.');
+  }
+  return middlewares;
+}
+
+function decorate(worker: object, middlewares: readonly Middleware[], guard: AwaitGuardOptions | undefined): void {
+  const adapter = adapterFor(worker);
+  const pipeline = pipelineFor(worker, adapter);
+  // All checks come before the first change.
+  pipeline.addAll(middlewares);
+  attach(worker, adapter, pipeline, guard);
+  addMembers(worker, pipeline);
+}
+
+function addMembers(worker: object, pipeline: Pipeline): void {
+  const add =
+    (scope: "both" | "orchestration" | "activity") =>
+    (middleware: unknown, position?: Position): object => {
+      pipeline.add(middleware, scope, position);
+      return worker;
+    };
+  Object.defineProperties(worker, {
+    use: { value: add("both") },
+    useOrchestrationMiddleware: { value: add("orchestration") },
+    useActivityMiddleware: { value: add("activity") },
+    middlewares: { get: () => pipeline.names },
+  });
+}
+
+function isBuilder(worker: unknown): worker is { build: (...args: unknown[]) => object } {
+  return typeof worker === "object" && worker !== null && "build" in worker && typeof worker.build === "function";
+}
+
+function decorateBuilder(builder: { build: (...args: unknown[]) => object }, options: DurableTelemetryOptions): void {
+  const build = builder.build.bind(builder);
+  builder.build = (...args) => {
+    const worker = build(...args);
+    // Each worker gets middlewares of its own (R1).
+    decorate(worker, compose(options), options.awaitGuard);
+    return worker;
+  };
+}
+

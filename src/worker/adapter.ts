@@ -1,0 +1,45 @@
+import type { MiddlewareLogger } from "../pipeline/index.ts";
+import type { PipelineHost } from "./host.ts";
+
+/**
+ * How the engine gets into one kind of worker. An adapter and the files it imports are the only ones that know the
+ * non-public members of that worker; another fork of the SDK needs one more adapter in `adapters.ts`, nothing else.
+ */
+export interface WorkerAdapter {
+  /** What the worker is called in errors. */
+  readonly kind: string;
+  /** Whether `worker` is of this kind, or means to be. */
+  recognizes(worker: object): boolean;
+  /** The members that the adapter needs and `worker` lacks; empty for a worker it can attach to. */
+  missing(worker: object): readonly string[];
+  /** Whether the worker runs. */
+  isRunning(worker: object): boolean;
+  /** The logger that the worker was made with, if it takes one. */
+  logger(worker: object): MiddlewareLogger | undefined;
+  /** Leads every work item of `worker` through `host`. Called once, and only when nothing is missing. */
+  attach(worker: object, host: PipelineHost): void;
+}
+
+/** An object's members by name, for looks at what has no public type. */
+export type Members = Record<string, unknown>;
+
+/** Those of `names` that are not functions on `object`. */
+export function missingFunctions(object: unknown, names: readonly string[], prefix = ""): string[] {
+  const members = typeof object === "object" && object !== null ? (object as Members) : {};
+  return names.filter((name) => typeof members[name] !== "function").map((name) => `${prefix}${name}`);
+}
+
+/** Replaces the method `name` of `object`, on the instance. */
+export function wrapMethod<TThis extends object, TArgs extends unknown[], TResult>(
+  object: TThis,
+  name: string,
+  wrap: (original: (...args: TArgs) => TResult) => (...args: TArgs) => TResult,
+): void {
+  const original = (object as Members)[name] as (...args: TArgs) => TResult;
+  Object.defineProperty(object, name, {
+    value: wrap((...args) => original.apply(object, args)),
+    writable: true,
+    configurable: true,
+    enumerable: false,
+  });
+}

@@ -1,0 +1,79 @@
+import { Pipeline, type AwaitGuardOptions } from "../pipeline/index.ts";
+import { wrapMethod, type WorkerAdapter } from "./adapter.ts";
+import { taskHubGrpcWorker } from "./grpc-worker.ts";
+import { PipelineHost } from "./host.ts";
+import { installedSdkVersion, isSupportedSdk, supportedSdkRange } from "./sdk-version.ts";
+import { testOrchestrationWorker } from "./test-worker.ts";
+
+/** Every kind of worker that the engine gets into; a fork of the SDK adds its adapter here. */
+const adapters: readonly WorkerAdapter[] = [taskHubGrpcWorker, testOrchestrationWorker];
+
+const attached: unique symbol = Symbol.for("durable-telemetry.attached");
+
+/** Whether a worker has been attached to, by this or another copy of the package. */
+export function isAttached(worker: object): boolean {
+  return attached in worker;
+}
+
+/**
+ * Finds the adapter for `worker` and checks that it can attach; changes nothing.
+ *
+ * @throws TypeError if `worker` is not a worker.
+ * @throws Error if it is attached already, of an SDK version out of range, or lacks a member.
+ */
+export function adapterFor(worker: unknown, sdkVersion: string | undefined = installedSdkVersion()): WorkerAdapter {
+  const adapter = typeof worker === "object" && worker !== null ? adapters.find((each) => each.recognizes(worker)) : undefined;
+  if (adapter === undefined || typeof worker !== "object" || worker === null) {
+    const kinds = adapters.map(({ kind }) => kind).join(", ");
+    throw new TypeError(
+      `withDurableTelemetry: worker must be a Durable Task worker (${kinds}, a subclass, or a builder with build()), not ${describe(worker)}.`,
+    );
+  }
+  if (isAttached(worker)) {
+    throw new Error(
+      "withDurableTelemetry: this worker has durable telemetry already; call it once, and add middleware with worker.use(...).",
+    );
+  }
+  const found = `found @microsoft/durabletask-js ${sdkVersion ?? "of an unknown version"}, supported is ${supportedSdkRange}`;
+  if (sdkVersion !== undefined && !isSupportedSdk(sdkVersion)) {
+    throw new Error(`withDurableTelemetry: the Durable Task SDK is out of range: ${found}. Install a version in the range.`);
+  }
+  const missing = adapter.missing(worker);
+  if (missing.length > 0) {
+    throw new Error(
+      `withDurableTelemetry: this ${adapter.kind} lacks ${missing.join(", ")}, which the middleware engine needs: ${found}. Install a version in the range.`,
+    );
+  }
+  if (adapter.isRunning(worker)) {
+    throw new Error("withDurableTelemetry: the worker is running; call withDurableTelemetry before worker.start().");
+  }
+  return adapter;
+}
+
+/** Makes the pipeline of `worker`, which nothing runs through yet; see {@link attach}. */
+export function pipelineFor(worker: object, adapter: WorkerAdapter): Pipeline {
+  return new Pipeline(() => adapter.isRunning(worker));
+}
+
+/** Leads all work of `worker` through `pipeline`. */
+export function attach(worker: object, adapter: WorkerAdapter, pipeline: Pipeline, guard: AwaitGuardOptions = {}): void {
+  // Without a logger of its own a worker logs to the console, as in the SDK.
+  const host = new PipelineHost(pipeline, adapter.logger(worker) ?? console, guard);
+  Object.defineProperty(worker, attached, { value: true });
+  adapter.attach(worker, host);
+  wrapMethod<object, unknown[], unknown>(worker, "start", (original) => (...args) => {
+    host.started();
+    return original(...args);
+  });
+  wrapMethod<object, unknown[], unknown>(worker, "stop", (original) => (...args) => {
+    host.stopping();
+    return original(...args);
+  });
+}
+
+function describe(value: unknown): string {
+  if (value === null) return "null";
+  if (typeof value !== "object") return typeof value;
+  const name = Object.getPrototypeOf(value)?.constructor?.name as unknown;
+  return typeof name === "string" && name !== "Object" ? `a ${name}` : "an object";
+}

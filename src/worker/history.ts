@@ -1,0 +1,122 @@
+import type { HistoryEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type { DurableFact, EpisodeHistory, ScheduledTask } from "../pipeline/index.ts";
+import { failureOf, timeOf, traceContextOf } from "./messages.ts";
+
+/**
+ * The history of an execution as one episode gets it: what is committed, and what is new. Nothing is read before it
+ * is asked for, and a lookup stops at the first answer, so that an episode's cost does not grow with its history.
+ */
+export class ProtoHistory implements EpisodeHistory {
+  readonly #past: readonly HistoryEvent[];
+  readonly #new: readonly HistoryEvent[];
+  #facts: readonly DurableFact[] | undefined;
+
+  constructor(past: readonly HistoryEvent[], fresh: readonly HistoryEvent[]) {
+    this.#past = past;
+    this.#new = fresh;
+  }
+
+  get startedAt(): Date | undefined {
+    // Both stand at the head of the history.
+    const started = find(this.#past, this.#new, (event) => event.hasOrchestratorstarted());
+    return timeOf(started?.getTimestamp()) ?? timeOf(this.started?.getTimestamp());
+  }
+
+  get episodeStartedAt(): Date | undefined {
+    return timeOf(this.#new.findLast((event) => event.hasOrchestratorstarted())?.getTimestamp());
+  }
+
+  get rewound(): boolean {
+    return find(this.#past, this.#new, (event) => event.hasExecutionrewound()) !== undefined;
+  }
+
+  /** The event that started the execution. */
+  get started(): HistoryEvent | undefined {
+    return find(this.#past, this.#new, (event) => event.hasExecutionstarted());
+  }
+
+  facts(): readonly DurableFact[] {
+    return (this.#facts ??= this.#readFacts());
+  }
+
+  unfinishedTasks(): readonly ScheduledTask[] {
+    const tasks = new Map<number, ScheduledTask>();
+    for (const event of [...this.#past, ...this.#new]) {
+      const task = scheduledTask(event);
+      if (task !== undefined) tasks.set(task.taskId, task);
+      const finished = finishedTaskId(event);
+      if (finished !== undefined) tasks.delete(finished);
+    }
+    return [...tasks.values()];
+  }
+
+  #readFacts(): readonly DurableFact[] {
+    const scheduled = this.#scheduling(this.#new);
+    return this.#new.flatMap((event): DurableFact[] => {
+      const at = timeOf(event.getTimestamp());
+      const timer = event.getTimerfired();
+      if (timer !== undefined) {
+        const created = scheduled.get(timer.getTimerid());
+        const dueAt = timeOf(timer.getFireat()) ?? timeOf(created?.getTimercreated()?.getFireat());
+        return [{ type: "timer_fired", taskId: timer.getTimerid(), createdAt: timeOf(created?.getTimestamp()), dueAt, at }];
+      }
+      const origin = scheduled.get(finishedTaskId(event) ?? Number.NaN);
+      const task = origin && scheduledTask(origin);
+      // A completion of something that was never scheduled here is the SDK's to complain about.
+      if (task === undefined) return [];
+      const failed = event.getTaskfailed() ?? event.getSuborchestrationinstancefailed();
+      return [{ type: "task_finished", task, at, failure: failed && failureOf(failed.getFailuredetails()) }];
+    });
+  }
+
+  // The events that scheduled what `events` finish, by task ID: one walk backwards, as far as it must.
+  #scheduling(events: readonly HistoryEvent[]): Map<number, HistoryEvent> {
+    const wanted = new Set(events.flatMap((event) => event.getTimerfired()?.getTimerid() ?? finishedTaskId(event) ?? []));
+    const found = new Map<number, HistoryEvent>();
+    for (let index = this.#past.length - 1; index >= 0 && wanted.size > 0; index -= 1) {
+      const event = this.#past[index];
+      if (event !== undefined && wanted.has(event.getEventid()) && schedules(event)) {
+        wanted.delete(event.getEventid());
+        found.set(event.getEventid(), event);
+      }
+    }
+    return found;
+  }
+}
+
+function find(
+  past: readonly HistoryEvent[],
+  fresh: readonly HistoryEvent[],
+  predicate: (event: HistoryEvent) => boolean,
+): HistoryEvent | undefined {
+  return past.find(predicate) ?? fresh.find(predicate);
+}
+
+function schedules(event: HistoryEvent): boolean {
+  return event.hasTaskscheduled() || event.hasSuborchestrationinstancecreated() || event.hasTimercreated();
+}
+
+function scheduledTask(event: HistoryEvent): ScheduledTask | undefined {
+  const activity = event.getTaskscheduled();
+  const child = event.getSuborchestrationinstancecreated();
+  const message = activity ?? child;
+  if (message === undefined) return undefined;
+  return {
+    type: activity === undefined ? "sub_orchestration" : "activity",
+    taskId: event.getEventid(),
+    name: message.getName(),
+    version: message.getVersion()?.getValue(),
+    instanceId: child?.getInstanceid(),
+    scheduledAt: timeOf(event.getTimestamp()),
+    traceContext: traceContextOf(message.getParenttracecontext()),
+  };
+}
+
+function finishedTaskId(event: HistoryEvent): number | undefined {
+  return (
+    event.getTaskcompleted() ??
+    event.getTaskfailed() ??
+    event.getSuborchestrationinstancecompleted() ??
+    event.getSuborchestrationinstancefailed()
+  )?.getTaskscheduledid();
+}

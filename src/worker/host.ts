@@ -1,0 +1,86 @@
+import { context, ROOT_CONTEXT } from "@opentelemetry/api";
+import {
+  ActivityWorkItem,
+  CurrentWorkItem,
+  currentFeatures,
+  OrchestrationRun,
+  OrchestrationWorkItem,
+  runActivity,
+  runInWorkItem,
+  type Activity,
+  type AnyWorkItem,
+  type AroundWorkItem,
+  type AwaitGuardOptions,
+  type MiddlewareLogger,
+  type Orchestrator,
+  type Pipeline,
+} from "../pipeline/index.ts";
+
+/** What stands between one worker and the engine: its pipeline, its logger, and the signal that it stops. */
+export class PipelineHost {
+  readonly pipeline: Pipeline;
+  readonly logger: MiddlewareLogger;
+  readonly #guard: Required<AwaitGuardOptions>;
+  #stopping = new AbortController();
+
+  constructor(pipeline: Pipeline, logger: MiddlewareLogger, guard: AwaitGuardOptions = {}) {
+    this.pipeline = pipeline;
+    this.logger = logger;
+    this.#guard = { middleware: guard.middleware ?? "fail", orchestrator: guard.orchestrator ?? "warn" };
+  }
+
+  /** Whether there is nothing to run: then the worker does as if this package were not there (contract.md R8). */
+  get isIdle(): boolean {
+    return this.pipeline.names.length === 0;
+  }
+
+  /** Aborts when the worker is told to stop (contract.md X8). */
+  get signal(): AbortSignal {
+    return this.#stopping.signal;
+  }
+
+  /** The worker starts, perhaps again. */
+  started(): void {
+    if (this.#stopping.signal.aborted) this.#stopping = new AbortController();
+  }
+
+  /** The worker was told to stop. */
+  stopping(): void {
+    this.#stopping.abort(new Error("The worker is stopping."));
+  }
+
+  /** Tells people about a fault that was contained. */
+  readonly report = (message: string, error?: unknown): void => {
+    this.logger.warn(`durable-telemetry: ${message}`, ...(error === undefined ? [] : [error]));
+  };
+
+  /**
+   * Runs a work item: `execute` is the SDK's own execution. It starts from the root context, not from whatever was
+   * active when the worker was started (telemetry.md I7).
+   */
+  run<T>(item: AnyWorkItem, execute: () => T): T {
+    const { features } = item.facts;
+    features.set(CurrentWorkItem, item);
+    const run = this.pipeline.around.reduceRight<() => T>(
+      (inside, around: AroundWorkItem) => () => around(item, inside),
+      execute,
+    );
+    return context.with(ROOT_CONTEXT, runInWorkItem, undefined, features, run) as T;
+  }
+
+  /** The orchestrator that the SDK shall run in place of `orchestrator`, in the work item that is running. */
+  orchestrator(orchestrator: Orchestrator): Orchestrator {
+    const item = currentFeatures()?.get(CurrentWorkItem);
+    const stages = this.pipeline.orchestration;
+    if (!(item instanceof OrchestrationWorkItem) || stages.length === 0) return orchestrator;
+    return (ctx, input) => new OrchestrationRun(item, stages, orchestrator, ctx, input, this.#guard);
+  }
+
+  /** The activity that the SDK shall run in place of `activity`, in the work item that is running. */
+  activity(activity: Activity): Activity {
+    const item = currentFeatures()?.get(CurrentWorkItem);
+    const stages = this.pipeline.activity;
+    if (!(item instanceof ActivityWorkItem) || stages.length === 0) return activity;
+    return (ctx, input) => runActivity(item, stages, activity, ctx, input);
+  }
+}

@@ -1,0 +1,93 @@
+import type * as Proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
+import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
+import type { EpisodeOutcome, ScheduledTask, TaskFailure, TraceContext } from "../pipeline/index.ts";
+
+/** The Durable Task protocol's messages, read and written in durable terms. */
+
+type Timestamp = ReturnType<Proto.HistoryEvent["getTimestamp"]>;
+
+/** The time, or `undefined` where a backend sent none or the zero that some put in its place (contract.md X3). */
+export function timeOf(timestamp: Timestamp): Date | undefined {
+  if (timestamp === undefined || (timestamp.getSeconds() === 0 && timestamp.getNanos() === 0)) return undefined;
+  return timestamp.toDate();
+}
+
+/** A map of tags as a frozen object; keys such as `__proto__` are tags like any other. */
+export function tagsOf(map: { forEach(callback: (value: string, key: string) => void): void }): Readonly<Record<string, string>> {
+  const entries: [string, string][] = [];
+  map.forEach((value, key) => entries.push([key, value]));
+  return Object.freeze(Object.fromEntries(entries));
+}
+
+export function traceContextOf(message: Proto.TraceContext | undefined): TraceContext | undefined {
+  const traceparent = message?.getTraceparent();
+  if (traceparent === undefined || traceparent === "") return undefined;
+  return { traceparent, tracestate: message?.getTracestate()?.getValue() };
+}
+
+export function failureOf(details: Proto.TaskFailureDetails | undefined): TaskFailure {
+  return {
+    type: details?.getErrortype() || "Error",
+    message: details?.getErrormessage() ?? "",
+    stack: details?.getStacktrace()?.getValue(),
+  };
+}
+
+/** The activity or sub-orchestration that `action` schedules, if it does. */
+export function scheduledBy(action: Proto.OrchestratorAction): ScheduledTask | undefined {
+  const activity = action.getScheduletask();
+  const child = action.getCreatesuborchestration();
+  const message = activity ?? child;
+  if (message === undefined) return undefined;
+  return {
+    type: activity === undefined ? "sub_orchestration" : "activity",
+    taskId: action.getId(),
+    name: message.getName(),
+    version: message.getVersion()?.getValue(),
+    instanceId: child?.getInstanceid(),
+    scheduledAt: undefined,
+    traceContext: undefined,
+    carry: (context) => message.setParenttracecontext(traceContextMessage(context)),
+  };
+}
+
+/** How an episode that returned `actions` ended. */
+export function outcomeOf(actions: readonly Proto.OrchestratorAction[]): EpisodeOutcome {
+  if (actions.some((action) => action.hasRewindorchestration())) return { status: "rewound" };
+  const complete = actions.find((action) => action.hasCompleteorchestration())?.getCompleteorchestration();
+  if (complete === undefined) return { status: "waiting" };
+  switch (complete.getOrchestrationstatus()) {
+    case proto.OrchestrationStatus.ORCHESTRATION_STATUS_FAILED:
+      return { status: "failed", failure: failureOf(complete.getFailuredetails()) };
+    case proto.OrchestrationStatus.ORCHESTRATION_STATUS_TERMINATED:
+    case proto.OrchestrationStatus.ORCHESTRATION_STATUS_CANCELED:
+      return { status: "terminated" };
+    case proto.OrchestrationStatus.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
+      return { status: "continued_as_new" };
+    default:
+      return { status: "completed" };
+  }
+}
+
+export function orchestrationTraceContextMessage(spanId: string, startTime: Date): Proto.OrchestrationTraceContext {
+  const message = new proto.OrchestrationTraceContext();
+  message.setSpanid(stringMessage(spanId));
+  message.setSpanstarttime(timestamps.Timestamp.fromDate(startTime));
+  return message;
+}
+
+function traceContextMessage({ traceparent, tracestate }: TraceContext): Proto.TraceContext {
+  const message = new proto.TraceContext();
+  message.setTraceparent(traceparent);
+  message.setSpanid(traceparent.split("-")[2] ?? "");
+  if (tracestate !== undefined) message.setTracestate(stringMessage(tracestate));
+  return message;
+}
+
+function stringMessage(value: string): InstanceType<typeof wrappers.StringValue> {
+  const message = new wrappers.StringValue();
+  message.setValue(value);
+  return message;
+}

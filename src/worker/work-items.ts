@@ -1,0 +1,83 @@
+import type { ActivityRequest, HistoryEvent, OrchestrationTraceContext } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import {
+  ActivityWorkItem,
+  featuresForWorkItem,
+  OrchestrationWorkItem,
+  type ParentOrchestration,
+} from "../pipeline/index.ts";
+import { ProtoHistory } from "./history.ts";
+import type { PipelineHost } from "./host.ts";
+import { tagsOf, timeOf, traceContextOf } from "./messages.ts";
+
+/** What a worker hands over of an episode. */
+export interface Episode {
+  readonly instanceId: string;
+  readonly executionId: string | undefined;
+  readonly past: readonly HistoryEvent[];
+  readonly fresh: readonly HistoryEvent[];
+  readonly carried?: OrchestrationTraceContext | undefined;
+  /** Takes the carried identity off the request. */
+  readonly clearCarried?: () => void;
+}
+
+/** The work item of an episode; `undefined` if its history has no start, which is the SDK's to complain about. */
+export function orchestrationWorkItem(episode: Episode, host: PipelineHost): OrchestrationWorkItem | undefined {
+  const history = new ProtoHistory(episode.past, episode.fresh);
+  const started = history.started?.getExecutionstarted();
+  if (started === undefined) return undefined;
+  const spanId = episode.carried?.getSpanid()?.getValue();
+  return new OrchestrationWorkItem({
+    name: started.getName(),
+    instanceId: episode.instanceId,
+    // What replays wins, as in the SDK.
+    executionId: started.getOrchestrationinstance()?.getExecutionid()?.getValue() || episode.executionId || undefined,
+    version: started.getVersion()?.getValue(),
+    tags: tagsOf(started.getTagsMap()),
+    rawInput: started.getInput()?.getValue(),
+    parent: parentOf(started.getParentinstance()),
+    traceContext: traceContextOf(started.getParenttracecontext()),
+    carriedSpan: spanId ? { spanId, startTime: timeOf(episode.carried?.getSpanstarttime()) } : undefined,
+    history,
+    features: featuresForWorkItem(),
+    logger: host.logger,
+    signal: host.signal,
+    report: host.report,
+    takeTraceContexts: () => {
+      started.setParenttracecontext(undefined);
+      episode.clearCarried?.();
+    },
+  });
+}
+
+/** The work item of an activity. */
+export function activityWorkItem(request: ActivityRequest, host: PipelineHost): ActivityWorkItem {
+  const instance = request.getOrchestrationinstance();
+  return new ActivityWorkItem({
+    name: request.getName(),
+    instanceId: instance?.getInstanceid() ?? "",
+    executionId: instance?.getExecutionid()?.getValue() || undefined,
+    taskId: request.getTaskid(),
+    version: request.getVersion()?.getValue(),
+    tags: tagsOf(request.getTagsMap()),
+    rawInput: request.getInput()?.getValue(),
+    traceContext: traceContextOf(request.getParenttracecontext()),
+    features: featuresForWorkItem(),
+    logger: host.logger,
+    signal: host.signal,
+    report: host.report,
+    takeTraceContexts: () => request.setParenttracecontext(undefined),
+  });
+}
+
+type ParentMessage = ReturnType<NonNullable<ReturnType<HistoryEvent["getExecutionstarted"]>>["getParentinstance"]>;
+
+function parentOf(parent: ParentMessage): ParentOrchestration | undefined {
+  if (parent === undefined) return undefined;
+  const instance = parent.getOrchestrationinstance();
+  return {
+    instanceId: instance?.getInstanceid() ?? "",
+    executionId: instance?.getExecutionid()?.getValue() || undefined,
+    name: parent.getName()?.getValue(),
+    taskId: parent.getTaskscheduledid(),
+  };
+}
