@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { createTraceState, TraceFlags, type SpanContext } from "@opentelemetry/api";
 import type { TraceContext } from "../../src/pipeline/index.ts";
 
@@ -8,8 +8,9 @@ import type { TraceContext } from "../../src/pipeline/index.ts";
  * facts, with lengths, so that no two lists of facts make the same text.
  */
 function digest(label: string, facts: readonly string[], bytes: number): string {
-  const text = facts.map((fact) => `${fact.length}:${fact}`).join("");
-  return createHash("sha256").update(`${label}|${text}`).digest("hex").slice(0, 2 * bytes);
+  let text = label;
+  for (const fact of facts) text += `|${fact.length}:${fact}`;
+  return hash("sha256", text, "hex").slice(0, 2 * bytes);
 }
 
 /** The durable facts that name an execution. */

@@ -68,16 +68,17 @@ class TracedEpisode {
 
     facts.takeTraceContexts();
     facts.features.set(OrchestrationSpan, this.#recorded);
-    let outcome: EpisodeOutcome = { status: "waiting" };
-    let scheduled: readonly ScheduledTask[] = [];
-    item.onResponse((response) => {
-      ({ outcome, scheduled } = response);
+    let emit = (): void => undefined;
+    item.onResponse(({ outcome, scheduled, ...response }) => {
+      // The orchestration ends here, not when the backend has taken note of it.
+      const end = new Date();
+      emit = () => this.#emit(outcome, scheduled, end);
       for (const task of scheduled) task.carry?.(formatTraceContext(this.#taskSpan(task)));
       response.carrySpan(this.#span.spanId, this.#startedAt);
     });
     item.onDelivered((delivery) => {
       // Where it is not known whether the backend has the response, a span too many is the same span again (I4).
-      if (delivery !== "rejected") this.#emit(outcome, scheduled);
+      if (delivery !== "rejected") emit();
     });
   }
 
@@ -110,11 +111,10 @@ class TracedEpisode {
     return { ...this.#span, spanId: carried?.spanId ?? taskSpanId(this.#execution, task.taskId) };
   }
 
-  #emit(outcome: EpisodeOutcome, scheduled: readonly ScheduledTask[]): void {
+  #emit(outcome: EpisodeOutcome, scheduled: readonly ScheduledTask[], end: Date): void {
     for (const fact of this.#facts.history.facts()) this.#emitFact(fact);
     if (outcome.status === "waiting" || outcome.status === "rewound") return;
     // What is still out there when the orchestration ends may have run, or may yet: its spans need their parent (S1).
-    const end = new Date();
     for (const task of [...this.#facts.history.unfinishedTasks(), ...scheduled]) this.#emitTask(task, end, undefined);
     this.#emitOrchestration(outcome, end);
   }

@@ -35,10 +35,14 @@ const noop = new ProxyTracerProvider().getDelegate();
 
 /** The tracer of the provider that is registered now, or `undefined` if none is: then tracing has nothing to do. */
 export function currentTracer(): IdentityTracer | undefined {
-  const registered = trace.getTracerProvider();
-  // By shape: it may be another copy's.
-  const provider = "getDelegate" in registered ? (registered as ProxyTracerProvider).getDelegate() : registered;
+  let provider = trace.getTracerProvider();
+  // By shape: it may be another copy's proxy, and a proxy of a proxy.
+  while (isProxy(provider)) provider = provider.getDelegate();
   return provider === noop ? undefined : identityTracer(provider);
+}
+
+function isProxy(provider: TracerProvider): provider is TracerProvider & { getDelegate(): TracerProvider } {
+  return "getDelegate" in provider && typeof provider.getDelegate === "function";
 }
 
 // A provider gives the same tracer each time; asking it anew at each work item would be most of this package's cost.

@@ -1,0 +1,39 @@
+import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
+import type { ActivityContext, OrchestrationContext, Task, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+
+/** The workflow that is measured: one activity after the other. */
+async function* steps(ctx: OrchestrationContext, count: number): AsyncGenerator<Task<number>, number, number> {
+  let sum = 0;
+  for (let step = 0; step < count; step += 1) sum += yield ctx.callActivity("add", step);
+  return sum;
+}
+
+/** Registers the workflow. */
+export function register(worker: TaskHubGrpcWorker): void {
+  worker.addNamedOrchestrator("steps", steps);
+  worker.addNamedActivity("add", (_: ActivityContext, value: number) => value + 1);
+}
+
+/** The request of the episode in which step `count` completes and the next one is scheduled, as bytes off the wire. */
+export function episodeRequest(count: number): Uint8Array {
+  const now = new Date();
+  const past = [
+    events.newOrchestratorStartedEvent(now),
+    events.newExecutionStartedEvent("steps", "bench", JSON.stringify(count + 1), undefined, "execution"),
+  ];
+  for (let step = 1; step <= count; step += 1) {
+    past.push(events.newTaskScheduledEvent(step, "add", JSON.stringify(step)));
+    if (step === count) break;
+    past.push(events.newOrchestratorStartedEvent(now), events.newTaskCompletedEvent(step, "1"));
+  }
+  const fresh = [events.newOrchestratorStartedEvent(now), events.newTaskCompletedEvent(count, "1")];
+  for (const event of [...past, ...fresh]) {
+    if (event.getTimestamp()?.getSeconds() === 0) event.getTimestamp()?.fromDate(now);
+  }
+  const request = new proto.OrchestratorRequest();
+  request.setInstanceid("bench");
+  request.setPasteventsList(past);
+  request.setNeweventsList(fresh);
+  return request.serializeBinary();
+}

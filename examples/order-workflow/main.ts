@@ -1,0 +1,90 @@
+import {
+  DurableTaskAttributes,
+  NoOpLogger,
+  OrchestrationStatus,
+  TaskHubGrpcClient,
+  TaskHubGrpcWorker,
+  type OrchestrationState,
+} from "@microsoft/durabletask-js";
+import { SpanKind } from "@opentelemetry/api";
+import { InMemorySpanExporter, SimpleSpanProcessor, type ReadableSpan } from "@opentelemetry/sdk-trace";
+import { withDurableTelemetry } from "durable-telemetry";
+import { setupOtlp } from "durable-telemetry/otlp";
+import { renderTrace, startLocalSidecar } from "durable-telemetry/testing";
+import { setTimeout } from "node:timers/promises";
+import { styleText } from "node:util";
+import {
+  approvalDesk,
+  chargeCard,
+  releaseItems,
+  requestApproval,
+  reserveItem,
+  shipOrder,
+  type Order,
+} from "./activities.ts";
+import { approvalPolicy, auditTrail } from "./middlewares.ts";
+import { payOrder, processOrder } from "./orchestrations.ts";
+import { orders } from "./orders.ts";
+import { ProgressLog } from "./progress.ts";
+
+// Spans are kept here for the waterfalls; they go to a collector only if there is one.
+const memory = new InMemorySpanExporter();
+const collector = process.env["OTEL_EXPORTER_OTLP_ENDPOINT"];
+if (!collector) process.env["OTEL_TRACES_EXPORTER"] = "none";
+const telemetry = setupOtlp({
+  serviceName: "order-workflow",
+  spanProcessors: [new SimpleSpanProcessor({ exporter: memory })],
+});
+
+const sidecar = await startLocalSidecar();
+const hostAddress = sidecar.address;
+const client = new TaskHubGrpcClient({ hostAddress, logger: new NoOpLogger() });
+const worker = withDurableTelemetry(new TaskHubGrpcWorker({ hostAddress, logger: new ProgressLog() }), {
+  use: [auditTrail, approvalPolicy],
+});
+for (const orchestrator of [processOrder, payOrder]) worker.addOrchestrator(orchestrator);
+for (const activity of [reserveItem, releaseItems, chargeCard, shipOrder]) worker.addActivity(activity);
+worker.addActivity(requestApproval);
+
+// Somebody approves what needs approval, after a look at it. The event carries on the trace of the request for it.
+approvalDesk.on("request", (orderId) => void approve(orderId));
+
+async function approve(orderId: string): Promise<void> {
+  await setTimeout(350);
+  await client.raiseOrchestrationEvent(orderId, "approval", "approved");
+}
+
+async function run(order: Order): Promise<OrchestrationState> {
+  await client.scheduleNewOrchestration(processOrder, order, order.id);
+  const state = await client.waitForOrchestrationCompletion(order.id, true, 15);
+  if (state === undefined) throw new Error(`The task hub does not know ${order.id}.`);
+  return state;
+}
+
+console.log(`${orders.length} orders. Middlewares, outermost first: ${worker.middlewares.join(", ")}.\n`);
+await worker.start();
+const states = await Promise.all(orders.map(run));
+await Promise.all([worker.stop(), client.stop()]);
+await sidecar.close();
+
+for (const state of states) {
+  console.log(`\n${outcomeOf(state)}`);
+  console.log(renderTrace(traceOf(state.instanceId)));
+}
+console.log(collector ? `\nThe traces also go to ${collector}.` : "\nSet OTEL_EXPORTER_OTLP_ENDPOINT to export them too.");
+await telemetry.shutdown();
+
+function outcomeOf({ instanceId, runtimeStatus, serializedOutput, failureDetails }: OrchestrationState): string {
+  const order = styleText("bold", instanceId);
+  if (runtimeStatus === OrchestrationStatus.COMPLETED) return `${order} ${styleText("green", "completed")}: ${serializedOutput}`;
+  return `${order} ${styleText("red", "failed")}: ${failureDetails?.message}`;
+}
+
+/** All spans of the trace that an orchestration's span is in. */
+function traceOf(instanceId: string): ReadableSpan[] {
+  const spans = memory.getFinishedSpans();
+  const isOrchestration = ({ kind, attributes }: ReadableSpan): boolean =>
+    kind === SpanKind.SERVER && attributes[DurableTaskAttributes.TASK_INSTANCE_ID] === instanceId;
+  const traceId = spans.find(isOrchestration)?.spanContext().traceId;
+  return spans.filter((span) => span.spanContext().traceId === traceId);
+}

@@ -1,0 +1,67 @@
+import { stripVTControlCharacters } from "node:util";
+
+/**
+ * How many terminal columns a text takes, and texts cut or padded to a number of columns.
+ *
+ * A terminal places grapheme clusters, not UTF-16 units: an accent adds nothing, an emoji of seven code points takes
+ * two columns, and so does a CJK character. Characters that Unicode calls ambiguous count as one, as terminals have it
+ * outside of CJK locales.
+ */
+
+const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+// What is drawn two columns wide: emoji (by default, or through variation selector 16), and East Asian Wide and
+// Fullwidth characters, by block. Halfwidth Katakana and Hangul (U+FF61 to U+FFDC) stay at one.
+const wide =
+  /\p{Emoji_Presentation}|\uFE0F|[\u1100-\u115F\u2E80-\u303E\u3041-\uA4CF\uA960-\uA97C\uAC00-\uD7A3\uF900-\uFAFF\uFE10-\uFE19\uFE30-\uFE6F\uFF01-\uFF60\uFFE0-\uFFE6\u{16FE0}-\u{18D08}\u{1AFF0}-\u{1B2FB}\u{1F200}-\u{1F265}\u{20000}-\u{3FFFD}]/u;
+// Marks, joiners and other format characters that stand alone are drawn in no column of their own.
+const invisible = /^[\p{Mark}\p{Cf}\u{1160}-\u{11FF}]+$/u;
+// Printable ASCII needs no segmenting; nearly every span name is that.
+const plain = /^[\u0020-\u007E]*$/;
+
+function clusterWidth(cluster: string): 0 | 1 | 2 {
+  if (invisible.test(cluster)) return 0;
+  return wide.test(cluster) ? 2 : 1;
+}
+
+/**
+ * One line of text that is safe to print: escape sequences are taken out; line breaks, other control characters and
+ * bidirectional overrides, which would break a table's lines, become spaces.
+ */
+export function printable(text: string): string {
+  return stripVTControlCharacters(text)
+    .toWellFormed()
+    .replace(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]+/gu, " ");
+}
+
+/** The number of columns that `text` (without escape sequences) takes. */
+export function displayWidth(text: string): number {
+  if (plain.test(text)) return text.length;
+  let width = 0;
+  for (const { segment } of segmenter.segment(text)) width += clusterWidth(segment);
+  return width;
+}
+
+/** `text`, cut to at most `columns`; where something is cut off, the last column is an ellipsis. */
+export function shorten(text: string, columns: number): string {
+  if (displayWidth(text) <= columns) return text;
+  if (columns < 1) return "";
+  let kept = "";
+  let width = 0;
+  for (const { segment } of segmenter.segment(text)) {
+    width += clusterWidth(segment);
+    if (width > columns - 1) break;
+    kept += segment;
+  }
+  return `${kept.trimEnd()}…`;
+}
+
+/** `text` with spaces after it, up to `columns`. */
+export function padEnd(text: string, columns: number): string {
+  return text + " ".repeat(Math.max(0, columns - displayWidth(text)));
+}
+
+/** `text` with spaces before it, up to `columns`. */
+export function padStart(text: string, columns: number): string {
+  return " ".repeat(Math.max(0, columns - displayWidth(text))) + text;
+}

@@ -1,0 +1,201 @@
+/**
+ * What most tests need: real workers and clients over loopback gRPC, and the spans that they make.
+ */
+import { NoOpLogger, TaskHubGrpcClient, TaskHubGrpcWorker, TRACER_NAME } from "@microsoft/durabletask-js";
+import type { OrchestrationState, Task, TaskHubGrpcWorkerOptions } from "@microsoft/durabletask-js";
+import {
+  context,
+  ProxyTracerProvider,
+  trace,
+  type Context,
+  type Tracer,
+  type TracerProvider as ApiTracerProvider,
+} from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import {
+  InMemorySpanExporter,
+  SimpleSpanProcessor,
+  TracerProvider,
+  type ReadableSpan,
+  type Sampler,
+  type Span,
+  type SpanProcessor,
+} from "@opentelemetry/sdk-trace";
+import { afterAll, onTestFinished } from "vitest";
+import {
+  withDurableTelemetry,
+  type DurableTelemetryOptions,
+  type WithDurableTelemetry,
+} from "../src/index.ts";
+import { DurableIdGenerator } from "../src/otlp/index.ts";
+import { startLocalSidecar, type LocalSidecar, type LocalSidecarOptions } from "../src/testing/sidecar/index.ts";
+
+/** What an orchestrator of the tests is. `never` lets each `yield` have the type that its variable says. */
+export type Steps<TResult = unknown> = AsyncGenerator<Task<unknown>, TResult, never>;
+
+/** A task hub with its clients and workers; all of it stops after the tests of the file. */
+export interface Hub {
+  readonly sidecar: LocalSidecar;
+  readonly client: TaskHubGrpcClient;
+  /** A decorated worker, not started: `register` tasks and middleware, then it is started. */
+  worker(
+    options: DurableTelemetryOptions,
+    register: (worker: WithDurableTelemetry<TaskHubGrpcWorker>) => void,
+    workerOptions?: TaskHubGrpcWorkerOptions,
+  ): Promise<WithDurableTelemetry<TaskHubGrpcWorker>>;
+  /** A worker of the bare SDK. */
+  bareWorker(register: (worker: TaskHubGrpcWorker) => void, workerOptions?: TaskHubGrpcWorkerOptions): Promise<TaskHubGrpcWorker>;
+  /** Schedules an orchestration and waits until it is complete. */
+  run(name: string, input?: unknown, options?: { instanceId?: string; version?: string; tags?: Record<string, string> }): Promise<OrchestrationState>;
+}
+
+/** Starts a hub. Call it at the top of a file or in `beforeAll`. */
+export async function startHub(options: LocalSidecarOptions = {}): Promise<Hub> {
+  const sidecar = await startLocalSidecar(options);
+  const logger = new NoOpLogger();
+  const client = new TaskHubGrpcClient({ hostAddress: sidecar.address, logger });
+  const started: TaskHubGrpcWorker[] = [];
+  afterAll(async () => {
+    // At once, since the SDK takes a second for each.
+    await Promise.all([...started.map((worker) => worker.stop()), client.stop()]);
+    await sidecar.close();
+  });
+  const bare = (own: TaskHubGrpcWorkerOptions = {}): TaskHubGrpcWorker =>
+    new TaskHubGrpcWorker({ hostAddress: sidecar.address, logger, shutdownTimeoutMs: 100, ...own });
+  const start = async <T extends TaskHubGrpcWorker>(worker: T): Promise<T> => {
+    await worker.start();
+    started.push(worker);
+    return worker;
+  };
+  return {
+    sidecar,
+    client,
+    async worker(telemetry, register, own) {
+      const worker = withDurableTelemetry(bare(own), telemetry);
+      register(worker);
+      return start(worker);
+    },
+    async bareWorker(register, own) {
+      const worker = bare(own);
+      register(worker);
+      return start(worker);
+    },
+    async run(name, input, schedule) {
+      const id = await client.scheduleNewOrchestration(name, input, schedule ?? {});
+      const state = await client.waitForOrchestrationCompletion(id, true, 25);
+      if (state === undefined) throw new Error(`The hub knows no orchestration ${id}.`);
+      return state;
+    },
+  };
+}
+
+/** The result of an orchestration. */
+export function resultOf(state: OrchestrationState): unknown {
+  return state.serializedOutput === undefined ? undefined : JSON.parse(state.serializedOutput);
+}
+
+// The SDK keeps the first tracer that it gets, so one provider is registered for good, and hands on to the test's own.
+const noTracing = new ProxyTracerProvider().getDelegate();
+let current: ApiTracerProvider = noTracing;
+const handingOn: ApiTracerProvider & { getDelegate(): ApiTracerProvider } = {
+  getDelegate: () => current,
+  getTracer: (...scope) => (scope[0] === TRACER_NAME ? sdkTracer(scope) : current.getTracer(...scope)),
+};
+function sdkTracer(scope: Parameters<ApiTracerProvider["getTracer"]>): Tracer {
+  return {
+    startSpan: (...args) => current.getTracer(...scope).startSpan(...args),
+    startActiveSpan: () => {
+      throw new Error("The SDK does not use startActiveSpan.");
+    },
+  };
+}
+context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+trace.setGlobalTracerProvider(handingOn);
+
+/** Makes `provider` the one that everybody gets; `recordSpans` does it for a test. */
+export function use(provider: ApiTracerProvider): void {
+  current = provider;
+}
+
+/** All spans that a provider made. */
+export interface RecordedSpans {
+  readonly provider: TracerProvider;
+  /** The spans that ended, in order. */
+  readonly finished: readonly ReadableSpan[];
+  /** How many spans started and have not ended. */
+  readonly open: number;
+  /** Resolves when `predicate` is true for the spans that have ended. */
+  waitFor(predicate: (finished: readonly ReadableSpan[]) => boolean): Promise<void>;
+  reset(): void;
+}
+
+/** Registers a TracerProvider for one test, and unregisters it after that test. */
+export function recordSpans(options: { sampler?: Sampler; generator?: boolean } = {}): RecordedSpans {
+  const exporter = new InMemorySpanExporter();
+  const changes = new EventTarget();
+  let open = 0;
+  const counter: SpanProcessor = {
+    onStart: (_span: Span, _parent: Context) => void (open += 1),
+    onEnd: () => {
+      open -= 1;
+      changes.dispatchEvent(new Event("change"));
+    },
+    forceFlush: async () => undefined,
+    shutdown: async () => undefined,
+  };
+  const provider = new TracerProvider({
+    ...(options.sampler === undefined ? {} : { sampler: options.sampler }),
+    ...(options.generator === false ? {} : { idGenerator: new DurableIdGenerator() }),
+    spanProcessors: [new SimpleSpanProcessor({ exporter }), counter],
+  });
+  use(provider);
+  onTestFinished(() => use(noTracing));
+  return {
+    provider,
+    get finished() {
+      return exporter.getFinishedSpans();
+    },
+    get open() {
+      return open;
+    },
+    waitFor: (predicate) =>
+      new Promise((resolve) => {
+        const check = (): void => {
+          if (!predicate(exporter.getFinishedSpans())) return;
+          changes.removeEventListener("change", check);
+          resolve();
+        };
+        changes.addEventListener("change", check);
+        check();
+      }),
+    reset: () => exporter.reset(),
+  };
+}
+
+/** What is wrong with a set of spans, in numbers. */
+export interface Wholeness {
+  readonly spans: number;
+  readonly traces: number;
+  /** Spans with a parent that was never emitted. */
+  readonly orphans: number;
+  /** Spans with another span's ID. */
+  readonly duplicates: number;
+  /** SERVER spans of orchestrations. */
+  readonly orchestrations: number;
+}
+
+/** Counts what is wrong with `spans`. */
+export function wholeness(spans: readonly ReadableSpan[]): Wholeness {
+  const ids = spans.map((span) => `${span.spanContext().traceId}-${span.spanContext().spanId}`);
+  const known = new Set(ids);
+  const orphans = spans.filter(
+    ({ parentSpanContext: parent }) => parent !== undefined && !known.has(`${parent.traceId}-${parent.spanId}`),
+  );
+  return {
+    spans: spans.length,
+    traces: new Set(spans.map((span) => span.spanContext().traceId)).size,
+    orphans: orphans.length,
+    duplicates: ids.length - known.size,
+    orchestrations: spans.filter((span) => span.kind === 1 && span.name.startsWith("orchestration:")).length,
+  };
+}
