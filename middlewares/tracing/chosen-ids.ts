@@ -6,21 +6,22 @@
  * `DurableIdGenerator` takes them. All other spans find the slot empty and keep their random IDs.
  */
 
-/** The IDs that the next span shall have. */
+/** The IDs that the next span shall have; the trace ID only for a root span, as all others have their parent's. */
 export interface ChosenIds {
-  readonly traceId: string;
+  readonly traceId?: string;
   readonly spanId: string;
 }
 
+// What waits; each is taken once, so that a span that a processor starts meanwhile gets none.
 interface Slot {
-  ids: ChosenIds | undefined;
-  spanIdTaken: boolean;
+  traceId: string | undefined;
+  spanId: string | undefined;
 }
 
 // Process-wide, so that an ESM and a CJS copy of this package agree.
 const slotKey: unique symbol = Symbol.for("durable-telemetry.chosen-ids");
 const holder = globalThis as { [slotKey]?: Slot };
-const slot: Slot = (holder[slotKey] ??= { ids: undefined, spanIdTaken: false });
+const slot: Slot = (holder[slotKey] ??= { traceId: undefined, spanId: undefined });
 
 /**
  * Runs `start`, which must start one span synchronously, with `ids` in the slot.
@@ -28,23 +29,25 @@ const slot: Slot = (holder[slotKey] ??= { ids: undefined, spanIdTaken: false });
  * @returns what `start` returned, and whether an ID generator took the span ID.
  */
 export function withChosenIds<T>(ids: ChosenIds, start: () => T): { readonly result: T; readonly taken: boolean } {
-  slot.ids = ids;
-  slot.spanIdTaken = false;
+  slot.traceId = ids.traceId;
+  slot.spanId = ids.spanId;
   try {
-    return { result: start(), taken: slot.spanIdTaken };
+    return { result: start(), taken: slot.spanId === undefined };
   } finally {
-    slot.ids = undefined;
+    slot.traceId = slot.spanId = undefined;
   }
 }
 
-/** The span ID that waits in the slot, if any; a second question in the same call gets none. */
+/** Takes the span ID that waits in the slot, if any. */
 export function takeSpanId(): string | undefined {
-  if (slot.ids === undefined || slot.spanIdTaken) return undefined;
-  slot.spanIdTaken = true;
-  return slot.ids.spanId;
+  const { spanId } = slot;
+  slot.spanId = undefined;
+  return spanId;
 }
 
-/** The trace ID that waits in the slot, if any. */
+/** Takes the trace ID that waits in the slot, if any. */
 export function takeTraceId(): string | undefined {
-  return slot.ids?.traceId;
+  const { traceId } = slot;
+  slot.traceId = undefined;
+  return traceId;
 }

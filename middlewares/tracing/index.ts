@@ -1,4 +1,4 @@
-import { diag, type Attributes } from "@opentelemetry/api";
+import { context, ROOT_CONTEXT, type Attributes } from "@opentelemetry/api";
 import {
   aroundWorkItem,
   type AnyWorkItem,
@@ -6,10 +6,13 @@ import {
   type MiddlewareObject,
   type WorkItemMiddleware,
 } from "../../src/pipeline/index.ts";
+import { contained } from "../contained.ts";
 import { ActivitySpan, OrchestrationSpan } from "./handles.ts";
+import { suppressed, type Scope } from "./live-context.ts";
 import { checkTracingOptions, tagAttributes, type TracingOptions } from "./options.ts";
 import { runInActivitySpan, traceActivity } from "./trace-activity.ts";
 import { traceEpisode } from "./trace-orchestration.ts";
+import { currentTracer } from "./tracer.ts";
 
 export { ActivitySpan, OrchestrationSpan, type OrchestrationSpanHandle } from "./handles.ts";
 export type { TracingOptions } from "./options.ts";
@@ -27,13 +30,11 @@ export function tracing(options: TracingOptions = {}): MiddlewareObject {
   checkTracingOptions(options);
   const ownAttributes = (ctx: MiddlewareContext): Attributes => ({
     ...tagAttributes(ctx.tags, options.tags),
-    ...contained(() => options.attributes?.(ctx)),
+    ...contained("the attributes function of tracing threw", () => options.attributes?.(ctx)),
   });
   const middleware: WorkItemMiddleware = {
     name: "tracing",
-    [aroundWorkItem]: <T>(item: AnyWorkItem, run: () => T): T =>
-      // A fault of tracing must not keep the work from being done (K1): then it is done without.
-      (contained(() => (item.kind === "orchestration" ? traceEpisode(item) : traceActivity(item))) ?? untraced)(run),
+    [aroundWorkItem]: <T>(item: AnyWorkItem, run: () => T): T => scopeOf(item)(run),
     orchestration: async (ctx, next) => {
       ctx.features.get(OrchestrationSpan)?.setAttributes(ownAttributes(ctx));
       await next(ctx);
@@ -46,13 +47,14 @@ export function tracing(options: TracingOptions = {}): MiddlewareObject {
   return middleware;
 }
 
-const untraced = <T>(run: () => T): T => run();
-
-function contained<T>(fn: () => T): T | undefined {
-  try {
-    return fn();
-  } catch (error) {
-    diag.error("durable-telemetry: tracing failed and was left out", error);
-    return undefined;
-  }
+function scopeOf(item: AnyWorkItem): Scope {
+  const scope = contained("a work item could not be traced", (): Scope => {
+    const tracer = currentTracer();
+    if (tracer === undefined) return (run) => run();
+    return item.kind === "orchestration" ? traceEpisode(item, tracer) : traceActivity(item, tracer);
+  });
+  if (scope !== undefined) return scope;
+  // What broke here would break the SDK's own tracing too, which does not contain it: so it stays silenced.
+  item.facts.takeTraceContexts();
+  return (run) => context.with(suppressed(ROOT_CONTEXT), run);
 }

@@ -32,6 +32,9 @@ export class LiveContext implements Context {
   }
 }
 
+/** Runs something in a context. */
+export type Scope = <T>(run: () => T) => T;
+
 /** `base` with tracing suppressed. */
 export function suppressed(base: Context): Context {
   return base.setValue(suppressTracing, true);

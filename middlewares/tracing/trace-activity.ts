@@ -1,22 +1,20 @@
 import { context, ROOT_CONTEXT, SpanKind, trace, type Attributes, type SpanContext } from "@opentelemetry/api";
 import type { ActivityWorkItem, ActivityWorkItemFacts } from "../../src/pipeline/index.ts";
+import { contained } from "../contained.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { ActivitySpan } from "./handles.ts";
 import { activitySpanId, executionTraceId, parseTraceContext, taskSpanId } from "./identity.ts";
-import { suppressed } from "./live-context.ts";
+import { suppressed, type Scope } from "./live-context.ts";
 import * as semconv from "./semconv.ts";
-import type { Scope } from "./trace-orchestration.ts";
-import { currentTracer, type IdentityTracer } from "./tracer.ts";
+import type { IdentityTracer } from "./tracer.ts";
 
 /**
  * Traces one activity: its SERVER span lasts from here to the response, whether or not there is such an activity. Its
  * parent is the CLIENT span that the orchestration emits when the activity's completion reaches it.
  *
- * @returns the scope to run the work item in; `undefined` if nobody has registered a TracerProvider.
+ * @returns the scope to run the work item in.
  */
-export function traceActivity(item: ActivityWorkItem): Scope | undefined {
-  const tracer = currentTracer();
-  if (tracer === undefined) return undefined;
+export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): Scope {
   const { facts } = item;
   const attributes: Attributes = {
     [semconv.ATTR_TYPE]: semconv.TYPE_ACTIVITY,
@@ -32,13 +30,15 @@ export function traceActivity(item: ActivityWorkItem): Scope | undefined {
 
   facts.takeTraceContexts();
   facts.features.set(ActivitySpan, span);
-  item.onResponse(({ outcome }) => {
-    if (outcome.status === "failed") {
-      setFailure(span, outcome.failure);
-      addExceptionEvent(span, outcome.failure);
-    }
-    span.end();
-  });
+  item.onResponse(({ outcome }) =>
+    contained("a span was lost", () => {
+      if (outcome.status === "failed") {
+        setFailure(span, outcome.failure);
+        addExceptionEvent(span, outcome.failure);
+      }
+      span.end();
+    }),
+  );
   // Silences the SDK's own span; the activity itself runs in its span's context.
   return (run) => context.with(suppressed(ROOT_CONTEXT), run);
 }

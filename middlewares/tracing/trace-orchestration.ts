@@ -1,25 +1,19 @@
 import { context, ROOT_CONTEXT, SpanKind, trace, type Attributes, type Link, type SpanContext } from "@opentelemetry/api";
 import type { DurableFact, EpisodeOutcome, OrchestrationWorkItem, OrchestrationWorkItemFacts, ScheduledTask } from "../../src/pipeline/index.ts";
+import { contained } from "../contained.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { OrchestrationSpan, RecordedSpan } from "./handles.ts";
 import { executionSpanId, executionTraceId, formatTraceContext, parseTraceContext, taskSpanId, type Execution } from "./identity.ts";
-import { LiveContext } from "./live-context.ts";
+import { LiveContext, type Scope } from "./live-context.ts";
 import * as semconv from "./semconv.ts";
-import { currentTracer, type IdentityTracer } from "./tracer.ts";
-
-/** Runs something in a context. */
-export type Scope = <T>(run: () => T) => T;
+import type { IdentityTracer } from "./tracer.ts";
 
 /**
  * Traces one episode: what runs in the scope that this returns runs under the identity of the orchestration's span,
  * and what became a fact in it is emitted. Nothing is opened meanwhile: spans of tasks and of the orchestration are
  * made once their ends are known, and only when the backend has the response that says so (telemetry.md I3).
- *
- * @returns `undefined` if nobody has registered a TracerProvider.
  */
-export function traceEpisode(item: OrchestrationWorkItem): Scope | undefined {
-  const tracer = currentTracer();
-  if (tracer === undefined) return undefined;
+export function traceEpisode(item: OrchestrationWorkItem, tracer: IdentityTracer): Scope {
   const episode = new TracedEpisode(item, tracer);
   return (run) => context.with(episode.context, run);
 }
@@ -112,11 +106,13 @@ class TracedEpisode {
   }
 
   #emit(outcome: EpisodeOutcome, scheduled: readonly ScheduledTask[], end: Date): void {
-    for (const fact of this.#facts.history.facts()) this.#emitFact(fact);
+    for (const fact of this.#facts.history.facts()) orLost(() => this.#emitFact(fact));
     if (outcome.status === "waiting" || outcome.status === "rewound") return;
     // What is still out there when the orchestration ends may have run, or may yet: its spans need their parent (S1).
-    for (const task of [...this.#facts.history.unfinishedTasks(), ...scheduled]) this.#emitTask(task, end, undefined);
-    this.#emitOrchestration(outcome, end);
+    for (const task of [...this.#facts.history.unfinishedTasks(), ...scheduled]) {
+      orLost(() => this.#emitTask(task, end, undefined));
+    }
+    orLost(() => this.#emitOrchestration(outcome, end));
   }
 
   #emitFact(fact: DurableFact): void {
@@ -193,6 +189,11 @@ class TracedEpisode {
     }
     span.end(notBefore(this.#startedAt, end));
   }
+}
+
+// A span that can't be made takes no other with it (K1).
+function orLost(emit: () => void): void {
+  contained("a span was lost", emit);
 }
 
 // Clocks of different machines differ; a span still does not end before it starts.

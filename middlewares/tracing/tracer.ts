@@ -96,7 +96,9 @@ class SdkTracer implements IdentityTracer {
 
   start(name: string, options: SpanOptions, identity: SpanContext, parent: SpanContext | undefined): Span {
     if (this.#hasGenerator) {
-      return withChosenIds(identity, () => this.#tracer.startSpan(name, options, under(parent))).result;
+      const { traceId, spanId } = identity;
+      const ids = parent === undefined ? { traceId, spanId } : { spanId };
+      return withChosenIds(ids, () => this.#tracer.startSpan(name, options, under(parent))).result;
     }
     // A provider without DurableIdGenerator (I6). The SDK's spans hand out their own span context, so the span ID can
     // be written there. The trace ID, which samplers look at, must be right from the start: it comes from the parent,
@@ -115,8 +117,7 @@ class SdkTracer implements IdentityTracer {
 // Whether the provider's ID generator takes IDs from us: it is asked once, for an ID that nobody uses.
 function takesChosenIds(tracer: Tracer): boolean {
   const { _idGenerator: generator } = tracer as { _idGenerator?: { generateSpanId?: () => string } };
-  const probe = { traceId: "1".repeat(32), spanId: "1".repeat(16) };
-  return withChosenIds(probe, () => generator?.generateSpanId?.()).taken;
+  return withChosenIds({ spanId: "1".repeat(16) }, () => generator?.generateSpanId?.()).taken;
 }
 
 let said = false;

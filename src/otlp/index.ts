@@ -1,1 +1,10 @@
-export {};
+/**
+ * OpenTelemetry for a durable worker: the OTLP set-up, and the ID generator for those who have a set-up of their own.
+ * The only part of this package that loads an OpenTelemetry SDK.
+ *
+ * @module durable-telemetry/otlp
+ */
+export { DurableIdGenerator, type SpanIdGenerator } from "./durable-id-generator.ts";
+export type { OtlpOptions } from "./options.ts";
+export type { ResourceAttributes, ResourceAttributeValue } from "./resource.ts";
+export { type OtlpTelemetry, setupOtlp } from "./setup.ts";

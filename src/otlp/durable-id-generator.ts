@@ -1,0 +1,67 @@
+import { RandomIdGenerator } from "@opentelemetry/sdk-trace";
+import { takeSpanId, takeTraceId } from "../../middlewares/tracing/chosen-ids.ts";
+
+/** What the OpenTelemetry SDK asks for IDs. Structural, so that it is the `IdGenerator` of SDK 2.x and 3.x alike. */
+export interface SpanIdGenerator {
+  /** @returns 32 lowercase hex characters, not all zero. */
+  generateTraceId(): string;
+  /** @returns 16 lowercase hex characters, not all zero. */
+  generateSpanId(): string;
+}
+
+/**
+ * Gives this package's own spans the IDs that tracing derived from durable facts, and every other span
+ * the ID that it would have had anyway (telemetry.md I6).
+ *
+ * `setupOtlp` installs it. Pass one to your own `NodeSDK` or tracer provider (OpenTelemetry SDK 2.x or 3.x)
+ * if you set OpenTelemetry up yourself.
+ *
+ * @example
+ * ```ts
+ * import { NodeSDK } from "@opentelemetry/sdk-node";
+ * import { DurableIdGenerator } from "durable-telemetry/otlp";
+ *
+ * new NodeSDK({ idGenerator: new DurableIdGenerator() }).start();
+ * ```
+ *
+ * @example
+ * ```ts
+ * // AWS X-Ray wants a timestamp in its trace IDs:
+ * new DurableIdGenerator(new AWSXRayIdGenerator());
+ * ```
+ */
+export class DurableIdGenerator implements SpanIdGenerator {
+  readonly #others: SpanIdGenerator;
+
+  /**
+   * @param others makes the IDs of all other spans; random ones by default.
+   * @throws TypeError if `others` is given and is not an ID generator.
+   */
+  constructor(others: SpanIdGenerator = new RandomIdGenerator()) {
+    if (!isIdGenerator(others)) {
+      throw new TypeError("DurableIdGenerator: the argument must be an ID generator with generateTraceId() and generateSpanId()");
+    }
+    this.#others = others;
+  }
+
+  /** @returns the chosen trace ID if a span of this package is being started, else one from the other generator. */
+  generateTraceId(): string {
+    return takeTraceId() ?? this.#others.generateTraceId();
+  }
+
+  /** @returns the chosen span ID if a span of this package is being started, else one from the other generator. */
+  generateSpanId(): string {
+    return takeSpanId() ?? this.#others.generateSpanId();
+  }
+}
+
+function isIdGenerator(value: unknown): value is SpanIdGenerator {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "generateTraceId" in value &&
+    typeof value.generateTraceId === "function" &&
+    "generateSpanId" in value &&
+    typeof value.generateSpanId === "function"
+  );
+}

@@ -1,0 +1,34 @@
+import { diag } from "@opentelemetry/api";
+import { getNumberFromEnv, getStringFromEnv } from "@opentelemetry/core";
+
+/** The variable's text, trimmed; empty and blank mean unset, as the OpenTelemetry specification says. */
+export function textFromEnv(name: string): string | undefined {
+  return getStringFromEnv(name)?.trim();
+}
+
+/** The variable's number; one that is not greater than zero is reported and ignored. */
+export function positiveNumberFromEnv(name: string): number | undefined {
+  const value = getNumberFromEnv(name);
+  if (value === undefined || (Number.isFinite(value) && value > 0)) return value;
+  diag.warn(`${name}="${value}" is ignored: it must be greater than 0`);
+  return undefined;
+}
+
+/**
+ * Runs `fn`, which must be synchronous, with some variables set otherwise (`undefined`: unset).
+ * For what can be told to the SDK through its environment only.
+ */
+export function withEnv<T>(variables: Readonly<Record<string, string | undefined>>, fn: () => T): T {
+  const before = Object.keys(variables).map((name) => [name, process.env[name]] as const);
+  try {
+    for (const [name, value] of Object.entries(variables)) setVariable(name, value);
+    return fn();
+  } finally {
+    for (const [name, value] of before) setVariable(name, value);
+  }
+}
+
+function setVariable(name: string, value: string | undefined): void {
+  if (value === undefined) delete process.env[name];
+  else process.env[name] = value;
+}

@@ -1,0 +1,21 @@
+type Code = "DURABLE_TELEMETRY_OTLP_RUNNING" | "DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED";
+
+const messages: Readonly<Record<Code, string>> = {
+  DURABLE_TELEMETRY_OTLP_RUNNING:
+    "setupOtlp: it is running in this process already. Call and await shutdown() on what the first call returned before you call it again.",
+  DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED:
+    "setupOtlp: this process has another OpenTelemetry TracerProvider, so no span would come here. Shut that one down first (and call " +
+    "trace.disable()), or keep it, leave setupOtlp out, and give it the ID generator: new NodeSDK({ idGenerator: new DurableIdGenerator() }).",
+};
+
+/** `setupOtlp` can't set up because something else has been. */
+export class OtlpSetupError extends Error {
+  override readonly name = "OtlpSetupError";
+  /** Stable code of this error. */
+  readonly code: Code;
+
+  constructor(code: Code) {
+    super(messages[code]);
+    this.code = code;
+  }
+}

@@ -1,0 +1,63 @@
+import { warn } from "./diagnostics.ts";
+
+const interval = 60_000;
+
+/**
+ * Says that telemetry can't be delivered: one line for each cause, at most once a minute (telemetry.md K1), however
+ * many exports fail.
+ */
+export class FailureReport {
+  readonly #now: () => number;
+  readonly #lastReported = new Map<string, number>();
+  #failures = 0;
+
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** How many failures there were, reported or not. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** An export to `target` failed. */
+  exportFailed(target: string, error: unknown): void {
+    const cause = causeOf(error);
+    this.#report(`export ${cause.kind}`, `cannot export spans to ${target} (${cause.text}); workflows go on without it`);
+  }
+
+  /** A span processor that the user added failed in `method`. */
+  processorFailed(processor: string, method: string, error: unknown): void {
+    this.#report(`${processor}.${method}`, `${processor}.${method}() failed (${causeOf(error).text}); workflows go on without it`);
+  }
+
+  /** Not everything was delivered when `shutdown()` had to end after `timeout` milliseconds. */
+  shutdownTimedOut(timeout: number): void {
+    this.#report("shutdown", `shutdown stopped waiting after ${timeout} ms; spans that were not delivered by then are lost`);
+  }
+
+  // The keys are kinds of causes, never texts that vary, so the map stays small.
+  #report(key: string, message: string): void {
+    this.#failures += 1;
+    const now = this.#now();
+    const last = this.#lastReported.get(key);
+    if (last !== undefined && now - last < interval) return;
+    this.#lastReported.set(key, now);
+    warn(message);
+  }
+}
+
+interface Cause {
+  readonly kind: string;
+  readonly text: string;
+}
+
+function causeOf(error: unknown): Cause {
+  if (!(error instanceof Error)) return { kind: typeof error, text: typeof error === "string" ? error : "unknown cause" };
+  const code: unknown = "code" in error ? error.code : undefined;
+  if (typeof code === "string") return { kind: code, text: code };
+  if (typeof code === "number" && error.name === "OTLPExporterError") {
+    return { kind: `HTTP ${code}`, text: `HTTP ${code} ${error.message}`.trim() };
+  }
+  return { kind: `${error.name} ${String(code)}`, text: error.message === "" ? error.name : error.message };
+}

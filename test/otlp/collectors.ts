@@ -1,0 +1,83 @@
+/** Collectors that are in trouble, and one that inflates what is sent compressed. */
+import { createServer, request, type RequestListener } from "node:http";
+import { createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { createGunzip } from "node:zlib";
+
+export interface Collector extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** The URL of a port where nobody listens. */
+export async function deadCollector(): Promise<string> {
+  const server = createTcpServer();
+  const url = await listen(server);
+  await close(server);
+  return url;
+}
+
+/** Takes every connection and never says a word. `connected` settles with the first. */
+export async function startHungCollector(): Promise<Collector & { readonly connected: Promise<void> }> {
+  const sockets = new Set<Socket>();
+  const { promise: connected, resolve } = Promise.withResolvers<void>();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket.on("error", () => {}));
+    resolve();
+  });
+  return {
+    url: await listen(server),
+    connected,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      await close(server);
+    },
+  };
+}
+
+/** Answers every request with `status`. */
+export async function startRefusingCollector(status: number): Promise<Collector> {
+  return startHttp((incoming, response) => {
+    incoming.resume().on("end", () => response.writeHead(status).end());
+  });
+}
+
+/** Hands on to `target` what comes compressed with gzip, inflated; refuses the rest. */
+export async function startGunzip(target: string): Promise<Collector> {
+  return startHttp((incoming, response) => {
+    if (incoming.headers["content-encoding"] !== "gzip") {
+      response.writeHead(415).end();
+      return;
+    }
+    const { host: _host, "content-encoding": _encoding, "content-length": _length, ...headers } = incoming.headers;
+    const onward = request(new URL(incoming.url ?? "", target), { method: "POST", headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500);
+      answer.pipe(response);
+    });
+    incoming.pipe(createGunzip()).pipe(onward);
+  });
+}
+
+async function startHttp(onRequest: RequestListener): Promise<Collector> {
+  const server = createServer(onRequest);
+  return {
+    url: await listen(server),
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await close(server);
+    },
+  };
+}
+
+async function listen(server: Server): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once("error", reject).listen(0, "127.0.0.1", resolve);
+  await promise;
+  const address = server.address();
+  if (typeof address !== "object" || address === null) throw new Error("The server has no port");
+  return `http://127.0.0.1:${address.port}`;
+}
+
+async function close(server: Server): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.close(() => resolve());
+  await promise;
+}

@@ -1,0 +1,172 @@
+import { trace } from "@opentelemetry/api";
+import { setupOtlp } from "durable-telemetry/otlp";
+import { describe, expect, it, vi } from "vitest";
+import { FailureReport } from "../../src/otlp/failure-report.ts";
+import { deadCollector, startHungCollector, startRefusingCollector } from "./collectors.ts";
+import { runProgram, startProgram } from "./program.ts";
+import { startReceiver } from "./receiver.ts";
+
+const oneLine = (url: string, cause: string): string =>
+  `durable-telemetry: cannot export spans to ${url}/v1/traces (${cause}); workflows go on without it\n`;
+
+interface Times {
+  /** Milliseconds that `shutdown()` took. */
+  readonly shutdown: number;
+  /** Milliseconds from then to the end of the process. */
+  readonly exit: number;
+}
+
+describe("K1 a collector in trouble", () => {
+  it("a dead collector costs one line, and shutdown ends in time", async () => {
+    const endpoint = await deadCollector();
+    const { stderr, stdout } = await runProgram("in-flight", { input: { options: { endpoint, shutdownTimeout: 1000 } } });
+    const times: Times = JSON.parse(stdout);
+    expect(stderr).toBe(oneLine(endpoint, "ECONNREFUSED"));
+    expect(times.shutdown).toBeLessThan(3000);
+    expect(times.exit).toBeLessThan(2000);
+  });
+
+  it("a hung collector costs one line, and shutdown ends in time", async () => {
+    await using collector = await startHungCollector();
+    const { stderr, stdout } = await runProgram("in-flight", { input: { options: { endpoint: collector.url, shutdownTimeout: 500 } } });
+    const times: Times = JSON.parse(stdout);
+    expect(stderr).toBe(oneLine(collector.url, "Request timed out"));
+    expect(times.shutdown).toBeLessThan(3000);
+    expect(times.exit).toBeLessThan(2000);
+  });
+
+  it("an export that hung before shutdown began does not hold the process", async () => {
+    await using collector = await startHungCollector();
+    await using program = startProgram("in-flight", {
+      env: { OTEL_BSP_SCHEDULE_DELAY: "1", OTEL_EXPORTER_OTLP_TIMEOUT: "60000" },
+      input: { options: { endpoint: collector.url, shutdownTimeout: 500 } },
+    });
+    await collector.connected;
+    program.goOn();
+    const { code, stdout, stderr } = await program.result;
+    const times: Times = JSON.parse(stdout);
+    expect(code).toBe(0);
+    expect(stderr).toBe(oneLine(collector.url, "Request timed out"));
+    expect(times.shutdown).toBeLessThan(3000);
+    expect(times.exit).toBeLessThan(2000);
+  });
+
+  it.each([
+    [401, "HTTP 401 Unauthorized"],
+    [503, "Export failed with retryable status"],
+  ])("a collector that answers %i costs one line", async (status, cause) => {
+    await using collector = await startRefusingCollector(status);
+    const { stderr } = await runProgram("in-flight", { input: { options: { endpoint: collector.url, shutdownTimeout: 500 } } });
+    expect(stderr).toBe(oneLine(collector.url, cause));
+  });
+
+  it("the line shows no credentials", async () => {
+    const url = new URL(await deadCollector());
+    const bare = url.origin;
+    url.username = "user";
+    url.password = "secret";
+    url.search = "?key=secret";
+    const { stderr } = await runProgram("in-flight", { input: { options: { endpoint: url.href, shutdownTimeout: 100 } } });
+    expect(stderr).toBe(oneLine(bare, "ECONNREFUSED"));
+  });
+
+  it.each(["OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_BSP_EXPORT_TIMEOUT"])(
+    "%s bounds an export, and forceFlush with it; the program's diag logger gets the one line",
+    async (name) => {
+      await using collector = await startHungCollector();
+      const { stdout, stderr } = await runProgram("diag-logger", {
+        env: { [name]: "100" },
+        input: { options: { endpoint: collector.url, shutdownTimeout: 500 } },
+      });
+      expect(JSON.parse(stdout)).toEqual([oneLine(collector.url, "Request timed out").trim()]);
+      expect(stderr).toBe("");
+    },
+  );
+
+  it.each([
+    ["a refused export", "5000", startRefusingCollector, "HTTP 400 Bad Request"],
+    ["an export that hangs", "200", startHungCollector, "Request timed out"],
+  ])("%s that the span processor started is one line for the diag logger, without a stack", async (_what, timeout, start, cause) => {
+    await using collector = await start(400);
+    const { stdout } = await runProgram("diag-logger", {
+      env: { OTEL_BSP_SCHEDULE_DELAY: "1", OTEL_EXPORTER_OTLP_TIMEOUT: timeout },
+      input: { spans: 1, options: { endpoint: collector.url } },
+    });
+    expect(JSON.parse(stdout)).toEqual([oneLine(collector.url, cause).trim()]);
+  });
+
+  it("a hung collector and a flood of spans and flushes leave memory bounded", async () => {
+    await using collector = await startHungCollector();
+    const { stdout } = await runProgram("flood", {
+      env: { OTEL_BSP_MAX_QUEUE_SIZE: "100", OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "100" },
+      input: { spans: 100_000, options: { endpoint: collector.url } },
+      nodeArgs: ["--expose-gc"],
+    });
+    // The spans of the flood hold more than 100 MB; 30 requests of 100 spans and the queue hold a few.
+    expect(JSON.parse(stdout).grownBy).toBeLessThan(30_000_000);
+  });
+
+  it("a span processor that never settles does not keep shutdown from ending, nor the spans from being delivered", async () => {
+    await using receiver = await startReceiver();
+    const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
+    const never = new Promise<void>(() => {});
+    const hung = { onStart: () => {}, onEnd: vi.fn(), forceFlush: () => never, shutdown: () => never };
+    const telemetry = setupOtlp({ endpoint: receiver.url, spanProcessors: [hung], shutdownTimeout: 50 });
+    const tracer = trace.getTracer("test");
+    tracer.startSpan("span").end();
+    await telemetry.shutdown();
+    tracer.startSpan("late").end();
+    const lines = console.mock.calls;
+    console.mockRestore();
+    await receiver.waitFor((spans) => spans.length === 1);
+    expect(lines).toEqual([["durable-telemetry: shutdown stopped waiting after 50 ms; spans that were not delivered by then are lost"]]);
+    expect(hung.onEnd).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe("a program that ends without a shutdown", () => {
+  it("is not held by timers of the exporter", async () => {
+    // The batch would wait for an hour.
+    const { stderr } = await runProgram("wait-for-export", {
+      env: { OTEL_BSP_SCHEDULE_DELAY: "3600000" },
+      input: { options: { endpoint: await deadCollector() } },
+    });
+    expect(stderr).toBe("");
+  });
+
+  it("OTEL_BSP_SCHEDULE_DELAY: its spans are delivered after that time", async () => {
+    await using receiver = await startReceiver();
+    await using program = startProgram("wait-for-export", {
+      env: { OTEL_BSP_SCHEDULE_DELAY: "1" },
+      input: { spans: 3, options: { endpoint: receiver.url } },
+    });
+    await receiver.waitFor((spans) => spans.length === 3);
+    program.goOn();
+    expect(await program.result).toMatchObject({ code: 0 });
+  });
+});
+
+describe("FailureReport", () => {
+  it("K1 tells each cause once a minute", () => {
+    const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
+    let now = 0;
+    const report = new FailureReport(() => now);
+    const refused = Object.assign(new AggregateError([]), { code: "ECONNREFUSED" });
+    report.exportFailed("there", refused);
+    report.exportFailed("there", refused);
+    report.exportFailed("there", new Error("Request timed out"));
+    now = 59_999;
+    report.exportFailed("there", refused);
+    now = 60_000;
+    report.exportFailed("there", refused);
+    report.exportFailed("there", undefined);
+    const lines = console.mock.calls.flat();
+    console.mockRestore();
+    expect(lines).toEqual(
+      ["ECONNREFUSED", "Request timed out", "ECONNREFUSED", "unknown cause"].map(
+        (cause) => `durable-telemetry: cannot export spans to there (${cause}); workflows go on without it`,
+      ),
+    );
+    expect(report.failures).toBe(6);
+  });
+});

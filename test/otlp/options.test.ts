@@ -1,0 +1,69 @@
+import { propagation, trace } from "@opentelemetry/api";
+import { setupOtlp } from "durable-telemetry/otlp";
+import { describe, expect, it } from "vitest";
+
+// As from JavaScript, where no compiler looks.
+const setup = (options: unknown): unknown => Reflect.apply(setupOtlp, undefined, [options]);
+
+describe("setupOtlp refuses wrong options with a TypeError, and starts nothing", () => {
+  it.each<[options: unknown, message: string]>([
+    [null, "setupOtlp: the options must be an object with any of serviceName, endpoint,"],
+    [[], "the options must be an object"],
+    ["http://localhost:4318", "the options must be an object"],
+    [
+      { servicename: "a" },
+      'unknown option "servicename"; allowed are serviceName, endpoint, headers, resourceAttributes, sampler, spanProcessors, shutdownTimeout, handleSigterm',
+    ],
+    [{ serviceName: 7 }, '"serviceName" must be a string, not 7'],
+    [{ serviceName: null }, '"serviceName" must be a string, not null'],
+    [{ endpoint: 4318 }, '"endpoint" must be a string, not 4318'],
+    [{ endpoint: "localhost:4318" }, '"endpoint" must be an http or https URL such as "http://localhost:4318", not "localhost:4318"'],
+    [{ endpoint: "grpc://localhost" }, '"endpoint" must be an http or https URL'],
+    [{ endpoint: "http://" }, '"endpoint" must be an http or https URL'],
+    [{ headers: "a=1" }, '"headers" must be an object of header names and texts, not a string'],
+    [{ headers: { key: 1 } }, '"headers.key" must be a string, not 1'],
+    [{ headers: { key: undefined } }, '"headers.key" must be a string, not a undefined'],
+    [{ headers: { "a b": "1" } }, '"headers" has "a b", which is no valid HTTP header name'],
+    [{ headers: { key: "line\nbreak" } }, '"headers.key" has characters that an HTTP header must not have'],
+    [{ resourceAttributes: [] }, '"resourceAttributes" must be an object of names and values, not an array'],
+    [{ resourceAttributes: { "": 1 } }, '"resourceAttributes" has an empty name'],
+    [{ resourceAttributes: { a: {} } }, '"resourceAttributes.a" must be a string, a finite number, a boolean, or an array of one of these, not an object'],
+    [{ resourceAttributes: { a: Number.NaN } }, '"resourceAttributes.a" must be'],
+    [{ resourceAttributes: { a: ["x", 1] } }, '"resourceAttributes.a" must be'],
+    [{ sampler: "always_on" }, '"sampler" must be a sampler with shouldSample(), not a string'],
+    [{ sampler: {} }, '"sampler" must be a sampler with shouldSample(), not an object'],
+    [{ spanProcessors: {} }, '"spanProcessors" must be an array of span processors, not an object'],
+    [{ spanProcessors: [{ onStart() {} }] }, '"spanProcessors[0]" must be a span processor with onStart(), onEnd(), forceFlush() and shutdown()'],
+    [{ shutdownTimeout: "5s" }, '"shutdownTimeout" must be a number of milliseconds greater than 0 and at most 2147483647, not a string'],
+    [{ shutdownTimeout: 0 }, '"shutdownTimeout" must be a number of milliseconds'],
+    [{ shutdownTimeout: Number.NaN }, '"shutdownTimeout" must be a number of milliseconds'],
+    [{ shutdownTimeout: Number.POSITIVE_INFINITY }, '"shutdownTimeout" must be a number of milliseconds'],
+    [{ handleSigterm: "yes" }, '"handleSigterm" must be true or false, not a string'],
+  ])("%j", (options, message) => {
+    const before = trace.getTracerProvider();
+    expect(() => setup(options)).toThrow(expect.objectContaining({ name: "TypeError", message: expect.stringContaining(message) }));
+    expect(trace.getTracerProvider()).toBe(before);
+    expect(propagation.fields()).toEqual([]);
+    expect(process.listenerCount("SIGTERM")).toBe(0);
+  });
+
+  it("never shows a header's value", () => {
+    expect(() => setup({ headers: { authorization: "secret\n" } })).toThrow(
+      expect.objectContaining({ message: expect.not.stringContaining("secret") }),
+    );
+  });
+
+  it("an option that is undefined is not given", async () => {
+    const options = {
+      serviceName: undefined,
+      endpoint: undefined,
+      headers: undefined,
+      resourceAttributes: { a: undefined },
+      sampler: undefined,
+      spanProcessors: undefined,
+      shutdownTimeout: undefined,
+      handleSigterm: undefined,
+    };
+    await setupOtlp(options).shutdown();
+  });
+});

@@ -1,0 +1,369 @@
+import { describe, expect, it } from "vitest";
+import packageJson from "../../package.json" with { type: "json" };
+import { startGunzip } from "./collectors.ts";
+import { runProgram } from "./program.ts";
+import { type OtlpReceiver, type ReceivedSpan, startReceiver } from "./receiver.ts";
+
+const two = (spans: readonly ReceivedSpan[]): boolean => spans.length === 2;
+
+/** Runs the program against the receiver, and gives its two spans: the parent and its child. */
+async function emit(
+  receiver: OtlpReceiver,
+  env: Record<string, string> = {},
+  options?: Record<string, unknown>,
+): Promise<{ readonly order: ReceivedSpan; readonly pay: ReceivedSpan }> {
+  await runProgram("emit-spans", {
+    env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, ...env },
+    input: options === undefined ? {} : { options },
+  });
+  const spans = await receiver.waitFor(two);
+  const order = spans.find((span) => span.name === "order");
+  const pay = spans.find((span) => span.name === "pay 0");
+  if (order === undefined || pay === undefined) throw new Error("The spans are not those of the program");
+  return { order, pay };
+}
+
+describe.concurrent("setupOtlp() without options", () => {
+  it("sends spans as JSON over HTTP, whole and valid", async () => {
+    await using receiver = await startReceiver();
+    const { order, pay } = await emit(receiver);
+
+    expect(receiver.requests.map(({ path, headers }) => [path, headers["content-type"]])).toEqual([["/v1/traces", "application/json"]]);
+    expect(order).toMatchObject({
+      parentSpanId: undefined,
+      kind: "SERVER",
+      status: { code: "UNSET", message: "" },
+      attributes: { items: 3, price: 9.5, gift: false, tags: ["a", "b"] },
+      scope: { name: "shop", version: "1.2.3" },
+    });
+    expect(pay).toMatchObject({
+      traceId: order.traceId,
+      parentSpanId: order.spanId,
+      kind: "CLIENT",
+      status: { code: "ERROR", message: "no money" },
+      events: [{ name: "declined", attributes: { attempt: 1 } }],
+      links: [{ traceId: order.traceId, spanId: order.spanId }],
+    });
+  });
+
+  it("says in the resource which distribution it is, and detects process and host", async () => {
+    await using receiver = await startReceiver();
+    const { order } = await emit(receiver);
+
+    expect(order.resource).toMatchObject({
+      "telemetry.distro.name": "durable-telemetry",
+      "telemetry.distro.version": packageJson.version,
+      "telemetry.sdk.language": "nodejs",
+      "service.name": expect.stringContaining("unknown_service"),
+      "process.pid": expect.any(Number),
+      "host.name": expect.any(String),
+      "service.instance.id": expect.any(String),
+    });
+  });
+
+  it("exports no metrics and no logs", async () => {
+    await using receiver = await startReceiver();
+    await emit(receiver);
+    expect(receiver.requests.map((request) => request.path)).toEqual(["/v1/traces"]);
+  });
+
+  it("reads the environment when it is called, not when it is imported, and leaves it as it was", async () => {
+    await using receiver = await startReceiver();
+    const { stdout } = await runProgram("env-at-call", { input: { collectors: [receiver.url] } });
+    const [span] = await receiver.waitFor((spans) => spans.length === 1);
+    expect(span?.resource["service.name"]).toBe("at-call");
+    expect(receiver.requests[0]?.headers["key"]).toBe("at-call");
+    expect(JSON.parse(stdout)).toEqual(["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SERVICE_NAME"]);
+  });
+});
+
+describe.concurrent("the environment", () => {
+  it("OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES describe the service", async () => {
+    await using receiver = await startReceiver();
+    const { order } = await emit(receiver, {
+      OTEL_SERVICE_NAME: "orders",
+      OTEL_RESOURCE_ATTRIBUTES: "service.name=ignored,deployment.environment.name=test,team=a%2Cb",
+    });
+    expect(order.resource).toMatchObject({ "service.name": "orders", "deployment.environment.name": "test", team: "a,b" });
+  });
+
+  it("OTEL_NODE_RESOURCE_DETECTORS selects what is detected, and never hides OTEL_RESOURCE_ATTRIBUTES", async () => {
+    await using receiver = await startReceiver();
+    const { order } = await emit(receiver, { OTEL_NODE_RESOURCE_DETECTORS: "host", OTEL_RESOURCE_ATTRIBUTES: "team=a" });
+    expect(order.resource).toMatchObject({ "host.name": expect.any(String), team: "a" });
+    expect(order.resource).not.toHaveProperty("process.pid");
+  });
+
+  it("OTEL_NODE_RESOURCE_DETECTORS=none detects nothing", async () => {
+    await using receiver = await startReceiver();
+    const { order } = await emit(receiver, { OTEL_NODE_RESOURCE_DETECTORS: "none" });
+    expect(Object.keys(order.resource).toSorted()).toEqual([
+      "service.name",
+      "telemetry.distro.name",
+      "telemetry.distro.version",
+      "telemetry.sdk.language",
+      "telemetry.sdk.name",
+      "telemetry.sdk.version",
+    ]);
+  });
+
+  it("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT wins over OTEL_EXPORTER_OTLP_ENDPOINT and is taken as it is", async () => {
+    await using receiver = await startReceiver();
+    await using other = await startReceiver();
+    await emit(receiver, {
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${receiver.url}/v1/traces`,
+      OTEL_EXPORTER_OTLP_ENDPOINT: other.url,
+    });
+    expect(other.requests).toEqual([]);
+  });
+
+  it("OTEL_EXPORTER_OTLP_ENDPOINT may end in a slash and have a path", async () => {
+    await using receiver = await startReceiver();
+    await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: `${receiver.url}/tenant/a/` } });
+    expect(receiver.requests.map((request) => request.path)).toEqual(["/tenant/a/v1/traces"]);
+  });
+
+  it("OTEL_EXPORTER_OTLP_HEADERS and OTEL_EXPORTER_OTLP_TRACES_HEADERS are sent, the second winning", async () => {
+    await using receiver = await startReceiver();
+    await emit(receiver, { OTEL_EXPORTER_OTLP_HEADERS: "a=1,b=1%202", OTEL_EXPORTER_OTLP_TRACES_HEADERS: "a=2" });
+    expect(receiver.requests[0]?.headers).toMatchObject({ a: "2", b: "1 2" });
+  });
+
+  it.each(["OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"])("%s=gzip compresses", async (name) => {
+    await using receiver = await startReceiver();
+    await using gunzip = await startGunzip(receiver.url);
+    const { order, pay } = await emit(receiver, { OTEL_EXPORTER_OTLP_ENDPOINT: gunzip.url, [name]: "gzip" });
+    expect(pay.parentSpanId).toBe(order.spanId);
+  });
+
+  it.each(["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])("%s=http/protobuf sends protobuf", async (name) => {
+    await using receiver = await startReceiver();
+    const { order, pay } = await emit(receiver, { [name]: "http/protobuf" }, { headers: { key: "secret" } });
+    expect(receiver.requests.map(({ headers }) => [headers["content-type"], headers["key"]])).toEqual([["application/x-protobuf", "secret"]]);
+    expect(order.attributes).toEqual({ items: 3, price: 9.5, gift: false, tags: ["a", "b"] });
+    expect(pay).toMatchObject({ traceId: order.traceId, parentSpanId: order.spanId, kind: "CLIENT", status: { code: "ERROR" } });
+  });
+
+  it("OTEL_TRACES_SAMPLER=always_off records nothing", async () => {
+    await using receiver = await startReceiver();
+    await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_SAMPLER: "always_off" } });
+    expect(receiver.requests).toEqual([]);
+  });
+
+  it.each([
+    ["0", 0],
+    ["1", 2],
+  ])("OTEL_TRACES_SAMPLER_ARG=%s is the ratio of OTEL_TRACES_SAMPLER=parentbased_traceidratio", async (ratio, count) => {
+    await using receiver = await startReceiver();
+    await runProgram("emit-spans", {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_SAMPLER: "parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG: ratio },
+    });
+    expect(receiver.spans).toHaveLength(count);
+  });
+
+  it("OTEL_SDK_DISABLED=true sends nothing and registers nothing", async () => {
+    await using receiver = await startReceiver();
+    const { stdout } = await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_SDK_DISABLED: "TRUE" } });
+    expect(receiver.requests).toEqual([]);
+    expect(JSON.parse(stdout)).toEqual({});
+  });
+
+  it("OTEL_TRACES_EXPORTER=none sends nothing", async () => {
+    await using receiver = await startReceiver();
+    await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_EXPORTER: "none" } });
+    expect(receiver.requests).toEqual([]);
+  });
+
+  it("OTEL_TRACES_EXPORTER=console prints spans and sends none", async () => {
+    await using receiver = await startReceiver();
+    const { stdout } = await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_EXPORTER: "console" } });
+    expect(receiver.requests).toEqual([]);
+    expect(stdout).toContain("name: 'pay 0'");
+  });
+
+  it("OTEL_TRACES_EXPORTER=console,otlp does both", async () => {
+    await using receiver = await startReceiver();
+    const { stdout } = await runProgram("emit-spans", {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_EXPORTER: "console,otlp" },
+    });
+    await receiver.waitFor(two);
+    expect(stdout).toContain("name: 'pay 0'");
+  });
+
+  it("OTEL_TRACES_EXPORTER with another exporter is reported", async () => {
+    const { stderr } = await runProgram("emit-spans", { env: { OTEL_TRACES_EXPORTER: "zipkin" } });
+    expect(stderr).toMatch(/^durable-telemetry: OTEL_TRACES_EXPORTER: "zipkin" is ignored; allowed are otlp, console and none .*\n$/);
+  });
+
+  it.each([
+    ["OTEL_METRICS_EXPORTER", "metrics", "/v1/metrics"],
+    ["OTEL_LOGS_EXPORTER", "logs", "/v1/logs"],
+  ])("%s=otlp exports %s too, and shutdown delivers them", async (name, _signal, path) => {
+    await using receiver = await startReceiver();
+    await emit(receiver, { [name]: "otlp" });
+    expect(receiver.requests.map((request) => request.path).toSorted()).toEqual([path, "/v1/traces"].toSorted());
+  });
+
+  it.each([
+    ["", ["traceparent"]],
+    ["b3", ["b3"]],
+    ["b3multi,tracecontext", ["x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "traceparent"]],
+    ["none", []],
+  ])('OTEL_PROPAGATORS="%s" injects %j', async (propagators, expected) => {
+    await using receiver = await startReceiver();
+    const { stdout } = await runProgram("emit-spans", {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_PROPAGATORS: propagators },
+    });
+    expect(Object.keys(JSON.parse(stdout))).toEqual(expected);
+  });
+
+  it("OTEL_LOG_LEVEL sets how much OpenTelemetry says of itself", async () => {
+    await using receiver = await startReceiver();
+    const run = async (level: string): Promise<string> =>
+      (await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_LOG_LEVEL: level } })).stdout;
+    expect(await run("debug")).toContain("Registered a global for trace");
+    expect(await run("warn")).not.toContain("Registered a global for trace");
+  });
+
+  it("an empty variable is an unset one", async () => {
+    await using receiver = await startReceiver();
+    const { order } = await emit(receiver, {
+      OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: "",
+      OTEL_EXPORTER_OTLP_HEADERS: " ",
+      OTEL_EXPORTER_OTLP_PROTOCOL: "",
+      OTEL_EXPORTER_OTLP_TIMEOUT: "",
+      OTEL_TRACES_SAMPLER: "",
+      OTEL_TRACES_EXPORTER: "",
+      OTEL_METRICS_EXPORTER: "",
+      OTEL_LOGS_EXPORTER: " ",
+      OTEL_SERVICE_NAME: "",
+      OTEL_SDK_DISABLED: "",
+      OTEL_BSP_MAX_QUEUE_SIZE: "",
+      OTEL_LOG_LEVEL: "",
+    });
+    expect(order.resource["service.name"]).toContain("unknown_service");
+    expect(receiver.requests).toHaveLength(1);
+  });
+
+  it.each([
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "it must be an http or https URL"],
+    ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "no url", "it must be an http or https URL"],
+    ["OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon", "allowed are http/json (the default), http/protobuf and grpc"],
+    ["OTEL_BSP_MAX_QUEUE_SIZE", "-1", "it must be greater than 0"],
+    ["OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "expected a number"],
+    ["OTEL_TRACES_SAMPLER", "sometimes", "unknown OTEL_TRACES_SAMPLER value"],
+    ["OTEL_PROPAGATORS", "smoke", 'Propagator "smoke" requested through environment variable is unavailable'],
+    ["OTEL_NODE_RESOURCE_DETECTORS", "weather", "allowed are all, none, env, serviceinstance, process, host, os"],
+  ])("a wrong %s is reported on the console and ignored", async (name, value, problem) => {
+    const { stderr } = await runProgram("emit-spans", {
+      env: { [name]: value, OTEL_TRACES_EXPORTER: "otlp" },
+      input: { options: { sampler: undefined, shutdownTimeout: 50 } },
+    });
+    const [first = "", ...more] = stderr.split("\n");
+    expect(first).toMatch(/^durable-telemetry: /);
+    expect(first).toContain(name === "OTEL_PROPAGATORS" ? value : name);
+    expect(first).toContain(problem);
+    expect(more).not.toContain(first);
+  });
+});
+
+describe.concurrent("OTEL_BSP_*", () => {
+  it("MAX_EXPORT_BATCH_SIZE bounds a request", async () => {
+    await using receiver = await startReceiver();
+    await runProgram("emit-spans", {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "2" },
+      input: { spans: 4 },
+    });
+    await receiver.waitFor((spans) => spans.length === 5);
+    expect(receiver.requests).toHaveLength(3);
+  });
+
+  it("MAX_QUEUE_SIZE bounds what waits", async () => {
+    await using receiver = await startReceiver();
+    await runProgram("emit-spans", {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_BSP_MAX_QUEUE_SIZE: "3", OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "3" },
+      input: { spans: 3 },
+    });
+    expect(receiver.spans.map((span) => span.name)).toEqual(["pay 0", "pay 1", "pay 2", "order"]);
+  });
+});
+
+describe.concurrent("options", () => {
+  it("serviceName wins over resourceAttributes, and both over the environment", async () => {
+    await using receiver = await startReceiver();
+    const { order } = await emit(
+      receiver,
+      { OTEL_SERVICE_NAME: "from-env", OTEL_RESOURCE_ATTRIBUTES: "team=env,region=env" },
+      {
+        serviceName: "from-code",
+        resourceAttributes: { "service.name": "weaker", team: "code", shard: 7, ratio: 0.5, primary: true, zones: ["a", "b"] },
+      },
+    );
+    expect(order.resource).toMatchObject({
+      "service.name": "from-code",
+      team: "code",
+      region: "env",
+      shard: 7,
+      ratio: 0.5,
+      primary: true,
+      zones: ["a", "b"],
+    });
+  });
+
+  it("service.name in resourceAttributes wins over OTEL_SERVICE_NAME", async () => {
+    await using receiver = await startReceiver();
+    const { order } = await emit(receiver, { OTEL_SERVICE_NAME: "from-env" }, { resourceAttributes: { "service.name": "from-code" } });
+    expect(order.resource["service.name"]).toBe("from-code");
+  });
+
+  it("empty texts leave the word to the environment", async () => {
+    await using receiver = await startReceiver();
+    const { order } = await emit(receiver, { OTEL_SERVICE_NAME: "from-env" }, { serviceName: "", endpoint: "" });
+    expect(order.resource["service.name"]).toBe("from-env");
+  });
+
+  it("endpoint wins over both variables; /v1/traces is appended", async () => {
+    await using receiver = await startReceiver();
+    await using other = await startReceiver();
+    await emit(
+      receiver,
+      { OTEL_EXPORTER_OTLP_ENDPOINT: other.url, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${other.url}/v1/traces` },
+      { endpoint: receiver.url },
+    );
+    expect(other.requests).toEqual([]);
+  });
+
+  it.each([
+    ["/", "/v1/traces"],
+    ["/tenant", "/tenant/v1/traces"],
+    ["/tenant//", "/tenant/v1/traces"],
+    ["/tenant?key=1", "/tenant/v1/traces?key=1"],
+  ])("endpoint may end in %s", async (ending, path) => {
+    await using receiver = await startReceiver();
+    await runProgram("emit-spans", { input: { options: { endpoint: receiver.url + ending } } });
+    expect(receiver.requests.map((request) => request.path)).toEqual([path]);
+  });
+
+  it("headers are added to those of the environment and win over them, whatever their case", async () => {
+    await using receiver = await startReceiver();
+    await emit(receiver, { OTEL_EXPORTER_OTLP_HEADERS: "authorization=env,tenant=env" }, { headers: { Authorization: "code", empty: "" } });
+    expect(receiver.requests[0]?.headers).toMatchObject({ authorization: "code", tenant: "env", empty: "" });
+  });
+
+  it("sampler and spanProcessors are asked; a processor that fails changes nothing (K1)", async () => {
+    await using receiver = await startReceiver();
+    const { stdout, stderr } = await runProgram("code-options", {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_SAMPLER: "always_off" },
+    });
+    const spans = await receiver.waitFor((received) => received.length === 1);
+    expect(spans.map(({ name, attributes }) => [name, attributes])).toEqual([["order", { added: true }]]);
+    expect(JSON.parse(stdout)).toEqual(["recorder:order", "recorder:forceFlush", "recorder:forceFlush", "recorder:shutdown"]);
+    expect(stderr.split("\n")).toEqual([
+      "durable-telemetry: spanProcessors[0].onStart() failed (broken start); workflows go on without it",
+      "durable-telemetry: spanProcessors[0].onEnd() failed (broken end); workflows go on without it",
+      "durable-telemetry: spanProcessors[0].forceFlush() failed (broken flush); workflows go on without it",
+      "durable-telemetry: spanProcessors[0].shutdown() failed (broken shutdown); workflows go on without it",
+      "",
+    ]);
+  });
+});
