@@ -1,0 +1,14 @@
+/** Why the task hub refused a request; the gRPC status of the same name. */
+export type RefusalCode =
+  "ALREADY_EXISTS" | "FAILED_PRECONDITION" | "INVALID_ARGUMENT" | "NOT_FOUND" | "UNAVAILABLE" | "UNIMPLEMENTED";
+
+/** A request that the task hub refuses. Nothing in the hub has changed when it is thrown. */
+export class TaskHubRefusal extends Error {
+  override readonly name = "TaskHubRefusal";
+  readonly code: RefusalCode;
+
+  constructor(code: RefusalCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}

@@ -1,0 +1,37 @@
+import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import { copyTags, orchestrationInstance, orchestratorStarted, tagsOf, text } from "./history-events.ts";
+import type { Episode, Instance } from "./instance.ts";
+import type { ActivityWork } from "./work.ts";
+
+/** The next episode of an instance: all that has arrived for it. */
+export function nextEpisode(at: Date, { generation, rewinding }: Instance): Episode {
+  const started = orchestratorStarted(at);
+  // The worker wants the request for a rewind by itself.
+  if (rewinding !== undefined) return { events: [started, rewinding], taken: 0 };
+  return { events: [started, ...generation.inbox], taken: generation.inbox.length };
+}
+
+/** The work item of an episode. It has no completion token yet. */
+export function orchestratorItem({ id, generation }: Instance, episode: Episode): pb.WorkItem {
+  const request = new pb.OrchestratorRequest()
+    .setInstanceid(id)
+    .setExecutionid(text(generation.executionId))
+    // Copies: gRPC may serialize a message later, when the history has grown.
+    .setPasteventsList([...generation.history])
+    .setNeweventsList([...episode.events])
+    .setOrchestrationtracecontext(generation.traceContext);
+  return new pb.WorkItem().setOrchestratorrequest(request);
+}
+
+/** The work item of an activity. It has no completion token yet. */
+export function activityItem({ instance, executionId, taskId, scheduled }: ActivityWork): pb.WorkItem {
+  const request = new pb.ActivityRequest()
+    .setName(scheduled.getName())
+    .setVersion(scheduled.getVersion())
+    .setInput(scheduled.getInput())
+    .setOrchestrationinstance(orchestrationInstance(instance.id, executionId))
+    .setTaskid(taskId)
+    .setParenttracecontext(scheduled.getParenttracecontext());
+  copyTags(tagsOf(scheduled.getTagsMap()), request.getTagsMap());
+  return new pb.WorkItem().setActivityrequest(request);
+}

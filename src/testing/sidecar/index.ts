@@ -1,0 +1,2 @@
+export type { LocalSidecarOptions } from "./options.ts";
+export { startLocalSidecar, type LocalSidecar } from "./start-local-sidecar.ts";

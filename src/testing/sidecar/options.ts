@@ -1,0 +1,51 @@
+/** Options of {@link startLocalSidecar}. */
+export interface LocalSidecarOptions {
+  /** TCP port to listen on, 0 to 65535. The default, 0, takes any free one. */
+  port?: number;
+  /** Host name or IP address to listen on. The default, `127.0.0.1`, can't be reached from other machines. */
+  host?: string;
+  /**
+   * What happens to the trace contexts that clients and workers send. `"carry"` (the default) keeps them and hands them
+   * on, as the Durable Task Scheduler does; `"drop"` forgets them, as durabletask-go does (telemetry.md I8).
+   */
+  traceContext?: "carry" | "drop";
+}
+
+interface Rule {
+  readonly allowed: string;
+  readonly accepts: (value: unknown) => boolean;
+}
+
+const RULES: Record<keyof LocalSidecarOptions, Rule> = {
+  port: {
+    allowed: "an integer from 0 to 65535",
+    accepts: (value) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= 65_535,
+  },
+  host: {
+    allowed: "a host name or IP address",
+    accepts: (value) => typeof value === "string" && value !== "",
+  },
+  traceContext: {
+    allowed: '"carry" or "drop"',
+    accepts: (value) => value === "carry" || value === "drop",
+  },
+};
+
+/** @throws {TypeError} for what is no option, and for a value that an option can't have. */
+export function checkOptions(options: LocalSidecarOptions): Required<LocalSidecarOptions> {
+  if (typeof options !== "object" || options === null) {
+    throw new TypeError("The options of startLocalSidecar must be an object.");
+  }
+  for (const [key, value] of Object.entries(options)) {
+    const rule = Object.entries(RULES).find(([name]) => name === key)?.[1];
+    if (rule === undefined) {
+      const known = Object.keys(RULES).join(", ");
+      throw new TypeError(`startLocalSidecar has no option '${key}'. Its options are: ${known}.`);
+    }
+    if (value !== undefined && !rule.accepts(value)) {
+      throw new TypeError(`The option '${key}' of startLocalSidecar must be ${rule.allowed}.`);
+    }
+  }
+  const { port = 0, host = "127.0.0.1", traceContext = "carry" } = options;
+  return { port, host, traceContext };
+}

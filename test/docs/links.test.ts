@@ -1,0 +1,41 @@
+import { existsSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { anchors, links, page, pages, root } from "./markdown.ts";
+
+const all = pages();
+
+/** What is wrong with a link from a page, if anything is. */
+function fault(from: string, target: string): string | undefined {
+  if (target.startsWith("https://")) return undefined;
+  const [file = "", anchor] = target.split("#", 2);
+  const url = file === "" ? new URL(from, root) : new URL(file, new URL(from, root));
+  if (!existsSync(url)) return `${target}: there is no such file`;
+  if (anchor === undefined) return undefined;
+  const known = anchors(page(url.pathname.slice(root.pathname.length)));
+  return known.has(anchor) ? undefined : `${target}: there is no such heading; there are ${[...known].join(", ")}`;
+}
+
+describe("The documentation", () => {
+  it.each(all.map(({ path }) => path))("%s has links that lead somewhere", (path) => {
+    expect(links(page(path)).flatMap((target) => fault(path, target) ?? [])).toEqual([]);
+  });
+
+  it("has links in it, some of them to headings", () => {
+    const targets = all.flatMap(links);
+    expect(targets.length).toBeGreaterThan(40);
+    expect(targets.filter((target) => target.includes("#")).length).toBeGreaterThan(10);
+  });
+
+  it("can be reached from the README, page by page", () => {
+    const reached = links(page("README.md"));
+    const docs = all.map(({ path }) => path).filter((path) => path.startsWith("docs/"));
+    expect(docs.filter((path) => !reached.includes(path))).toEqual([]);
+  });
+
+  it("has no link that leads out of what is published, but to the repository's examples", () => {
+    const outside = all.flatMap((each) =>
+      links(each).filter((target) => !/^https:|^#|\.md(#|$)|^LICENSE$/.test(target)).map((target) => `${each.path}: ${target}`),
+    );
+    expect(outside).toEqual([]);
+  });
+});
