@@ -1,4 +1,4 @@
-import { SpanStatusCode, type Span } from "@opentelemetry/api";
+import { SpanStatusCode, type Span, type TimeInput } from "@opentelemetry/api";
 import type { TaskFailure } from "../../src/pipeline/index.ts";
 import { ATTR_ERROR_TYPE } from "./semconv.ts";
 
@@ -9,7 +9,7 @@ export function setFailure(span: Span, failure: TaskFailure): void {
 }
 
 /** Adds the exception's details as a span event, for viewers that read only that, unless the user wants them in logs alone (S3). */
-export function addExceptionEvent(span: Span, failure: TaskFailure, time?: Date): void {
+export function addExceptionEvent(span: Span, failure: TaskFailure, time: TimeInput): void {
   if (process.env["OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN"] === "logs") return;
   span.addEvent(
     "exception",

@@ -4,13 +4,13 @@ import type { TraceContext } from "../../src/pipeline/index.ts";
 
 /**
  * Identity from durable facts (telemetry.md I1, I2): every episode, on any worker and after any crash, computes the
- * same IDs. All derivations stand here, so that they can be seen not to collide: each hashes its own label and its
- * facts, with lengths, so that no two lists of facts make the same text.
+ * same IDs. All derivations stand here, so that they can be seen not to collide: each digest is of its own label and
+ * its facts with their lengths, so that no two lists of facts make the same text.
  */
-function digest(label: string, facts: readonly string[], bytes: number): string {
+function digest(label: string, facts: readonly string[]): string {
   let text = label;
   for (const fact of facts) text += `|${fact.length}:${fact}`;
-  return hash("sha256", text, "hex").slice(0, 2 * bytes);
+  return hash("sha256", text, "hex");
 }
 
 /** The durable facts that name an execution. */
@@ -20,19 +20,29 @@ export interface Execution {
   readonly execution: string;
 }
 
-/** The trace of an execution that nothing traced started. */
-export function executionTraceId({ instanceId, execution }: Execution): string {
-  return digest("trace", [instanceId, execution], 16);
+/** The IDs that follow from an execution. */
+export interface ExecutionIds {
+  /** The trace of an execution that nothing traced started. */
+  readonly traceId: string;
+  /** The span of the execution. */
+  readonly spanId: string;
+  /** The span of a task that the execution scheduled: an activity, a sub-orchestration, a timer. */
+  taskSpanId(taskId: number): string;
 }
 
-/** The span of an execution. */
-export function executionSpanId({ instanceId, execution }: Execution): string {
-  return digest("orchestration", [instanceId, execution], 8);
-}
+// 2^64 divided by the golden ratio: steps of it spread over all 64 bits and meet only after 2^64 of them.
+const stride = 0x9e3779b97f4a7c15n;
 
-/** The span of a task that an execution scheduled: an activity, a sub-orchestration, a timer. */
-export function taskSpanId({ instanceId, execution }: Execution, taskId: number): string {
-  return digest("task", [instanceId, execution, String(taskId)], 8);
+/** The IDs of an execution: all from one digest, as each episode of each orchestration asks for them. */
+export function executionIds({ instanceId, execution }: Execution): ExecutionIds {
+  const bits = digest("execution", [instanceId, execution]);
+  const tasks = BigInt(`0x${bits.slice(48, 64)}`);
+  return {
+    traceId: bits.slice(0, 32),
+    spanId: bits.slice(32, 48),
+    // No two tasks of an execution share an ID, and to find it takes no digest.
+    taskSpanId: (taskId) => BigInt.asUintN(64, tasks + BigInt(taskId) * stride).toString(16).padStart(16, "0"),
+  };
 }
 
 /**
@@ -40,7 +50,7 @@ export function taskSpanId({ instanceId, execution }: Execution, taskId: number)
  * of the first, adopts the spans that the first one's code had already emitted (S1).
  */
 export function activitySpanId(client: Pick<SpanContext, "traceId" | "spanId">): string {
-  return digest("activity", [client.traceId, client.spanId], 8);
+  return digest("activity", [client.traceId, client.spanId]).slice(0, 16);
 }
 
 const w3c = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/;

@@ -1,12 +1,12 @@
-import { context, ROOT_CONTEXT, SpanKind, trace, type Attributes, type SpanContext } from "@opentelemetry/api";
+import { context, ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Span, type SpanContext } from "@opentelemetry/api";
 import type { ActivityWorkItem, ActivityWorkItemFacts } from "../../src/pipeline/index.ts";
 import { contained } from "../contained.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { ActivitySpan } from "./handles.ts";
-import { activitySpanId, executionTraceId, parseTraceContext, taskSpanId } from "./identity.ts";
+import { activitySpanId, executionIds, parseTraceContext } from "./identity.ts";
 import { suppressed, type Scope } from "./live-context.ts";
 import * as semconv from "./semconv.ts";
-import type { IdentityTracer } from "./tracer.ts";
+import { contextOf, type IdentityTracer } from "./tracer.ts";
 
 /**
  * Traces one activity: its SERVER span lasts from here to the response, whether or not there is such an activity. Its
@@ -26,21 +26,34 @@ export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): S
   };
   const name = semconv.spanName(semconv.TYPE_ACTIVITY, facts.name, facts.version);
   const { own, parent } = identify(facts, name, attributes, tracer);
-  const span = tracer.start(name, { kind: SpanKind.SERVER, attributes }, own, parent);
+  const span = tracer.start(name, { kind: SpanKind.SERVER, attributes }, own, contextOf(parent));
 
   facts.takeTraceContexts();
   facts.features.set(ActivitySpan, span);
+  // A reading of the clock that the SDK measures a live span with.
+  let end: number | undefined;
   item.onResponse(({ outcome }) =>
     contained("a span was lost", () => {
-      if (outcome.status === "failed") {
-        setFailure(span, outcome.failure);
-        addExceptionEvent(span, outcome.failure);
-      }
-      span.end();
+      end = performance.now();
+      if (outcome.status !== "failed") return;
+      setFailure(span, outcome.failure);
+      addExceptionEvent(span, outcome.failure, end);
+    }),
+  );
+  item.onDelivered((delivery) =>
+    contained("a span was lost", () => {
+      // The work item is another worker's by now, whose span it will be: this one ends, but is not exported.
+      if (delivery === "rejected") unsample(span);
+      span.end(end);
     }),
   );
   // Silences the SDK's own span; the activity itself runs in its span's context.
   return (run) => context.with(suppressed(ROOT_CONTEXT), run);
+}
+
+function unsample(span: Span): void {
+  const own: { traceFlags: number } = span.spanContext();
+  own.traceFlags = TraceFlags.NONE;
 }
 
 /** The context in which the code of an activity runs: its span is the active one (telemetry.md S5). */
@@ -58,15 +71,14 @@ function identify(
   tracer: IdentityTracer,
 ): { readonly own: SpanContext; readonly parent: SpanContext | undefined } {
   const carried = parseTraceContext(facts.traceContext);
-  const execution = { instanceId: facts.instanceId, execution: facts.executionId ?? "" };
-  const client = carried ?? {
-    traceId: executionTraceId(execution),
-    spanId: taskSpanId(execution, facts.taskId),
-    traceFlags: 0,
-    isRemote: true,
-  };
+  const client = carried ?? derivedClient(facts);
   const identity = { traceId: client.traceId, spanId: activitySpanId(client), traceFlags: 0 };
-  const own = tracer.decide(name, SpanKind.SERVER, attributes, identity, carried);
+  const own = tracer.decide(name, SpanKind.SERVER, attributes, identity, contextOf(carried));
   const parent = carried ?? (facts.executionId === undefined ? undefined : { ...client, traceFlags: own.traceFlags });
   return { own, parent };
+}
+
+function derivedClient({ instanceId, executionId = "", taskId }: ActivityWorkItemFacts): SpanContext {
+  const ids = executionIds({ instanceId, execution: executionId });
+  return { traceId: ids.traceId, spanId: ids.taskSpanId(taskId), traceFlags: 0, isRemote: true };
 }

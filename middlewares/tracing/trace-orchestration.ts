@@ -1,12 +1,12 @@
-import { context, ROOT_CONTEXT, SpanKind, trace, type Attributes, type Link, type SpanContext } from "@opentelemetry/api";
+import { context, ROOT_CONTEXT, SpanKind, trace, type Attributes, type Context, type Link, type SpanContext } from "@opentelemetry/api";
 import type { DurableFact, EpisodeOutcome, OrchestrationWorkItem, OrchestrationWorkItemFacts, ScheduledTask } from "../../src/pipeline/index.ts";
 import { contained } from "../contained.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { OrchestrationSpan, RecordedSpan } from "./handles.ts";
-import { executionSpanId, executionTraceId, formatTraceContext, parseTraceContext, taskSpanId, type Execution } from "./identity.ts";
+import { executionIds, formatTraceContext, parseTraceContext, type ExecutionIds } from "./identity.ts";
 import { LiveContext, type Scope } from "./live-context.ts";
 import * as semconv from "./semconv.ts";
-import type { IdentityTracer } from "./tracer.ts";
+import { contextOf, type IdentityTracer } from "./tracer.ts";
 
 /**
  * Traces one episode: what runs in the scope that this returns runs under the identity of the orchestration's span,
@@ -30,12 +30,14 @@ type FinalOutcome = Extract<EpisodeOutcome, { status: keyof typeof statusNames }
 class TracedEpisode {
   readonly #facts: OrchestrationWorkItemFacts;
   readonly #tracer: IdentityTracer;
-  readonly #execution: Execution;
+  readonly #ids: ExecutionIds;
   readonly #startedAt: Date;
   readonly #parent: SpanContext | undefined;
   readonly #attributes: Attributes;
   readonly #span: SpanContext;
   readonly #recorded: RecordedSpan;
+  // The parent of the spans of tasks.
+  readonly #inside: Context;
   /** The context that the episode runs in. */
   readonly context: LiveContext;
 
@@ -44,10 +46,10 @@ class TracedEpisode {
     this.#facts = facts;
     this.#tracer = tracer;
     this.#startedAt = facts.history.startedAt ?? facts.carriedSpan?.startTime ?? new Date();
-    this.#execution = {
+    this.#ids = executionIds({
       instanceId: facts.instanceId,
       execution: facts.executionId ?? this.#startedAt.toISOString(),
-    };
+    });
     this.#attributes = {
       [semconv.ATTR_TYPE]: semconv.TYPE_ORCHESTRATION,
       [semconv.ATTR_TASK_NAME]: facts.name,
@@ -58,7 +60,8 @@ class TracedEpisode {
     this.#parent = parseTraceContext(facts.traceContext);
     this.#span = this.#identify();
     this.#recorded = new RecordedSpan(this.#span, () => item.run?.now ?? this.#now);
-    this.context = new LiveContext(trace.setSpanContext(ROOT_CONTEXT, this.#span), () => item.isLive);
+    this.#inside = trace.setSpanContext(ROOT_CONTEXT, this.#span);
+    this.context = new LiveContext(this.#inside, () => item.isLive);
 
     facts.takeTraceContexts();
     facts.features.set(OrchestrationSpan, this.#recorded);
@@ -86,8 +89,8 @@ class TracedEpisode {
     // What an earlier run left with the backend names that run, not the one after a rewind.
     const carried = carriedSpan !== undefined && !history.rewound ? carriedSpan.spanId : undefined;
     const identity: SpanContext = {
-      traceId: this.#parent?.traceId ?? executionTraceId(this.#execution),
-      spanId: carried ?? executionSpanId(this.#execution),
+      traceId: this.#parent?.traceId ?? this.#ids.traceId,
+      spanId: carried ?? this.#ids.spanId,
       traceFlags: 0,
     };
     return this.#tracer.decide(
@@ -95,21 +98,23 @@ class TracedEpisode {
       SpanKind.SERVER,
       this.#attributes,
       identity,
-      this.#parent,
+      contextOf(this.#parent),
     );
   }
 
   // The identity of a scheduled task's span: what went out with it, where that is known (I2).
   #taskSpan(task: Pick<ScheduledTask, "taskId" | "traceContext">): SpanContext {
     const carried = parseTraceContext(task.traceContext);
-    return { ...this.#span, spanId: carried?.spanId ?? taskSpanId(this.#execution, task.taskId) };
+    return { ...this.#span, spanId: carried?.spanId ?? this.#ids.taskSpanId(task.taskId) };
   }
 
   #emit(outcome: EpisodeOutcome, scheduled: readonly ScheduledTask[], end: Date): void {
     for (const fact of this.#facts.history.facts()) orLost(() => this.#emitFact(fact));
     if (outcome.status === "waiting" || outcome.status === "rewound") return;
     // What is still out there when the orchestration ends may have run, or may yet: its spans need their parent (S1).
-    for (const task of [...this.#facts.history.unfinishedTasks(), ...scheduled]) {
+    // A worker may return an action again that has left already; a task is one task.
+    const out = new Map([...scheduled, ...this.#facts.history.unfinishedTasks()].map((task) => [task.taskId, task]));
+    for (const task of out.values()) {
       orLost(() => this.#emitTask(task, end, undefined));
     }
     orLost(() => this.#emitOrchestration(outcome, end));
@@ -136,7 +141,7 @@ class TracedEpisode {
         },
       },
       this.#taskSpan(task),
-      this.#span,
+      this.#inside,
     );
     if (failure !== undefined) setFailure(span, failure);
     span.end(notBefore(task.scheduledAt, end));
@@ -158,8 +163,8 @@ class TracedEpisode {
           ...(fact.dueAt ? { [semconv.ATTR_FIRE_AT]: fact.dueAt.toISOString() } : {}),
         },
       },
-      { ...this.#span, spanId: taskSpanId(this.#execution, fact.taskId) },
-      this.#span,
+      { ...this.#span, spanId: this.#ids.taskSpanId(fact.taskId) },
+      this.#inside,
     );
     span.end(notBefore(start, end));
   }
@@ -180,7 +185,7 @@ class TracedEpisode {
         },
       },
       this.#span,
-      this.#parent,
+      contextOf(this.#parent),
     );
     for (const event of this.#recorded.events) span.addEvent(event.name, event.attributes, event.time);
     if (outcome.status === "failed") {

@@ -25,9 +25,9 @@ export interface IdentityTracer {
    * Whether the user's sampler wants the span, asked without starting one: so the decision is made before the span is,
    * and again in every episode, to the same end (telemetry.md I5).
    */
-  decide(name: string, kind: SpanKind, attributes: Attributes, identity: SpanContext, parent: SpanContext | undefined): SpanContext;
-  /** Starts the span that `identity` names, under `parent`. */
-  start(name: string, options: SpanOptions, identity: SpanContext, parent: SpanContext | undefined): Span;
+  decide(name: string, kind: SpanKind, attributes: Attributes, identity: SpanContext, parent: Context): SpanContext;
+  /** Starts the span that `identity` names, under the span in `parent`. */
+  start(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span;
 }
 
 // The delegate of a provider that nobody has set.
@@ -81,12 +81,13 @@ class SdkTracer implements IdentityTracer {
     this.#sampler = typeof sampler?.shouldSample === "function" ? (sampler as Sampler) : undefined;
   }
 
-  decide(name: string, kind: SpanKind, attributes: Attributes, identity: SpanContext, parent: SpanContext | undefined): SpanContext {
+  decide(name: string, kind: SpanKind, attributes: Attributes, identity: SpanContext, parent: Context): SpanContext {
+    const above = trace.getSpanContext(parent);
     // Without a sampler to ask, what came with the work item decides, and what starts here is wanted.
-    if (this.#sampler === undefined) return { ...identity, traceFlags: parent?.traceFlags ?? TraceFlags.SAMPLED };
-    const answer = this.#sampler.shouldSample(under(parent), identity.traceId, name, kind, { ...attributes }, []);
+    if (this.#sampler === undefined) return { ...identity, traceFlags: above?.traceFlags ?? TraceFlags.SAMPLED };
+    const answer = this.#sampler.shouldSample(parent, identity.traceId, name, kind, { ...attributes }, []);
     const sampled = answer.decision === SamplingDecision.RECORD_AND_SAMPLED;
-    const traceState = answer.traceState ?? parent?.traceState;
+    const traceState = answer.traceState ?? above?.traceState;
     return {
       ...identity,
       traceFlags: sampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
@@ -94,21 +95,22 @@ class SdkTracer implements IdentityTracer {
     };
   }
 
-  start(name: string, options: SpanOptions, identity: SpanContext, parent: SpanContext | undefined): Span {
+  start(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
+    const isRoot = parent === ROOT_CONTEXT;
     if (this.#hasGenerator) {
       const { traceId, spanId } = identity;
-      const ids = parent === undefined ? { traceId, spanId } : { spanId };
-      return withChosenIds(ids, () => this.#tracer.startSpan(name, options, under(parent))).result;
+      const ids = isRoot ? { traceId, spanId } : { spanId };
+      return withChosenIds(ids, () => this.#tracer.startSpan(name, options, parent)).result;
     }
     // A provider without DurableIdGenerator (I6). The SDK's spans hand out their own span context, so the span ID can
     // be written there. The trace ID, which samplers look at, must be right from the start: it comes from the parent,
     // and a root has one for as long as it is being made.
-    const maker = parent ?? { ...identity, isRemote: true };
-    const span: Span & { parentSpanContext?: SpanContext | undefined } = this.#tracer.startSpan(name, options, under(maker));
+    const maker = isRoot ? contextOf({ ...identity, isRemote: true }) : parent;
+    const span: Span & { parentSpanContext?: SpanContext | undefined } = this.#tracer.startSpan(name, options, maker);
     if (!span.isRecording()) return span;
     const own: { spanId: string } = span.spanContext();
     own.spanId = identity.spanId;
-    if (parent === undefined) span.parentSpanContext = undefined;
+    if (isRoot) span.parentSpanContext = undefined;
     sayWithoutGenerator(span.spanContext().spanId === identity.spanId);
     return span;
   }
@@ -133,6 +135,7 @@ function sayWithoutGenerator(whole: boolean): void {
   }
 }
 
-function under(parent: SpanContext | undefined): Context {
+/** The context whose span is `parent`; the root context if there is none. */
+export function contextOf(parent: SpanContext | undefined): Context {
   return parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
 }

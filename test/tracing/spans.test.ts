@@ -167,6 +167,27 @@ describe("S1 zero orphans", () => {
     expect(wholeness(spans.finished)).toMatchObject({ spans: 4, orphans: 0, duplicates: 0, traces: 1 });
   });
 
+  it("S1 an activity whose response the backend refuses, as it is another worker's by now, leaves its span to that worker", async () => {
+    const spans = recordSpans();
+    const worker = episodeWorker((each) => each.addNamedActivity("charge", () => 1)) as unknown as {
+      _executeActivityInternal(request: unknown, token: string, stub: unknown): Promise<void>;
+    };
+    const { default: proto } = await import("@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js");
+    const request = new proto.ActivityRequest();
+    request.setName("charge");
+    request.setTaskid(1);
+    const instance = new proto.OrchestrationInstance();
+    instance.setInstanceid("instance-1");
+    request.setOrchestrationinstance(instance);
+    for (const error of [Object.assign(new Error("stale token"), { code: 5 }), null]) {
+      const completeActivityTask = (_: unknown, __: unknown, done: (error: unknown) => void): void => done(error);
+      await worker._executeActivityInternal(request.cloneMessage(), "", { completeActivityTask });
+    }
+    expect(spans.finished.map(({ name }) => name)).toEqual(["activity:charge"]);
+    expect(spans.open).toBe(0);
+    expect(spans.finished[0]?.duration[0]).toBe(0);
+  });
+
   it("S1 a task that nobody registered fails as whole as any other", async () => {
     const spans = recordSpans();
     await runEpisode(episodeWorker(() => undefined), { fresh: [history.episode(), history.started("unknown")] });
