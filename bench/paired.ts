@@ -26,9 +26,11 @@ export async function compare(baseline: Variant, variants: readonly Variant[], b
   const time = async ({ prepare, run }: Variant): Promise<number> => {
     prepare?.();
     const start = process.cpuUsage();
-    for (let count = 0; count < batch; count += 1) await run();
-    // Out of the microtask queue, as a worker is between work items.
-    await new Promise(setImmediate);
+    for (let count = 0; count < batch; count += 1) {
+      await run();
+      // Out of the microtask queue, as a worker is between work items.
+      await new Promise(setImmediate);
+    }
     const { user, system } = process.cpuUsage(start);
     return user + system;
   };

@@ -6,6 +6,7 @@ import type { OrchestrationState, Task, TaskHubGrpcWorkerOptions } from "@micros
 import {
   context,
   ProxyTracerProvider,
+  SpanKind,
   trace,
   type Context,
   type Tracer,
@@ -196,6 +197,6 @@ export function wholeness(spans: readonly ReadableSpan[]): Wholeness {
     traces: new Set(spans.map((span) => span.spanContext().traceId)).size,
     orphans: orphans.length,
     duplicates: ids.length - known.size,
-    orchestrations: spans.filter((span) => span.kind === 1 && span.name.startsWith("orchestration:")).length,
+    orchestrations: spans.filter((span) => span.kind === SpanKind.SERVER && span.name.startsWith("orchestration:")).length,
   };
 }

@@ -81,7 +81,7 @@ export function register(worker: TaskHubGrpcWorker): void {
   worker.addNamedOrchestrator("generations", async function* (ctx: OrchestrationContext, left: number): Steps {
     user().startSpan("in orchestrator").end();
     yield ctx.callActivity("add", left);
-    if (left > 1) ctx.continueAsNew(left - 1);
+    if (left > 1) ctx.continueAsNew(left - 1, false);
     return left;
   });
 }

@@ -1,3 +1,4 @@
+import { SpanKind } from "@opentelemetry/api";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { recordSpans, startHub, wholeness, type Hub, type RecordedSpans } from "../harness.ts";
 import { register, scenarios, type Scenario } from "./scenarios.ts";
@@ -30,11 +31,11 @@ async function count({ run, executions, activities }: Scenario, hub: Hub): Promi
   await spans.waitFor(
     (all) =>
       wholeness(all).orchestrations >= executions &&
-      all.filter(({ name, kind }) => name.startsWith("activity:") && kind === 1).length >= activities,
+      all.filter(({ name, kind }) => name.startsWith("activity:") && kind === SpanKind.SERVER).length >= activities,
   );
   const { orchestrations, orphans, duplicates, traces } = wholeness(spans.finished);
   const servers = new Set(
-    spans.finished.filter(({ name, kind }) => kind === 1 && name.startsWith("activity:")).map((span) => span.spanContext().spanId),
+    spans.finished.filter(({ name, kind }) => kind === SpanKind.SERVER && name.startsWith("activity:")).map((span) => span.spanContext().spanId),
   );
   const inActivities = spans.finished.filter(({ name }) => name === "in activity");
   const nested = inActivities.filter(({ parentSpanContext }) => servers.has(parentSpanContext?.spanId ?? ""));

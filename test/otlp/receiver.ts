@@ -17,7 +17,7 @@ import { IncomingMessage, ServerResponse, type IncomingHttpHeaders } from "node:
 import { MockOtlpServer } from "@elastic/mockotlpserver";
 import { decodeTraceRequest, type ReceivedSpan } from "./decode.ts";
 
-export type { AttributeValue, Attributes, ReceivedSpan } from "./decode.ts";
+export type { ReceivedSpan } from "./decode.ts";
 
 /** A request of any signal, as it came. */
 export interface ReceivedRequest {
