@@ -4,33 +4,36 @@
  * @packageDocumentation
  */
 export { ActivitySpan, OrchestrationSpan, type OrchestrationSpanHandle, type TracingOptions } from "../middlewares/tracing/index.ts";
-export type { AwaitGuardMode, AwaitGuardOptions } from "./pipeline/await-guard.ts";
-export type { ActivityMiddlewareContext, OrchestrationMiddlewareContext, SuspendReason } from "./pipeline/context.ts";
-export { MiddlewareContractError, NonDurableAwaitError, type ContractRule } from "./pipeline/errors.ts";
 export {
   createMiddlewareFeature,
   currentFeatures,
-  MiddlewareFeatures,
-  runWithFeatures,
-  type MiddlewareFeature,
-} from "./pipeline/features.ts";
-export type { MiddlewareLogger } from "./pipeline/logger.ts";
-export {
   defineMiddleware,
+  MiddlewareContractError,
+  MiddlewareFeatures,
+  NonDurableAwaitError,
+  runWithFeatures,
   type ActivityMiddleware,
+  type ActivityMiddlewareContext,
   type ActivityNext,
+  type AwaitGuardMode,
+  type AwaitGuardOptions,
+  type ContractRule,
   type DurableMiddleware,
   type DurableSteps,
   type Middleware,
   type MiddlewareContext,
+  type MiddlewareFeature,
   type MiddlewareFunction,
+  type MiddlewareLogger,
   type MiddlewareObject,
   type NextResult,
   type OrchestrationMiddleware,
+  type OrchestrationMiddlewareContext,
   type OrchestrationNext,
-} from "./pipeline/middleware.ts";
-export type { Position } from "./pipeline/pipeline.ts";
-export type { ParentOrchestration } from "./pipeline/work-item.ts";
+  type ParentOrchestration,
+  type Position,
+  type SuspendReason,
+} from "./pipeline/index.ts";
 export {
   withDurableTelemetry,
   type DurableTelemetryOptions,

@@ -1,15 +1,16 @@
 import { tracing, type TracingOptions } from "../middlewares/tracing/index.ts";
 import { aBoolean, aFunction, anArray, anObject, checkOptions, oneOf, type OptionRules } from "./options.ts";
-import type {
-  ActivityMiddleware,
-  AwaitGuardOptions,
-  Middleware,
-  MiddlewareObject,
-  OrchestrationMiddleware,
+import {
   Pipeline,
-  Position,
+  type ActivityMiddleware,
+  type AwaitGuardOptions,
+  type Middleware,
+  type MiddlewareObject,
+  type OrchestrationMiddleware,
+  type Position,
 } from "./pipeline/index.ts";
-import { adapterFor, attach, pipelineFor } from "./worker/attach.ts";
+import { wrapMethod } from "./worker/adapter.ts";
+import { adapterFor, attach, isWorker, markAttached, pipelineFor } from "./worker/attach.ts";
 
 /** Options of {@link withDurableTelemetry}. */
 export interface DurableTelemetryOptions {
@@ -56,9 +57,12 @@ export interface WorkerBuilder<TWorker extends object = object> {
 }
 
 /** What {@link withDurableTelemetry} returns: the same worker with {@link MiddlewareHost}, or a builder of such. */
-export type WithDurableTelemetry<T> = T extends { build(...args: infer TArgs): infer TWorker }
-  ? Omit<T, "build"> & { build(...args: TArgs): TWorker & MiddlewareHost }
-  : T & MiddlewareHost;
+export type WithDurableTelemetry<T> = T extends { start(...args: never[]): unknown }
+  ? T & MiddlewareHost
+  : T extends { build(...args: infer TArgs): infer TWorker }
+    ? // An intersection, so that the builder's private members stay, and its methods that return `this` return this type.
+      { build(...args: TArgs): TWorker & MiddlewareHost } & T
+    : T & MiddlewareHost;
 
 const rules: OptionRules<DurableTelemetryOptions> = {
   tracing: { is: "an object with tracing options, true or false", test: (value) => aBoolean.test(value) || anObject.test(value) },
@@ -85,9 +89,9 @@ const guardRules: OptionRules<AwaitGuardOptions> = {
  * const worker = withDurableTelemetry(new TaskHubGrpcWorker({ hostAddress }), { use: [audit] });
  */
 export function withDurableTelemetry<T extends object>(worker: T, options: DurableTelemetryOptions = {}): WithDurableTelemetry<T> {
-  const middlewares = compose(options);
-  if (isBuilder(worker)) decorateBuilder(worker, options);
-  else decorate(worker, middlewares, options.awaitGuard);
+  // A worker that happens to have a method `build` is a worker.
+  if (isBuilder(worker) && !isWorker(worker)) decorateBuilder(worker, options);
+  else decorate(worker, options);
   // Decorated in place: from here on the object has the members that the type says.
   return worker as unknown as WithDurableTelemetry<T>;
 }
@@ -108,26 +112,42 @@ function compose(options: DurableTelemetryOptions): readonly Middleware[] {
   return middlewares;
 }
 
-function decorate(worker: object, middlewares: readonly Middleware[], guard: AwaitGuardOptions | undefined): void {
+function decorate(worker: object, options: DurableTelemetryOptions): void {
+  const middlewares = compose(options);
   const adapter = adapterFor(worker);
   const pipeline = pipelineFor(worker, adapter);
   // All checks come before the first change.
-  pipeline.addAll(middlewares);
-  attach(worker, adapter, pipeline, guard);
+  fill(pipeline, middlewares, options);
+  attach(worker, adapter, pipeline, options.awaitGuard);
   addMembers(worker, pipeline);
+}
+
+/** Puts `middlewares` into a new pipeline; an error names the option that they come from. */
+function fill(pipeline: Pipeline, middlewares: readonly Middleware[], options: DurableTelemetryOptions): void {
+  try {
+    pipeline.addAll(middlewares);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    const origin = options.middlewares === undefined ? 'option "use"' : 'what option "middlewares" returned';
+    throw new TypeError(`withDurableTelemetry: ${origin}: ${error.message}`, { cause: error });
+  }
 }
 
 function addMembers(worker: object, pipeline: Pipeline): void {
   const add =
-    (scope: "both" | "orchestration" | "activity") =>
+    (name: string, scope: "both" | "orchestration" | "activity") =>
     (middleware: unknown, position?: Position): object => {
+      // An object says itself what it runs around.
+      if (scope !== "both" && typeof middleware !== "function") {
+        throw new TypeError(`${name}: the middleware must be a function; add an object with use.`);
+      }
       pipeline.add(middleware, scope, position);
       return worker;
     };
   Object.defineProperties(worker, {
-    use: { value: add("both") },
-    useOrchestrationMiddleware: { value: add("orchestration") },
-    useActivityMiddleware: { value: add("activity") },
+    use: { value: add("use", "both") },
+    useOrchestrationMiddleware: { value: add("useOrchestrationMiddleware", "orchestration") },
+    useActivityMiddleware: { value: add("useActivityMiddleware", "activity") },
     middlewares: { get: () => pipeline.names },
   });
 }
@@ -137,12 +157,13 @@ function isBuilder(worker: unknown): worker is { build: (...args: unknown[]) => 
 }
 
 function decorateBuilder(builder: { build: (...args: unknown[]) => object }, options: DurableTelemetryOptions): void {
-  const build = builder.build.bind(builder);
-  builder.build = (...args) => {
+  // What is wrong with the options shows here, not when the builder builds.
+  fill(new Pipeline(() => false), compose(options), options);
+  markAttached(builder, "builder");
+  wrapMethod<unknown[], object>(builder, "build", (build) => (...args) => {
     const worker = build(...args);
     // Each worker gets middlewares of its own (R1).
-    decorate(worker, compose(options), options.awaitGuard);
+    decorate(worker, options);
     return worker;
-  };
+  });
 }
-

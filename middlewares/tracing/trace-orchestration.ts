@@ -122,7 +122,7 @@ class TracedEpisode {
 
   #emitFact(fact: DurableFact): void {
     if (fact.type === "task_finished") this.#emitTask(fact.task, fact.at ?? this.#now, fact.failure);
-    else this.#emitTimer(fact);
+    else if (fact.type === "timer_fired") this.#emitTimer(fact);
   }
 
   #emitTask(task: ScheduledTask, end: Date, failure: Extract<DurableFact, { type: "task_finished" }>["failure"]): void {

@@ -1,6 +1,6 @@
 import type { ActivityContext } from "@microsoft/durabletask-js";
 import { ActivityMiddlewareContextImpl, type Outcome } from "./context.ts";
-import { joinFailures, MiddlewareContractError } from "./errors.ts";
+import { brokenRules, joinFailures, MiddlewareContractError } from "./errors.ts";
 import type { ActivityMiddleware } from "./middleware.ts";
 import { NextPromise } from "./next-promise.ts";
 import type { Stage } from "./pipeline.ts";
@@ -45,6 +45,7 @@ class Frame {
   readonly #ctx: ActivityMiddlewareContextImpl;
   readonly #runInside: () => Promise<Outcome>;
   #inner: Outcome | undefined;
+  #called = false;
   #next: NextPromise<unknown> | undefined;
   // Rules that it broke; they can't be swallowed (A5).
   readonly #broken: MiddlewareContractError[] = [];
@@ -67,8 +68,9 @@ class Frame {
     if (problem !== undefined) this.#break("A1", problem);
 
     const failures: unknown[] = [];
-    // A result that was set after the failure recovers from it (A3); catching alone does not (A4).
-    if (this.#inner?.ok === false && set === undefined) failures.push(this.#inner.error);
+    // A result that was set after the failure recovers from it (A3), but not from a broken rule (A5); catching alone
+    // does not recover (A4).
+    if (this.#inner?.ok === false) failures.push(...(set === undefined ? [this.#inner.error] : brokenRules(this.#inner.error)));
     failures.push(...this.#broken);
     if (!own.ok) failures.push(own.error);
     if (failures.length > 0) return { ok: false, error: joinFailures(failures) };
@@ -84,6 +86,8 @@ class Frame {
   #callNext(given: unknown): NextPromise<unknown> {
     const refusal = this.#refusal(given);
     if (refusal !== undefined) return NextPromise.rejected(refusal);
+    // Before the inside runs: it may hold this `next`, and must not get through a second time (O2).
+    this.#called = true;
     const next = new NextPromise<unknown>((resolve, reject) => {
       void this.#runInside().then((inner) => {
         // What comes after the middleware ended no longer counts.
@@ -101,7 +105,7 @@ class Frame {
   }
 
   #refusal(given: unknown): MiddlewareContractError | undefined {
-    if (this.#next !== undefined) return this.#break("A1", "it called next a second time; call it at most once.");
+    if (this.#called) return this.#break("A1", "it called next a second time; call it at most once.");
     if (given !== this.#ctx) {
       return this.#break("A1", "it called next with some other context; pass on the ctx it got: await next(ctx).");
     }

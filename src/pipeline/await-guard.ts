@@ -2,7 +2,9 @@
  * The illegal await guard (contract.md D2). Code that only awaits promises which settle without leaving the
  * microtask queue is done before the next macrotask begins; so a run that is still busy in a macrotask waits for
  * something that is not durable. One macrotask serves all runs that are busy when it comes, and nothing waits for
- * it: the guard adds nothing between an event and the orchestrator's next step (D4).
+ * it: the guard adds nothing between an event and the orchestrator's next step (D4). That macrotask comes right after
+ * the I/O callback which brought the event; what ends sooner still (a message from another port, say, in the same turn
+ * of the event loop) can go unnoticed, but nothing is accused wrongly.
  */
 
 /** What the guard asks of a run. */

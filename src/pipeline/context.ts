@@ -122,6 +122,12 @@ abstract class Context<TFacts extends OrchestrationWorkItemFacts | ActivityWorkI
     return this.#outcome?.ok === false ? this.#outcome.error : undefined;
   }
 
+  /** Who it is: no payload, no feature (F3), and none of the SDK's objects, which hold cycles. */
+  toJSON(): object {
+    const { name, instanceId, executionId, version } = this;
+    return { name, instanceId, executionId, version };
+  }
+
   /** The engine tells how the part inside the middleware that runs next ended. */
   settle(outcome: Outcome): void {
     this.#outcome = outcome;
@@ -147,6 +153,8 @@ export class OrchestrationMiddlewareContextImpl
     super(item.facts, input);
     this.#levelNow = levelNow;
     this.orchestrationContext = orchestrationContext;
+    // Read-only for JavaScript too (X1).
+    Object.freeze(this);
   }
 
   get parent(): ParentOrchestration | undefined {
@@ -185,6 +193,8 @@ export class ActivityMiddlewareContextImpl extends Context<ActivityWorkItemFacts
   constructor(item: ActivityWorkItem, activityContext: ActivityContext, input: unknown) {
     super(item.facts, input);
     this.activityContext = activityContext;
+    // Read-only for JavaScript too (X2).
+    Object.freeze(this);
   }
 
   get taskId(): number {

@@ -53,10 +53,25 @@ export function joinFailures(failures: readonly unknown[]): unknown {
   return parts.length === 1 ? parts[0] : new JoinedFailures(parts);
 }
 
+/** The broken rules among the failures that `error` holds; nothing recovers from them (contract.md O5, A5). */
+export function brokenRules(error: unknown): MiddlewareContractError[] {
+  const failures: readonly unknown[] = error instanceof JoinedFailures ? error.errors : [error];
+  return failures.filter((failure) => failure instanceof MiddlewareContractError);
+}
+
+// What is thrown need not be an error, nor have a text.
+function messageOf(failure: unknown): string {
+  try {
+    return String(failure instanceof Error ? failure.message : failure);
+  } catch {
+    return Object.prototype.toString.call(failure);
+  }
+}
+
 // Our own AggregateErrors are told apart from users', which stay whole.
 class JoinedFailures extends AggregateError {
   constructor(errors: readonly unknown[]) {
-    super(errors, errors.map((error) => (error instanceof Error ? error.message : String(error))).join("; "));
+    super(errors, errors.map(messageOf).join("; "));
     // The name that reaches durable history, where `name` is the error's type.
     this.name = "AggregateError";
   }

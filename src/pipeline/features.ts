@@ -10,6 +10,9 @@ export interface MiddlewareFeature<T> {
   readonly type?: (value: T) => T;
 }
 
+/** A key of any type: `MiddlewareFeature<T>` fits no other type in place of `T`, not even `unknown`. */
+type AnyFeature = Pick<MiddlewareFeature<unknown>, "key">;
+
 /**
  * Makes a typed key under which middleware and hosts share a value for one work item (contract.md F1).
  * Each call makes a new key: two keys with the same description are different features.
@@ -32,6 +35,8 @@ export function createMiddlewareFeature<T>(description: string): MiddlewareFeatu
 export function sharedFeature<T>(name: string): MiddlewareFeature<T> {
   return Object.freeze({ description: name, key: Symbol.for(`durable-telemetry.feature.${name}`) });
 }
+
+const tag = "MiddlewareFeatures";
 
 /**
  * The typed values that middleware and hosts share during one work item (contract.md F1, F2).
@@ -63,18 +68,23 @@ export class MiddlewareFeatures {
   }
 
   /** Whether there is a value under `feature`; `undefined` counts as one. */
-  has(feature: MiddlewareFeature<unknown>): boolean {
+  has(feature: AnyFeature): boolean {
     return this.#values.has(feature.key);
   }
 
   /** Takes the value under `feature` away; tells whether there was one. */
-  delete(feature: MiddlewareFeature<unknown>): boolean {
+  delete(feature: AnyFeature): boolean {
     return this.#values.delete(feature.key);
   }
 
   /** Keeps features out of `JSON.stringify` (F3). */
   toJSON(): undefined {
     return undefined;
+  }
+
+  /** Tells a collection of either copy (ESM or CJS) of this package from other objects. */
+  get [Symbol.toStringTag](): string {
+    return tag;
   }
 
   /** The raw entries, for a copy. */
@@ -108,8 +118,8 @@ const scopes: Scopes = (holder[scopesKey] ??= {
  * return runWithFeatures(features, () => worker.processOrchestratorRequest(request));
  */
 export function runWithFeatures<T>(features: MiddlewareFeatures, fn: () => T): T {
-  // By shape: the host may hold the other copy (ESM or CJS) of the class.
-  if (typeof features?.get !== "function" || typeof features.entries !== "function") {
+  // By its tag: the host may hold the other copy (ESM or CJS) of the class.
+  if (Object.prototype.toString.call(features) !== `[object ${tag}]`) {
     throw new TypeError("runWithFeatures: features must be a MiddlewareFeatures; make one with new MiddlewareFeatures().");
   }
   if (typeof fn !== "function") throw new TypeError("runWithFeatures: fn must be a function.");

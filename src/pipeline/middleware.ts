@@ -52,8 +52,8 @@ export type MiddlewareContext = OrchestrationMiddlewareContext | ActivityMiddlew
 /** A function around orchestrations and activities alike. */
 export type MiddlewareFunction = (
   ctx: MiddlewareContext,
-  next: (ctx: MiddlewareContext) => Promise<unknown>,
-) => PromiseLike<unknown>;
+  next: (ctx: MiddlewareContext) => NextResult<unknown>,
+) => PromiseLike<unknown> | DurableSteps;
 
 /** A named middleware. A class instance with these members is one, and its methods keep their `this` (R7). */
 export interface MiddlewareObject {
@@ -64,7 +64,16 @@ export interface MiddlewareObject {
 }
 
 /** What `use` takes: a function around everything, a durable middleware, or an object. */
-export type Middleware = MiddlewareFunction | DurableMiddleware | MiddlewareObject;
+export type Middleware = MiddlewareFunction | (DurableMiddleware & NotInferred) | (MiddlewareObject & NotAFunction);
+
+// TypeScript infers the parameters of a function that is written in place from one function type only. A second,
+// generic signature takes `DurableMiddleware` out of that, so that `use(async (ctx, next) => …)` needs no types.
+type NotInferred = <T>(ctx: OrchestrationMiddlewareContext, next: OrchestrationNext, unused?: readonly [T, T]) => DurableSteps;
+
+// Every function has a name, and would pass for a middleware object.
+interface NotAFunction {
+  readonly call?: never;
+}
 
 /**
  * For the built-in middlewares: runs around a whole work item, the SDK's own work included, also when it never
@@ -145,6 +154,9 @@ export function toMember(middleware: unknown, scope: FunctionScope): Member {
 function functionMember(middleware: object, scope: FunctionScope): Member {
   const fn = middleware as OrchestrationMiddleware & ActivityMiddleware;
   const kind = Object.prototype.toString.call(fn);
+  if (/^class\b/.test(Function.prototype.toString.call(fn))) {
+    throw new TypeError(`Middleware "${fn.name}" is a class; add an instance of it: new ${fn.name}().`);
+  }
   if (kind === "[object GeneratorFunction]") {
     throw new TypeError(`Middleware "${fn.name}" is a plain generator; a durable middleware is an async generator: async function* (O9).`);
   }

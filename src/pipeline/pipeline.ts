@@ -50,7 +50,7 @@ export class Pipeline {
   /** Takes a whole list, or nothing of it if a member is refused. */
   addAll(middlewares: readonly unknown[]): void {
     this.#replace((members) =>
-      middlewares.reduce<readonly Member[]>((list, each) => [...list, named(toMember(each, "both"), list)], members),
+      middlewares.reduce<readonly Member[]>((added, each) => [...added, named(toMember(each, "both"), added)], members),
     );
   }
 

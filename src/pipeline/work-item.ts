@@ -86,6 +86,12 @@ export interface EpisodeHistory {
   readonly startedAt: Date | undefined;
   /** When this episode started, in durable time. */
   readonly episodeStartedAt: Date | undefined;
+  /** How many events earlier episodes left, which this one replays. */
+  readonly replayedEvents: number;
+  /** How many events there are with those that are new. */
+  readonly events: number;
+  /** How many episodes there were, this one included. */
+  readonly episodes: number;
   /** Whether the orchestration was rewound after a failure. */
   readonly rewound: boolean;
   /** What became durable since the last episode, in order; each fact stands in exactly one episode. */

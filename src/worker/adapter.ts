@@ -30,8 +30,8 @@ export function missingFunctions(object: unknown, names: readonly string[], pref
 }
 
 /** Replaces the method `name` of `object`, on the instance. */
-export function wrapMethod<TThis extends object, TArgs extends unknown[], TResult>(
-  object: TThis,
+export function wrapMethod<TArgs extends unknown[], TResult>(
+  object: object,
   name: string,
   wrap: (original: (...args: TArgs) => TResult) => (...args: TArgs) => TResult,
 ): void {

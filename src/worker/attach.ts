@@ -10,9 +10,31 @@ const adapters: readonly WorkerAdapter[] = [taskHubGrpcWorker, testOrchestration
 
 const attached: unique symbol = Symbol.for("durable-telemetry.attached");
 
-/** Whether a worker has been attached to, by this or another copy of the package. */
-export function isAttached(worker: object): boolean {
-  return attached in worker;
+/** Whether `object` is a worker of a kind that there is an adapter for, or means to be. */
+export function isWorker(object: object): boolean {
+  return adapters.some((adapter) => adapter.recognizes(object));
+}
+
+/**
+ * Marks a worker or builder as attached to, for every copy of the package.
+ *
+ * @param kind what `object` is called in errors.
+ * @throws Error if it is attached already, or can't get new members.
+ */
+export function markAttached(object: object, kind: string): void {
+  checkAttachable(object, kind);
+  Object.defineProperty(object, attached, { value: true });
+}
+
+function checkAttachable(object: object, kind: string): void {
+  if (attached in object) {
+    throw new Error(
+      `withDurableTelemetry: this ${kind} has durable telemetry already; call it once, and add middleware with worker.use(...).`,
+    );
+  }
+  if (!Object.isExtensible(object)) {
+    throw new Error(`withDurableTelemetry: this ${kind} can't be decorated: it is frozen or sealed; decorate it before that.`);
+  }
 }
 
 /**
@@ -29,11 +51,7 @@ export function adapterFor(worker: unknown, sdkVersion: string | undefined = ins
       `withDurableTelemetry: worker must be a Durable Task worker (${kinds}, a subclass, or a builder with build()), not ${describe(worker)}.`,
     );
   }
-  if (isAttached(worker)) {
-    throw new Error(
-      "withDurableTelemetry: this worker has durable telemetry already; call it once, and add middleware with worker.use(...).",
-    );
-  }
+  checkAttachable(worker, adapter.kind);
   const found = `found @microsoft/durabletask-js ${sdkVersion ?? "of an unknown version"}, supported is ${supportedSdkRange}`;
   if (sdkVersion !== undefined && !isSupportedSdk(sdkVersion)) {
     throw new Error(`withDurableTelemetry: the Durable Task SDK is out of range: ${found}. Install a version in the range.`);
@@ -59,14 +77,15 @@ export function pipelineFor(worker: object, adapter: WorkerAdapter): Pipeline {
 export function attach(worker: object, adapter: WorkerAdapter, pipeline: Pipeline, guard: AwaitGuardOptions = {}): void {
   // Without a logger of its own a worker logs to the console, as in the SDK.
   const host = new PipelineHost(pipeline, adapter.logger(worker) ?? console, guard);
-  Object.defineProperty(worker, attached, { value: true });
+  markAttached(worker, adapter.kind);
   adapter.attach(worker, host);
-  wrapMethod<object, unknown[], unknown>(worker, "start", (original) => (...args) => {
-    host.started();
+  // A start or stop that the worker refuses, because it runs or does not, changes nothing.
+  wrapMethod<unknown[], unknown>(worker, "start", (original) => (...args) => {
+    if (!adapter.isRunning(worker)) host.started();
     return original(...args);
   });
-  wrapMethod<object, unknown[], unknown>(worker, "stop", (original) => (...args) => {
-    host.stopping();
+  wrapMethod<unknown[], unknown>(worker, "stop", (original) => (...args) => {
+    if (adapter.isRunning(worker)) host.stopping();
     return original(...args);
   });
 }

@@ -47,14 +47,14 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
     isRunning: (worker) => (worker as Members)[names.isRunning] === true,
     logger: (worker) => (worker as Members)[names.logger] as MiddlewareLogger | undefined,
     attach: (worker, host) => {
-      wrapMethod<object, [OrchestratorRequest, ...unknown[]], Promise<void>>(worker, names.orchestrator, (original) =>
+      wrapMethod<[OrchestratorRequest, ...unknown[]], Promise<void>>(worker, names.orchestrator, (original) =>
         (request, ...rest) => {
           const item = host.isIdle ? undefined : episodeOf(request, host);
           if (item === undefined) return original(request, ...rest);
           return host.run(item, () => original(request, ...rest.with(-1, orchestrationStub(rest.at(-1), item))));
         },
       );
-      wrapMethod<object, [ActivityRequest, ...unknown[]], Promise<void>>(worker, names.activity, (original) =>
+      wrapMethod<[ActivityRequest, ...unknown[]], Promise<void>>(worker, names.activity, (original) =>
         (request, ...rest) => {
           if (host.isIdle) return original(request, ...rest);
           const item = activityWorkItem(request, host);
@@ -68,11 +68,11 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
 
 /** Has the registry hand out functions that run under the pipeline; so it makes no difference what is registered first (R3). */
 export function attachToRegistry(registry: object, host: PipelineHost): void {
-  wrapMethod<object, [string | undefined], Orchestrator | undefined>(registry, "getOrchestrator", (original) => (name) => {
+  wrapMethod<[string | undefined], Orchestrator | undefined>(registry, "getOrchestrator", (original) => (name) => {
     const orchestrator = original(name);
     return orchestrator && host.orchestrator(orchestrator);
   });
-  wrapMethod<object, [string], Activity | undefined>(registry, "getActivity", (original) => (name) => {
+  wrapMethod<[string], Activity | undefined>(registry, "getActivity", (original) => (name) => {
     const activity = original(name);
     return activity && host.activity(activity);
   });
@@ -93,54 +93,61 @@ function episodeOf(request: OrchestratorRequest, host: PipelineHost): Orchestrat
 }
 
 function orchestrationStub(stub: unknown, item: OrchestrationWorkItem): unknown {
-  return interceptCompletion<OrchestratorResponse>(stub, "completeOrchestratorTask", item, (response) => {
-    const actions = response.getActionsList();
-    // With its own spans silenced the SDK writes an identity of zeros.
-    if (/^0*$/.test(response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "")) {
-      response.setOrchestrationtracecontext(undefined);
-    }
-    item.respond({
-      outcome: outcomeOf(actions),
-      scheduled: actions.flatMap((action) => scheduledBy(action) ?? []),
-      carrySpan: (spanId, startTime) =>
-        response.setOrchestrationtracecontext(orchestrationTraceContextMessage(spanId, startTime)),
-    });
+  return observedStub(stub, item, {
+    method: "completeOrchestratorTask",
+    respond(response: OrchestratorResponse) {
+      const actions = response.getActionsList();
+      // With its own spans silenced the SDK writes an identity of zeros.
+      if (/^0*$/.test(response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "")) {
+        response.setOrchestrationtracecontext(undefined);
+      }
+      item.respond({
+        outcome: outcomeOf(actions),
+        scheduled: actions.flatMap((action) => scheduledBy(action) ?? []),
+        carrySpan: (spanId, startTime) =>
+          response.setOrchestrationtracecontext(orchestrationTraceContextMessage(spanId, startTime)),
+      });
+    },
   });
 }
 
 function activityStub(stub: unknown, item: ActivityWorkItem): unknown {
-  return interceptCompletion<ActivityResponse>(stub, "completeActivityTask", item, (response) => {
-    item.respond({
-      outcome: response.hasFailuredetails()
-        ? { status: "failed", failure: failureOf(response.getFailuredetails()) }
-        : { status: "completed" },
-    });
+  return observedStub(stub, item, {
+    method: "completeActivityTask",
+    respond(response: ActivityResponse) {
+      item.respond({
+        outcome: response.hasFailuredetails()
+          ? { status: "failed", failure: failureOf(response.getFailuredetails()) }
+          : { status: "completed" },
+      });
+    },
   });
+}
+
+/** The call that sends a response. */
+interface Completion {
+  readonly method: string;
+  respond(response: object): void;
 }
 
 type Callback = (error: unknown, ...results: unknown[]) => void;
 
 // A stub that shows the response before it leaves, and tells what became of it. All else goes to the real stub, on
 // whose own `this` its methods rely.
-function interceptCompletion<TResponse>(
-  stub: unknown,
-  completion: string,
-  item: OrchestrationWorkItem | ActivityWorkItem,
-  respond: (response: TResponse) => void,
-): unknown {
+function observedStub(stub: unknown, item: OrchestrationWorkItem | ActivityWorkItem, completion: Completion): unknown {
   const target = stub as Record<PropertyKey, unknown>;
-  const complete = (response: TResponse, ...rest: unknown[]): unknown => {
-    respond(response);
+  const complete = (response: object, ...rest: unknown[]): unknown => {
+    completion.respond(response);
     const callback = rest.at(-1) as Callback;
     const told: Callback = (error, ...results) => {
       item.delivered(deliveryOf(error));
       callback(error, ...results);
     };
-    return (target[completion] as (...args: unknown[]) => unknown).call(target, response, ...rest.with(-1, told));
+    return (target[completion.method] as (...args: unknown[]) => unknown).call(target, response, ...rest.with(-1, told));
   };
   return new Proxy(target, {
     get: (_, member) => {
-      if (member === completion) return complete;
+      if (member === completion.method) return complete;
       const value = target[member];
       return typeof value === "function" ? value.bind(target) : value;
     },

@@ -26,6 +26,18 @@ export class ProtoHistory implements EpisodeHistory {
     return timeOf(this.#new.findLast((event) => event.hasOrchestratorstarted())?.getTimestamp());
   }
 
+  get replayedEvents(): number {
+    return this.#past.length;
+  }
+
+  get events(): number {
+    return this.#past.length + this.#new.length;
+  }
+
+  get episodes(): number {
+    return [...this.#past, ...this.#new].filter((event) => event.hasOrchestratorstarted()).length;
+  }
+
   get rewound(): boolean {
     return find(this.#past, this.#new, (event) => event.hasExecutionrewound()) !== undefined;
   }
@@ -54,6 +66,11 @@ export class ProtoHistory implements EpisodeHistory {
     const scheduled = this.#scheduling(this.#new);
     return this.#new.flatMap((event): DurableFact[] => {
       const at = timeOf(event.getTimestamp());
+      if (event.hasExecutionstarted()) return [{ type: "started", at }];
+      if (event.hasExecutionsuspended()) return [{ type: "suspended", at }];
+      if (event.hasExecutionresumed()) return [{ type: "resumed", at }];
+      const raised = event.getEventraised();
+      if (raised !== undefined) return [{ type: "event_raised", name: raised.getName(), at }];
       const timer = event.getTimerfired();
       if (timer !== undefined) {
         const created = scheduled.get(timer.getTimerid());

@@ -5,6 +5,7 @@ import {
   currentFeatures,
   featuresForWorkItem,
   OrchestrationWorkItem,
+  type AnyWorkItem,
 } from "../pipeline/index.ts";
 import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
 import { attachToRegistry } from "./grpc-worker.ts";
@@ -41,11 +42,11 @@ export const testOrchestrationWorker: WorkerAdapter = {
   attach: (worker, host) => {
     const members = worker as Members;
     const backend = members["backend"] as Members;
-    wrapMethod<object, [Instance], Promise<void>>(worker, "processOrchestration", (original) => (instance) => {
+    wrapMethod<[Instance], Promise<void>>(worker, "processOrchestration", (original) => (instance) => {
       const item = host.isIdle ? undefined : episodeOf(instance, host);
       return item === undefined ? original(instance) : host.run(item, () => original(instance));
     });
-    wrapMethod<object, [ActivityTask], Promise<void>>(worker, "processActivity", (original) => (task) =>
+    wrapMethod<[ActivityTask], Promise<void>>(worker, "processActivity", (original) => (task) =>
       host.isIdle ? original(task) : host.run(activityOf(task, backend, host), () => original(task)),
     );
     // The worker's own view of its backend: workers that share a backend stay apart.
@@ -69,7 +70,7 @@ function activityOf(task: ActivityTask, backend: Members, host: PipelineHost): A
     taskId: task.taskId,
     version: undefined,
     tags: Object.freeze({}),
-    rawInput: task.input,
+    rawInput: task.input || undefined,
     traceContext: undefined,
     features: featuresForWorkItem(),
     logger: host.logger,
@@ -83,34 +84,50 @@ function activityOf(task: ActivityTask, backend: Members, host: PipelineHost): A
 function observedBackend(backend: Members): Members {
   const complete = {
     completeOrchestration(...args: [string, number, readonly OrchestratorAction[], ...unknown[]]): unknown {
-      const item = currentFeatures()?.get(CurrentWorkItem);
-      if (item instanceof OrchestrationWorkItem) {
-        const actions = args[2];
+      const actions = args[2];
+      return completed(OrchestrationWorkItem, "completeOrchestration", args, (item) =>
         item.respond({
           outcome: outcomeOf(actions),
           scheduled: actions.flatMap((action) => scheduledBy(action) ?? []),
           // This backend has no place for it.
           carrySpan: () => undefined,
-        });
-        item.delivered("accepted");
-      }
-      return (backend["completeOrchestration"] as (...args: unknown[]) => unknown).apply(backend, args);
+        }),
+      );
     },
     completeActivity(...args: [string, number, string | undefined, Error?]): unknown {
-      const item = currentFeatures()?.get(CurrentWorkItem);
-      if (item instanceof ActivityWorkItem) {
-        const error = args[3];
+      const error = args[3];
+      return completed(ActivityWorkItem, "completeActivity", args, (item) =>
         item.respond({
           outcome:
             error === undefined
               ? { status: "completed" }
               : { status: "failed", failure: { type: error.name, message: error.message, stack: error.stack } },
-        });
-        item.delivered("accepted");
-      }
-      return (backend["completeActivity"] as (...args: unknown[]) => unknown).apply(backend, args);
+        }),
+      );
     },
   };
+  // The SDK completes a work item a second time, as failed, if the backend refuses its response; only the first counts.
+  const responded = new WeakSet<AnyWorkItem>();
+  function completed<T extends AnyWorkItem>(
+    kind: abstract new (...args: never[]) => T,
+    method: string,
+    args: readonly unknown[],
+    respond: (item: T) => void,
+  ): unknown {
+    const call = (): unknown => (backend[method] as (...args: unknown[]) => unknown).apply(backend, [...args]);
+    const item = currentFeatures()?.get(CurrentWorkItem);
+    if (!(item instanceof kind) || responded.has(item)) return call();
+    responded.add(item);
+    respond(item);
+    try {
+      const result = call();
+      item.delivered("accepted");
+      return result;
+    } catch (error) {
+      item.delivered("rejected");
+      throw error;
+    }
+  }
   return new Proxy(backend, {
     get: (target, member) => {
       if (member === "completeOrchestration" || member === "completeActivity") return complete[member];

@@ -20,6 +20,8 @@ export interface Episode {
   readonly clearCarried?: () => void;
 }
 
+// Empty texts count as absent (contract.md X3), as in the SDK: it sends an input that is not there as one.
+
 /** The work item of an episode; `undefined` if its history has no start, which is the SDK's to complain about. */
 export function orchestrationWorkItem(episode: Episode, host: PipelineHost): OrchestrationWorkItem | undefined {
   const history = new ProtoHistory(episode.past, episode.fresh);
@@ -31,9 +33,9 @@ export function orchestrationWorkItem(episode: Episode, host: PipelineHost): Orc
     instanceId: episode.instanceId,
     // What replays wins, as in the SDK.
     executionId: started.getOrchestrationinstance()?.getExecutionid()?.getValue() || episode.executionId || undefined,
-    version: started.getVersion()?.getValue(),
+    version: started.getVersion()?.getValue() || undefined,
     tags: tagsOf(started.getTagsMap()),
-    rawInput: started.getInput()?.getValue(),
+    rawInput: started.getInput()?.getValue() || undefined,
     parent: parentOf(started.getParentinstance()),
     traceContext: traceContextOf(started.getParenttracecontext()),
     carriedSpan: spanId ? { spanId, startTime: timeOf(episode.carried?.getSpanstarttime()) } : undefined,
@@ -57,9 +59,9 @@ export function activityWorkItem(request: ActivityRequest, host: PipelineHost): 
     instanceId: instance?.getInstanceid() ?? "",
     executionId: instance?.getExecutionid()?.getValue() || undefined,
     taskId: request.getTaskid(),
-    version: request.getVersion()?.getValue(),
+    version: request.getVersion()?.getValue() || undefined,
     tags: tagsOf(request.getTagsMap()),
-    rawInput: request.getInput()?.getValue(),
+    rawInput: request.getInput()?.getValue() || undefined,
     traceContext: traceContextOf(request.getParenttracecontext()),
     features: featuresForWorkItem(),
     logger: host.logger,

@@ -1,0 +1,49 @@
+/** Activities, each run once under its own pipeline. */
+import { TaskFailedError, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
+import type { ActivityMiddleware, MiddlewareObject } from "../../src/index.ts";
+import type { Hub, Steps } from "../harness.ts";
+import { outputOf, run, unique } from "./cases.ts";
+
+/** A middleware around activities alone. */
+export const activityMiddleware = (name: string, activity: ActivityMiddleware): MiddlewareObject => ({ name, activity });
+
+/** How an activity ended, as its orchestrator and then the client see it. */
+export type Ended = { readonly result: unknown } | { readonly failed: string };
+
+export type Body = (ctx: ActivityContext, input: unknown) => unknown;
+
+/** Runs an activity once, in an orchestration. */
+export async function runActivity(hub: Hub, body: Body, use: readonly MiddlewareObject[], input?: unknown): Promise<Ended> {
+  const name = unique("activity");
+  const state = await run(hub, {
+    activities: { [name]: body },
+    use,
+    orchestrator: async function* (ctx: OrchestrationContext): Steps<Ended> {
+      try {
+        return { result: (yield ctx.callActivity(name, input)) ?? null };
+      } catch (error) {
+        if (!(error instanceof TaskFailedError)) throw error;
+        // The SDK puts the number of the task before the activity's own message.
+        return { failed: `${error.details.errorType}: ${error.message.replace(/^Activity task #\d+ failed: /, "")}` };
+      }
+    },
+  });
+  return outputOf(state) as Ended;
+}
+
+/** A body that counts its runs. */
+export function counted(body: Body = () => "body"): { runs: number; readonly body: Body } {
+  const counts = {
+    runs: 0,
+    body: (ctx: ActivityContext, input: unknown): unknown => {
+      counts.runs += 1;
+      return body(ctx, input);
+    },
+  };
+  return counts;
+}
+
+/** A body that fails. */
+export const failing: Body = () => {
+  throw new RangeError("card refused");
+};

@@ -1,0 +1,114 @@
+import type { TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Middleware, MiddlewareObject, OrchestrationMiddleware } from "../../src/index.ts";
+import { recordSpans } from "../harness.ts";
+import { bareWorker, hostWorker } from "../worker/requests.ts";
+import { durable, plain, programs } from "./programs.ts";
+import { comparable, fates, simulate, type RunEpisode } from "./simulate.ts";
+
+const around = (orchestration: OrchestrationMiddleware): Omit<MiddlewareObject, "name"> => ({ orchestration });
+
+/** Middleware that keeps the rules, in the forms that there are. */
+const rightful: Readonly<Record<string, Omit<MiddlewareObject, "name">>> = {
+  "async": around(async (ctx, next) => {
+    await next(ctx);
+  }),
+  "async that returns": around(async (ctx, next) => next(ctx)),
+  "plain function": around((ctx, next) => next(ctx)),
+  "chained": around((ctx, next) => next(ctx).then((value) => value, (error: unknown) => Promise.reject(error as Error))),
+  "generator": around(async function* (ctx, next) {
+    return yield* next(ctx);
+  }),
+  "generator that awaits": around(async function* (ctx, next): AsyncGenerator<never> {
+    await next(ctx);
+  }),
+  "try and finally": around(async (ctx, next) => {
+    try {
+      await Promise.resolve();
+      await next(ctx);
+    } catch (error) {
+      ctx.logger.error("failed", error);
+      throw error;
+    } finally {
+      await Promise.resolve();
+    }
+  }),
+  "catch": around(async (ctx, next) => {
+    await next(ctx).catch(() => undefined);
+  }),
+  "onSuspend": around(async function* (ctx, next) {
+    ctx.onSuspend(() => undefined);
+    try {
+      yield* next(ctx);
+    } finally {
+      ctx.onSuspend(() => undefined);
+    }
+  }),
+  "activities only": { activity: async (ctx, next) => void (await next(ctx)) },
+};
+
+/** Zero to six middlewares. */
+const lists: fc.Arbitrary<readonly Middleware[]> = fc
+  .array(fc.constantFrom(...Object.keys(rightful)), { maxLength: 6 })
+  .map((names) => names.map((name, index) => ({ ...rightful[name], name: `${index} ${name}` })));
+
+function episodesOf(worker: TaskHubGrpcWorker): RunEpisode {
+  worker.addNamedOrchestrator("durable", durable);
+  worker.addNamedOrchestrator("plain", plain);
+  return (request) => worker.processOrchestratorRequest(request);
+}
+
+/** Every orchestration status that the run of the property has seen, so that a test which sees none shows. */
+function note(seen: Map<string, number>, response: Uint8Array): void {
+  const types = Object.entries(pb.OrchestratorAction.OrchestratoractiontypeCase);
+  const statuses = Object.entries(pb.OrchestrationStatus);
+  for (const action of pb.OrchestratorResponse.deserializeBinary(response).getActionsList()) {
+    const status = action.getCompleteorchestration()?.getOrchestrationstatus();
+    const [name = ""] = (status === undefined ? types.find(([, type]) => type === action.getOrchestratoractiontypeCase()) : statuses.find(([, each]) => each === status)) ?? [];
+    seen.set(name, (seen.get(name) ?? 0) + 1);
+  }
+}
+
+describe("Any workflow, with any set of middleware that keeps the rules", () => {
+  it.each<[orchestrator: "durable" | "plain", runs: number]>([
+    ["durable", 400],
+    ["plain", 60],
+  ])("D3 returns the same actions, byte for byte, as without middleware: %s orchestrators", async (orchestrator, runs) => {
+    const spans = recordSpans();
+    const seen = new Map<string, number>();
+    await fc.assert(
+      fc.asyncProperty(programs, fates, lists, lists, async (program, fate, some, others) => {
+        const bare = episodesOf(bareWorker());
+        const decorated = [
+          episodesOf(hostWorker({ tracing: false, use: some })),
+          episodesOf(hostWorker({ tracing: true, use: others })),
+          episodesOf(hostWorker({ tracing: false, use: some, awaitGuard: { middleware: "off", orchestrator: "off" } })),
+        ];
+        await simulate(orchestrator, program, fate, async (request) => {
+          const response = await bare(request);
+          note(seen, response);
+          const expected = Buffer.from(comparable(response));
+          for (const run of decorated) {
+            const actual = Buffer.from(comparable(await run(request)));
+            if (!expected.equals(actual)) {
+              const [wanted, got] = [expected, actual].map((bytes) => pb.OrchestratorResponse.deserializeBinary(bytes).toObject());
+              expect(got).toEqual(wanted);
+              expect(actual).toEqual(expected);
+            }
+          }
+          return response;
+        });
+        spans.reset();
+      }),
+      { numRuns: runs },
+    );
+    // The workflows were not all trivial ones.
+    const kinds = orchestrator === "plain" ? ["SENDEVENT"] : ["SCHEDULETASK", "CREATETIMER", "CREATESUBORCHESTRATION", "SENDEVENT"];
+    const ends = ["COMPLETED", "FAILED", "CONTINUED_AS_NEW", ...(orchestrator === "plain" ? [] : ["TERMINATED"])];
+    for (const kind of [...kinds, ...ends.map((status) => `ORCHESTRATION_STATUS_${status}`)]) {
+      expect([kind, (seen.get(kind) ?? 0) > 0]).toEqual([kind, true]);
+    }
+  });
+});

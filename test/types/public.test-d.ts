@@ -1,0 +1,212 @@
+// Checked by `npm run typecheck`: what the public types accept, refuse (`@ts-expect-error`) and infer.
+import type { OrchestrationContext, Task, TaskHubGrpcWorker, TestOrchestrationWorker } from "@microsoft/durabletask-js";
+import { expectTypeOf } from "vitest";
+import {
+  createMiddlewareFeature,
+  currentFeatures,
+  defineMiddleware,
+  runWithFeatures,
+  withDurableTelemetry,
+  type ActivityMiddleware,
+  type ActivityMiddlewareContext,
+  type DurableMiddleware,
+  type Middleware,
+  type MiddlewareFeatures,
+  type MiddlewareFunction,
+  type MiddlewareHost,
+  type MiddlewareLogger,
+  type MiddlewareObject,
+  type OrchestrationMiddleware,
+  type OrchestrationMiddlewareContext,
+  type OrchestrationNext,
+  type ParentOrchestration,
+  type WithDurableTelemetry,
+} from "../../src/index.ts";
+
+interface Order {
+  readonly total: number;
+}
+declare const worker: WithDurableTelemetry<TaskHubGrpcWorker>;
+
+// X1, X2, X6: the members, read-only and generic.
+export function contexts(orchestration: OrchestrationMiddlewareContext<Order, string>, activity: ActivityMiddlewareContext<Order, string>): void {
+  expectTypeOf(orchestration.input).toEqualTypeOf<Order>();
+  expectTypeOf(orchestration.result).toEqualTypeOf<string | undefined>();
+  expectTypeOf(orchestration.failure).toEqualTypeOf<unknown>();
+  expectTypeOf(orchestration.parent).toEqualTypeOf<ParentOrchestration | undefined>();
+  expectTypeOf(orchestration.version).toEqualTypeOf<string | undefined>();
+  expectTypeOf(orchestration.executionId).toEqualTypeOf<string | undefined>();
+  expectTypeOf(orchestration.rawInput).toEqualTypeOf<string | undefined>();
+  expectTypeOf(orchestration.tags).toEqualTypeOf<Readonly<Record<string, string>>>();
+  expectTypeOf(orchestration.isReplaying).toEqualTypeOf<boolean>();
+  expectTypeOf(orchestration.features).toEqualTypeOf<MiddlewareFeatures>();
+  expectTypeOf(orchestration.logger).toEqualTypeOf<MiddlewareLogger>();
+  expectTypeOf(orchestration.signal).toEqualTypeOf<AbortSignal>();
+  expectTypeOf(orchestration.orchestrationContext).toEqualTypeOf<OrchestrationContext>();
+  expectTypeOf(activity.taskId).toEqualTypeOf<number>();
+  activity.setResult("a string");
+  // @ts-expect-error a result of another type
+  activity.setResult(5);
+  // @ts-expect-error an orchestration's result can't be replaced
+  orchestration.setResult("a string");
+  // @ts-expect-error read-only
+  orchestration.input = { total: 1 };
+  // @ts-expect-error read-only
+  activity.result = "other";
+  // @ts-expect-error read-only
+  orchestration.tags["tenant"] = "acme";
+  expectTypeOf<OrchestrationMiddlewareContext["input"]>().toEqualTypeOf<unknown>();
+}
+
+// X6: what a middleware is typed for reaches its `next`.
+worker.useOrchestrationMiddleware<Order, string>(async (ctx, next) => {
+  expectTypeOf(ctx).toEqualTypeOf<OrchestrationMiddlewareContext<Order, string>>();
+  expectTypeOf(await next(ctx)).toEqualTypeOf<string>();
+  // @ts-expect-error next takes the context
+  await next();
+  // @ts-expect-error some other context
+  await next({ ...ctx, input: 5 });
+});
+worker.useActivityMiddleware<Order, string>(async (ctx, next) => {
+  expectTypeOf(ctx).toEqualTypeOf<ActivityMiddlewareContext<Order, string>>();
+  expectTypeOf(await next(ctx)).toEqualTypeOf<string>();
+});
+// Without type arguments everything is unknown, and contexts are inferred.
+worker.useOrchestrationMiddleware(async (ctx, next) => {
+  expectTypeOf(ctx).toEqualTypeOf<OrchestrationMiddlewareContext>();
+  expectTypeOf(await next(ctx)).toEqualTypeOf<unknown>();
+});
+worker.useActivityMiddleware(async (ctx, next) => {
+  expectTypeOf(ctx).toEqualTypeOf<ActivityMiddlewareContext>();
+  await next(ctx);
+});
+worker.useActivityMiddleware((ctx) => ctx.setResult(undefined));
+
+// O9: durable middleware, alone, in an object, and by `use`.
+worker.useOrchestrationMiddleware(async function* policy(ctx, next) {
+  const limit: unknown = yield ctx.orchestrationContext.callActivity("limit");
+  const result = yield* next(ctx);
+  expectTypeOf(result).toEqualTypeOf<unknown>();
+  return limit;
+});
+const durable: DurableMiddleware = async function* (ctx, next): AsyncGenerator<Task<unknown>, void, unknown> {
+  yield ctx.orchestrationContext.createTimer(1);
+  yield* next(ctx);
+};
+worker.use(durable).use({ name: "durable", orchestration: durable });
+worker.use({
+  name: "inferred",
+  async *orchestration(ctx, next) {
+    expectTypeOf(ctx).toEqualTypeOf<OrchestrationMiddlewareContext>();
+    yield* next(ctx);
+  },
+  async activity(ctx, next) {
+    expectTypeOf(ctx).toEqualTypeOf<ActivityMiddlewareContext>();
+    await next(ctx);
+  },
+});
+// R7: what else `use` takes, and what it does not.
+const both: MiddlewareFunction = async (ctx, next) => {
+  if (ctx.kind === "activity") expectTypeOf(ctx).toEqualTypeOf<ActivityMiddlewareContext>();
+  else expectTypeOf(ctx).toEqualTypeOf<OrchestrationMiddlewareContext>();
+  await next(ctx);
+};
+class Instance implements MiddlewareObject {
+  readonly name = "instance";
+  readonly activity: ActivityMiddleware<Order, string> = async (ctx, next) => void (await next(ctx));
+}
+expectTypeOf(worker.use(both).use(new Instance())).toEqualTypeOf<typeof worker>();
+expectTypeOf(defineMiddleware({ name: "defined", activity: async (ctx, next) => void (await next(ctx)) }).name).toEqualTypeOf<string>();
+const typed: OrchestrationMiddleware<Order, string> = async (ctx, next) => void (await next(ctx));
+worker.use({ name: "typed", orchestration: typed });
+// Written in place, a function needs no types; a generator that wants the orchestration's own goes to the object or the method.
+worker.use(async (ctx, next) => {
+  expectTypeOf(ctx.kind).toEqualTypeOf<"orchestration" | "activity">();
+  await next(ctx);
+});
+worker.use(async function* (ctx, next) {
+  if (ctx.kind === "orchestration") yield ctx.orchestrationContext.createTimer(1);
+  yield* next(ctx);
+});
+const inPlace: Middleware[] = [async (ctx, next) => void (await next(ctx)), durable];
+worker.use(async function* typedInPlace(ctx: OrchestrationMiddlewareContext, next: OrchestrationNext) {
+  yield* next(ctx);
+});
+withDurableTelemetry({} as TaskHubGrpcWorker, { use: [...inPlace, async (ctx, next) => void (await next(ctx))] });
+// @ts-expect-error around orchestrations only: for useOrchestrationMiddleware
+worker.use(typed);
+// @ts-expect-error around orchestrations only
+worker.use(async (ctx: OrchestrationMiddlewareContext, next: OrchestrationNext) => next(ctx));
+// @ts-expect-error any function has a name, and is no middleware object for that
+worker.use((value: number) => value);
+// @ts-expect-error no name
+worker.use({ activity: async () => undefined });
+// @ts-expect-error no middleware
+worker.use("tracing");
+// @ts-expect-error an unknown member
+worker.use({ name: "odd", entity: async () => undefined });
+// @ts-expect-error no such position
+worker.use(both, { inside: "tracing" });
+worker.use(both, { before: "tracing" }).use(both, { after: "tracing" });
+
+// R1, R5: a decorated worker is the worker, with more.
+expectTypeOf(withDurableTelemetry({} as TaskHubGrpcWorker)).toExtend<TaskHubGrpcWorker & MiddlewareHost>();
+expectTypeOf(withDurableTelemetry({} as TestOrchestrationWorker)).toExtend<TestOrchestrationWorker & MiddlewareHost>();
+expectTypeOf(worker.middlewares).toEqualTypeOf<readonly string[]>();
+interface Tuned extends TaskHubGrpcWorker {
+  readonly tuned: true;
+  build(): string;
+}
+export function decorateSubclass(own: Tuned): void {
+  const decorated = withDurableTelemetry(own);
+  expectTypeOf(decorated.tuned).toEqualTypeOf<true>();
+  expectTypeOf(decorated.build()).toEqualTypeOf<string>();
+  expectTypeOf(decorated.use(both).tuned).toEqualTypeOf<true>();
+}
+
+// A builder builds decorated workers, also after its own chained calls, and is still that builder.
+declare class Builder {
+  private readonly secret: string;
+  name(name: string): this;
+  build(address: string): TaskHubGrpcWorker;
+}
+export function decorateBuilder(builder: Builder, take: (builder: Builder) => void): void {
+  const decorated = withDurableTelemetry(builder);
+  expectTypeOf(decorated.build("a").middlewares).toEqualTypeOf<readonly string[]>();
+  expectTypeOf(decorated.name("n").build("a").middlewares).toEqualTypeOf<readonly string[]>();
+  take(decorated);
+  // @ts-expect-error the parameters stay
+  decorated.build();
+  // @ts-expect-error a builder is no worker
+  decorated.use(both);
+}
+
+// Options.
+withDurableTelemetry({} as TaskHubGrpcWorker, {
+  tracing: { tags: ["tenant"] },
+  use: [both, durable, new Instance(), { name: "object", activity: async (ctx, next) => void (await next(ctx)) }],
+  middlewares: (defaults) => [...defaults, both],
+  awaitGuard: { middleware: "warn" },
+});
+// @ts-expect-error an unknown option
+withDurableTelemetry({} as TaskHubGrpcWorker, { tracings: false });
+// @ts-expect-error an unknown mode
+withDurableTelemetry({} as TaskHubGrpcWorker, { awaitGuard: { middleware: "ignore" } });
+// @ts-expect-error a promise of a list
+withDurableTelemetry({} as TaskHubGrpcWorker, { middlewares: async (defaults: readonly Middleware[]) => defaults });
+// @ts-expect-error not an object
+withDurableTelemetry("localhost:4001");
+
+// F1, F4: a key's type is the value's type.
+const Count = createMiddlewareFeature<number>("count");
+export function features(own: MiddlewareFeatures): void {
+  expectTypeOf(own.get(Count)).toEqualTypeOf<number | undefined>();
+  expectTypeOf(currentFeatures()).toEqualTypeOf<MiddlewareFeatures | undefined>();
+  expectTypeOf(runWithFeatures(own, async () => "value")).toEqualTypeOf<Promise<string>>();
+  own.set(Count, 1).has(Count);
+  own.delete(Count);
+  // @ts-expect-error a value of another type
+  own.set(Count, "1");
+  // @ts-expect-error a name is no key
+  own.get("count");
+}
