@@ -95,11 +95,11 @@ class Frame {
         this.#inner = inner;
         this.#setBefore = this.#ctx.replacement;
         this.#ctx.settle(inner);
+        next.contain();
         if (inner.ok) resolve(inner.value);
         else reject(inner.error);
       });
     });
-    next.handle();
     this.#next = next;
     return next;
   }

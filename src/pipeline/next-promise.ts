@@ -10,11 +10,14 @@ const ignore = (): void => undefined;
  */
 export class NextPromise<T> extends Promise<T> implements NextResult<T> {
   #observed = false;
+  // What was chained to it, until it is contained. Species makes these NextPromises too.
+  #chained: NextPromise<unknown>[] | undefined;
+  #contained = false;
 
   /** A promise that rejected and that nobody has to look at. */
   static rejected<T>(error: unknown): NextPromise<T> {
     const promise = new NextPromise<T>((_, reject) => reject(error));
-    promise.handle();
+    promise.contain();
     return promise;
   }
 
@@ -29,15 +32,22 @@ export class NextPromise<T> extends Promise<T> implements NextResult<T> {
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     this.#observed = true;
-    // Species makes this a NextPromise too, so chains of any length are covered.
     const chained = super.then(onFulfilled, onRejected);
-    if (chained instanceof NextPromise) chained.handle();
+    if (chained instanceof NextPromise) {
+      if (this.#contained) chained.contain();
+      else (this.#chained ??= []).push(chained);
+    }
     return chained;
   }
 
-  /** Takes the rejection as seen, without counting as somebody who looked. */
-  handle(): void {
+  /**
+   * Takes rejections of it and of all that is and will be chained to it as seen. To be called before it settles, and
+   * not earlier: most episodes end before that, and it costs a promise for each link.
+   */
+  contain(): void {
+    this.#contained = true;
     void super.then(undefined, ignore);
+    for (const chained of this.#chained ?? []) chained.contain();
   }
 
   /** For `yield*`: one step, that lasts until all inside is done. The engine resumes what lies inside directly. */

@@ -266,7 +266,6 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
       frame.resolveNext = resolve;
       frame.rejectNext = reject;
     });
-    next.handle();
     frame.next = next;
     this.#enter(frame.index + 1);
     return next;
@@ -289,6 +288,7 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
     this.#runs(frame.index);
     frame.inner = outcome;
     this.#ctx.settle(outcome);
+    frame.next?.contain();
     if (outcome.ok) frame.resolveNext?.(outcome.value);
     else frame.rejectNext?.(outcome.error);
   }
