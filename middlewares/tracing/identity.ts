@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import { createTraceState, TraceFlags, type SpanContext } from "@opentelemetry/api";
+import { createTraceState, isValidSpanId, isValidTraceId, TraceFlags, type SpanContext } from "@opentelemetry/api";
 import type { TraceContext } from "../../src/pipeline/index.ts";
 
 /**
@@ -53,12 +53,13 @@ export function activitySpanId(client: Pick<SpanContext, "traceId" | "spanId">):
   return digest("activity", [client.traceId, client.spanId]).slice(0, 16);
 }
 
-const w3c = /^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})/;
+// W3C Trace Context: there is no version ff, 00 ends with the flags, and a version to come may add to them.
+const w3c = /^(?!ff|00.{54})[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
 
 /** The span context that a durable message carried; `undefined` if it carried none or what it carried is no traceparent. */
 export function parseTraceContext(carried: TraceContext | undefined): SpanContext | undefined {
   const [, traceId = "", spanId = "", flags = ""] = w3c.exec(carried?.traceparent ?? "") ?? [];
-  if (/^0*$/.test(traceId) || /^0*$/.test(spanId)) return undefined;
+  if (!isValidTraceId(traceId) || !isValidSpanId(spanId)) return undefined;
   return {
     traceId,
     spanId,
@@ -66,6 +67,11 @@ export function parseTraceContext(carried: TraceContext | undefined): SpanContex
     isRemote: true,
     ...(carried?.tracestate ? { traceState: createTraceState(carried.tracestate) } : {}),
   };
+}
+
+/** Whether `id` is a span ID as a trace context has it. */
+export function isSpanId(id: string): boolean {
+  return /^[0-9a-f]{16}$/.test(id) && isValidSpanId(id);
 }
 
 /** The trace context that goes out with a task, and names exactly `span` (I2). */

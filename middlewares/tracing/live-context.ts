@@ -1,4 +1,4 @@
-import { createContextKey, type Context } from "@opentelemetry/api";
+import { createContextKey, isSpanContextValid, trace, type Context } from "@opentelemetry/api";
 
 // The SDK's own key (`suppressTracing` of @opentelemetry/core): context keys are registered symbols, so this is the same one.
 const suppressTracing = createContextKey("OpenTelemetry SDK Context Key SUPPRESS_TRACING");
@@ -24,7 +24,11 @@ export class LiveContext implements Context {
   }
 
   setValue(key: symbol, value: unknown): Context {
-    return new LiveContext(this.#base.setValue(key, value), this.#isLive);
+    const base = this.#base.setValue(key, value);
+    // A span that was started while replaying is none. Were it active, what is opened under it once the orchestration
+    // goes on live would begin a trace of its own; so the span around it stays the active one.
+    const active = trace.getSpanContext(base);
+    return active !== undefined && !isSpanContextValid(active) ? this : new LiveContext(base, this.#isLive);
   }
 
   deleteValue(key: symbol): Context {

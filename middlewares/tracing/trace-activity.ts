@@ -1,5 +1,5 @@
 import { context, ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Span, type SpanContext } from "@opentelemetry/api";
-import type { ActivityWorkItem, ActivityWorkItemFacts } from "../../src/pipeline/index.ts";
+import type { ActivityWorkItem, ActivityWorkItemFacts, Delivery } from "../../src/pipeline/index.ts";
 import { contained } from "../contained.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { ActivitySpan } from "./handles.ts";
@@ -40,15 +40,22 @@ export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): S
       addExceptionEvent(span, outcome.failure, end);
     }),
   );
-  item.onDelivered((delivery) =>
+  const finish = (delivery: Delivery): void => {
     contained("a span was lost", () => {
       // The work item is another worker's by now, whose span it will be: this one ends, but is not exported.
       if (delivery === "rejected") unsample(span);
       span.end(end);
-    }),
-  );
-  // Silences the SDK's own span; the activity itself runs in its span's context.
-  return (run) => context.with(suppressed(ROOT_CONTEXT), run);
+    });
+  };
+  item.onDelivered(finish);
+  // A response that could not be sent at all, as the worker's connection is closed say, was never delivered.
+  const leaveNoneOpen = (): void => (span.isRecording() ? finish("rejected") : undefined);
+  return (run) => {
+    // Silences the SDK's own span; the activity itself runs in its span's context.
+    const result = context.with(suppressed(ROOT_CONTEXT), run);
+    void Promise.resolve(result).then(leaveNoneOpen, leaveNoneOpen);
+    return result;
+  };
 }
 
 function unsample(span: Span): void {

@@ -3,7 +3,7 @@ import type { DurableFact, EpisodeOutcome, OrchestrationWorkItem, OrchestrationW
 import { contained } from "../contained.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { OrchestrationSpan, RecordedSpan } from "./handles.ts";
-import { executionIds, formatTraceContext, parseTraceContext, type ExecutionIds } from "./identity.ts";
+import { executionIds, formatTraceContext, isSpanId, parseTraceContext, type ExecutionIds } from "./identity.ts";
 import { LiveContext, type Scope } from "./live-context.ts";
 import * as semconv from "./semconv.ts";
 import { contextOf, type IdentityTracer } from "./tracer.ts";
@@ -45,10 +45,12 @@ class TracedEpisode {
     const { facts } = item;
     this.#facts = facts;
     this.#tracer = tracer;
-    this.#startedAt = facts.history.startedAt ?? facts.carriedSpan?.startTime ?? new Date();
+    const startedAt = facts.history.startedAt ?? facts.carriedSpan?.startTime;
+    this.#startedAt = startedAt ?? new Date();
     this.#ids = executionIds({
       instanceId: facts.instanceId,
-      execution: facts.executionId ?? this.#startedAt.toISOString(),
+      // A clock is no durable fact: with neither, the instance ID has to do.
+      execution: facts.executionId ?? startedAt?.toISOString() ?? "",
     });
     this.#attributes = {
       [semconv.ATTR_TYPE]: semconv.TYPE_ORCHESTRATION,
@@ -59,7 +61,7 @@ class TracedEpisode {
     };
     this.#parent = parseTraceContext(facts.traceContext);
     this.#span = this.#identify();
-    this.#recorded = new RecordedSpan(this.#span, () => item.run?.now ?? this.#now);
+    this.#recorded = new RecordedSpan(this.#span, () => item.run?.orchestrationContext.currentUtcDateTime ?? this.#now);
     this.#inside = trace.setSpanContext(ROOT_CONTEXT, this.#span);
     this.context = new LiveContext(this.#inside, () => item.isLive);
 
@@ -86,8 +88,9 @@ class TracedEpisode {
   // The identity of the orchestration's span, with the sampler's decision (I1, I5).
   #identify(): SpanContext {
     const { carriedSpan, history, name, version } = this.#facts;
-    // What an earlier run left with the backend names that run, not the one after a rewind.
-    const carried = carriedSpan !== undefined && !history.rewound ? carriedSpan.spanId : undefined;
+    // What an earlier run left with the backend names that run, not the one after a rewind. A worker without tracing
+    // leaves zeros.
+    const carried = carriedSpan !== undefined && isSpanId(carriedSpan.spanId) && !history.rewound ? carriedSpan.spanId : undefined;
     const identity: SpanContext = {
       traceId: this.#parent?.traceId ?? this.#ids.traceId,
       spanId: carried ?? this.#ids.spanId,
@@ -102,9 +105,10 @@ class TracedEpisode {
     );
   }
 
-  // The identity of a scheduled task's span: what went out with it, where that is known (I2).
+  // The identity of a scheduled task's span: what went out with it, where that is known (I2). What went out before a
+  // rewind named a span of the failed run, which emitted it when it ended.
   #taskSpan(task: Pick<ScheduledTask, "taskId" | "traceContext">): SpanContext {
-    const carried = parseTraceContext(task.traceContext);
+    const carried = this.#facts.history.rewound ? undefined : parseTraceContext(task.traceContext);
     return { ...this.#span, spanId: carried?.spanId ?? this.#ids.taskSpanId(task.taskId) };
   }
 

@@ -72,7 +72,5 @@ function messageOf(failure: unknown): string {
 class JoinedFailures extends AggregateError {
   constructor(errors: readonly unknown[]) {
     super(errors, errors.map(messageOf).join("; "));
-    // The name that reaches durable history, where `name` is the error's type.
-    this.name = "AggregateError";
   }
 }

@@ -93,8 +93,8 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
     return this.#ctx.isReplaying;
   }
 
-  get now(): Date {
-    return this.#ctx.orchestrationContext.currentUtcDateTime;
+  get orchestrationContext(): OrchestrationContext {
+    return this.#ctx.orchestrationContext;
   }
 
   [Symbol.asyncIterator](): this {

@@ -1,3 +1,4 @@
+import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import { sharedFeature, type MiddlewareFeature, type MiddlewareFeatures } from "./features.ts";
 import type { DurableFact, ScheduledTask } from "./history.ts";
 import type { MiddlewareLogger } from "./logger.ts";
@@ -160,8 +161,8 @@ export interface EpisodeRun {
   /** Whether the orchestration's code (middleware or orchestrator) runs at this moment. */
   readonly running: boolean;
   readonly isReplaying: boolean;
-  /** Durable time: the time of the event that the orchestration has come to. */
-  readonly now: Date;
+  /** The SDK's context of the orchestration. */
+  readonly orchestrationContext: OrchestrationContext;
   /** Tells the run that its episode is over (contract.md O7). */
   end(outcome: EpisodeOutcome): void;
 }

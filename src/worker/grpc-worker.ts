@@ -103,7 +103,7 @@ function orchestrationStub(stub: unknown, item: OrchestrationWorkItem): unknown 
       }
       item.respond({
         outcome: outcomeOf(actions),
-        scheduled: actions.flatMap((action) => scheduledBy(action) ?? []),
+        scheduled: scheduledBy(actions, item.run),
         carrySpan: (spanId, startTime) =>
           response.setOrchestrationtracecontext(orchestrationTraceContextMessage(spanId, startTime)),
       });

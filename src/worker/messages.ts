@@ -2,7 +2,7 @@ import type * as Proto from "@microsoft/durabletask-js/dist/proto/orchestrator_s
 import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
 import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
-import type { EpisodeOutcome, ScheduledTask, TaskFailure, TraceContext } from "../pipeline/index.ts";
+import type { EpisodeOutcome, EpisodeRun, ScheduledTask, TaskFailure, TraceContext } from "../pipeline/index.ts";
 
 /** The Durable Task protocol's messages, read and written in durable terms. */
 
@@ -35,8 +35,17 @@ export function failureOf(details: Proto.TaskFailureDetails | undefined): TaskFa
   };
 }
 
-/** The activity or sub-orchestration that `action` schedules, if it does. */
-export function scheduledBy(action: Proto.OrchestratorAction): ScheduledTask | undefined {
+/** The activities and sub-orchestrations that `actions` schedule, in the episode that `run` ran. */
+export function scheduledBy(actions: readonly Proto.OrchestratorAction[], run: EpisodeRun | undefined): ScheduledTask[] {
+  return actions.flatMap((action) => scheduledTask(action, run) ?? []);
+}
+
+// The SDK keeps a task that it retries among the pending ones, under the ID of its latest attempt.
+interface PendingTasks {
+  readonly _pendingTasks?: Readonly<Record<number, { readonly attemptCount?: number } | undefined>>;
+}
+
+function scheduledTask(action: Proto.OrchestratorAction, run: EpisodeRun | undefined): ScheduledTask | undefined {
   const activity = action.getScheduletask();
   const child = action.getCreatesuborchestration();
   const message = activity ?? child;
@@ -49,6 +58,7 @@ export function scheduledBy(action: Proto.OrchestratorAction): ScheduledTask | u
     instanceId: child?.getInstanceid(),
     scheduledAt: undefined,
     traceContext: undefined,
+    attempt: (run?.orchestrationContext as PendingTasks | undefined)?._pendingTasks?.[action.getId()]?.attemptCount ?? 1,
     carry: (context) => message.setParenttracecontext(traceContextMessage(context)),
   };
 }

@@ -88,7 +88,7 @@ function observedBackend(backend: Members): Members {
       return completed(OrchestrationWorkItem, "completeOrchestration", args, (item) =>
         item.respond({
           outcome: outcomeOf(actions),
-          scheduled: actions.flatMap((action) => scheduledBy(action) ?? []),
+          scheduled: scheduledBy(actions, item.run),
           // This backend has no place for it.
           carrySpan: () => undefined,
         }),

@@ -1,0 +1,43 @@
+import { aroundWorkItem, type AnyWorkItem, type MiddlewareObject, type WorkItemMiddleware } from "../../src/pipeline/index.ts";
+import { onFault } from "../contained.ts";
+import { countActive, measureActivity } from "./measure-activity.ts";
+import { measureEpisode } from "./measure-episode.ts";
+import { checkMetricsOptions, type MetricsOptions } from "./options.ts";
+import { currentRecorder } from "./recorder.ts";
+import { ATTR_MIDDLEWARE } from "./semconv.ts";
+
+export type { MetricsOptions } from "./options.ts";
+
+const defaultNameLimit = 200;
+
+/**
+ * Replay-aware metrics, through the `MeterProvider` that is registered when there is something to record: how long
+ * orchestrations, episodes and activities take, how often they are retried, how late timers fire. Each durable fact is
+ * recorded once, by the worker whose response made it one, and never while replaying. docs/metrics.md lists the
+ * instruments. A fault in it costs measurements, and nothing else (telemetry.md K1).
+ *
+ * @param options how far attributes may spread.
+ * @throws TypeError for unknown options and wrong types; it names the key and what is allowed.
+ * @example
+ * withDurableTelemetry(worker, { middlewares: () => [tracing(), metrics({ nameLimit: 50 })] });
+ */
+export function metrics(options: MetricsOptions = {}): MiddlewareObject {
+  checkMetricsOptions(options);
+  const { nameLimit = defaultNameLimit } = options;
+  onFault(countFault);
+  const middleware: WorkItemMiddleware = {
+    name: "metrics",
+    [aroundWorkItem]: <T>(item: AnyWorkItem, run: () => T): T => {
+      if (item.kind === "orchestration") measureEpisode(item, nameLimit);
+      else measureActivity(item, nameLimit);
+      return run();
+    },
+    activity: countActive(nameLimit),
+  };
+  return middleware;
+}
+
+// Of all built-in middlewares of the process; their names are few.
+function countFault(middleware: string): void {
+  currentRecorder(defaultNameLimit)?.("durabletask.middleware.errors", 1, { [ATTR_MIDDLEWARE]: middleware });
+}

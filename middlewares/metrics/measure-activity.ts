@@ -1,0 +1,42 @@
+import type { ActivityMiddleware, ActivityOutcome, ActivityWorkItem } from "../../src/pipeline/index.ts";
+import { containedIn } from "../contained.ts";
+import { currentRecorder } from "./recorder.ts";
+import { ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION } from "./semconv.ts";
+
+const contained = containedIn("metrics");
+
+/** Measures one execution of an activity: from here to its response, recorded when the backend has taken that. */
+export function measureActivity(item: ActivityWorkItem, nameLimit: number): void {
+  const begun = performance.now();
+  const { name, version } = item.facts;
+  let answered: { readonly outcome: ActivityOutcome; readonly took: number } | undefined;
+  item.onResponse(({ outcome }) => {
+    answered = { outcome, took: (performance.now() - begun) / 1000 };
+  });
+  item.onDelivered((delivery) =>
+    contained("the measurement of an activity was lost", () => {
+      if (delivery !== "accepted" || answered === undefined) return;
+      const { outcome, took } = answered;
+      currentRecorder(nameLimit)?.("durabletask.activity.duration", took, {
+        [ATTR_TASK_NAME]: name,
+        [ATTR_TASK_VERSION]: version,
+        [ATTR_ERROR_TYPE]: outcome.status === "failed" ? outcome.failure.type : undefined,
+      });
+    }),
+  );
+}
+
+/** Counts the activities that run: a middleware, so that each is counted off again however it ends. */
+export function countActive(nameLimit: number): ActivityMiddleware {
+  return async (ctx, next) => {
+    // Counted off where it was counted, also if another provider has come meanwhile.
+    const record = contained("an activity was not counted", () => currentRecorder(nameLimit));
+    const attributes = { [ATTR_TASK_NAME]: ctx.name };
+    record?.("durabletask.activity.active", 1, attributes);
+    try {
+      await next(ctx);
+    } finally {
+      record?.("durabletask.activity.active", -1, attributes);
+    }
+  };
+}
