@@ -1,2 +1,4 @@
 /** The built-in middlewares, for pipelines of one's own making. */
+export { logging, type LoggedPayloads, type LoggingOptions, type PayloadContext } from "./logging/index.ts";
+export { metrics, type MetricsOptions } from "./metrics/index.ts";
 export { ActivitySpan, OrchestrationSpan, tracing, type OrchestrationSpanHandle, type TracingOptions } from "./tracing/index.ts";

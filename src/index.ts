@@ -3,10 +3,13 @@
  *
  * @packageDocumentation
  */
+export type { LoggedPayloads, LoggingOptions, PayloadContext } from "../middlewares/logging/index.ts";
+export type { MetricsOptions } from "../middlewares/metrics/index.ts";
 export { ActivitySpan, OrchestrationSpan, type OrchestrationSpanHandle, type TracingOptions } from "../middlewares/tracing/index.ts";
 export {
   createMiddlewareFeature,
   currentFeatures,
+  currentLogger,
   defineMiddleware,
   MiddlewareContractError,
   MiddlewareFeatures,

@@ -1,5 +1,7 @@
+import { logging, type LoggingOptions } from "../middlewares/logging/index.ts";
+import { metrics, type MetricsOptions } from "../middlewares/metrics/index.ts";
 import { tracing, type TracingOptions } from "../middlewares/tracing/index.ts";
-import { aBoolean, aFunction, anArray, anObject, checkOptions, oneOf, type OptionRules } from "./options.ts";
+import { aBoolean, aFunction, anArray, anObject, checkOptions, oneOf, type OptionRule, type OptionRules } from "./options.ts";
 import {
   Pipeline,
   type ActivityMiddleware,
@@ -16,6 +18,10 @@ import { adapterFor, attach, isWorker, markAttached, pipelineFor } from "./worke
 export interface DurableTelemetryOptions {
   /** `false` leaves tracing out, an object configures it. On by default. */
   readonly tracing?: TracingOptions | boolean;
+  /** `false` leaves metrics out, an object configures them. On by default. */
+  readonly metrics?: MetricsOptions | boolean;
+  /** `false` leaves logging out, an object configures it. On by default: OpenTelemetry log records only, see {@link LoggingOptions}. */
+  readonly logging?: LoggingOptions | boolean;
   /** Custom middleware, in order, at its place inside the built-in telemetry (contract.md R6). */
   readonly use?: readonly Middleware[];
   /**
@@ -64,8 +70,15 @@ export type WithDurableTelemetry<T> = T extends { start(...args: never[]): unkno
       { build(...args: TArgs): TWorker & MiddlewareHost } & T
     : T & MiddlewareHost;
 
+const builtIn = (name: string): OptionRule => ({
+  is: `an object with ${name} options, true or false`,
+  test: (value) => aBoolean.test(value) || anObject.test(value),
+});
+
 const rules: OptionRules<DurableTelemetryOptions> = {
-  tracing: { is: "an object with tracing options, true or false", test: (value) => aBoolean.test(value) || anObject.test(value) },
+  tracing: builtIn("tracing"),
+  metrics: builtIn("metrics"),
+  logging: builtIn("logging"),
   use: anArray,
   middlewares: aFunction,
   awaitGuard: anObject,
@@ -102,14 +115,25 @@ function compose(options: DurableTelemetryOptions): readonly Middleware[] {
   if (options.awaitGuard !== undefined) {
     checkOptions<AwaitGuardOptions>("withDurableTelemetry: awaitGuard", options.awaitGuard, guardRules);
   }
-  const builtIn: MiddlewareObject[] = [];
-  if (options.tracing !== false) builtIn.push(tracing(typeof options.tracing === "object" ? options.tracing : {}));
-  const defaults = [...builtIn, ...(options.use ?? [])];
+  const defaults = [
+    ...unlessLeftOut(options.tracing, tracing),
+    ...unlessLeftOut(options.metrics, metrics),
+    ...unlessLeftOut(options.logging, logging),
+    ...(options.use ?? []),
+  ];
   const middlewares = options.middlewares === undefined ? defaults : options.middlewares(defaults);
   if (!Array.isArray(middlewares)) {
     throw new TypeError('withDurableTelemetry: option "middlewares" must return an array of middleware.');
   }
   return middlewares;
+}
+
+function unlessLeftOut<TOptions extends object>(
+  option: TOptions | boolean | undefined,
+  make: (options?: TOptions) => MiddlewareObject,
+): readonly MiddlewareObject[] {
+  if (option === false) return [];
+  return [typeof option === "object" ? make(option) : make()];
 }
 
 function decorate(worker: object, options: DurableTelemetryOptions): void {

@@ -1,4 +1,3 @@
-import type { Attributes } from "@opentelemetry/api";
 import { ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION, OTHER, OTHER_ERROR_TYPE } from "./semconv.ts";
 
 // The attributes whose values come from outside, so that there may be any number of them, and what stands for the rest.
@@ -8,17 +7,20 @@ const open: Readonly<Record<string, string>> = {
   [ATTR_ERROR_TYPE]: OTHER_ERROR_TYPE,
 };
 
+/** The attributes of a measurement; `undefined` for one that it does not have. */
+export type Labels = Readonly<Record<string, string | undefined>>;
+
 /** The values that one instrument has seen; no more of them are kept than its limit. */
 export class BoundedValues {
   readonly #seen = new Map<string, Set<string>>();
 
-  /** `attributes` with what comes after the first `limit` values of a key folded into one, and without `undefined`. */
-  fold(attributes: Attributes, limit: number): Attributes {
-    const folded: Attributes = {};
-    for (const [key, value] of Object.entries(attributes)) {
+  /** `labels` with what comes after the first `limit` values of a key folded into one, and without `undefined`. */
+  fold(labels: Labels, limit: number): Record<string, string> {
+    const folded: Record<string, string> = {};
+    for (const [key, value] of Object.entries(labels)) {
       if (value === undefined) continue;
       const rest = open[key];
-      folded[key] = rest === undefined || this.#admits(key, String(value), limit) ? value : rest;
+      folded[key] = rest === undefined || this.#admits(key, value, limit) ? value : rest;
     }
     return folded;
   }

@@ -32,6 +32,10 @@ export function metrics(options: MetricsOptions = {}): MiddlewareObject {
       else measureActivity(item, nameLimit);
       return run();
     },
+    // The engine knows which attempt a task is of orchestrations that it runs, and those are the ones with a middleware.
+    orchestration: async (ctx, next) => {
+      await next(ctx);
+    },
     activity: countActive(nameLimit),
   };
   return middleware;

@@ -1,9 +1,7 @@
 import type { ActivityMiddleware, ActivityOutcome, ActivityWorkItem } from "../../src/pipeline/index.ts";
-import { containedIn } from "../contained.ts";
+import { contained } from "./faults.ts";
 import { currentRecorder } from "./recorder.ts";
 import { ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION } from "./semconv.ts";
-
-const contained = containedIn("metrics");
 
 /** Measures one execution of an activity: from here to its response, recorded when the backend has taken that. */
 export function measureActivity(item: ActivityWorkItem, nameLimit: number): void {
@@ -31,12 +29,12 @@ export function countActive(nameLimit: number): ActivityMiddleware {
   return async (ctx, next) => {
     // Counted off where it was counted, also if another provider has come meanwhile.
     const record = contained("an activity was not counted", () => currentRecorder(nameLimit));
-    const attributes = { [ATTR_TASK_NAME]: ctx.name };
-    record?.("durabletask.activity.active", 1, attributes);
+    const labels = { [ATTR_TASK_NAME]: ctx.name };
+    record?.("durabletask.activity.active", 1, labels);
     try {
       await next(ctx);
     } finally {
-      record?.("durabletask.activity.active", -1, attributes);
+      record?.("durabletask.activity.active", -1, labels);
     }
   };
 }

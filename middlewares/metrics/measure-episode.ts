@@ -7,12 +7,12 @@ import type {
   OrchestrationWorkItemFacts,
   ScheduledTask,
 } from "../../src/pipeline/index.ts";
-import { containedIn } from "../contained.ts";
 import { TYPE_ACTIVITY, TYPE_ORCHESTRATION } from "../tracing/semconv.ts";
+import type { Labels } from "./bounded-values.ts";
+import { contained } from "./faults.ts";
+import type { InstrumentName } from "./instruments.ts";
 import { currentRecorder, type Recorder } from "./recorder.ts";
 import { ATTR_ERROR_TYPE, ATTR_OUTCOME, ATTR_TASK_NAME, ATTR_TASK_STATUS, ATTR_TASK_VERSION, ATTR_TYPE } from "./semconv.ts";
-
-const contained = containedIn("metrics");
 
 // As on the orchestration's span.
 const statusNames = {
@@ -66,18 +66,15 @@ function recordFact({ name, version }: OrchestrationWorkItemFacts, fact: Durable
     recordTime("durabletask.timer.lag", fact.dueAt, fact.at, { [ATTR_TASK_NAME]: name }, record);
   } else if (fact.type === "task_finished" && fact.task.type === "activity") {
     const outcome = fact.failure === undefined ? "completed" : "failed";
-    const attributes = { [ATTR_TASK_NAME]: fact.task.name, [ATTR_OUTCOME]: outcome };
-    recordTime("durabletask.activity.turnaround", fact.task.scheduledAt, fact.at, attributes, record);
+    const labels = { [ATTR_TASK_NAME]: fact.task.name, [ATTR_OUTCOME]: outcome };
+    recordTime("durabletask.activity.turnaround", fact.task.scheduledAt, fact.at, labels, record);
   }
 }
 
 function recordRetries(scheduled: readonly ScheduledTask[], history: EpisodeHistory, record: Recorder): void {
-  const retries = scheduled.filter(({ attempt = 1 }) => attempt > 1);
-  if (retries.length === 0) return;
-  // While an orchestration is suspended, the SDK returns actions again that have left already.
-  const left = tasksThatLeft(history);
-  for (const { taskId, name, type } of retries) {
-    if (left.has(taskId)) continue;
+  for (const { taskId, name, type, attempt = 1 } of scheduled) {
+    // While an orchestration is suspended, the SDK returns actions again that have left already.
+    if (attempt === 1 || history.isScheduled(taskId)) continue;
     record("durabletask.task.retries", 1, {
       [ATTR_TASK_NAME]: name,
       [ATTR_TYPE]: type === "activity" ? TYPE_ACTIVITY : TYPE_ORCHESTRATION,
@@ -85,30 +82,19 @@ function recordRetries(scheduled: readonly ScheduledTask[], history: EpisodeHist
   }
 }
 
-function tasksThatLeft(history: EpisodeHistory): ReadonlySet<number> {
-  const finished = history.facts().flatMap((fact) => (fact.type === "task_finished" ? [fact.task] : []));
-  return new Set([...history.unfinishedTasks(), ...finished].map(({ taskId }) => taskId));
-}
-
 function recordFinish({ history, name, version }: OrchestrationWorkItemFacts, outcome: FinalOutcome, at: Date, record: Recorder): void {
-  const attributes = {
+  const labels = {
     [ATTR_TASK_NAME]: name,
     [ATTR_TASK_VERSION]: version,
     [ATTR_TASK_STATUS]: statusNames[outcome.status],
     [ATTR_ERROR_TYPE]: outcome.status === "failed" ? outcome.failure.type : undefined,
   };
-  recordTime("durabletask.orchestration.duration", history.startedAt, at, attributes, record);
+  recordTime("durabletask.orchestration.duration", history.startedAt, at, labels, record);
   record("durabletask.orchestration.episodes", history.episodes, { [ATTR_TASK_NAME]: name });
   record("durabletask.orchestration.history.size", history.events, { [ATTR_TASK_NAME]: name });
 }
 
 // A backend that keeps no timestamps leaves the time unknown; clocks that differ don't make it negative.
-function recordTime(
-  name: Parameters<Recorder>[0],
-  from: Date | undefined,
-  to: Date | undefined,
-  attributes: Parameters<Recorder>[2],
-  record: Recorder,
-): void {
-  if (from !== undefined && to !== undefined) record(name, Math.max(0, (to.getTime() - from.getTime()) / 1000), attributes);
+function recordTime(name: InstrumentName, from: Date | undefined, to: Date | undefined, labels: Labels, record: Recorder): void {
+  if (from !== undefined && to !== undefined) record(name, Math.max(0, (to.getTime() - from.getTime()) / 1000), labels);
 }

@@ -1,14 +1,12 @@
-import { createNoopMeter, metrics, ValueType, type Attributes, type Meter, type MeterProvider } from "@opentelemetry/api";
+import { createNoopMeter, metrics, ValueType, type Meter, type MeterProvider } from "@opentelemetry/api";
 import { version } from "../../src/version.ts";
-import { containedIn } from "../contained.ts";
 import { TRACER_NAME as SCOPE_NAME } from "../tracing/semconv.ts";
-import { BoundedValues } from "./bounded-values.ts";
+import { BoundedValues, type Labels } from "./bounded-values.ts";
+import { contained } from "./faults.ts";
 import { definitions, type InstrumentName } from "./instruments.ts";
 
-const contained = containedIn("metrics");
-
 /** Records a measurement; one that can't be recorded is lost, and nothing else is (telemetry.md K1). */
-export type Recorder = (name: InstrumentName, value: number, attributes: Attributes) => void;
+export type Recorder = (name: InstrumentName, value: number, labels: Labels) => void;
 
 // One for each provider, so that one that is registered late, or takes another's place, is found at the next measurement.
 const providers = new WeakMap<MeterProvider, Instruments>();
@@ -29,12 +27,12 @@ export function currentRecorder(nameLimit: number): Recorder | undefined {
   }
   const { meter } = instruments;
   if (meter === undefined || meter === createNoopMeter()) return undefined;
-  return (name, value, attributes) => instruments.record(name, value, attributes, nameLimit);
+  return (name, value, labels) => instruments.record(name, value, labels, nameLimit);
 }
 
 /** An instrument, and what bounds its attributes. */
 interface Instrument {
-  readonly measure: (value: number, attributes: Attributes) => void;
+  readonly measure: (value: number, attributes: Record<string, string>) => void;
   readonly values: BoundedValues;
 }
 
@@ -45,10 +43,10 @@ class Instruments {
   // `undefined` stands for an instrument that could not be made; it is not tried again.
   readonly #made = new Map<InstrumentName, Instrument | undefined>();
 
-  record(name: InstrumentName, value: number, attributes: Attributes, limit: number): void {
+  record(name: InstrumentName, value: number, labels: Labels, limit: number): void {
     const instrument = this.#instrument(name);
     if (instrument === undefined) return;
-    contained(`a measurement of ${name} was lost`, () => instrument.measure(value, instrument.values.fold(attributes, limit)));
+    contained(`a measurement of ${name} was lost`, () => instrument.measure(value, instrument.values.fold(labels, limit)));
   }
 
   #instrument(name: InstrumentName): Instrument | undefined {

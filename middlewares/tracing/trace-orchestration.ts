@@ -87,13 +87,10 @@ class TracedEpisode {
 
   // The identity of the orchestration's span, with the sampler's decision (I1, I5).
   #identify(): SpanContext {
-    const { carriedSpan, history, name, version } = this.#facts;
-    // What an earlier run left with the backend names that run, not the one after a rewind. A worker without tracing
-    // leaves zeros.
-    const carried = carriedSpan !== undefined && isSpanId(carriedSpan.spanId) && !history.rewound ? carriedSpan.spanId : undefined;
+    const { name, version } = this.#facts;
     const identity: SpanContext = {
       traceId: this.#parent?.traceId ?? this.#ids.traceId,
-      spanId: carried ?? this.#ids.spanId,
+      spanId: this.#carriedSpanId() ?? this.#ids.spanId,
       traceFlags: 0,
     };
     return this.#tracer.decide(
@@ -103,6 +100,15 @@ class TracedEpisode {
       identity,
       contextOf(this.#parent),
     );
+  }
+
+  #carriedSpanId(): string | undefined {
+    const { carriedSpan, history } = this.#facts;
+    if (carriedSpan === undefined) return undefined;
+    // What an earlier run left with the backend names that run, not the one after a rewind. And the SDK's worker leaves
+    // zeros or the parent's ID where no provider is registered.
+    const names = isSpanId(carriedSpan.spanId) && carriedSpan.spanId !== this.#parent?.spanId && !history.rewound;
+    return names ? carriedSpan.spanId : undefined;
   }
 
   // The identity of a scheduled task's span: what went out with it, where that is known (I2). What went out before a
@@ -116,11 +122,10 @@ class TracedEpisode {
     for (const fact of this.#facts.history.facts()) orLost(() => this.#emitFact(fact));
     if (outcome.status === "waiting" || outcome.status === "rewound") return;
     // What is still out there when the orchestration ends may have run, or may yet: its spans need their parent (S1).
-    // A worker may return an action again that has left already; a task is one task.
-    const out = new Map([...scheduled, ...this.#facts.history.unfinishedTasks()].map((task) => [task.taskId, task]));
-    for (const task of out.values()) {
-      orLost(() => this.#emitTask(task, end, undefined));
-    }
+    // A worker may return an action again that has left already, and whose task may be done: a task is one span.
+    const { history } = this.#facts;
+    const leaving = scheduled.filter((task) => !history.isScheduled(task.taskId));
+    for (const task of [...leaving, ...history.unfinishedTasks()]) orLost(() => this.#emitTask(task, end, undefined));
     orLost(() => this.#emitOrchestration(outcome, end));
   }
 

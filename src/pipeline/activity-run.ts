@@ -21,12 +21,13 @@ export async function runActivity(
   input: unknown,
 ): Promise<unknown> {
   const ctx = new ActivityMiddlewareContextImpl(item, context, input);
-  const run = async (level: number): Promise<Outcome> => {
+  const run = async (level: number, outer: Frame | undefined): Promise<Outcome> => {
     const stage = stages[level];
-    if (stage !== undefined) return new Frame(stage, ctx, () => run(level + 1)).run();
-    return outcomeOf(() => activity(context, input));
+    if (stage === undefined) return outcomeOf(() => activity(context, input));
+    const frame: Frame = new Frame(stage, ctx, outer, () => run(level + 1, frame));
+    return frame.run();
   };
-  const outcome = await run(0);
+  const outcome = await run(0, undefined);
   if (outcome.ok) return outcome.value;
   throw outcome.error;
 }
@@ -43,6 +44,7 @@ async function outcomeOf(fn: () => unknown): Promise<Outcome> {
 class Frame {
   readonly #stage: Stage<ActivityMiddleware>;
   readonly #ctx: ActivityMiddlewareContextImpl;
+  readonly #outer: Frame | undefined;
   readonly #runInside: () => Promise<Outcome>;
   #inner: Outcome | undefined;
   #called = false;
@@ -53,9 +55,15 @@ class Frame {
   #setBefore: { readonly value: unknown } | undefined;
   #ended = false;
 
-  constructor(stage: Stage<ActivityMiddleware>, ctx: ActivityMiddlewareContextImpl, runInside: () => Promise<Outcome>) {
+  constructor(
+    stage: Stage<ActivityMiddleware>,
+    ctx: ActivityMiddlewareContextImpl,
+    outer: Frame | undefined,
+    runInside: () => Promise<Outcome>,
+  ) {
     this.#stage = stage;
     this.#ctx = ctx;
+    this.#outer = outer;
     this.#runInside = runInside;
     this.#setBefore = ctx.replacement;
   }
@@ -77,6 +85,11 @@ class Frame {
     return set === undefined ? (this.#inner ?? own) : { ok: true, value: set.value };
   }
 
+  /** Whether neither this middleware nor one outside of it has ended. */
+  get #counts(): boolean {
+    return !this.#ended && (this.#outer === undefined || this.#outer.#counts);
+  }
+
   /** The result that this middleware set and that nothing inside has overtaken. */
   get #set(): { readonly value: unknown } | undefined {
     const { replacement } = this.#ctx;
@@ -90,11 +103,10 @@ class Frame {
     this.#called = true;
     const next = new NextPromise<unknown>((resolve, reject) => {
       void this.#runInside().then((inner) => {
-        // What comes after the middleware ended no longer counts.
-        if (this.#ended) return;
         this.#inner = inner;
         this.#setBefore = this.#ctx.replacement;
-        this.#ctx.settle(inner);
+        // What comes after this or an outer middleware ended no longer counts: those outside see another outcome.
+        if (this.#counts) this.#ctx.settle(inner);
         next.contain();
         if (inner.ok) resolve(inner.value);
         else reject(inner.error);

@@ -1,6 +1,6 @@
 import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
 import type { MiddlewareFeatures } from "./features.ts";
-import { replaySafeLogger, type MiddlewareLogger } from "./logger.ts";
+import { replaySafeLogger, workItemLogger, type MiddlewareLogger } from "./logger.ts";
 import type {
   ActivityWorkItem,
   ActivityWorkItemFacts,
@@ -164,7 +164,7 @@ export class OrchestrationMiddlewareContextImpl
     return this.orchestrationContext.isReplaying;
   }
   get logger(): MiddlewareLogger {
-    return (this.#logger ??= replaySafeLogger(this.facts.logger, () => this.isReplaying));
+    return (this.#logger ??= replaySafeLogger(workItemLogger(this.facts), () => this.isReplaying));
   }
 
   onSuspend(callback: (reason: SuspendReason) => void): void {
@@ -201,7 +201,7 @@ export class ActivityMiddlewareContextImpl extends Context<ActivityWorkItemFacts
     return this.facts.taskId;
   }
   get logger(): MiddlewareLogger {
-    return this.facts.logger;
+    return workItemLogger(this.facts);
   }
 
   // An arrow function, so that `const { setResult } = ctx` works.

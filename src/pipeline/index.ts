@@ -2,6 +2,7 @@
 export { runActivity, type Activity } from "./activity-run.ts";
 export type { AwaitGuardMode, AwaitGuardOptions } from "./await-guard.ts";
 export type { ActivityMiddlewareContext, OrchestrationMiddlewareContext, SuspendReason } from "./context.ts";
+export { currentLogger } from "./current-logger.ts";
 export { MiddlewareContractError, NonDurableAwaitError, type ContractRule } from "./errors.ts";
 export {
   createMiddlewareFeature,
@@ -14,7 +15,7 @@ export {
   type MiddlewareFeature,
 } from "./features.ts";
 export type { DurableFact, ScheduledTask } from "./history.ts";
-export type { MiddlewareLogger } from "./logger.ts";
+export { WorkItemLogger, type MiddlewareLogger } from "./logger.ts";
 export {
   aroundWorkItem,
   defineMiddleware,

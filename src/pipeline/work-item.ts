@@ -97,6 +97,8 @@ export interface EpisodeHistory {
   readonly rewound: boolean;
   /** What became durable since the last episode, in order; each fact stands in exactly one episode. */
   facts(): readonly DurableFact[];
+  /** Whether an activity or sub-orchestration has left: while it is suspended, the SDK returns its action again. */
+  isScheduled(taskId: number): boolean;
   /** The activities and sub-orchestrations that were scheduled and have not completed. */
   unfinishedTasks(): readonly ScheduledTask[];
 }

@@ -1,4 +1,5 @@
 import type { HistoryEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { DurableFact, EpisodeHistory, ScheduledTask } from "../pipeline/index.ts";
 import { failureOf, timeOf, traceContextOf } from "./messages.ts";
 
@@ -62,33 +63,18 @@ export class ProtoHistory implements EpisodeHistory {
     return [...tasks.values()];
   }
 
-  #readFacts(): readonly DurableFact[] {
-    const scheduled = this.#scheduling(this.#new);
-    return this.#new.flatMap((event): DurableFact[] => {
-      const at = timeOf(event.getTimestamp());
-      if (event.hasExecutionstarted()) return [{ type: "started", at }];
-      if (event.hasExecutionsuspended()) return [{ type: "suspended", at }];
-      if (event.hasExecutionresumed()) return [{ type: "resumed", at }];
-      const raised = event.getEventraised();
-      if (raised !== undefined) return [{ type: "event_raised", name: raised.getName(), at }];
-      const timer = event.getTimerfired();
-      if (timer !== undefined) {
-        const created = scheduled.get(timer.getTimerid());
-        const dueAt = timeOf(timer.getFireat()) ?? timeOf(created?.getTimercreated()?.getFireat());
-        return [{ type: "timer_fired", taskId: timer.getTimerid(), createdAt: timeOf(created?.getTimestamp()), dueAt, at }];
-      }
-      const origin = scheduled.get(finishedTaskId(event) ?? Number.NaN);
-      const task = origin && scheduledTask(origin);
-      // A completion of something that was never scheduled here is the SDK's to complain about.
-      if (task === undefined) return [];
-      const failed = event.getTaskfailed() ?? event.getSuborchestrationinstancefailed();
-      return [{ type: "task_finished", task, at, failure: failed && failureOf(failed.getFailuredetails()) }];
-    });
+  isScheduled(taskId: number): boolean {
+    return this.#past.some((event) => event.getEventid() === taskId && scheduledTask(event) !== undefined);
   }
 
-  // The events that scheduled what `events` finish, by task ID: one walk backwards, as far as it must.
-  #scheduling(events: readonly HistoryEvent[]): Map<number, HistoryEvent> {
-    const wanted = new Set(events.flatMap((event) => event.getTimerfired()?.getTimerid() ?? finishedTaskId(event) ?? []));
+  #readFacts(): readonly DurableFact[] {
+    const scheduled = this.#schedulingEvents();
+    return this.#new.flatMap((event) => factOf(event, scheduled) ?? []);
+  }
+
+  // The events that scheduled what the new events finish, by task ID: one walk backwards, as far as it must.
+  #schedulingEvents(): ReadonlyMap<number, HistoryEvent> {
+    const wanted = new Set(this.#new.flatMap((event) => event.getTimerfired()?.getTimerid() ?? finishedTaskId(event) ?? []));
     const found = new Map<number, HistoryEvent>();
     for (let index = this.#past.length - 1; index >= 0 && wanted.size > 0; index -= 1) {
       const event = this.#past[index];
@@ -99,6 +85,45 @@ export class ProtoHistory implements EpisodeHistory {
     }
     return found;
   }
+}
+
+const { EventtypeCase } = proto.HistoryEvent;
+
+function factOf(event: HistoryEvent, scheduled: ReadonlyMap<number, HistoryEvent>): DurableFact | undefined {
+  const at = timeOf(event.getTimestamp());
+  switch (event.getEventtypeCase()) {
+    case EventtypeCase.EXECUTIONSTARTED:
+      return { type: "started", at };
+    case EventtypeCase.EXECUTIONSUSPENDED:
+      return { type: "suspended", at };
+    case EventtypeCase.EXECUTIONRESUMED:
+      return { type: "resumed", at };
+    case EventtypeCase.EVENTRAISED:
+      return { type: "event_raised", name: event.getEventraised()?.getName() ?? "", at };
+    case EventtypeCase.TIMERFIRED:
+      return timerFired(event, scheduled);
+    default: {
+      const origin = scheduled.get(finishedTaskId(event) ?? Number.NaN);
+      const task = origin && scheduledTask(origin);
+      // A completion of something that was never scheduled here is the SDK's to complain about.
+      if (task === undefined) return undefined;
+      const failed = event.getTaskfailed() ?? event.getSuborchestrationinstancefailed();
+      return { type: "task_finished", task, at, failure: failed && failureOf(failed.getFailuredetails()) };
+    }
+  }
+}
+
+function timerFired(event: HistoryEvent, scheduled: ReadonlyMap<number, HistoryEvent>): DurableFact {
+  const timer = event.getTimerfired();
+  const taskId = timer?.getTimerid() ?? 0;
+  const created = scheduled.get(taskId);
+  return {
+    type: "timer_fired",
+    taskId,
+    createdAt: timeOf(created?.getTimestamp()),
+    dueAt: timeOf(timer?.getFireat()) ?? timeOf(created?.getTimercreated()?.getFireat()),
+    at: timeOf(event.getTimestamp()),
+  };
 }
 
 function find(
@@ -130,10 +155,16 @@ function scheduledTask(event: HistoryEvent): ScheduledTask | undefined {
 }
 
 function finishedTaskId(event: HistoryEvent): number | undefined {
-  return (
-    event.getTaskcompleted() ??
-    event.getTaskfailed() ??
-    event.getSuborchestrationinstancecompleted() ??
-    event.getSuborchestrationinstancefailed()
-  )?.getTaskscheduledid();
+  switch (event.getEventtypeCase()) {
+    case EventtypeCase.TASKCOMPLETED:
+      return event.getTaskcompleted()?.getTaskscheduledid();
+    case EventtypeCase.TASKFAILED:
+      return event.getTaskfailed()?.getTaskscheduledid();
+    case EventtypeCase.SUBORCHESTRATIONINSTANCECOMPLETED:
+      return event.getSuborchestrationinstancecompleted()?.getTaskscheduledid();
+    case EventtypeCase.SUBORCHESTRATIONINSTANCEFAILED:
+      return event.getSuborchestrationinstancefailed()?.getTaskscheduledid();
+    default:
+      return undefined;
+  }
 }

@@ -51,7 +51,11 @@ export class PipelineHost {
 
   /** Tells people about a fault that was contained. */
   readonly report = (message: string, error?: unknown): void => {
-    this.logger.warn(`durable-telemetry: ${message}`, ...(error === undefined ? [] : [error]));
+    try {
+      this.logger.warn(`durable-telemetry: ${message}`, ...(error === undefined ? [] : [error]));
+    } catch {
+      // A logger that throws has lost its message; it shall not take the worker with it (telemetry.md K1).
+    }
   };
 
   /**

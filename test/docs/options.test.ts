@@ -2,7 +2,7 @@ import { globSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NoOpLogger, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import { withDurableTelemetry } from "durable-telemetry";
-import { tracing } from "durable-telemetry/middlewares";
+import { logging, metrics, tracing } from "durable-telemetry/middlewares";
 import { setupOtlp } from "durable-telemetry/otlp";
 import { startLocalSidecar } from "durable-telemetry/testing";
 import { describe, expect, it } from "vitest";
@@ -30,6 +30,8 @@ describe("A table of options in the documentation has the options that the code 
     ["withDurableTelemetry", "docs/writing-middleware.md", () => decorate(wrong)],
     ["awaitGuard", "docs/writing-middleware.md", () => decorate({ awaitGuard: wrong })],
     ["tracing", "docs/tracing.md", () => tracing(wrong)],
+    ["metrics", "docs/metrics.md", () => metrics(wrong)],
+    ["logging", "docs/logging.md", () => logging(wrong)],
     ["setupOtlp", "docs/otlp.md", () => setupOtlp(wrong)],
     ["startLocalSidecar", "docs/testing.md", () => startLocalSidecar(wrong)],
   ])("%s, in %s", async (owner, path, refuse) => {
@@ -50,7 +52,7 @@ describe("A table of options in the documentation has the options that the code 
     const markers = globSync("docs/*.md", { cwd: fileURLToPath(root) }).flatMap((path) =>
       [...page(path).text.matchAll(/^\| option of `(\w+)`.*$/gm)].map(([line, owner = ""]) => ({ owner, path, line })),
     );
-    expect(markers).toHaveLength(6);
+    expect(markers).toHaveLength(8);
     for (const { owner, path, line } of markers) expect(page(path).text).toContain(`<!-- options ${owner} -->\n${line}`);
   });
 });

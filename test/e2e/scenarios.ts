@@ -1,5 +1,5 @@
 /** Workflows of all shapes, for counts of what tracing makes of them. */
-import { RetryPolicy, whenAll, whenAny, type ActivityContext, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import { OrchestrationStatus, RetryPolicy, whenAll, whenAny, type ActivityContext, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import { trace } from "@opentelemetry/api";
 import type { Hub, Steps } from "../harness.ts";
 
@@ -139,5 +139,7 @@ async function untilCustomStatus(hub: Hub, id: string): Promise<void> {
   for (;;) {
     const state = await hub.client.getOrchestrationState(id);
     if (state?.serializedCustomStatus !== undefined) return;
+    // It would never come; a test that waits for it would never end.
+    if (state?.runtimeStatus === OrchestrationStatus.FAILED) throw new Error(`${id} failed: ${state.failureDetails?.message}`);
   }
 }

@@ -189,6 +189,26 @@ describe("A broken rule of an activity middleware", () => {
     });
   });
 
+  it("A1 A5 O5 stands beside the body's own failure where next is not awaited, and nothing is an unhandled rejection", async () => {
+    const hasty = activityMiddleware("hasty", async (ctx, next) => {
+      void next(ctx);
+      await macrotask();
+    });
+    expect(await runActivity(hub, failing, [hasty])).toEqual({
+      failed: 'AggregateError: card refused; Middleware "hasty" broke rule A1: it did not await next; write await next(ctx).',
+    });
+  });
+
+  it("A4 A5 O5 is no unhandled rejection where chains on an awaited next are ignored", async () => {
+    const forking = activityMiddleware("forking", async (ctx, next) => {
+      const rest = next(ctx);
+      void rest.then(() => undefined);
+      void rest.finally(() => undefined).then(() => undefined);
+      await rest;
+    });
+    expect(await runActivity(hub, failing, [forking])).toEqual({ failed: "RangeError: card refused" });
+  });
+
   it("A5 can't be recovered from, while the body's failure beside it can", async () => {
     const retrying = activityMiddleware("retrying", (ctx, next) => next(ctx).catch(() => next(ctx)));
     expect(await runActivity(hub, failing, [recovering, retrying])).toEqual({
@@ -259,6 +279,30 @@ describe("A broken rule of an activity middleware", () => {
     await done.promise;
     await macrotask();
     expect(log).toEqual(["outer ended", "inner ended"]);
+  });
+
+  it.each([
+    ["nothing", []],
+    ["another middleware", [activityMiddleware("inner", (ctx, next) => next(ctx))]],
+  ])("A1 A5 what ends late inside a middleware that gave up does not change ctx for those outside: with %s between", async (_, between) => {
+    const late = Promise.withResolvers<string>();
+    const seen: unknown[] = [];
+    const ended = await runActivity(hub, () => late.promise, [
+      activityMiddleware("outer", async (ctx, next) => {
+        try {
+          await next(ctx);
+        } catch (error) {
+          late.resolve("late");
+          await macrotask();
+          seen.push(ctx.failure === error, ctx.result);
+          throw error;
+        }
+      }),
+      activityMiddleware("time limit", (ctx, next) => Promise.race([next(ctx), Promise.reject(new RangeError("too slow"))])),
+      ...between,
+    ]);
+    expect(ended).toEqual({ failed: "RangeError: too slow" });
+    expect(seen).toEqual([true, undefined]);
   });
 });
 

@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { lookup } from "node:dns/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { OrchestrationContext } from "@microsoft/durabletask-js";
+import { whenAll, type OrchestrationContext } from "@microsoft/durabletask-js";
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
@@ -15,6 +15,7 @@ import {
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { around, expectNoUnhandledRejections, failureOf, finished, macrotask, microtasks, outputOf, run, unique } from "./cases.ts";
 import { episodesOf, events, live, shown } from "./episodes.ts";
+import { customOnly } from "../custom-only.ts";
 
 let hub: Hub;
 beforeAll(async () => {
@@ -292,6 +293,18 @@ describe("The guard of the orchestrator", () => {
     expect(actions?.[0]).toContain('failed NonDurableAwaitError: Orchestrator "main"');
   });
 
+  it("D2 warns once of an orchestrator that does it in several steps of one episode", async () => {
+    const { logger, warnings } = recordingLogger();
+    const twice = async function* (): Steps<string> {
+      await sleep(1);
+      yield whenAll([]);
+      await sleep(1);
+      return "done";
+    };
+    expect(await play(episodesOf(twice, { use, logger }), answer)).toEqual([['1 completed "done"']]);
+    expect(warnings).toEqual([warning]);
+  });
+
   it("D2 warns of a middleware and of the orchestrator, one after the other", async () => {
     const { logger, warnings } = recordingLogger();
     const waiting = around("waiting", async (ctx, next) => {
@@ -376,7 +389,7 @@ describe("Code that only awaits promises which settle without leaving the microt
     const echo = unique("echo");
     await hub.worker(
       {
-        tracing: false,
+        ...customOnly,
         awaitGuard: { orchestrator: "fail" },
         use: [
           around("guilty", async (ctx, next) => {

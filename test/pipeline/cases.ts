@@ -3,6 +3,7 @@ import { OrchestrationStatus, type OrchestrationContext, type OrchestrationState
 import { afterAll, beforeAll, expect } from "vitest";
 import type { AwaitGuardOptions, Middleware, MiddlewareLogger, MiddlewareObject, OrchestrationMiddleware } from "../../src/index.ts";
 import type { Hub, Steps } from "../harness.ts";
+import { customOnly } from "../custom-only.ts";
 
 type ActivityFunction = Parameters<TaskHubGrpcWorker["addNamedActivity"]>[1];
 
@@ -34,7 +35,7 @@ export function unique(name: string): string {
 export async function start(hub: Hub, each: Case): Promise<Started> {
   const name = unique("orchestration");
   await hub.worker(
-    { tracing: false, use: each.use ?? [], ...(each.awaitGuard && { awaitGuard: each.awaitGuard }) },
+    { ...customOnly, use: each.use ?? [], ...(each.awaitGuard && { awaitGuard: each.awaitGuard }) },
     (worker) => {
       worker.addNamedOrchestrator(name, each.orchestrator);
       for (const [activity, fn] of Object.entries(each.activities ?? {})) worker.addNamedActivity(activity, fn);

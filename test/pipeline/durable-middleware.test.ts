@@ -4,6 +4,7 @@ import type { DurableSteps, MiddlewareObject, OrchestrationMiddleware, Orchestra
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { around, expectNoUnhandledRejections, failureOf, microtasks, outputOf, run, start, unique } from "./cases.ts";
 import { episodesOf, live } from "./episodes.ts";
+import { customOnly } from "../custom-only.ts";
 
 let hub: Hub;
 beforeAll(async () => {
@@ -49,7 +50,7 @@ describe("A durable middleware", () => {
     const main = unique("main");
     await hub.worker(
       {
-        tracing: false,
+        ...customOnly,
         use: [
           durable("waiting", async function* (ctx, next) {
             if (ctx.name === child) return yield* next(ctx);

@@ -3,6 +3,7 @@ import { NoOpLogger, TaskHubGrpcWorker, type TOrchestrator } from "@microsoft/du
 import proto, { type HistoryEvent, type OrchestratorAction } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import { withDurableTelemetry, type AwaitGuardOptions, type Middleware, type MiddlewareLogger } from "../../src/index.ts";
+import { customOnly } from "../custom-only.ts";
 
 export { events };
 export type { HistoryEvent };
@@ -21,7 +22,7 @@ export type RunEpisode = (past: readonly HistoryEvent[], fresh?: readonly Histor
 /** A worker that has no task hub, and runs the episodes of `orchestrator`. */
 export function episodesOf(orchestrator: TOrchestrator, options: EpisodeOptions = {}): RunEpisode {
   const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger: options.logger ?? new NoOpLogger() }), {
-    tracing: false,
+    ...customOnly,
     use: options.use ?? [],
     ...(options.awaitGuard && { awaitGuard: options.awaitGuard }),
   });

@@ -232,7 +232,13 @@ describe("onSuspend callbacks", () => {
       ctx.onSuspend((reason) => log.push(`durable, at its own step, ${reason}`));
       yield ctx.orchestrationContext.callActivity("audit");
     });
-    const episode = episodesOf(() => 1, { use: [logging("outer", log), durable, logging("inner", log), loggingGenerator("innermost", log)] });
+    const late = around("late", async (ctx, next) => {
+      const rest = next(ctx);
+      ctx.onSuspend((reason) => log.push(`late ${reason}`));
+      await rest;
+    });
+    const inside = [logging("inner", log), loggingGenerator("innermost", log), late];
+    const episode = episodesOf(async () => 1, { use: [logging("outer", log), durable, ...inside] });
     expect(shown(await episode([]))).toEqual(["1 schedule audit"]);
     expect(log).toEqual([
       "outer before",

@@ -144,4 +144,35 @@ describe("The body", () => {
     ]);
     expect(log).toEqual(["refunded"]);
   });
+
+  it("O2 O9 is not reached by a durable middleware that is dead: its own steps no longer count either", async () => {
+    const episode = episodesOf(() => "body", {
+      use: [
+        around("compensating", async function* (ctx, next) {
+          try {
+            yield* next(ctx);
+          } catch {
+            await microtasks(200);
+            yield ctx.orchestrationContext.callActivity("refund");
+          }
+        }),
+        around("hasty", async (ctx, next) => {
+          void next(ctx);
+          await microtasks(6);
+        }),
+        around("dead", async function* (ctx, next) {
+          await microtasks(100);
+          yield ctx.orchestrationContext.callActivity("dead");
+          yield* next(ctx);
+        }),
+      ],
+    });
+    const first = ["1 schedule dead", "2 schedule refund"];
+    expect(shown(await episode([]))).toEqual(first);
+    // The orchestration waits for the refund, not for what the dead middleware began.
+    const past = [events.newTaskScheduledEvent(1, "dead"), events.newTaskScheduledEvent(2, "refund")];
+    expect(shown(await episode(past, [events.newTaskCompletedEvent(2, "1")]))).toEqual([
+      expect.stringMatching(/^3 failed MiddlewareContractError: Middleware "hasty" broke rule O1: it did not await next/),
+    ]);
+  });
 });

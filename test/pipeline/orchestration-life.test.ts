@@ -4,6 +4,7 @@ import type { Middleware } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { around, expectNoUnhandledRejections, finished, unique } from "./cases.ts";
 import { episodesOf, events, shown } from "./episodes.ts";
+import { customOnly } from "../custom-only.ts";
 
 let hub: Hub;
 beforeAll(async () => {
@@ -49,7 +50,7 @@ async function live(story: Story, use: readonly Middleware[] | undefined): Promi
   const main = unique("main");
   const register = (worker: TaskHubGrpcWorker): void => story.register(worker, main);
   if (use === undefined) await hub.bareWorker(register, { workItemFilters: "auto" });
-  else await hub.worker({ tracing: false, use }, register, { workItemFilters: "auto" });
+  else await hub.worker({ ...customOnly, use }, register, { workItemFilters: "auto" });
   const id = await hub.client.scheduleNewOrchestration(main, story.input);
   const waiting = async (): Promise<void> => void (await hub.client.waitForOrchestrationStart(id, false, 20));
   await story.drive?.(id, waiting);

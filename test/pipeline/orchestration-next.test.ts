@@ -303,6 +303,39 @@ describe("The error of a broken rule", () => {
     });
   });
 
+  it("O1 O4 O5 stands beside the body's own failure where next is not awaited, and nothing is an unhandled rejection", async () => {
+    const hasty = around("hasty", async (ctx, next) => {
+      void next(ctx);
+      await microtasks(100);
+    });
+    const state = await run(hub, {
+      use: [hasty],
+      orchestrator: () => {
+        throw new RangeError("out of stock");
+      },
+    });
+    expect(failureOf(state)).toEqual({
+      type: "AggregateError",
+      message: 'out of stock; Middleware "hasty" broke rule O1: it did not await next; write await next(ctx).',
+    });
+  });
+
+  it("O5 is not there when chains on an awaited next are ignored, and none of them becomes an unhandled rejection", async () => {
+    const forking = around("forking", async (ctx, next) => {
+      const rest = next(ctx);
+      void rest.then(() => undefined);
+      void rest.finally(() => undefined).then(() => undefined).finally(() => undefined);
+      await rest.finally(() => undefined);
+    });
+    const state = await run(hub, {
+      use: [forking, around("through", (ctx, next) => next(ctx))],
+      orchestrator: () => {
+        throw new RangeError("out of stock");
+      },
+    });
+    expect(failureOf(state)).toEqual({ type: "RangeError", message: "out of stock" });
+  });
+
   it("O5 of each of several middlewares reaches the failure", async () => {
     const { orchestrator, activities } = twoSteps();
     const twice = (name: string): MiddlewareObject =>

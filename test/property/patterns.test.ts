@@ -14,6 +14,7 @@ import type { OrchestrationMiddleware } from "../../src/index.ts";
 import { recordSpans, startHub, type Hub, type Steps } from "../harness.ts";
 import { noOps } from "../registration/in-memory.ts";
 import { hostWorker, orchestratorRequest, runEpisode, startEvents } from "../worker/requests.ts";
+import { customOnly } from "../custom-only.ts";
 
 /** The well-known patterns, as the SDK's documentation shows them. */
 function addPatterns(worker: TaskHubGrpcWorker): void {
@@ -189,7 +190,7 @@ describe("Orchestration middleware in each episode", () => {
 
   it("D1 gets the same activity result in each episode where a durable middleware asks for it", async () => {
     const limits: unknown[] = [];
-    await durableHub.worker({ tracing: false }, (worker) => {
+    await durableHub.worker({ ...customOnly }, (worker) => {
       let calls = 0;
       worker.addNamedActivity("limit", () => (calls += 1));
       worker.addNamedActivity("nothing", () => undefined);

@@ -7,6 +7,7 @@ import { recordSpans } from "../harness.ts";
 import { bareWorker, hostWorker } from "../worker/requests.ts";
 import { durable, plain, programs } from "./programs.ts";
 import { comparable, fates, simulate, type RunEpisode } from "./simulate.ts";
+import { customOnly } from "../custom-only.ts";
 
 const around = (orchestration: OrchestrationMiddleware): Omit<MiddlewareObject, "name"> => ({ orchestration });
 
@@ -82,9 +83,9 @@ describe("Any workflow, with any set of middleware that keeps the rules", () => 
       fc.asyncProperty(programs, fates, lists, lists, async (program, fate, some, others) => {
         const bare = episodesOf(bareWorker());
         const decorated = [
-          episodesOf(hostWorker({ tracing: false, use: some })),
+          episodesOf(hostWorker({ ...customOnly, use: some })),
           episodesOf(hostWorker({ tracing: true, use: others })),
-          episodesOf(hostWorker({ tracing: false, use: some, awaitGuard: { middleware: "off", orchestrator: "off" } })),
+          episodesOf(hostWorker({ ...customOnly, use: some, awaitGuard: { middleware: "off", orchestrator: "off" } })),
         ];
         await simulate(orchestrator, program, fate, async (request) => {
           const response = await bare(request);

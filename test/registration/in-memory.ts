@@ -15,6 +15,7 @@ import {
   type MiddlewareObject,
   type WithDurableTelemetry,
 } from "../../src/index.ts";
+import { customOnly } from "../custom-only.ts";
 
 export interface InMemoryHub {
   readonly backend: InMemoryOrchestrationBackend;
@@ -32,7 +33,7 @@ export function inMemoryHub(
   // This worker takes no logger: it writes to the console.
   for (const level of ["debug", "info", "warn", "error"] as const) vi.spyOn(console, level).mockReturnValue();
   const client = new TestOrchestrationClient(backend);
-  const worker = withDurableTelemetry(new TestOrchestrationWorker(backend), { tracing: false, ...options });
+  const worker = withDurableTelemetry(new TestOrchestrationWorker(backend), { ...customOnly, ...options });
   onTestFinished(async () => {
     await worker.stop();
     backend.reset();

@@ -11,6 +11,7 @@ import {
 } from "../../src/index.ts";
 import type { Steps } from "../harness.ts";
 import { inMemoryHub, named, noOps, noting, type InMemoryHub } from "./in-memory.ts";
+import { customOnly } from "../custom-only.ts";
 
 /** A function without a name. */
 const anonymous = (): MiddlewareFunction => async (ctx, next) => void (await next(ctx));
@@ -105,7 +106,7 @@ describe("The order of middleware", () => {
       "durable",
       "object",
     ]);
-    expect(inMemoryHub({ tracing: false, use: noOps }).worker.middlewares).toEqual(["asynchronous", "durable", "object"]);
+    expect(inMemoryHub({ ...customOnly, use: noOps }).worker.middlewares).toEqual(["asynchronous", "durable", "object"]);
   });
 
   it("R6 `middlewares` gets the members that the other options make and has full control of the list", () => {

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { withDurableTelemetry, type DurableTelemetryOptions } from "../../src/index.ts";
 import { adapterFor } from "../../src/worker/attach.ts";
 import { inMemoryHub, named } from "./in-memory.ts";
+import { customOnly } from "../custom-only.ts";
 
 const logger = new NoOpLogger();
 const bareWorker = (): TaskHubGrpcWorker => new TaskHubGrpcWorker({ logger });
@@ -29,7 +30,7 @@ function refused(worker: TaskHubGrpcWorker, act: () => unknown): unknown {
   }
   expect([shape(worker), shape(registry)]).toEqual(before);
   expect(Reflect.ownKeys(worker)).toEqual(Reflect.ownKeys(bareWorker()));
-  expect(withDurableTelemetry(worker, { tracing: false, use: [named("works")] }).middlewares).toEqual(["works"]);
+  expect(withDurableTelemetry(worker, { ...customOnly, use: [named("works")] }).middlewares).toEqual(["works"]);
   return thrown;
 }
 
@@ -96,7 +97,7 @@ describe("Options that are refused", () => {
     ["an object like an array", { length: 0 }],
   ])("R6 `middlewares` that returns %s gives a TypeError that names the key", (_, returned) => {
     const worker = bareWorker();
-    const error = refused(worker, () => decorate(worker, { tracing: false, middlewares: () => returned }));
+    const error = refused(worker, () => decorate(worker, { ...customOnly, middlewares: () => returned }));
     expect(error).toBeInstanceOf(TypeError);
     expect(String(error)).toMatch(/option "middlewares" must return an array of middleware/);
   });
@@ -112,15 +113,15 @@ describe("Options that are refused", () => {
 
   it("R6 an option that is undefined stands for one that is not given", () => {
     const options = { tracing: undefined, use: undefined, middlewares: undefined, awaitGuard: undefined };
-    expect(namesOf(decorate(bareWorker(), options))).toEqual(["tracing"]);
-    expect(namesOf(decorate(bareWorker(), { awaitGuard: { middleware: undefined } }))).toEqual(["tracing"]);
+    expect(namesOf(decorate(bareWorker(), options))).toEqual(["tracing", "metrics", "logging"]);
+    expect(namesOf(decorate(bareWorker(), { awaitGuard: { middleware: undefined } }))).toEqual(["tracing", "metrics", "logging"]);
   });
 });
 
 describe("Names and positions that are refused", () => {
   it.each<[string, DurableTelemetryOptions, RegExp]>([
-    ["two of one name in `use`", { use: [named("a"), named("a")] }, /There is already a middleware "a" \(tracing, a\); give this one another name/],
-    ["a built-in's name", { use: [named("tracing")] }, /There is already a middleware "tracing" \(tracing\)/],
+    ["two of one name in `use`", { use: [named("a"), named("a")] }, /There is already a middleware "a" \(tracing, metrics, logging, a\); give this one another name/],
+    ["a built-in's name", { use: [named("tracing")] }, /There is already a middleware "tracing" \(tracing, metrics, logging\)/],
     ["two of one name from `middlewares`", { middlewares: () => [named("a"), named("b"), named("a")] }, /already a middleware "a" \(a, b\)/],
   ])("R5 %s is refused with the names there are, and leaves the worker as it was", (_, options, message) => {
     const worker = bareWorker();
@@ -194,7 +195,7 @@ describe("Workers that are refused", () => {
   });
 
   it("R1 a worker is decorated once; the second call names the way to add more, and changes nothing", () => {
-    const worker = withDurableTelemetry(bareWorker(), { tracing: false, use: [named("a")] });
+    const worker = withDurableTelemetry(bareWorker(), { ...customOnly, use: [named("a")] });
     const before = shape(worker);
     expect(() => withDurableTelemetry(worker, { use: [named("b")] })).toThrow(
       "withDurableTelemetry: this TaskHubGrpcWorker has durable telemetry already; call it once, and add middleware with worker.use(...).",
@@ -218,7 +219,7 @@ describe("Workers that are refused", () => {
     );
     expect(shape(worker)).toEqual(before);
     Reflect.set(worker, "_isRunning", false);
-    expect(withDurableTelemetry(worker).middlewares).toEqual(["tracing"]);
+    expect(withDurableTelemetry(worker).middlewares).toEqual(["tracing", "metrics", "logging"]);
   });
 
   it.each<[string, (worker: object) => object]>([

@@ -4,6 +4,7 @@ import { TraceIdRatioBasedSampler, ParentBasedSampler, AlwaysOnSampler, type Rea
 import { describe, expect, it, onTestFinished } from "vitest";
 import { recordSpans, startHub, wholeness, type RecordedSpans, type Steps } from "../harness.ts";
 import { at, episodeWorker, history, outgoing, runEpisode, type EpisodeRequest } from "./episodes.ts";
+import { customOnly } from "../custom-only.ts";
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
 const caller = "b7ad6b7169203331";
@@ -206,7 +207,7 @@ describe("I9 the SDK's built-in spans are silenced for a worker with tracing, fo
 
   it("I9 a worker without tracing keeps the SDK's spans", async () => {
     const spans = recordSpans();
-    await runEpisode(episodeWorker(register, { tracing: false, use: [{ name: "other", orchestration: async (ctx, next) => void (await next(ctx)) }] }), episodes()[0]);
+    await runEpisode(episodeWorker(register, { ...customOnly, use: [{ name: "other", orchestration: async (ctx, next) => void (await next(ctx)) }] }), episodes()[0]);
     expect(spans.finished.map((span) => span.instrumentationScope.name)).toEqual(["Microsoft.DurableTask"]);
   });
 

@@ -11,6 +11,7 @@ import { startHub, type Hub, type Steps } from "../harness.ts";
 import { tagsOf } from "../../src/worker/messages.ts";
 import { inMemoryHub } from "../registration/in-memory.ts";
 import { firstEpisode, hostWorker, orchestratorRequest, resultIn, runEpisode, startEvents, type Start } from "./requests.ts";
+import { customOnly } from "../custom-only.ts";
 
 /** What a middleware saw of one work item. */
 interface Seen<T> {
@@ -80,7 +81,7 @@ function addTasks(worker: TaskHubGrpcWorker): void {
 let hub: Hub;
 beforeAll(async () => {
   hub = await startHub();
-  await hub.worker({ tracing: false, use: [observe] }, addTasks);
+  await hub.worker({ ...customOnly, use: [observe] }, addTasks);
 });
 
 async function executionIdOf(instanceId: string): Promise<string | undefined> {

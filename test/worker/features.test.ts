@@ -17,6 +17,7 @@ import {
 import { recordSpans, resultOf, startHub, type Hub, type Steps } from "../harness.ts";
 import { inMemoryHub } from "../registration/in-memory.ts";
 import { firstEpisode, hostWorker, resultIn } from "./requests.ts";
+import { customOnly } from "../custom-only.ts";
 
 const Tenant = createMiddlewareFeature<string>("tenant");
 
@@ -90,7 +91,7 @@ describe("The features of a work item", () => {
       const seen = currentFeatures()?.get(Tenant);
       if (seen !== who) mixed.push(`${who} saw ${seen}`);
     };
-    await meetingHub.worker({ tracing: false, use: [setTenant((ctx) => ctx.instanceId)] }, (worker) => {
+    await meetingHub.worker({ ...customOnly, use: [setTenant((ctx) => ctx.instanceId)] }, (worker) => {
       // All are in the activity at once.
       worker.addNamedActivity("meet", async (_: ActivityContext, who: string) => {
         check(who);
@@ -337,7 +338,7 @@ describe("The current features", () => {
       await Promise.resolve();
       return currentFeatures()?.get(Tenant);
     };
-    await currentHub.worker({ tracing: false, use: [setTenant((ctx) => `${ctx.kind} ${ctx.name}`)] }, (worker) => {
+    await currentHub.worker({ ...customOnly, use: [setTenant((ctx) => `${ctx.kind} ${ctx.name}`)] }, (worker) => {
       worker.addNamedActivity("f6 activity", async () => {
         const here = currentFeatures()?.get(Tenant);
         await new Promise((resolve) => setImmediate(resolve));

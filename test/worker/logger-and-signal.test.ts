@@ -4,6 +4,7 @@ import type { ActivityMiddleware, OrchestrationMiddleware } from "../../src/inde
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { inMemoryHub } from "../registration/in-memory.ts";
 import { firstEpisode, hostWorker } from "./requests.ts";
+import { customOnly } from "../custom-only.ts";
 
 // Workers of one hub share its work: a hub for each test.
 let hub: Hub;
@@ -56,7 +57,7 @@ describe("The logger", () => {
       worker.addNamedActivity("nothing", () => undefined);
       worker.addNamedOrchestrator("x7", threeSteps);
     };
-    await hub.worker({ tracing: false }, register, { logger });
+    await hub.worker({ ...customOnly }, register, { logger });
     await hub.run("x7");
     expect(episodes).toBe(4);
     expect(logger.lines).toEqual([
@@ -98,7 +99,7 @@ describe("The signal", () => {
   it("X8 aborts when the worker is told to stop, in the work items under way and in those that still come", async () => {
     const entered = Promise.withResolvers<AbortSignal>();
     const signals: AbortSignal[] = [];
-    const worker = await stoppingHub.worker({ tracing: false }, (register) => {
+    const worker = await stoppingHub.worker({ ...customOnly }, (register) => {
       register.useActivityMiddleware(async (ctx, next) => {
         entered.resolve(ctx.signal);
         await next(ctx);

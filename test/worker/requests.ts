@@ -4,6 +4,7 @@ import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js"
 import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
 import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
 import { withDurableTelemetry, type DurableTelemetryOptions, type WithDurableTelemetry } from "../../src/index.ts";
+import { customOnly } from "../custom-only.ts";
 
 export const text = (value: string): wrappers.StringValue => new wrappers.StringValue().setValue(value);
 export const timestamp = (at: Date): timestamps.Timestamp => timestamps.Timestamp.fromDate(at);
@@ -16,7 +17,7 @@ export const bareWorker = (options: TaskHubGrpcWorkerOptions = {}): TaskHubGrpcW
 export const hostWorker = (
   options: DurableTelemetryOptions = {},
   workerOptions: TaskHubGrpcWorkerOptions = {},
-): WithDurableTelemetry<TaskHubGrpcWorker> => withDurableTelemetry(bareWorker(workerOptions), { tracing: false, ...options });
+): WithDurableTelemetry<TaskHubGrpcWorker> => withDurableTelemetry(bareWorker(workerOptions), { ...customOnly, ...options });
 
 /** What a backend may tell of the start of an orchestration; what is left out is not sent. */
 export interface Start {

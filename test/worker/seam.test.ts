@@ -19,6 +19,7 @@ import { withDurableTelemetry, type MiddlewareFunction } from "../../src/index.t
 import { recordSpans, resultOf, startHub, wholeness, type Hub, type Steps } from "../harness.ts";
 import { named, noOps, noting } from "../registration/in-memory.ts";
 import { bareWorker, completionIn, firstEpisode, hostWorker, orchestratorRequest, resultIn, runEpisode, startEvents } from "./requests.ts";
+import { customOnly } from "../custom-only.ts";
 
 const pass = noting("pass", []);
 
@@ -222,7 +223,7 @@ describe("The kinds of worker", () => {
   it("R1 a subclass is decorated as it is, with its own members", async () => {
     const log: string[] = [];
     const tuned = new Tuned({ logger: new NoOpLogger() });
-    const worker = withDurableTelemetry(tuned, { tracing: false, use: [noting("a", log)] });
+    const worker = withDurableTelemetry(tuned, { ...customOnly, use: [noting("a", log)] });
     expect(worker).toBe(tuned);
     worker.addNamedOrchestrator("plain", () => 1);
     await firstEpisode(worker, { name: "plain" });
@@ -264,7 +265,7 @@ describe("A builder", () => {
   it("R1 is decorated in place, and what it builds is decorated, each worker with a list of its own", async () => {
     const log: string[] = [];
     const builder = new Builder();
-    const decorated = withDurableTelemetry(builder, { tracing: false, use: [noting("a", log)] });
+    const decorated = withDurableTelemetry(builder, { ...customOnly, use: [noting("a", log)] });
     expect(decorated).toBe(builder);
     const first = decorated.named("first").build("plain");
     const second = decorated.build("plain");
@@ -289,7 +290,7 @@ describe("A builder", () => {
     expect(() => withDurableTelemetry(builder)).toThrow(
       "withDurableTelemetry: this builder has durable telemetry already; call it once, and add middleware with worker.use(...).",
     );
-    expect(builder.build("plain").middlewares).toEqual(["tracing"]);
+    expect(builder.build("plain").middlewares).toEqual(["tracing", "metrics", "logging"]);
   });
 
   it.each<[string, object, RegExp]>([

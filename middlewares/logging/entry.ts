@@ -1,0 +1,19 @@
+import type { Attributes, Context } from "@opentelemetry/api";
+import type { MiddlewareLogger } from "../../src/pipeline/index.ts";
+
+export type Level = keyof MiddlewareLogger;
+
+/** What is to be logged, before it is an OpenTelemetry log record or a line of the user's logger. */
+export interface LogEntry {
+  readonly level: Level;
+  /** For people. */
+  readonly line: string;
+  /** For machines. */
+  readonly attributes: Attributes;
+  /** The context whose span it belongs to. */
+  readonly context: Context;
+  /** What kind of event it tells of; a line of the user's own has none. */
+  readonly eventName?: string;
+  /** When that was; unless it is now. */
+  readonly at?: Date | undefined;
+}

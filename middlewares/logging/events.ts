@@ -1,0 +1,102 @@
+import type { Attributes } from "@opentelemetry/api";
+import type { ActivityOutcome, ActivityWorkItemFacts, EpisodeOutcome, OrchestrationWorkItemFacts, TaskFailure } from "../../src/pipeline/index.ts";
+import type { Level } from "./entry.ts";
+import * as semconv from "./semconv.ts";
+
+/** What is told of a durable fact (telemetry.md L1), beyond whose it is. */
+export interface LogEvent {
+  readonly eventName: string;
+  readonly level: Level;
+  readonly line: string;
+  readonly attributes: Attributes;
+  readonly at: Date | undefined;
+}
+
+export function orchestrationStarted(facts: OrchestrationWorkItemFacts, input: Attributes): LogEvent {
+  return {
+    eventName: semconv.EVENT_ORCHESTRATION_STARTED,
+    level: "info",
+    line: `Orchestration ${facts.name} started${ofInstance(facts)}`,
+    attributes: input,
+    at: facts.history.startedAt,
+  };
+}
+
+/** It was suspended or resumed. */
+export function orchestrationTurned(facts: OrchestrationWorkItemFacts, turn: "suspended" | "resumed", at: Date | undefined): LogEvent {
+  return {
+    eventName: turn === "suspended" ? semconv.EVENT_ORCHESTRATION_SUSPENDED : semconv.EVENT_ORCHESTRATION_RESUMED,
+    level: "info",
+    line: `Orchestration ${facts.name} was ${turn}${ofInstance(facts)}`,
+    attributes: {},
+    at,
+  };
+}
+
+const endings = {
+  completed: { status: "Completed", level: "info", verb: "completed" },
+  failed: { status: "Failed", level: "error", verb: "failed" },
+  terminated: { status: "Terminated", level: "warn", verb: "was terminated" },
+  continued_as_new: { status: "ContinuedAsNew", level: "info", verb: "continued as new" },
+} as const;
+
+/** What ended in an episode; `undefined` if the orchestration goes on. */
+export function orchestrationEnded(
+  facts: OrchestrationWorkItemFacts,
+  outcome: EpisodeOutcome,
+  output: Attributes,
+  at: Date,
+): LogEvent | undefined {
+  if (outcome.status === "waiting") return undefined;
+  const line = (verb: string): string => `Orchestration ${facts.name} ${verb}${ofInstance(facts)}`;
+  if (outcome.status === "rewound") {
+    return { eventName: semconv.EVENT_ORCHESTRATION_REWOUND, level: "info", line: line("was rewound"), attributes: {}, at };
+  }
+  const { status, level, verb } = endings[outcome.status];
+  const failure = outcome.status === "failed" ? outcome.failure : undefined;
+  return {
+    eventName: semconv.EVENT_ORCHESTRATION_FINISHED,
+    level,
+    line: `${line(verb)}${failureText(failure)}`,
+    attributes: { [semconv.ATTR_TASK_STATUS]: status, ...failureAttributes(failure), ...output },
+    at,
+  };
+}
+
+export function activityStarted(facts: ActivityWorkItemFacts, input: Attributes, at: Date): LogEvent {
+  return {
+    eventName: semconv.EVENT_ACTIVITY_STARTED,
+    level: "info",
+    line: `Activity ${facts.name} started${ofTask(facts)}`,
+    attributes: input,
+    at,
+  };
+}
+
+export function activityEnded(facts: ActivityWorkItemFacts, outcome: ActivityOutcome, output: Attributes, at: Date): LogEvent {
+  const failure = outcome.status === "failed" ? outcome.failure : undefined;
+  const { status, level, verb } = endings[outcome.status];
+  return {
+    eventName: failure === undefined ? semconv.EVENT_ACTIVITY_FINISHED : semconv.EVENT_ACTIVITY_FAILED,
+    level,
+    line: `Activity ${facts.name} ${verb}${ofTask(facts)}${failureText(failure)}`,
+    attributes: { [semconv.ATTR_TASK_STATUS]: status, ...failureAttributes(failure), ...output },
+    at,
+  };
+}
+
+const ofInstance = ({ instanceId }: OrchestrationWorkItemFacts): string => ` (instance ${instanceId})`;
+const ofTask = ({ taskId, instanceId }: ActivityWorkItemFacts): string => ` (task ${taskId} of instance ${instanceId})`;
+
+const failureText = (failure: TaskFailure | undefined): string => (failure === undefined ? "" : `: ${failure.type}: ${failure.message}`);
+
+// The exception's details stand here, once (telemetry.md S3).
+function failureAttributes(failure: TaskFailure | undefined): Attributes {
+  if (failure === undefined) return {};
+  return {
+    [semconv.ATTR_ERROR_TYPE]: failure.type,
+    [semconv.ATTR_EXCEPTION_TYPE]: failure.type,
+    [semconv.ATTR_EXCEPTION_MESSAGE]: failure.message,
+    ...(failure.stack === undefined ? {} : { [semconv.ATTR_EXCEPTION_STACKTRACE]: failure.stack }),
+  };
+}

@@ -1,0 +1,38 @@
+import type { Attributes } from "@opentelemetry/api";
+import type { AnyWorkItem } from "../../src/pipeline/index.ts";
+import { contained, isPromiseLike } from "./faults.ts";
+import type { LoggingOptions, PayloadContext } from "./options.ts";
+import { ATTR_TASK_INPUT, ATTR_TASK_OUTPUT } from "./semconv.ts";
+
+/** The attribute with the input of a work item, as JSON; none unless the options ask for it (telemetry.md L3). */
+export function inputAttribute(item: AnyWorkItem, options: LoggingOptions): Attributes {
+  const { rawInput } = item.facts;
+  if (options.include?.input !== true || rawInput === undefined) return {};
+  const text = options.redact === undefined ? rawInput : redacted(() => JSON.parse(rawInput), item, "input", options.redact);
+  return text === undefined ? {} : { [ATTR_TASK_INPUT]: text };
+}
+
+/** The attribute with the output of a work item that completed, as JSON; none unless the options ask for it. */
+export function outputAttribute(item: AnyWorkItem, output: unknown, options: LoggingOptions): Attributes {
+  if (options.include?.output !== true || output === undefined) return {};
+  const text = redacted(() => output, item, "output", options.redact ?? ((value) => value));
+  return text === undefined ? {} : { [ATTR_TASK_OUTPUT]: text };
+}
+
+// Whatever breaks here, the payload is left out: what could not be redacted must not be seen.
+function redacted(
+  value: () => unknown,
+  { kind, facts }: AnyWorkItem,
+  payload: PayloadContext["payload"],
+  redact: NonNullable<LoggingOptions["redact"]>,
+): string | undefined {
+  return contained("a payload is left out of the log", () => {
+    const { name, version, instanceId, tags } = facts;
+    const kept = redact(value(), { payload, kind, name, version, instanceId, tags });
+    if (isPromiseLike(kept)) {
+      void kept.then(undefined, () => undefined);
+      throw new TypeError("redact returned a promise; it must not be async");
+    }
+    return JSON.stringify(kept);
+  });
+}

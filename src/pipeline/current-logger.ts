@@ -1,0 +1,26 @@
+import { currentFeatures } from "./features.ts";
+import { replaySafeLogger, workItemLogger, type MiddlewareLogger } from "./logger.ts";
+import { CurrentWorkItem } from "./work-item.ts";
+
+/**
+ * The logger of the work item that is running, for orchestrator and activity functions, which have no middleware
+ * context of their own: the same that middleware has as `ctx.logger`, and like it silent while an orchestration replays
+ * (contract.md X7, telemetry.md L2).
+ *
+ * `undefined` where the pipeline does not run: outside of a work item, and in an orchestrator whose worker has no
+ * middleware around orchestrations.
+ *
+ * @example
+ * async function charge(_: ActivityContext, order: Order) {
+ *   (currentLogger() ?? console).info("charging", { "order.id": order.id });
+ * }
+ */
+export function currentLogger(): MiddlewareLogger | undefined {
+  const item = currentFeatures()?.get(CurrentWorkItem);
+  if (item === undefined) return undefined;
+  const logger = workItemLogger(item.facts);
+  if (item.kind === "activity") return logger;
+  const { run } = item;
+  // Without a run nobody knows whether the orchestration replays.
+  return run && replaySafeLogger(logger, () => run.isReplaying);
+}

@@ -1,0 +1,177 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { OrchestrationStatus, type OrchestrationContext } from "@microsoft/durabletask-js";
+import { diag, logs, type Logger, type LoggerProvider } from "@opentelemetry/api";
+import { LoggerProvider as SdkLoggerProvider } from "@opentelemetry/sdk-logs";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import type { LoggingOptions } from "../../middlewares/index.ts";
+import { currentLogger, type Middleware, type MiddlewareLogger } from "../../src/index.ts";
+import type { Steps } from "../harness.ts";
+import { WorkItems } from "../metrics/record-metrics.ts";
+import { inMemoryHub } from "../registration/in-memory.ts";
+import { firstEpisode, hostWorker } from "../worker/requests.ts";
+import { recordLogs, untraced } from "./record-logs.ts";
+
+/** Collects what `diag` is told. */
+function faults(): string[] {
+  const told: string[] = [];
+  const none = (): void => undefined;
+  diag.setLogger({ error: (message) => void told.push(message), warn: none, info: none, debug: none, verbose: none }, { suppressOverrideMessage: true });
+  onTestFinished(() => diag.disable());
+  return told;
+}
+
+/** Runs an orchestration that writes lines itself. */
+async function run(options: LoggingOptions = {}): Promise<OrchestrationStatus> {
+  const items = new WorkItems();
+  const memory = inMemoryHub(untraced(options, items.middleware));
+  memory.worker.addNamedActivity("step", () => currentLogger()?.info("in the activity"));
+  memory.worker.addNamedOrchestrator("steps", async function* (ctx: OrchestrationContext): Steps<void> {
+    currentLogger()?.warn("in the orchestrator");
+    yield ctx.callActivity("step");
+    yield ctx.callActivity("step");
+  });
+  const { runtimeStatus } = await memory.run("steps");
+  await items.over();
+  return runtimeStatus;
+}
+
+const throws = (cause: string) => (): never => {
+  throw new Error(cause);
+};
+
+const every = (write: () => unknown): MiddlewareLogger => ({ error: write, warn: write, info: write, debug: write });
+const listening: Logger = { enabled: () => true, emit: () => undefined };
+
+describe("K1 a fault of logging never changes what the workflow does", () => {
+  it.each<[string, (cause: string) => LoggerProvider]>([
+    ["getLogger", (cause) => ({ getLogger: throws(cause) })],
+    ["emit", (cause) => ({ getLogger: () => ({ ...listening, emit: throws(cause) }) })],
+    [
+      "onEmit of a processor",
+      (cause) =>
+        new SdkLoggerProvider({ processors: [{ onEmit: throws(cause), forceFlush: async () => undefined, shutdown: async () => undefined }] }),
+    ],
+  ])("K1 a provider whose %s throws costs log records, and is told once; the user's logger goes on", async (member, provider) => {
+    const told = faults();
+    const cause = `broken ${member}`;
+    logs.setGlobalLoggerProvider(provider(cause));
+    onTestFinished(() => logs.disable());
+    const lines: string[] = [];
+    const write = (line: string): void => void lines.push(line.replace(/ \(.*/, ""));
+    expect(await run({ logger: { error: write, warn: write, info: write, debug: write } })).toBe(OrchestrationStatus.COMPLETED);
+    expect(lines).toEqual([
+      "in the orchestrator",
+      "Orchestration steps started",
+      "Activity step started",
+      "in the activity",
+      "Activity step completed",
+      "Activity step started",
+      "in the activity",
+      "Activity step completed",
+      "Orchestration steps completed",
+    ]);
+    expect(told.filter((message) => message.includes(cause))).toHaveLength(1);
+  });
+
+  it("K1 a provider that can't even say whether it listens costs log records, and is told once", async () => {
+    const told = faults();
+    logs.setGlobalLoggerProvider({ getLogger: () => ({ ...listening, enabled: throws("deaf") }) });
+    onTestFinished(() => logs.disable());
+    expect(await run()).toBe(OrchestrationStatus.COMPLETED);
+    expect(told.filter((message) => message.includes("deaf"))).toHaveLength(1);
+  });
+
+  it.each<[string, (cause: string) => MiddlewareLogger]>([
+    ["throws", (cause) => every(throws(cause))],
+    ["is async and rejects", (cause) => every(async () => throws(cause)())],
+  ])("K1 a logger that %s costs its lines, and is told once; the LoggerProvider goes on", async (how, logger) => {
+    const told = faults();
+    const cause = `a logger that ${how}`;
+    const recorded = recordLogs();
+    expect(await run({ logger: logger(cause) })).toBe(OrchestrationStatus.COMPLETED);
+    expect(recorded.events).toHaveLength(2 + 2 * 2);
+    expect(recorded.lines).toHaveLength(1 + 2);
+    expect(told.filter((message) => message.includes(cause))).toHaveLength(1);
+  });
+
+  it("K1 a worker's own logger that throws costs its lines", async () => {
+    const told = faults();
+    const recorded = recordLogs();
+    const own = every(() => {
+      throw new Error("the worker's logger is broken");
+    });
+    // The SDK does not contain faults of its logger; so this one is put in place once the SDK is done with it.
+    const worker = hostWorker(untraced());
+    const logger: unknown = Reflect.get(worker, "_logger");
+    worker.addNamedOrchestrator("plain", () => {
+      for (const level of ["error", "warn", "info", "debug"] as const) vi.spyOn(logger as MiddlewareLogger, level).mockImplementation(own[level]);
+      currentLogger()?.info("a line");
+      vi.restoreAllMocks();
+      return "done";
+    });
+    const response = await firstEpisode(worker, { name: "plain" });
+    expect(response.getActionsList()[0]?.getCompleteorchestration()?.getResult()?.getValue()).toBe('"done"');
+    expect(recorded.lines.map(({ body }) => body)).toEqual(["a line"]);
+    expect(told.filter((message) => message.includes("the worker's logger is broken"))).toHaveLength(1);
+  });
+
+  it("K1 attributes that can't be read cost their line", async () => {
+    const recorded = recordLogs();
+    const worker = hostWorker(untraced());
+    worker.addNamedOrchestrator("plain", () => {
+      currentLogger()?.info("lost", Object.defineProperty({}, "secret", { enumerable: true, get: throws("no secrets") }));
+      currentLogger()?.info("kept");
+    });
+    await firstEpisode(worker, { name: "plain" });
+    expect(recorded.lines.map(({ body }) => body)).toEqual(["kept"]);
+    expect(recorded.events).toHaveLength(2);
+  });
+});
+
+describe("Where nobody listens", () => {
+  it("L1 nothing is put together: no payload is read, and no provider asked for more than whether it listens", async () => {
+    const redact = vi.fn<(value: unknown) => unknown>((value) => value);
+    const emit = vi.fn<() => void>();
+    logs.setGlobalLoggerProvider({ getLogger: () => ({ enabled: () => false, emit }) });
+    onTestFinished(() => logs.disable());
+    expect(await run({ include: { input: true, output: true }, redact })).toBe(OrchestrationStatus.COMPLETED);
+    expect(redact).not.toHaveBeenCalled();
+    expect(emit).not.toHaveBeenCalled();
+  });
+
+  it("L1 a logger that can't be asked gets everything", async () => {
+    const emit = vi.fn<() => void>();
+    // As those of some OpenTelemetry SDKs 2.x.
+    logs.setGlobalLoggerProvider({ getLogger: () => ({ emit }) as unknown as Logger });
+    onTestFinished(() => logs.disable());
+    await run();
+    expect(emit).toHaveBeenCalledTimes(6 + 3);
+  });
+});
+
+describe("Between work items", () => {
+  it("nothing is kept: the log of a work item goes with it", async () => {
+    const recorded = recordLogs();
+    const seen: WeakRef<object>[] = [];
+    const look: Middleware = {
+      name: "look",
+      async orchestration(ctx, next) {
+        seen.push(new WeakRef(ctx.features));
+        await next(ctx);
+      },
+    };
+    const worker = hostWorker(untraced({}, look));
+    worker.addNamedOrchestrator("plain", () => undefined);
+    for (let count = 0; count < 50; count += 1) await firstEpisode(worker, { name: "plain", instanceId: `instance-${count}` });
+    expect(recorded.events).toHaveLength(100);
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const isGone = (): boolean => {
+      collect();
+      // The runtime may still hold the last one.
+      return seen.filter((each) => each.deref() !== undefined).length <= 1;
+    };
+    await vi.waitUntil(isGone, { timeout: 10_000, interval: 1 });
+  });
+});

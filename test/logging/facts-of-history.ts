@@ -1,0 +1,51 @@
+/** What a task hub's history says, in the terms of the log; made with the SDK's client alone. */
+import { HistoryEventType, type HistoryEvent, type TaskHubGrpcClient } from "@microsoft/durabletask-js";
+import { label } from "./record-logs.ts";
+
+const statuses: Readonly<Record<string, string>> = {
+  ORCHESTRATION_STATUS_COMPLETED: "Completed",
+  ORCHESTRATION_STATUS_FAILED: "Failed",
+  ORCHESTRATION_STATUS_TERMINATED: "Terminated",
+};
+
+/** The records that there should be of an orchestration and of all that it started, as `labelOf` names them. */
+export async function factsOf(client: TaskHubGrpcClient, instanceId: string): Promise<readonly string[]> {
+  const events = await client.getOrchestrationHistory(instanceId);
+  const name = events.find((event) => event.type === HistoryEventType.ExecutionStarted)?.name;
+  const children = events.flatMap((event) =>
+    event.type === HistoryEventType.SubOrchestrationInstanceCreated && event.instanceId !== undefined ? [event.instanceId] : [],
+  );
+  const below = await Promise.all([...new Set(children)].map((child) => factsOf(client, child)));
+  return [...events.flatMap((event) => factOf(event, events, name, instanceId) ?? []), ...below.flat()].toSorted();
+}
+
+function factOf(event: HistoryEvent, events: readonly HistoryEvent[], name: string | undefined, id: string): string | undefined {
+  switch (event.type) {
+    case HistoryEventType.ExecutionStarted:
+      return label("orchestration.started", name, id);
+    case HistoryEventType.ExecutionSuspended:
+      return label("orchestration.suspended", name, id);
+    case HistoryEventType.ExecutionResumed:
+      return label("orchestration.resumed", name, id);
+    case HistoryEventType.ExecutionRewound:
+      return label("orchestration.rewound", name, id);
+    case HistoryEventType.ExecutionCompleted: {
+      const error = event.failureDetails?.errorType;
+      return label("orchestration.finished", name, id, statuses[event.orchestrationStatus], error);
+    }
+    case HistoryEventType.TaskScheduled:
+      return label("activity.started", event.name, id, event.eventId);
+    case HistoryEventType.TaskCompleted:
+      return label("activity.finished", activityName(event.taskScheduledId, events), id, event.taskScheduledId, "Completed");
+    case HistoryEventType.TaskFailed: {
+      const error = event.failureDetails?.errorType;
+      return label("activity.failed", activityName(event.taskScheduledId, events), id, event.taskScheduledId, "Failed", error);
+    }
+    default:
+      return undefined;
+  }
+}
+
+function activityName(taskId: number, events: readonly HistoryEvent[]): string | undefined {
+  return events.flatMap((event) => (event.type === HistoryEventType.TaskScheduled && event.eventId === taskId ? [event.name] : []))[0];
+}

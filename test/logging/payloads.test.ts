@@ -1,0 +1,139 @@
+import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
+import { diag } from "@opentelemetry/api";
+import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { LoggingOptions, PayloadContext } from "../../middlewares/index.ts";
+import type { Middleware } from "../../src/index.ts";
+import type { Steps } from "../harness.ts";
+import { inMemoryHub } from "../registration/in-memory.ts";
+import { isEnd, recordLogs, untraced } from "./record-logs.ts";
+
+const secret = "4111 1111";
+
+interface Order {
+  readonly card: string;
+  readonly amount: number;
+}
+
+/** Runs an orchestration with an activity, both with a payload in and out; the records, and what was said of faults. */
+async function run(options: LoggingOptions, ...more: readonly Middleware[]): Promise<{ records: readonly ReadableLogRecord[]; faults: string[] }> {
+  const faults: string[] = [];
+  const none = (): void => undefined;
+  diag.setLogger({ error: (message) => void faults.push(message), warn: none, info: none, debug: none, verbose: none }, { suppressOverrideMessage: true });
+  onTestFinished(() => diag.disable());
+  const recorded = recordLogs();
+  const memory = inMemoryHub(untraced(options, ...more));
+  memory.worker.addNamedActivity("charge", (_: ActivityContext, order: Order) => ({ ...order, paid: true }));
+  memory.worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext, order: Order): Steps {
+    return yield ctx.callActivity("charge", order);
+  });
+  await memory.run("order", { card: secret, amount: 12 });
+  await recorded.waitFor((records) => records.some(isEnd("order")));
+  return { records: recorded.events, faults };
+}
+
+const payloads = (records: readonly ReadableLogRecord[]): Record<string, unknown> =>
+  Object.fromEntries(
+    records.flatMap(({ eventName = "", attributes }) =>
+      ["input", "output"].flatMap((payload) => {
+        const text = attributes[`durabletask.task.${payload}`];
+        return typeof text === "string" ? [[`${eventName.replace("durabletask.", "")} ${payload}`, JSON.parse(text)]] : [];
+      }),
+    ),
+  );
+
+const order: Order = { card: secret, amount: 12 };
+const paid = { ...order, paid: true };
+
+describe("L3 payloads", () => {
+  it("L3 are never logged by default", async () => {
+    const { records } = await run({});
+    expect(records).toHaveLength(4);
+    expect(payloads(records)).toEqual({});
+    expect(JSON.stringify(records.map(({ body, attributes }) => [body, attributes]))).not.toContain(secret);
+  });
+
+  it("L3 are not logged because there is a redact function", async () => {
+    const { records } = await run({ redact: (value) => value, include: {} });
+    expect(payloads(records)).toEqual({});
+  });
+
+  it.each<[include: NonNullable<LoggingOptions["include"]>, expected: object]>([
+    [{ input: true }, { "orchestration.started input": order, "activity.started input": order }],
+    [{ output: true }, { "orchestration.finished output": paid, "activity.finished output": paid }],
+    [{ input: false, output: false }, {}],
+  ])("L3 are logged as JSON where %j asks for them", async (include, expected) => {
+    const { records, faults } = await run({ include });
+    expect(payloads(records)).toEqual(expected);
+    expect(faults).toEqual([]);
+  });
+
+  it("L3 go through redact, which is told whose they are", async () => {
+    const contexts: PayloadContext[] = [];
+    const { records } = await run({
+      include: { input: true, output: true },
+      redact: (value, context) => {
+        contexts.push(context);
+        return { ...(value as Order), card: "****" };
+      },
+    });
+    const redacted = { card: "****", amount: 12 };
+    expect(payloads(records)).toEqual({
+      "orchestration.started input": redacted,
+      "activity.started input": redacted,
+      "activity.finished output": { ...redacted, paid: true },
+      "orchestration.finished output": { ...redacted, paid: true },
+    });
+    expect(JSON.stringify(records.map(({ attributes }) => attributes))).not.toContain(secret);
+    const instanceId = records[0]?.attributes["durabletask.task.instance_id"];
+    expect(contexts).toContainEqual({ payload: "output", kind: "activity", name: "charge", version: undefined, instanceId, tags: {} });
+    expect(contexts.map(({ payload, kind }) => `${kind} ${payload}`).toSorted()).toEqual([
+      "activity input",
+      "activity output",
+      "orchestration input",
+      "orchestration output",
+    ]);
+  });
+
+  it("L3 are what the task ended with, also where middleware inside replaced it", async () => {
+    const { records } = await run(
+      { include: { output: true } },
+      { name: "replace", activity: async (ctx, next) => next(ctx).then(() => ctx.setResult("replaced")) },
+    );
+    expect(payloads(records)).toEqual({ "activity.finished output": "replaced", "orchestration.finished output": "replaced" });
+  });
+
+  it.each<[string, NonNullable<LoggingOptions["redact"]>]>([
+    ["throws", () => {
+      throw new Error("cannot redact");
+    }],
+    ["returns a cycle", () => {
+      const cycle: { self?: unknown } = {};
+      return Object.assign(cycle, { self: cycle });
+    }],
+    ["is async", async () => "too late"],
+    ["is async and rejects", async () => {
+      throw new Error("too late");
+    }],
+  ])("L3 are left out, and nothing else is, where redact %s", async (_, redact) => {
+    const { records } = await run({ include: { input: true, output: true }, redact });
+    expect(records).toHaveLength(4);
+    expect(payloads(records)).toEqual({});
+  });
+
+  it("L3 that redact threw is said once for each cause", async () => {
+    const { faults } = await run({
+      include: { input: true, output: true },
+      redact: (_, { payload }) => {
+        throw new Error(`no rule for an ${payload}`);
+      },
+    });
+    expect(faults).toEqual(["input", "output"].map((payload) => expect.stringContaining(`a payload is left out of the log: no rule for an ${payload}`)));
+  });
+
+  it("L3 are left out where redact returns undefined, which is no fault", async () => {
+    const { records, faults } = await run({ include: { input: true, output: true }, redact: () => undefined });
+    expect(payloads(records)).toEqual({});
+    expect(faults).toEqual([]);
+  });
+});

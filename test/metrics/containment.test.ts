@@ -1,0 +1,189 @@
+import { diag, DiagLogLevel, metrics as api, type Meter, type MeterProvider } from "@opentelemetry/api";
+import type { OrchestrationContext } from "@microsoft/durabletask-js";
+import { afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { contained, onFault } from "../../middlewares/contained.ts";
+import { metrics } from "../../middlewares/metrics/index.ts";
+import { tracing } from "../../middlewares/tracing/index.ts";
+import { recordSpans, resultOf, startHub, type Hub, type Steps } from "../harness.ts";
+import { meterProvider, recordMetrics, WorkItems, type RecordedMetrics } from "./record-metrics.ts";
+
+const NAME = "durabletask.task.name";
+const MIDDLEWARE = "durabletask.middleware";
+const workItems = new WorkItems();
+let hub: Hub;
+
+beforeAll(async () => {
+  hub = await startHub();
+  const attributes = (): never => {
+    throw new Error("no attributes today");
+  };
+  await hub.worker({ middlewares: () => [workItems.middleware, tracing({ attributes }), metrics()] }, (worker) => {
+    worker.addNamedActivity("charge", () => 21);
+    worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+      const amount: number = yield ctx.callActivity("charge");
+      yield ctx.createTimer(0.01);
+      return amount * 2;
+    });
+  });
+});
+afterEach(() => api.disable());
+
+async function run(): Promise<unknown> {
+  const state = await hub.run("order");
+  await workItems.over();
+  return resultOf(state);
+}
+
+/** A provider whose meters are `broken`, in front of a real one. */
+function register(broken: (meter: Meter) => Meter): RecordedMetrics {
+  const recorded = meterProvider();
+  const provider: MeterProvider = { getMeter: (...scope) => broken(recorded.provider.getMeter(...scope)) };
+  api.setGlobalMeterProvider(provider);
+  return recorded;
+}
+
+function fault(what: string): never {
+  throw new Error(what);
+}
+
+/** `target` with one of its functions replaced. */
+function withFunction<T extends object>(target: T, name: string, replace: (original: (...args: unknown[]) => unknown) => (...args: unknown[]) => unknown): T {
+  return new Proxy(target, {
+    get(_, member) {
+      const value: unknown = Reflect.get(target, member, target);
+      if (typeof value !== "function") return value;
+      const original = (...args: unknown[]): unknown => Reflect.apply(value, target, args);
+      return member === name ? replace(original) : original;
+    },
+  });
+}
+
+/** What was told through `diag`, in one test. */
+function diagnostics(tell: (message: string) => void = () => undefined): string[] {
+  const told: string[] = [];
+  const error = (message: string): void => {
+    told.push(message);
+    tell(message);
+  };
+  const quiet = (): void => undefined;
+  diag.setLogger({ error, warn: quiet, info: quiet, debug: quiet, verbose: quiet }, { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true });
+  onTestFinished(() => diag.disable());
+  return told;
+}
+
+describe("K1 metrics that break cost metrics only", () => {
+  it.each<[string, (meter: Meter) => Meter]>([
+    ["a provider that throws", () => fault("no meter")],
+    ["a meter that makes no histograms", (meter) => withFunction(meter, "createHistogram", () => () => fault("no histogram"))],
+    ["a meter that makes no counters", (meter) => withFunction(meter, "createCounter", () => () => fault("no counter"))],
+    ["a meter that makes no up-down counters", (meter) => withFunction(meter, "createUpDownCounter", () => () => fault("no counter"))],
+    ["a meter that makes nothing at all", (meter) => withFunction(meter, "createHistogram", () => () => undefined)],
+    [
+      "histograms that throw",
+      (meter) =>
+        withFunction(meter, "createHistogram", (create) => (...args) =>
+          withFunction(create(...args) as object, "record", () => () => fault("no measurement")),
+        ),
+    ],
+    [
+      "counters that throw",
+      (meter) =>
+        withFunction(meter, "createCounter", (create) => (...args) =>
+          withFunction(create(...args) as object, "add", () => () => fault("no count")),
+        ),
+    ],
+    [
+      "an up-down counter that throws",
+      (meter) =>
+        withFunction(meter, "createUpDownCounter", (create) => (...args) =>
+          withFunction(create(...args) as object, "add", () => () => fault("no count")),
+        ),
+    ],
+  ])("K1 with %s the orchestration's outcome is its own", async (_, broken) => {
+    diagnostics();
+    register(broken);
+    await expect(run()).resolves.toBe(42);
+  });
+
+  it("K1 what is not broken is measured, and the faults are counted", async () => {
+    const told = diagnostics();
+    const recorded = register((meter) =>
+      withFunction(meter, "createHistogram", (create) => (...args) => {
+        const [name] = args;
+        if (name === "durabletask.timer.lag") fault("no timers today");
+        const histogram = create(...args) as object;
+        if (name !== "durabletask.episode.duration") return histogram;
+        return withFunction(histogram, "record", () => () => fault("no episodes today"));
+      }),
+    );
+    await expect(run()).resolves.toBe(42);
+    const collected = await recorded.collect();
+    expect(collected.counts("durabletask.orchestration.started", NAME)).toEqual({ order: 1 });
+    expect(collected.counts("durabletask.orchestration.duration", NAME)).toEqual({ order: 1 });
+    expect(collected.counts("durabletask.activity.turnaround", NAME)).toEqual({ charge: 1 });
+    expect(collected.instrument("durabletask.timer.lag")).toBeUndefined();
+    // Once for the timers, which are not tried again, and once for each of the three episodes.
+    expect(collected.counts("durabletask.middleware.errors", MIDDLEWARE)).toEqual({ metrics: 4 });
+    expect(told.filter((line) => line.includes("today"))).toEqual([
+      "durable-telemetry: a measurement of durabletask.episode.duration was lost: no episodes today. The workflow goes on without it.",
+      "durable-telemetry: there is no durabletask.timer.lag: no timers today. The workflow goes on without it.",
+    ]);
+  });
+
+  it("K1 faults of other middleware are counted under its name", async () => {
+    diagnostics();
+    const spans = recordSpans();
+    const recorded = recordMetrics();
+    await expect(run()).resolves.toBe(42);
+    const collected = await recorded.collect();
+    // The attributes function throws for the activity and in each of the three episodes.
+    expect(collected.counts("durabletask.middleware.errors", MIDDLEWARE)).toEqual({ tracing: 4 });
+    expect(spans.finished.some(({ name }) => name === "orchestration:order")).toBe(true);
+  });
+
+  it("K1 a diag logger that throws breaks nothing either", async () => {
+    const told = diagnostics(() => fault("no diagnostics"));
+    register(() => fault(`no meter for ${crypto.randomUUID()}`));
+    await expect(run()).resolves.toBe(42);
+    expect(told).toHaveLength(1);
+  });
+});
+
+describe("What is contained", () => {
+  // Has faults counted as metrics again.
+  afterEach(() => void metrics());
+
+  it("K1 is told once for each cause and minute, and counted each time", () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
+    const told = diagnostics();
+    const counted: string[] = [];
+    onFault((middleware) => counted.push(middleware));
+    for (const cause of ["one", "one", "two"]) expect(contained("it is lost", () => fault(cause))).toBeUndefined();
+    expect(told).toHaveLength(2);
+    vi.advanceTimersByTime(60_000);
+    expect(contained("it is lost", () => fault("one"))).toBeUndefined();
+    expect(told).toHaveLength(3);
+    expect(counted).toEqual(["tracing", "tracing", "tracing", "tracing"]);
+  });
+
+  it("K1 whatever was thrown, and whatever happens in counting it", () => {
+    const told = diagnostics();
+    let counts = 0;
+    onFault(() => {
+      counts += 1;
+      contained("counting is lost", () => fault("no counting"));
+      fault("no counting at all");
+    });
+    const unspeakable = { [Symbol.toPrimitive]: () => fault("no text") };
+    for (const error of [undefined, null, "text", unspeakable, Object.create(null)] as unknown[]) {
+      const lose = (): never => {
+        throw error;
+      };
+      expect(contained("it is lost, whatever", lose)).toBeUndefined();
+    }
+    expect(counts).toBe(5);
+    expect(told.filter((line) => line.includes("whatever: text"))).toHaveLength(1);
+    expect(contained("nothing is lost", () => 42)).toBe(42);
+  });
+});
