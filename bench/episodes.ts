@@ -1,4 +1,6 @@
 import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
+import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
 import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import type { ActivityContext, OrchestrationContext, Task, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 
@@ -31,7 +33,17 @@ export function episodeRequest(count: number): Uint8Array {
   for (const event of [...past, ...fresh]) {
     if (event.getTimestamp()?.getSeconds() === 0) event.getTimestamp()?.fromDate(now);
   }
+  // As a backend sends it that carries trace contexts: a client's traceparent, and the span of earlier episodes.
+  const parent = new proto.TraceContext();
+  parent.setTraceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+  past[1]?.getExecutionstarted()?.setParenttracecontext(parent);
+  const span = new wrappers.StringValue();
+  span.setValue("00f067aa0ba902b7");
+  const carried = new proto.OrchestrationTraceContext();
+  carried.setSpanid(span);
+  carried.setSpanstarttime(timestamps.Timestamp.fromDate(now));
   const request = new proto.OrchestratorRequest();
+  request.setOrchestrationtracecontext(carried);
   request.setInstanceid("bench");
   request.setPasteventsList(past);
   request.setNeweventsList(fresh);

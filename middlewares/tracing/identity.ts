@@ -20,29 +20,23 @@ export interface Execution {
   readonly execution: string;
 }
 
-/** The IDs that follow from an execution. */
-export interface ExecutionIds {
-  /** The trace of an execution that nothing traced started. */
-  readonly traceId: string;
-  /** The span of the execution. */
-  readonly spanId: string;
-  /** The span of a task that the execution scheduled: an activity, a sub-orchestration, a timer. */
-  taskSpanId(taskId: number): string;
+/** The IDs of an execution that nothing traced started, and whose span no backend has handed back. */
+export function executionIds({ instanceId, execution }: Execution): { readonly traceId: string; readonly spanId: string } {
+  const bits = digest("execution", [instanceId, execution]);
+  return { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48) };
 }
 
 // 2^64 divided by the golden ratio: steps of it spread over all 64 bits and meet only after 2^64 of them.
 const stride = 0x9e3779b97f4a7c15n;
 
-/** The IDs of an execution: all from one digest, as each episode of each orchestration asks for them. */
-export function executionIds({ instanceId, execution }: Execution): ExecutionIds {
-  const bits = digest("execution", [instanceId, execution]);
-  const tasks = BigInt(`0x${bits.slice(48, 64)}`);
-  return {
-    traceId: bits.slice(0, 32),
-    spanId: bits.slice(32, 48),
-    // No two tasks of an execution share an ID, and to find it takes no digest.
-    taskSpanId: (taskId) => BigInt.asUintN(64, tasks + BigInt(taskId) * stride).toString(16).padStart(16, "0"),
-  };
+/**
+ * The span of a task (an activity, a sub-orchestration, a timer) that an orchestration scheduled, as it follows from
+ * the orchestration's span. No two tasks of an execution share an ID, and to find it takes no digest.
+ */
+export function taskSpanId(orchestrationSpanId: string, taskId: number): string {
+  // An odd number of steps, so that no task has the orchestration's own ID.
+  const id = BigInt(`0x${orchestrationSpanId}`) + (2n * BigInt(taskId) + 1n) * stride;
+  return BigInt.asUintN(64, id).toString(16).padStart(16, "0");
 }
 
 /**

@@ -3,7 +3,7 @@ import type { ActivityWorkItem, ActivityWorkItemFacts, Delivery } from "../../sr
 import { contained } from "../contained.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { ActivitySpan } from "./handles.ts";
-import { activitySpanId, executionIds, parseTraceContext } from "./identity.ts";
+import { activitySpanId, executionIds, parseTraceContext, taskSpanId } from "./identity.ts";
 import { suppressed, type Scope } from "./live-context.ts";
 import * as semconv from "./semconv.ts";
 import { contextOf, type IdentityTracer } from "./tracer.ts";
@@ -86,6 +86,6 @@ function identify(
 }
 
 function derivedClient({ instanceId, executionId = "", taskId }: ActivityWorkItemFacts): SpanContext {
-  const ids = executionIds({ instanceId, execution: executionId });
-  return { traceId: ids.traceId, spanId: ids.taskSpanId(taskId), traceFlags: 0, isRemote: true };
+  const { traceId, spanId } = executionIds({ instanceId, execution: executionId });
+  return { traceId, spanId: taskSpanId(spanId, taskId), traceFlags: 0, isRemote: true };
 }

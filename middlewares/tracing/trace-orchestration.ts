@@ -3,7 +3,7 @@ import type { DurableFact, EpisodeOutcome, OrchestrationWorkItem, OrchestrationW
 import { contained } from "../contained.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { OrchestrationSpan, RecordedSpan } from "./handles.ts";
-import { executionIds, formatTraceContext, isSpanId, parseTraceContext, type ExecutionIds } from "./identity.ts";
+import { executionIds, formatTraceContext, isSpanId, parseTraceContext, taskSpanId } from "./identity.ts";
 import { LiveContext, type Scope } from "./live-context.ts";
 import * as semconv from "./semconv.ts";
 import { contextOf, type IdentityTracer } from "./tracer.ts";
@@ -30,7 +30,6 @@ type FinalOutcome = Extract<EpisodeOutcome, { status: keyof typeof statusNames }
 class TracedEpisode {
   readonly #facts: OrchestrationWorkItemFacts;
   readonly #tracer: IdentityTracer;
-  readonly #ids: ExecutionIds;
   readonly #startedAt: Date;
   readonly #parent: SpanContext | undefined;
   readonly #attributes: Attributes;
@@ -45,13 +44,7 @@ class TracedEpisode {
     const { facts } = item;
     this.#facts = facts;
     this.#tracer = tracer;
-    const startedAt = facts.history.startedAt ?? facts.carriedSpan?.startTime;
-    this.#startedAt = startedAt ?? new Date();
-    this.#ids = executionIds({
-      instanceId: facts.instanceId,
-      // A clock is no durable fact: with neither, the instance ID has to do.
-      execution: facts.executionId ?? startedAt?.toISOString() ?? "",
-    });
+    this.#startedAt = facts.history.startedAt ?? facts.carriedSpan?.startTime ?? new Date();
     this.#attributes = {
       [semconv.ATTR_TYPE]: semconv.TYPE_ORCHESTRATION,
       [semconv.ATTR_TASK_NAME]: facts.name,
@@ -88,11 +81,14 @@ class TracedEpisode {
   // The identity of the orchestration's span, with the sampler's decision (I1, I5).
   #identify(): SpanContext {
     const { name, version } = this.#facts;
-    const identity: SpanContext = {
-      traceId: this.#parent?.traceId ?? this.#ids.traceId,
-      spanId: this.#carriedSpanId() ?? this.#ids.spanId,
-      traceFlags: 0,
-    };
+    let traceId = this.#parent?.traceId;
+    let spanId = this.#carriedSpanId();
+    if (traceId === undefined || spanId === undefined) {
+      const derived = this.#derivedIds();
+      traceId ??= derived.traceId;
+      spanId ??= derived.spanId;
+    }
+    const identity: SpanContext = { traceId, spanId, traceFlags: 0 };
     return this.#tracer.decide(
       semconv.spanName(semconv.TYPE_ORCHESTRATION, name, version),
       SpanKind.SERVER,
@@ -100,6 +96,13 @@ class TracedEpisode {
       identity,
       contextOf(this.#parent),
     );
+  }
+
+  #derivedIds(): { readonly traceId: string; readonly spanId: string } {
+    const { carriedSpan, executionId, history, instanceId } = this.#facts;
+    // A clock is no durable fact: with neither, the instance ID has to do.
+    const startedAt = history.startedAt ?? carriedSpan?.startTime;
+    return executionIds({ instanceId, execution: executionId ?? startedAt?.toISOString() ?? "" });
   }
 
   #carriedSpanId(): string | undefined {
@@ -115,7 +118,7 @@ class TracedEpisode {
   // rewind named a span of the failed run, which emitted it when it ended.
   #taskSpan(task: Pick<ScheduledTask, "taskId" | "traceContext">): SpanContext {
     const carried = this.#facts.history.rewound ? undefined : parseTraceContext(task.traceContext);
-    return { ...this.#span, spanId: carried?.spanId ?? this.#ids.taskSpanId(task.taskId) };
+    return { ...this.#span, spanId: carried?.spanId ?? taskSpanId(this.#span.spanId, task.taskId) };
   }
 
   #emit(outcome: EpisodeOutcome, scheduled: readonly ScheduledTask[], end: Date): void {
@@ -172,7 +175,7 @@ class TracedEpisode {
           ...(fact.dueAt ? { [semconv.ATTR_FIRE_AT]: fact.dueAt.toISOString() } : {}),
         },
       },
-      { ...this.#span, spanId: this.#ids.taskSpanId(fact.taskId) },
+      { ...this.#span, spanId: taskSpanId(this.#span.spanId, fact.taskId) },
       this.#inside,
     );
     span.end(notBefore(start, end));
