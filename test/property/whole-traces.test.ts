@@ -1,0 +1,184 @@
+import { OrchestrationStatus, TaskHubGrpcWorker, terminateOptions, type Logger } from "@microsoft/durabletask-js";
+import { context, diag, ROOT_CONTEXT, TraceFlags, type DiagLogger } from "@opentelemetry/api";
+import { TracerProvider } from "@opentelemetry/sdk-trace";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
+import * as fc from "fast-check";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { tracing } from "../../middlewares/tracing/index.ts";
+import { withDurableTelemetry } from "../../src/index.ts";
+import { DurableIdGenerator } from "../../src/otlp/index.ts";
+import { startHub, use, type Hub } from "../harness.ts";
+import { breakableConnection } from "./breakable-connection.ts";
+import { missingSpans, problems, type EndedSpan } from "./span-problems.ts";
+import { always, bookkeeping, fates, Ledger, register, workflows, type Accident, type Fate, type Play, type Workflow } from "./workflows.ts";
+
+interface Recorded {
+  readonly ended: EndedSpan[];
+  open: number;
+}
+
+const providers = { "SDK 2.x": BasicTracerProvider, "SDK 3.x": TracerProvider } as const;
+
+/** Registers a provider for one test. */
+function record(sdk: keyof typeof providers, generator: boolean): Recorded {
+  const recorded: Recorded = { ended: [], open: 0 };
+  const processor = {
+    onStart: () => void (recorded.open += 1),
+    onEnd: (span: EndedSpan) => {
+      recorded.open -= 1;
+      // What exporters get.
+      if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0) recorded.ended.push(span);
+    },
+    forceFlush: async () => undefined,
+    shutdown: async () => undefined,
+  };
+  use(new providers[sdk]({ ...(generator ? { idGenerator: new DurableIdGenerator() } : {}), spanProcessors: [processor] }));
+  onTestFinished(() => use({ getTracer: () => { throw new Error("This test is over."); } }));
+  return recorded;
+}
+
+const hubs: Record<"carry" | "drop", Hub | undefined> = { carry: undefined, drop: undefined };
+beforeAll(async () => {
+  [hubs.carry, hubs.drop] = await Promise.all([startHub(), startHub({ traceContext: "drop" })]);
+});
+
+/** Says when a worker has connected a second time, and nothing else. */
+class ConnectionLogger implements Logger {
+  readonly connectedAgain: PromiseWithResolvers<void> = Promise.withResolvers();
+  #connected = 0;
+
+  info(message: string): void {
+    if (!message.startsWith("Successfully connected")) return;
+    this.#connected += 1;
+    if (this.#connected === 2) this.connectedAgain.resolve();
+  }
+  error(): void {}
+  warn(): void {}
+  debug(): void {}
+}
+
+/** One workflow with its instance ID and what happens to it. */
+interface Subject {
+  readonly id: string;
+  readonly workflow: Workflow;
+  readonly fate: Fate;
+}
+
+/** Runs a workflow to its end, or beyond if it is rewound; returns how it ended. */
+async function drive({ client }: Hub, ledger: Ledger, peers: readonly string[], { id, workflow, fate }: Subject): Promise<OrchestrationStatus | undefined> {
+  await client.scheduleNewOrchestration("play", { workflow, generation: 1, peers } satisfies Play, { instanceId: id });
+  const over = new AbortController();
+  const end = client.waitForOrchestrationCompletion(id, false, 20).finally(() => over.abort());
+  if (fate.act !== "nothing") {
+    await ledger.untilRuns(({ instanceId }) => instanceId.startsWith(id), fate.after, over.signal);
+    if (fate.act === "suspend") {
+      await client.suspendOrchestration(id);
+      for (let call = 0; call < fate.hold; call += 1) await client.getOrchestrationState(id);
+      await client.resumeOrchestration(id);
+    } else {
+      await client.terminateOrchestration(id, terminateOptions({ output: "enough", recursive: fate.act === "terminate with children" }));
+    }
+  }
+  const state = await end;
+  if (state?.runtimeStatus !== OrchestrationStatus.FAILED || !fate.rewind) return state?.runtimeStatus;
+  await everythingEnds(client, id);
+  for (const { instanceId } of ledger.executions.values()) if (instanceId.startsWith(id)) ledger.rewound.add(instanceId);
+  await client.rewindInstance(id, "once more");
+  return (await client.waitForOrchestrationCompletion(id, false, 20))?.runtimeStatus;
+}
+
+/** Children may go on when their parent has ended. */
+async function everythingEnds(client: Hub["client"], prefix: string): Promise<void> {
+  const statuses = [OrchestrationStatus.PENDING, OrchestrationStatus.RUNNING, OrchestrationStatus.SUSPENDED];
+  for (let found = true; found; ) {
+    found = false;
+    for await (const { instanceId } of client.getAllInstances({ instanceIdPrefix: prefix, statuses })) {
+      found = true;
+      await client.waitForOrchestrationCompletion(instanceId, false, 20);
+    }
+  }
+}
+
+let batches = 0;
+
+/** Runs workflows side by side on three workers, one of which has an accident; gives what is wrong with their spans. */
+async function run(hub: Hub, recorded: Recorded, batch: readonly (readonly [Workflow, Fate])[], accident: Accident, seen: Set<string>): Promise<string[]> {
+  batches += 1;
+  const prefix = `batch-${batches}-`;
+  const ledger = new Ledger();
+  const { client, sidecar } = hub;
+  // Who waits for an event gets one; the orchestrator's context has no part in that.
+  ledger.onWaiting = (instanceId) => void context.with(ROOT_CONTEXT, () => client.raiseOrchestrationEvent(instanceId, "go", 1));
+  await using connection = await breakableConnection(sidecar.port);
+  const workers = [sidecar.address, sidecar.address, connection.address].map((hostAddress, number) => {
+    const logger = new ConnectionLogger();
+    const worker = withDurableTelemetry(new TaskHubGrpcWorker({ hostAddress, logger, shutdownTimeoutMs: 2 }), {
+      middlewares: () => [tracing(), bookkeeping(ledger)],
+    });
+    register(worker, number, ledger);
+    return { worker, logger };
+  });
+  await Promise.all(workers.map(({ worker }) => worker.start()));
+  const circumstances = { carried: hub === hubs.carry, redelivered: accident.kind !== "none" };
+  const over = new AbortController();
+  const running = [...workers];
+  let stopped: Promise<void> | undefined;
+  const victim = workers.length - 1;
+  const struck = ledger.untilRuns(({ worker }) => worker === victim, accident.after, over.signal).then(async () => {
+    if (over.signal.aborted || accident.kind === "none") return;
+    seen.add(accident.kind);
+    if (accident.kind === "stopped") {
+      stopped = running.pop()?.worker.stop();
+      return;
+    }
+    connection.cut();
+    // The SDK's worker can't be stopped well while it waits to connect again.
+    await workers[victim]?.logger.connectedAgain.promise;
+  });
+  const own = (): EndedSpan[] =>
+    recorded.ended.filter(({ attributes }) => String(attributes["durabletask.task.instance_id"] ?? attributes["instance"]).startsWith(prefix));
+  try {
+    const subjects = batch.map(([workflow, fate], index): Subject => ({ id: `${prefix}${index}-`, workflow, fate }));
+    const peers = subjects.map(({ id }) => id);
+    const ends = await Promise.all(subjects.map((subject) => drive(hub, ledger, peers, subject)));
+    for (const end of ends) seen.add(OrchestrationStatus[end ?? OrchestrationStatus.PENDING]);
+    if (ledger.rewound.size > 0) seen.add("REWOUND");
+    await everythingEnds(client, prefix);
+    await expect.poll(() => missingSpans(own(), ledger, circumstances), { timeout: 5000, interval: 5 }).toEqual([]);
+  } finally {
+    over.abort();
+    await struck;
+    await Promise.all([stopped, ...running.map(({ worker }) => worker.stop())]);
+  }
+  return problems(own(), ledger, circumstances);
+}
+
+describe("Random workflows, side by side on three workers, one of which is stopped or loses its connection", () => {
+  const accidents = ["none", "stopped", "connection lost"] as const;
+  const cases = (["carry", "drop"] as const)
+    .flatMap((mode) => (["SDK 2.x", "SDK 3.x"] as const).flatMap((sdk) => [true, false].map((generator) => ({ mode, sdk, generator }))))
+    .map((each, number) => ({ ...each, kind: accidents[number % 3] ?? "none" }));
+  it.each(cases)("S1 are whole traces (trace contexts: $mode; $sdk; DurableIdGenerator: $generator; accident: $kind)", { timeout: 60_000 }, async ({ mode, sdk, generator, kind }) => {
+    const hub = hubs[mode];
+    if (hub === undefined) throw new Error("The hub has not started.");
+    const recorded = record(sdk, generator);
+    const said: string[] = [];
+    const say = (message: string): void => void said.push(message);
+    const logger: DiagLogger = { error: say, warn: say, info: say, debug: () => undefined, verbose: () => undefined };
+    diag.setLogger(logger, { suppressOverrideMessage: true });
+    onTestFinished(() => diag.disable());
+    const seen = new Set<string>();
+    const batch = fc.array(fc.tuple(workflows, fates), { minLength: 12, maxLength: 12 });
+    const accident = fc.integer({ min: 1, max: 10 }).map((after): Accident => ({ kind, after }));
+    await fc.assert(
+      fc.asyncProperty(batch, accident, async (subjects, happens) => {
+        expect(await run(hub, recorded, [...always, ...subjects], happens, seen)).toEqual([]);
+      }),
+      // The number of the batch is part of its instance IDs, so a second run of the same would be another one.
+      { numRuns: 1, endOnFailure: true },
+    );
+    expect(recorded.open).toBe(0);
+    expect([...seen]).toEqual(expect.arrayContaining(["COMPLETED", "FAILED", "TERMINATED", "REWOUND"]));
+    expect(said.filter((message) => generator || !message.includes("DurableIdGenerator"))).toEqual([]);
+  });
+});
