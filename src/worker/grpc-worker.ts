@@ -7,7 +7,7 @@ import type {
 import type { Activity, ActivityWorkItem, Delivery, MiddlewareLogger, OrchestrationWorkItem, Orchestrator } from "../pipeline/index.ts";
 import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
 import type { PipelineHost } from "./host.ts";
-import { failureOf, orchestrationTraceContextMessage, outcomeOf, scheduledBy } from "./messages.ts";
+import { failureOf, orchestrationTraceContextMessage, outcomeOf, restoreTraceContext, scheduledBy } from "./messages.ts";
 import { activityWorkItem, orchestrationWorkItem } from "./work-items.ts";
 
 /** The names that a fork of the SDK gives to what the seam needs of its gRPC worker. */
@@ -101,6 +101,7 @@ function orchestrationStub(stub: unknown, item: OrchestrationWorkItem): unknown 
       if (/^0*$/.test(response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "")) {
         response.setOrchestrationtracecontext(undefined);
       }
+      restoreTraceContext(actions, item.facts.traceContext);
       item.respond({
         outcome: outcomeOf(actions),
         scheduled: scheduledBy(actions, item.run),

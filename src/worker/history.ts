@@ -68,22 +68,34 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   #readFacts(): readonly DurableFact[] {
-    const scheduled = this.#schedulingEvents();
-    return this.#new.flatMap((event) => factOf(event, scheduled) ?? []);
+    const { scheduled, done } = this.#schedulingEvents();
+    return this.#new.flatMap((event) => {
+      const taskId = doneTaskId(event);
+      // A backend may deliver a completion twice; it is one fact.
+      if (taskId !== undefined && done.has(taskId)) return [];
+      if (taskId !== undefined) done.add(taskId);
+      return factOf(event, scheduled) ?? [];
+    });
   }
 
-  // The events that scheduled what the new events finish, by task ID: one walk backwards, as far as it must.
-  #schedulingEvents(): ReadonlyMap<number, HistoryEvent> {
-    const wanted = new Set(this.#new.flatMap((event) => event.getTimerfired()?.getTimerid() ?? finishedTaskId(event) ?? []));
+  // The events that scheduled what the new events finish, by task ID, and what of that was done before: one walk
+  // backwards, as far as it must.
+  #schedulingEvents(): { readonly scheduled: ReadonlyMap<number, HistoryEvent>; readonly done: Set<number> } {
+    const wanted = new Set(this.#new.flatMap((event) => doneTaskId(event) ?? []));
     const found = new Map<number, HistoryEvent>();
+    const done = new Set<number>();
     for (let index = this.#past.length - 1; index >= 0 && wanted.size > 0; index -= 1) {
       const event = this.#past[index];
-      if (event !== undefined && wanted.has(event.getEventid()) && schedules(event)) {
+      if (event === undefined) continue;
+      const doneId = doneTaskId(event);
+      if (doneId !== undefined && wanted.delete(doneId)) {
+        done.add(doneId);
+      } else if (wanted.has(event.getEventid()) && schedules(event)) {
         wanted.delete(event.getEventid());
         found.set(event.getEventid(), event);
       }
     }
-    return found;
+    return { scheduled: found, done };
   }
 }
 
@@ -152,6 +164,10 @@ function scheduledTask(event: HistoryEvent): ScheduledTask | undefined {
     scheduledAt: timeOf(event.getTimestamp()),
     traceContext: traceContextOf(message.getParenttracecontext()),
   };
+}
+
+function doneTaskId(event: HistoryEvent): number | undefined {
+  return event.getTimerfired()?.getTimerid() ?? finishedTaskId(event);
 }
 
 function finishedTaskId(event: HistoryEvent): number | undefined {

@@ -88,6 +88,20 @@ export function orchestrationTraceContextMessage(spanId: string, startTime: Date
   return message;
 }
 
+/**
+ * A rewind rewrites the history from the request's, from which the trace context may have been taken: the execution that
+ * follows needs it.
+ */
+export function restoreTraceContext(actions: readonly Proto.OrchestratorAction[], context: TraceContext | undefined): void {
+  if (context === undefined) return;
+  for (const action of actions) {
+    for (const event of action.getRewindorchestration()?.getNewhistoryList() ?? []) {
+      const started = event.getExecutionstarted();
+      if (started?.hasParenttracecontext() === false) started.setParenttracecontext(traceContextMessage(context));
+    }
+  }
+}
+
 function traceContextMessage({ traceparent, tracestate }: TraceContext): Proto.TraceContext {
   const message = new proto.TraceContext();
   message.setTraceparent(traceparent);

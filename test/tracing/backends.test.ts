@@ -267,6 +267,15 @@ describe("Tasks in the history", () => {
     expect(wholeness(spans.finished)).toMatchObject({ duplicates: 0, orphans: 0, orchestrations: 1 });
   });
 
+  it("S1 a completion that a backend delivers twice, in one episode or in a later one, makes one span", async () => {
+    const spans = recordSpans();
+    const done = [history.completed(1, 1, 18), history.timerFired(2, 15, 18)];
+    const past = [history.episode(0), history.started("order"), history.scheduled(1, "charge", 5), history.timerCreated(2, 15, 5)];
+    await runEpisode(episodeWorker(() => undefined), { past, fresh: [history.episode(20), ...done, ...done] });
+    await runEpisode(episodeWorker(() => undefined), { past: [...past, history.episode(20), ...done], fresh: [history.episode(30), ...done] });
+    expect(spans.finished.filter(({ kind }) => kind !== SpanKind.SERVER).map(({ name }) => name)).toEqual(["activity:charge", "orchestration:order:timer"]);
+  });
+
   it("S1 an action that a suspended orchestration returns again and again, as SDK 0.4.0 does, is one span when it is terminated", async () => {
     const spans = recordSpans();
     const suspended = events.newSuspendEvent();
@@ -326,6 +335,19 @@ describe("A rewound history", () => {
     expect(named(again, SpanKind.SERVER).spanContext().spanId).not.toBe(failed.spanContext().spanId);
     expect(named(again, SpanKind.SERVER)).toMatchObject({ parentSpanContext: { traceId, spanId: caller } });
     expect(wholeness([...spans.finished, ...again.finished])).toMatchObject({ spans: 4, traces: 1, orphans: 2, duplicates: 0 });
+  });
+
+  it("I1 the run after a rewind is in the same trace: the history that the worker rewrites keeps its trace context", async () => {
+    recordSpans();
+    const started = history.started("order", { traceparent });
+    started.getExecutionstarted()?.getParenttracecontext()?.setTracestate(text("vendor=1"));
+    const completed = new proto.HistoryEvent().setExecutioncompleted(
+      new proto.ExecutionCompletedEvent().setOrchestrationstatus(proto.OrchestrationStatus.ORCHESTRATION_STATUS_FAILED),
+    );
+    const response = await runEpisode(episodeWorker(register), { past: [history.episode(0), started, completed], fresh: [history.episode(30), rewound()] });
+    const rewritten = response.getActionsList()[0]?.getRewindorchestration()?.getNewhistoryList() ?? [];
+    const kept = rewritten.find((event) => event.hasExecutionstarted())?.getExecutionstarted()?.getParenttracecontext();
+    expect([kept?.getTraceparent(), kept?.getTracestate()?.getValue()]).toEqual([traceparent, "vendor=1"]);
   });
 
   it("I4 the span of a task that the failed run emitted at its end is not emitted again, as another one, by the run after the rewind", async () => {
