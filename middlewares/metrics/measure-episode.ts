@@ -1,28 +1,17 @@
 import type {
   DurableFact,
   EpisodeHistory,
-  EpisodeOutcome,
   EpisodeResponse,
   OrchestrationWorkItem,
   OrchestrationWorkItemFacts,
   ScheduledTask,
 } from "../../src/pipeline/index.ts";
-import { TYPE_ACTIVITY, TYPE_ORCHESTRATION } from "../tracing/semconv.ts";
+import { statusNames, TYPE_ACTIVITY, TYPE_ORCHESTRATION, type FinalOutcome } from "../tracing/semconv.ts";
 import type { Labels } from "./bounded-values.ts";
 import { contained } from "./faults.ts";
 import type { InstrumentName } from "./instruments.ts";
 import { currentRecorder, type Recorder } from "./recorder.ts";
 import { ATTR_ERROR_TYPE, ATTR_OUTCOME, ATTR_TASK_NAME, ATTR_TASK_STATUS, ATTR_TASK_VERSION, ATTR_TYPE } from "./semconv.ts";
-
-// As on the orchestration's span.
-const statusNames = {
-  completed: "Completed",
-  failed: "Failed",
-  terminated: "Terminated",
-  continued_as_new: "ContinuedAsNew",
-} as const;
-
-type FinalOutcome = Extract<EpisodeOutcome, { status: keyof typeof statusNames }>;
 
 /** An episode that has answered. */
 interface Answered extends Pick<EpisodeResponse, "outcome" | "scheduled"> {

@@ -1,3 +1,5 @@
+import type { EpisodeOutcome } from "../../src/pipeline/index.ts";
+
 /**
  * The Durable Task tracing conventions that the SDKs of all languages share, copied in: to import them from the SDK
  * would load its gRPC stack. A test compares them with the SDK's own.
@@ -29,3 +31,14 @@ export function spanName(type: string, name: string, version: string | undefined
 export function timerSpanName(orchestration: string): string {
   return `${TYPE_ORCHESTRATION}:${orchestration}:${TYPE_TIMER}`;
 }
+
+/** What the status of an orchestration that ended is called. */
+export const statusNames = {
+  completed: "Completed",
+  failed: "Failed",
+  terminated: "Terminated",
+  continued_as_new: "ContinuedAsNew",
+} as const;
+
+/** How an episode ended that was an execution's last. */
+export type FinalOutcome = Extract<EpisodeOutcome, { status: keyof typeof statusNames }>;

@@ -18,15 +18,6 @@ export function traceEpisode(item: OrchestrationWorkItem, tracer: IdentityTracer
   return (run) => context.with(episode.context, run);
 }
 
-const statusNames = {
-  completed: "Completed",
-  failed: "Failed",
-  terminated: "Terminated",
-  continued_as_new: "ContinuedAsNew",
-} as const;
-
-type FinalOutcome = Extract<EpisodeOutcome, { status: keyof typeof statusNames }>;
-
 class TracedEpisode {
   readonly #facts: OrchestrationWorkItemFacts;
   readonly #tracer: IdentityTracer;
@@ -181,7 +172,7 @@ class TracedEpisode {
     span.end(notBefore(start, end));
   }
 
-  #emitOrchestration(outcome: FinalOutcome, end: Date): void {
+  #emitOrchestration(outcome: semconv.FinalOutcome, end: Date): void {
     const { name, version } = this.#facts;
     const links: Link[] = this.#recorded.links;
     const span = this.#tracer.start(
@@ -193,7 +184,7 @@ class TracedEpisode {
         attributes: {
           ...this.#recorded.attributes,
           ...this.#attributes,
-          [semconv.ATTR_TASK_STATUS]: statusNames[outcome.status],
+          [semconv.ATTR_TASK_STATUS]: semconv.statusNames[outcome.status],
         },
       },
       this.#span,
