@@ -63,7 +63,7 @@ function recordFact({ name, version }: OrchestrationWorkItemFacts, fact: Durable
 function recordRetries(scheduled: readonly ScheduledTask[], history: EpisodeHistory, record: Recorder): void {
   for (const { taskId, name, type, attempt = 1 } of scheduled) {
     // While an orchestration is suspended, the SDK returns actions again that have left already.
-    if (attempt === 1 || history.isScheduled(taskId)) continue;
+    if (attempt === 1 || history.hasLeft(taskId)) continue;
     record("durabletask.task.retries", 1, {
       [ATTR_TASK_NAME]: name,
       [ATTR_TYPE]: type === "activity" ? TYPE_ACTIVITY : TYPE_ORCHESTRATION,

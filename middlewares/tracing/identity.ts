@@ -20,9 +20,24 @@ export interface Execution {
   readonly execution: string;
 }
 
+/** The IDs of a trace and of the span that it begins with. */
+export interface TraceIds {
+  readonly traceId: string;
+  readonly spanId: string;
+}
+
 /** The IDs of an execution that nothing traced started, and whose span no backend has handed back. */
-export function executionIds({ instanceId, execution }: Execution): { readonly traceId: string; readonly spanId: string } {
-  const bits = digest("execution", [instanceId, execution]);
+export function executionIds({ instanceId, execution }: Execution): TraceIds {
+  return traceIds("execution", [instanceId, execution]);
+}
+
+/** The IDs of an execution that continues another, whose trace context it has: others, so that the span ID tells that. */
+export function continuedIds({ instanceId, execution }: Execution): TraceIds {
+  return traceIds("continued", [instanceId, execution]);
+}
+
+function traceIds(label: string, facts: readonly string[]): TraceIds {
+  const bits = digest(label, facts);
   return { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48) };
 }
 
@@ -45,6 +60,11 @@ export function taskSpanId(orchestrationSpanId: string, taskId: number): string 
  */
 export function activitySpanId(client: Pick<SpanContext, "traceId" | "spanId">): string {
   return digest("activity", [client.traceId, client.spanId]).slice(0, 16);
+}
+
+/** The span of one episode, the one that replays so many events. */
+export function episodeSpanId(orchestrationSpanId: string, replayedEvents: number): string {
+  return digest("episode", [orchestrationSpanId, String(replayedEvents)]).slice(0, 16);
 }
 
 // W3C Trace Context: there is no version ff, 00 ends with the flags, and a version to come may add to them.

@@ -34,7 +34,7 @@ export function tracing(options: TracingOptions = {}): MiddlewareObject {
   });
   const middleware: WorkItemMiddleware = {
     name: "tracing",
-    [aroundWorkItem]: <T>(item: AnyWorkItem, run: () => T): T => scopeOf(item)(run),
+    [aroundWorkItem]: <T>(item: AnyWorkItem, run: () => T): T => scopeOf(item, options)(run),
     orchestration: async (ctx, next) => {
       ctx.features.get(OrchestrationSpan)?.setAttributes(ownAttributes(ctx));
       await next(ctx);
@@ -47,11 +47,11 @@ export function tracing(options: TracingOptions = {}): MiddlewareObject {
   return middleware;
 }
 
-function scopeOf(item: AnyWorkItem): Scope {
+function scopeOf(item: AnyWorkItem, options: TracingOptions): Scope {
   const scope = contained("a work item could not be traced", (): Scope => {
     const tracer = currentTracer();
     if (tracer === undefined) return (run) => run();
-    return item.kind === "orchestration" ? traceEpisode(item, tracer) : traceActivity(item, tracer);
+    return item.kind === "orchestration" ? traceEpisode(item, tracer, options) : traceActivity(item, tracer);
   });
   if (scope !== undefined) return scope;
   // What broke here would break the SDK's own tracing too, which does not contain it: so it stays silenced.

@@ -1,6 +1,7 @@
 import type { Attributes } from "@opentelemetry/api";
-import { aFunction, aStringArray, checkOptions, type OptionRules } from "../../src/options.ts";
+import { aBoolean, aFunction, aStringArray, checkOptions, oneOf, type OptionRules } from "../../src/options.ts";
 import type { MiddlewareContext } from "../../src/pipeline/index.ts";
+import type { ContinueAsNew } from "./execution.ts";
 import { ATTR_TAG_PREFIX } from "./semconv.ts";
 
 /** Options of {@link tracing}. */
@@ -12,9 +13,22 @@ export interface TracingOptions {
    * in each episode anew, so it must be cheap and deterministic. If it throws, the span goes without.
    */
   readonly attributes?: (ctx: MiddlewareContext) => Attributes;
+  /**
+   * What becomes of the trace when an orchestration continues as new: each execution is a trace of its own, linked to
+   * what came before where that is known (`"new-trace"`, the default), or all are in the trace of the first where the
+   * backend carries its trace context over (`"same-trace"`) (S4). The same for all workers of a task hub.
+   */
+  readonly continueAsNew?: ContinueAsNew;
+  /** Whether each episode makes a span `episode:NAME` as well, with the size of its history; `false` by default. */
+  readonly episodes?: boolean;
 }
 
-const rules: OptionRules<TracingOptions> = { tags: aStringArray, attributes: aFunction };
+const rules: OptionRules<TracingOptions> = {
+  tags: aStringArray,
+  attributes: aFunction,
+  continueAsNew: oneOf("new-trace", "same-trace"),
+  episodes: aBoolean,
+};
 
 /** Checks the options; see {@link checkOptions} for what is thrown. */
 export function checkTracingOptions(options: unknown): asserts options is TracingOptions {

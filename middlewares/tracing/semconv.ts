@@ -14,13 +14,39 @@ export const ATTR_TASK_EXECUTION_ID = "durabletask.task.execution_id";
 export const ATTR_TASK_STATUS = "durabletask.task.status";
 export const ATTR_TASK_ID = "durabletask.task.task_id";
 export const ATTR_FIRE_AT = "durabletask.fire_at";
+export const ATTR_EVENT_TARGET_INSTANCE_ID = "durabletask.event.target_instance_id";
+export const ATTR_ENTITY_OPERATION = "durabletask.entity.operation";
+export const ATTR_ENTITY_INSTANCE_ID = "durabletask.entity.instance_id";
 /** A tag that was allow-listed stands under this prefix. */
 export const ATTR_TAG_PREFIX = "durabletask.tag.";
 export const ATTR_ERROR_TYPE = "error.type";
+/** The name of an external event, on the span event that tells of it. */
+export const ATTR_EVENT_NAME = "durabletask.event.name";
+export const ATTR_HISTORY_SIZE = "durabletask.episode.history_size";
+export const ATTR_REPLAYED_EVENTS = "durabletask.episode.replayed_events";
+export const ATTR_ACTIONS = "durabletask.episode.actions";
 
 export const TYPE_ORCHESTRATION = "orchestration";
 export const TYPE_ACTIVITY = "activity";
 export const TYPE_TIMER = "timer";
+export const TYPE_EVENT = "event";
+export const TYPE_ORCHESTRATION_EVENT = "orchestration_event";
+export const TYPE_ENTITY = "entity";
+export const TYPE_CALL_ENTITY = "call_entity";
+export const TYPE_SIGNAL_ENTITY = "signal_entity";
+/** Ours alone: the SDKs have no span of an episode. */
+export const TYPE_EPISODE = "episode";
+
+/** The name of the span of a request for the locks of entities. */
+export const LOCK_REQUEST = "entity:lock_request";
+
+/** The events on an orchestration's span (S2), by what became a fact. */
+export const spanEvents = {
+  event_raised: "durabletask.orchestration.event_raised",
+  suspended: "durabletask.orchestration.suspended",
+  resumed: "durabletask.orchestration.resumed",
+  custom_status: "durabletask.orchestration.custom_status_changed",
+} as const;
 
 /** `TYPE:NAME`, or `TYPE:NAME@(VERSION)`. */
 export function spanName(type: string, name: string, version: string | undefined): string {

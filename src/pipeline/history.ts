@@ -1,12 +1,13 @@
 import type { TaskFailure, TraceContext } from "./work-item.ts";
 
-/** An activity or sub-orchestration that an orchestration scheduled. */
+/** What an orchestration scheduled and waits for: an activity, a sub-orchestration, an answer or the lock of entities. */
 export interface ScheduledTask {
-  readonly type: "activity" | "sub_orchestration";
+  readonly type: "activity" | "sub_orchestration" | "entity_call" | "entity_lock";
   readonly taskId: number;
+  /** The name of the activity or orchestration, or of the entity's operation; a lock has none. */
   readonly name: string;
   readonly version: string | undefined;
-  /** The instance ID of the sub-orchestration. */
+  /** The instance ID of the sub-orchestration or the entity. */
   readonly instanceId?: string | undefined;
   /** When it was scheduled; `undefined` while it has not left, or where the backend keeps no timestamps. */
   readonly scheduledAt: Date | undefined;
@@ -14,15 +15,29 @@ export interface ScheduledTask {
   readonly traceContext: TraceContext | undefined;
   /** Which attempt it is, from 1; known only while its action has not left, as history does not tell. */
   readonly attempt?: number | undefined;
-  /** Sends a trace context out with the task; there only while its action has not left. */
+  /** Sends a trace context out with the task; there only while its action has not left, and the protocol has a place for it. */
   readonly carry?: (context: TraceContext) => void;
 }
+
+/** What an orchestration sent without waiting for an answer. */
+export interface SentMessage {
+  readonly type: "event" | "entity_signal";
+  readonly taskId: number;
+  /** The name of the event, or of the entity's operation. */
+  readonly name: string;
+  /** The instance ID of the orchestration or entity that it is for. */
+  readonly target: string;
+}
+
+/** What was told to an orchestration from outside. */
+export type ReceivedFact =
+  | { readonly type: "event_raised"; readonly name: string; readonly at: Date | undefined }
+  | { readonly type: "suspended" | "resumed"; readonly at: Date | undefined };
 
 /** Something that became durable, told once in the life of an execution. */
 export type DurableFact =
   | { readonly type: "started"; readonly at: Date | undefined }
-  | { readonly type: "event_raised"; readonly name: string; readonly at: Date | undefined }
-  | { readonly type: "suspended" | "resumed"; readonly at: Date | undefined }
+  | ReceivedFact
   | {
       readonly type: "task_finished";
       readonly task: ScheduledTask;

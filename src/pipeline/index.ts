@@ -14,7 +14,7 @@ export {
   sharedFeature,
   type MiddlewareFeature,
 } from "./features.ts";
-export type { DurableFact, ScheduledTask } from "./history.ts";
+export type { DurableFact, ReceivedFact, ScheduledTask, SentMessage } from "./history.ts";
 export { WorkItemLogger, type MiddlewareLogger } from "./logger.ts";
 export {
   aroundWorkItem,

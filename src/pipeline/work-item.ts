@@ -1,6 +1,6 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import { sharedFeature, type MiddlewareFeature, type MiddlewareFeatures } from "./features.ts";
-import type { DurableFact, ScheduledTask } from "./history.ts";
+import type { DurableFact, ReceivedFact, ScheduledTask, SentMessage } from "./history.ts";
 import type { MiddlewareLogger } from "./logger.ts";
 
 /** A W3C trace context as it travels in durable messages. */
@@ -48,8 +48,12 @@ export type Delivery = "accepted" | "rejected" | "unconfirmed";
 /** An episode's response, before it leaves. */
 export interface EpisodeResponse {
   readonly outcome: EpisodeOutcome;
-  /** The activities and sub-orchestrations that it schedules. */
+  /** How many actions it has. */
+  readonly actions: number;
+  /** What it schedules. */
   readonly scheduled: readonly ScheduledTask[];
+  /** What it sends. */
+  readonly sent: readonly SentMessage[];
   /** Writes the identity of the orchestration's span into the response, for the next episode. */
   readonly carrySpan: (spanId: string, startTime: Date) => void;
 }
@@ -97,9 +101,11 @@ export interface EpisodeHistory {
   readonly rewound: boolean;
   /** What became durable since the last episode, in order; each fact stands in exactly one episode. */
   facts(): readonly DurableFact[];
-  /** Whether an activity or sub-orchestration has left: while it is suspended, the SDK returns its action again. */
-  isScheduled(taskId: number): boolean;
-  /** The activities and sub-orchestrations that were scheduled and have not completed. */
+  /** What was told to the orchestration since its start, in order. */
+  received(): readonly ReceivedFact[];
+  /** Whether an earlier episode's action has this ID: while an orchestration is suspended, the SDK returns actions again. */
+  hasLeft(taskId: number): boolean;
+  /** What was scheduled and has not finished. */
   unfinishedTasks(): readonly ScheduledTask[];
 }
 
@@ -174,6 +180,8 @@ export class OrchestrationWorkItem extends WorkItem<OrchestrationWorkItemFacts, 
   readonly kind = "orchestration";
   /** Set once the orchestrator's function has been called; there are episodes that never call it. */
   run: EpisodeRun | undefined;
+  /** Called when the orchestration's code gives it another custom status, in replay too. */
+  onCustomStatus: (() => void) | undefined;
 
   /** Whether code of the orchestration is running now, for the first time and not as a replay. */
   get isLive(): boolean {

@@ -7,7 +7,8 @@ import type {
 import type { Activity, ActivityWorkItem, Delivery, MiddlewareLogger, OrchestrationWorkItem, Orchestrator } from "../pipeline/index.ts";
 import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
 import type { PipelineHost } from "./host.ts";
-import { failureOf, orchestrationTraceContextMessage, outcomeOf, restoreTraceContext, scheduledBy } from "./messages.ts";
+import { failureOf, orchestrationTraceContextMessage, outcomeOf, restoreTraceContext, scheduledBy, sentBy } from "./messages.ts";
+import { quietClient } from "./quiet-client.ts";
 import { activityWorkItem, orchestrationWorkItem } from "./work-items.ts";
 
 /** The names that a fork of the SDK gives to what the seam needs of its gRPC worker. */
@@ -17,6 +18,8 @@ export interface GrpcWorkerMembers {
   readonly orchestrator: string;
   /** Runs one activity: `(request, …, stub)`. */
   readonly activity: string;
+  /** Opens the stream of work items: `(client, …)`. */
+  readonly connect: string;
   readonly registry: string;
   readonly isRunning: string;
   readonly logger: string;
@@ -27,6 +30,7 @@ export const taskHubGrpcWorker: WorkerAdapter = grpcWorkerAdapter({
   kind: "TaskHubGrpcWorker",
   orchestrator: "_executeOrchestratorInternal",
   activity: "_executeActivityInternal",
+  connect: "internalRunWorker",
   registry: "_registry",
   isRunning: "_isRunning",
   logger: "_logger",
@@ -61,6 +65,12 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
           return host.run(item, () => original(request, ...rest.with(-1, activityStub(rest.at(-1), item))));
         },
       );
+      // Without it there is just more to see, so it is not among what must be there.
+      if (missingFunctions(worker, [names.connect]).length === 0) {
+        wrapMethod<[object, ...unknown[]], Promise<void>>(worker, names.connect, (original) =>
+          (client, ...rest) => original(host.isIdle ? client : quietClient(client), ...rest),
+        );
+      }
       attachToRegistry((worker as Members)[names.registry] as object, host);
     },
   };
@@ -105,6 +115,8 @@ function orchestrationStub(stub: unknown, item: OrchestrationWorkItem): unknown 
       item.respond({
         outcome: outcomeOf(actions),
         scheduled: scheduledBy(actions, item.run),
+        sent: sentBy(actions),
+        actions: actions.length,
         carrySpan: (spanId, startTime) =>
           response.setOrchestrationtracecontext(orchestrationTraceContextMessage(spanId, startTime)),
       });

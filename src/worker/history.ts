@@ -1,6 +1,7 @@
 import type { HistoryEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import type { DurableFact, EpisodeHistory, ScheduledTask } from "../pipeline/index.ts";
+import type { DurableFact, EpisodeHistory, ReceivedFact, ScheduledTask } from "../pipeline/index.ts";
+import { answeredRequest, entityFailure, entityRequest } from "./entity-messages.ts";
 import { failureOf, timeOf, traceContextOf } from "./messages.ts";
 
 /**
@@ -52,80 +53,110 @@ export class ProtoHistory implements EpisodeHistory {
     return (this.#facts ??= this.#readFacts());
   }
 
+  received(): readonly ReceivedFact[] {
+    const events = [...this.#past, ...this.#new];
+    const requests = new Set(events.flatMap((event) => entityRequest(event)?.id ?? []));
+    return events.flatMap((event) => {
+      const fact = receivedFact(event);
+      const isAnswer = fact?.type === "event_raised" && requests.has(answeredRequest(event) ?? "");
+      return fact === undefined || isAnswer ? [] : fact;
+    });
+  }
+
   unfinishedTasks(): readonly ScheduledTask[] {
-    const tasks = new Map<number, ScheduledTask>();
+    const tasks = new Map<TaskKey, ScheduledTask>();
     for (const event of [...this.#past, ...this.#new]) {
       const task = scheduledTask(event);
-      if (task !== undefined) tasks.set(task.taskId, task);
-      const finished = finishedTaskId(event);
+      if (task !== undefined) tasks.set(entityRequest(event)?.id ?? task.taskId, task);
+      const finished = finishedKey(event);
       if (finished !== undefined) tasks.delete(finished);
     }
     return [...tasks.values()];
   }
 
-  isScheduled(taskId: number): boolean {
-    return this.#past.some((event) => event.getEventid() === taskId && scheduledTask(event) !== undefined);
+  hasLeft(taskId: number): boolean {
+    // IDs count up, so most are seen to be new at once; but what a rewind took out of the history leaves anew.
+    const last = this.#past.findLast(isAction);
+    if (last === undefined || taskId > last.getEventid()) return false;
+    return this.#past.some((event) => event.getEventid() === taskId && isAction(event));
   }
 
   #readFacts(): readonly DurableFact[] {
     const { scheduled, done } = this.#schedulingEvents();
     return this.#new.flatMap((event) => {
-      const taskId = doneTaskId(event);
+      const key = finishedKey(event);
       // A backend may deliver a completion twice; it is one fact.
-      if (taskId !== undefined && done.has(taskId)) return [];
-      if (taskId !== undefined) done.add(taskId);
+      if (key !== undefined && done.has(key)) return [];
+      if (key !== undefined && !isExternal(event, scheduled)) done.add(key);
       return factOf(event, scheduled) ?? [];
     });
   }
 
-  // The events that scheduled what the new events finish, by task ID, and what of that was done before: one walk
+  // The events that scheduled what the new events finish, by key, and what of that was done before: one walk
   // backwards, as far as it must.
-  #schedulingEvents(): { readonly scheduled: ReadonlyMap<number, HistoryEvent>; readonly done: Set<number> } {
-    const wanted = new Set(this.#new.flatMap((event) => doneTaskId(event) ?? []));
-    const found = new Map<number, HistoryEvent>();
-    const done = new Set<number>();
+  #schedulingEvents(): { readonly scheduled: Scheduled; readonly done: Set<TaskKey> } {
+    const wanted = new Set(this.#new.flatMap((event) => finishedKey(event) ?? []));
+    const ofEntities = [...wanted].some((key) => typeof key === "string");
+    const found = new Map<TaskKey, HistoryEvent>();
+    const done = new Set<TaskKey>();
     for (let index = this.#past.length - 1; index >= 0 && wanted.size > 0; index -= 1) {
       const event = this.#past[index];
       if (event === undefined) continue;
-      const doneId = doneTaskId(event);
-      if (doneId !== undefined && wanted.delete(doneId)) {
-        done.add(doneId);
-      } else if (wanted.has(event.getEventid()) && schedules(event)) {
-        wanted.delete(event.getEventid());
-        found.set(event.getEventid(), event);
+      const doneKey = finishedKey(event);
+      const id = event.getEventid();
+      if (doneKey !== undefined && wanted.delete(doneKey)) {
+        done.add(doneKey);
+      } else if (wanted.has(id) && schedules(event)) {
+        wanted.delete(id);
+        found.set(id, event);
+      } else if (ofEntities) {
+        const request = entityRequest(event);
+        if (request !== undefined && wanted.delete(request.id)) found.set(request.id, event);
       }
     }
     return { scheduled: found, done };
   }
 }
 
+/** What ties an end to its beginning: a task ID, or the ID of a request to entities. */
+type TaskKey = number | string;
+type Scheduled = ReadonlyMap<TaskKey, HistoryEvent>;
+
 const { EventtypeCase } = proto.HistoryEvent;
 
-function factOf(event: HistoryEvent, scheduled: ReadonlyMap<number, HistoryEvent>): DurableFact | undefined {
+function factOf(event: HistoryEvent, scheduled: Scheduled): DurableFact | undefined {
+  const at = timeOf(event.getTimestamp());
+  if (event.hasExecutionstarted()) return { type: "started", at };
+  if (event.hasTimerfired()) return timerFired(event, scheduled);
+  const origin = scheduled.get(finishedKey(event) ?? Number.NaN);
+  const task = origin && scheduledTask(origin);
+  // A completion of something that was never scheduled here is the SDK's to complain about.
+  if (task === undefined) return receivedFact(event);
+  const failed = event.getTaskfailed() ?? event.getSuborchestrationinstancefailed();
+  const failure = failed === undefined ? entityFailure(event) : failureOf(failed.getFailuredetails());
+  return { type: "task_finished", task, at, failure };
+}
+
+function receivedFact(event: HistoryEvent): ReceivedFact | undefined {
   const at = timeOf(event.getTimestamp());
   switch (event.getEventtypeCase()) {
-    case EventtypeCase.EXECUTIONSTARTED:
-      return { type: "started", at };
     case EventtypeCase.EXECUTIONSUSPENDED:
       return { type: "suspended", at };
     case EventtypeCase.EXECUTIONRESUMED:
       return { type: "resumed", at };
     case EventtypeCase.EVENTRAISED:
       return { type: "event_raised", name: event.getEventraised()?.getName() ?? "", at };
-    case EventtypeCase.TIMERFIRED:
-      return timerFired(event, scheduled);
-    default: {
-      const origin = scheduled.get(finishedTaskId(event) ?? Number.NaN);
-      const task = origin && scheduledTask(origin);
-      // A completion of something that was never scheduled here is the SDK's to complain about.
-      if (task === undefined) return undefined;
-      const failed = event.getTaskfailed() ?? event.getSuborchestrationinstancefailed();
-      return { type: "task_finished", task, at, failure: failed && failureOf(failed.getFailuredetails()) };
-    }
+    default:
+      return undefined;
   }
 }
 
-function timerFired(event: HistoryEvent, scheduled: ReadonlyMap<number, HistoryEvent>): DurableFact {
+// Whether an event raised is no answer of an entity, though its name looks like one.
+function isExternal(event: HistoryEvent, scheduled: Scheduled): boolean {
+  return event.hasEventraised() && !scheduled.has(finishedKey(event) ?? Number.NaN);
+}
+
+function timerFired(event: HistoryEvent, scheduled: Scheduled): DurableFact {
   const timer = event.getTimerfired();
   const taskId = timer?.getTimerid() ?? 0;
   const created = scheduled.get(taskId);
@@ -150,28 +181,50 @@ function schedules(event: HistoryEvent): boolean {
   return event.hasTaskscheduled() || event.hasSuborchestrationinstancecreated() || event.hasTimercreated();
 }
 
+// Whether an event records an action, under the action's ID.
+function isAction(event: HistoryEvent): boolean {
+  switch (event.getEventtypeCase()) {
+    case EventtypeCase.TASKSCHEDULED:
+    case EventtypeCase.SUBORCHESTRATIONINSTANCECREATED:
+    case EventtypeCase.TIMERCREATED:
+    case EventtypeCase.EVENTSENT:
+    case EventtypeCase.ENTITYOPERATIONCALLED:
+    case EventtypeCase.ENTITYOPERATIONSIGNALED:
+    case EventtypeCase.ENTITYLOCKREQUESTED:
+    case EventtypeCase.ENTITYUNLOCKSENT:
+      return true;
+    default:
+      return false;
+  }
+}
+
 function scheduledTask(event: HistoryEvent): ScheduledTask | undefined {
+  const taskId = event.getEventid();
+  const scheduledAt = timeOf(event.getTimestamp());
   const activity = event.getTaskscheduled();
   const child = event.getSuborchestrationinstancecreated();
   const message = activity ?? child;
-  if (message === undefined) return undefined;
+  if (message === undefined) {
+    const request = entityRequest(event);
+    if (request === undefined) return undefined;
+    const { type, operation: name, target: instanceId } = request;
+    return { type, taskId, name, version: undefined, instanceId, scheduledAt, traceContext: undefined };
+  }
   return {
     type: activity === undefined ? "sub_orchestration" : "activity",
-    taskId: event.getEventid(),
+    taskId,
     name: message.getName(),
     version: message.getVersion()?.getValue(),
     instanceId: child?.getInstanceid(),
-    scheduledAt: timeOf(event.getTimestamp()),
+    scheduledAt,
     traceContext: traceContextOf(message.getParenttracecontext()),
   };
 }
 
-function doneTaskId(event: HistoryEvent): number | undefined {
-  return event.getTimerfired()?.getTimerid() ?? finishedTaskId(event);
-}
-
-function finishedTaskId(event: HistoryEvent): number | undefined {
+function finishedKey(event: HistoryEvent): TaskKey | undefined {
   switch (event.getEventtypeCase()) {
+    case EventtypeCase.TIMERFIRED:
+      return event.getTimerfired()?.getTimerid();
     case EventtypeCase.TASKCOMPLETED:
       return event.getTaskcompleted()?.getTaskscheduledid();
     case EventtypeCase.TASKFAILED:
@@ -181,6 +234,6 @@ function finishedTaskId(event: HistoryEvent): number | undefined {
     case EventtypeCase.SUBORCHESTRATIONINSTANCEFAILED:
       return event.getSuborchestrationinstancefailed()?.getTaskscheduledid();
     default:
-      return undefined;
+      return answeredRequest(event);
   }
 }

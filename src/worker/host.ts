@@ -15,6 +15,7 @@ import {
   type Orchestrator,
   type Pipeline,
 } from "../pipeline/index.ts";
+import { observeCustomStatus } from "./custom-status.ts";
 
 /** What stands between one worker and the engine: its pipeline, its logger, and the signal that it stops. */
 export class PipelineHost {
@@ -77,7 +78,10 @@ export class PipelineHost {
     const item = currentFeatures()?.get(CurrentWorkItem);
     const stages = this.pipeline.orchestration;
     if (!(item instanceof OrchestrationWorkItem) || stages.length === 0) return orchestrator;
-    return (ctx, input) => new OrchestrationRun(item, stages, orchestrator, ctx, input, this.#guard);
+    return (ctx, input) => {
+      observeCustomStatus(ctx, item);
+      return new OrchestrationRun(item, stages, orchestrator, ctx, input, this.#guard);
+    };
   }
 
   /** The activity that the SDK shall run in place of `activity`, in the work item that is running. */

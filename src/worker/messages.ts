@@ -2,7 +2,7 @@ import type * as Proto from "@microsoft/durabletask-js/dist/proto/orchestrator_s
 import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
 import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
-import type { EpisodeOutcome, EpisodeRun, ScheduledTask, TaskFailure, TraceContext } from "../pipeline/index.ts";
+import type { EpisodeOutcome, EpisodeRun, ScheduledTask, SentMessage, TaskFailure, TraceContext } from "../pipeline/index.ts";
 
 /** The Durable Task protocol's messages, read and written in durable terms. */
 
@@ -35,7 +35,7 @@ export function failureOf(details: Proto.TaskFailureDetails | undefined): TaskFa
   };
 }
 
-/** The activities and sub-orchestrations that `actions` schedule, in the episode that `run` ran. */
+/** What `actions` schedule, in the episode that `run` ran. */
 export function scheduledBy(actions: readonly Proto.OrchestratorAction[], run: EpisodeRun | undefined): ScheduledTask[] {
   return actions.flatMap((action) => scheduledTask(action, run) ?? []);
 }
@@ -49,18 +49,36 @@ function scheduledTask(action: Proto.OrchestratorAction, run: EpisodeRun | undef
   const activity = action.getScheduletask();
   const child = action.getCreatesuborchestration();
   const message = activity ?? child;
-  if (message === undefined) return undefined;
+  const notYet = { taskId: action.getId(), scheduledAt: undefined, traceContext: undefined };
+  if (message === undefined) {
+    const call = action.getSendentitymessage()?.getEntityoperationcalled();
+    if (call !== undefined) {
+      return { ...notYet, type: "entity_call", name: call.getOperation(), version: undefined, instanceId: call.getTargetinstanceid()?.getValue() };
+    }
+    const isLock = action.getSendentitymessage()?.hasEntitylockrequested() ?? false;
+    return isLock ? { ...notYet, type: "entity_lock", name: "", version: undefined } : undefined;
+  }
   return {
+    ...notYet,
     type: activity === undefined ? "sub_orchestration" : "activity",
-    taskId: action.getId(),
     name: message.getName(),
     version: message.getVersion()?.getValue(),
     instanceId: child?.getInstanceid(),
-    scheduledAt: undefined,
-    traceContext: undefined,
     attempt: (run?.orchestrationContext as PendingTasks | undefined)?._pendingTasks?.[action.getId()]?.attemptCount ?? 1,
     carry: (context) => message.setParenttracecontext(traceContextMessage(context)),
   };
+}
+
+/** What `actions` send. */
+export function sentBy(actions: readonly Proto.OrchestratorAction[]): SentMessage[] {
+  return actions.flatMap((action): SentMessage | readonly [] => {
+    const taskId = action.getId();
+    const event = action.getSendevent();
+    if (event !== undefined) return { type: "event", taskId, name: event.getName(), target: event.getInstance()?.getInstanceid() ?? "" };
+    const signal = action.getSendentitymessage()?.getEntityoperationsignaled();
+    if (signal === undefined) return [];
+    return { type: "entity_signal", taskId, name: signal.getOperation(), target: signal.getTargetinstanceid()?.getValue() ?? "" };
+  });
 }
 
 /** How an episode that returned `actions` ended. */

@@ -10,7 +10,7 @@ import {
 import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
 import { attachToRegistry } from "./grpc-worker.ts";
 import type { PipelineHost } from "./host.ts";
-import { outcomeOf, scheduledBy } from "./messages.ts";
+import { outcomeOf, scheduledBy, sentBy } from "./messages.ts";
 import { orchestrationWorkItem } from "./work-items.ts";
 
 /** What the in-memory backend keeps of an orchestration, as far as the seam reads it. */
@@ -89,6 +89,8 @@ function observedBackend(backend: Members): Members {
         item.respond({
           outcome: outcomeOf(actions),
           scheduled: scheduledBy(actions, item.run),
+          sent: sentBy(actions),
+          actions: actions.length,
           // This backend has no place for it.
           carrySpan: () => undefined,
         }),

@@ -9,6 +9,7 @@ export interface EndedSpan {
   readonly startTime: HrTime;
   readonly endTime: HrTime;
   readonly attributes: Attributes;
+  readonly events: readonly { readonly name: string }[];
   readonly parentSpanContext?: SpanContext | undefined;
   readonly instrumentationScope: { readonly name: string };
   spanContext(): SpanContext;
@@ -78,6 +79,7 @@ export function problems(spans: readonly EndedSpan[], ledger: Ledger, circumstan
     ...repeated(own, ledger, circumstances),
     ...misplaced(own, spans),
     ...userSpans(spans, ledger, left),
+    ...sendsAndStatuses(own, ledger),
     ...own.filter(({ startTime: [s, n], endTime: [es, en] }) => es < s || (es === s && en < n)).map((span) => `ends before it starts: ${text(span)}`),
     ...traces(own, ledger, circumstances),
   ];
@@ -131,8 +133,25 @@ const shapes: ReadonlySet<string> = new Set([
   "orchestration:play CLIENT < orchestration:play SERVER",
   "orchestration:play:timer INTERNAL < orchestration:play SERVER",
   "activity:work CLIENT < orchestration:play SERVER",
+  "orchestration_event:go PRODUCER < orchestration:play SERVER",
   "activity:work SERVER < activity:work CLIENT",
 ]);
+
+// Each event that was sent is a span, and each new custom status an event on the orchestration's span (S2).
+function sendsAndStatuses(own: readonly EndedSpan[], ledger: Ledger): string[] {
+  // A rewound execution has two spans, and the second has not sent again.
+  const once = own.filter((span) => isOrchestration(span) && !ledger.rewound.has(String(span.attributes["durabletask.task.instance_id"])));
+  return once.flatMap((span) => {
+    const id = String(span.attributes["durabletask.task.execution_id"]);
+    const sent = own.filter(({ name, parentSpanContext: parent }) => name === "orchestration_event:go" && parent !== undefined && idOf(parent) === idOf(span.spanContext()));
+    const counts = {
+      sent: new Set(sent.map((each) => idOf(each.spanContext()))).size,
+      statuses: span.events.filter(({ name }) => name === "durabletask.orchestration.custom_status_changed").length,
+    };
+    const expected = { sent: ledger.sends.get(id)?.size ?? 0, statuses: ledger.statuses.get(id)?.size ?? 0 };
+    return JSON.stringify(counts) === JSON.stringify(expected) ? [] : [`execution ${id} has ${JSON.stringify(counts)}, not ${JSON.stringify(expected)}`];
+  });
+}
 
 function userSpans(spans: readonly EndedSpan[], ledger: Ledger, left: ReadonlySet<number>): string[] {
   const byId = new Map(spans.map((span) => [idOf(span.spanContext()), span]));

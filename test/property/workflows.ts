@@ -69,6 +69,9 @@ export class Ledger {
   /** How often each step of an orchestrator ran live: once, unless its episode was delivered again. */
   readonly steps: Map<string, number> = new Map();
   readonly runs: Run[] = [];
+  /** By execution: the steps that sent an event, and those that set a custom status. */
+  readonly sends: Map<string, Set<number>> = new Map();
+  readonly statuses: Map<string, Set<number>> = new Map();
   /** The instances that were rewound. */
   readonly rewound: Set<string> = new Set();
   /** Who waits for an event. */
@@ -173,9 +176,11 @@ async function* play(ledger: Ledger, ctx: OrchestrationContext, { workflow, gene
         start(ledger, ctx, step.what, peers);
         break;
       case "status":
+        noted(ledger.statuses, executionId).add(index);
         ctx.setCustomStatus(index);
         break;
       case "send":
+        noted(ledger.sends, executionId).add(index);
         ctx.sendEvent(peers[step.to % peers.length] ?? ctx.instanceId, "go", index);
         break;
       default:
@@ -187,6 +192,12 @@ async function* play(ledger: Ledger, ctx: OrchestrationContext, { workflow, gene
     ctx.continueAsNew(following, workflow.next.saveEvents);
   }
   return workflow.steps.length;
+}
+
+function noted(steps: Map<string, Set<number>>, executionId: string): Set<number> {
+  const known = steps.get(executionId) ?? new Set();
+  steps.set(executionId, known);
+  return known;
 }
 
 const policy = new RetryPolicy({ maxNumberOfAttempts: 3, firstRetryIntervalInMilliseconds: 5 });

@@ -339,7 +339,7 @@ describe("S6 inputs, outputs and tags are never recorded by default", () => {
 
   it("unknown options and wrong types are refused by name", () => {
     const bad = (options: unknown): (() => unknown) => () => tracing(options as Parameters<typeof tracing>[0]);
-    expect(bad({ tag: [] })).toThrow('tracing: unknown option "tag"; the options are tags, attributes.');
+    expect(bad({ tag: [] })).toThrow('tracing: unknown option "tag"; the options are tags, attributes, continueAsNew, episodes.');
     expect(bad({ tags: "tenant" })).toThrow('tracing: option "tags" must be an array of strings.');
     expect(bad({ attributes: {} })).toThrow('tracing: option "attributes" must be a function.');
     expect(bad(null)).toThrow("tracing: the options must be an object.");

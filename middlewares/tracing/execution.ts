@@ -1,0 +1,81 @@
+import { SpanKind, TraceFlags, type Attributes, type Link, type SpanContext } from "@opentelemetry/api";
+import type { OrchestrationWorkItemFacts } from "../../src/pipeline/index.ts";
+import { continuedIds, executionIds, isSpanId, parseTraceContext, type Execution, type TraceIds } from "./identity.ts";
+import { recentWork, type ContinuedExecution } from "./recent-work.ts";
+import * as semconv from "./semconv.ts";
+import { contextOf, type IdentityTracer } from "./tracer.ts";
+
+/** In which trace an execution is that continues another (telemetry.md S4). */
+export type ContinueAsNew = "new-trace" | "same-trace";
+
+/**
+ * Who an execution's span is: the same in each of its episodes, on any worker, as it follows from durable facts
+ * (telemetry.md I1), with the sampler's decision (I5).
+ */
+export interface TracedExecution {
+  readonly name: string;
+  readonly startedAt: Date;
+  readonly attributes: Attributes;
+  readonly parent: SpanContext | undefined;
+  readonly span: SpanContext;
+  /** What is to be remembered of it if it continues as new. */
+  readonly remembered: ContinuedExecution;
+  /** Links to what came before it, where that is known. */
+  linksBack(): Link[];
+}
+
+export function identify(facts: OrchestrationWorkItemFacts, tracer: IdentityTracer, continueAsNew: ContinueAsNew): TracedExecution {
+  const { carriedSpan, executionId, history, instanceId, name, version } = facts;
+  // What comes with the first episode is of the execution before, from a backend that carries that over.
+  const handedBack = history.replayedEvents === 0 ? undefined : carriedSpan;
+  // A clock is no durable fact: with neither of these, the instance ID has to do.
+  const startedAt = history.startedAt ?? handedBack?.startTime;
+  const execution: Execution = { instanceId, execution: executionId ?? startedAt?.toISOString() ?? "" };
+  const started = parseTraceContext(facts.traceContext);
+  const isOwnTrace = started !== undefined && continueAsNew === "new-trace" && continues(facts, execution);
+  const parent = isOwnTrace ? undefined : started;
+  const attributes: Attributes = {
+    [semconv.ATTR_TYPE]: semconv.TYPE_ORCHESTRATION,
+    [semconv.ATTR_TASK_NAME]: name,
+    [semconv.ATTR_TASK_INSTANCE_ID]: instanceId,
+    ...(version ? { [semconv.ATTR_TASK_VERSION]: version } : {}),
+    ...(executionId ? { [semconv.ATTR_TASK_EXECUTION_ID]: executionId } : {}),
+  };
+  const spanName = semconv.spanName(semconv.TYPE_ORCHESTRATION, name, version);
+  const ids = isOwnTrace ? continuedIds(execution) : idsOf(execution, started, history.rewound ? undefined : handedBack?.spanId);
+  const span = tracer.decide(spanName, SpanKind.SERVER, attributes, { ...ids, traceFlags: TraceFlags.NONE }, contextOf(parent));
+  return {
+    name: spanName,
+    startedAt: startedAt ?? new Date(),
+    attributes,
+    parent,
+    span,
+    remembered: { span, traceparent: facts.traceContext?.traceparent, handsBack: handedBack !== undefined },
+    linksBack: () => {
+      const previous = recentWork().continued.get(instanceId)?.span;
+      const known = [previous?.spanId === span.spanId ? undefined : previous, isOwnTrace ? started : undefined];
+      return known.flatMap((context) => (context === undefined || !isSampled(context) ? [] : { context }));
+    },
+  };
+}
+
+// Whether a backend carried over the trace context, so that it started another execution than this one. The first
+// episode can tell, by what is carried over with it or by what this process remembers; it leaves the span ID that
+// follows from that with the backend, so that all later ones know.
+function continues({ carriedSpan, history, instanceId, traceContext }: OrchestrationWorkItemFacts, execution: Execution): boolean {
+  if (history.replayedEvents > 0) return carriedSpan?.spanId === continuedIds(execution).spanId;
+  const previous = recentWork().continued.get(instanceId);
+  return carriedSpan !== undefined || (previous !== undefined && previous.handsBack && previous.traceparent === traceContext?.traceparent);
+}
+
+function idsOf(execution: Execution, started: SpanContext | undefined, handedBack: string | undefined): TraceIds {
+  // The SDK's worker leaves zeros or the parent's ID with the backend where no provider is registered.
+  const spanId = handedBack !== undefined && isSpanId(handedBack) && handedBack !== started?.spanId ? handedBack : undefined;
+  if (started !== undefined && spanId !== undefined) return { traceId: started.traceId, spanId };
+  const derived = executionIds(execution);
+  return { traceId: started?.traceId ?? derived.traceId, spanId: spanId ?? derived.spanId };
+}
+
+function isSampled({ traceFlags }: SpanContext): boolean {
+  return (traceFlags & TraceFlags.SAMPLED) !== 0;
+}
