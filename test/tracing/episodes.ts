@@ -21,6 +21,8 @@ function stamped(event: HistoryEvent, time: number): HistoryEvent {
   return event;
 }
 
+const numbered = (event: HistoryEvent, id: number): HistoryEvent => event.setEventid(id);
+
 /** Events of a history; the last parameter is the time, in milliseconds after the start. */
 export const history = {
   episode: (time = 0): HistoryEvent => stamped(events.newOrchestratorStartedEvent(at(time)), time),
@@ -44,6 +46,11 @@ export const history = {
   failed: (id: number, error: Error, time: number): HistoryEvent => stamped(events.newTaskFailedEvent(id, error), time),
   timerCreated: (id: number, due: number, time: number): HistoryEvent => stamped(events.newTimerCreatedEvent(id, at(due)), time),
   timerFired: (id: number, due: number, time: number): HistoryEvent => stamped(events.newTimerFiredEvent(id, at(due)), time),
+  raised: (name: string, time: number, input: unknown = null): HistoryEvent => stamped(events.newEventRaisedEvent(name, JSON.stringify(input)), time),
+  suspended: (time: number): HistoryEvent => stamped(events.newSuspendEvent(), time),
+  resumed: (time: number): HistoryEvent => stamped(events.newResumeEvent(), time),
+  eventSent: (id: number, target: string, name: string, time: number, input?: unknown): HistoryEvent =>
+    stamped(numbered(new proto.HistoryEvent().setEventsent(new proto.EventSentEvent().setInstanceid(target).setName(name).setInput(input === undefined ? undefined : stringValue(JSON.stringify(input)))), id), time),
   terminated: (time: number): HistoryEvent => stamped(events.newTerminatedEvent('"enough"'), time),
 };
 

@@ -1,0 +1,135 @@
+import type { OrchestrationContext, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import { SpanKind } from "@opentelemetry/api";
+import { hrTimeToMilliseconds } from "@opentelemetry/core";
+import type { ReadableSpan } from "@opentelemetry/sdk-trace";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { recordSpans, startHub, wholeness, type Hub, type Steps } from "../harness.ts";
+import { at, episodeWorker, history, runEpisode } from "./episodes.ts";
+
+beforeEach(() => void Reflect.deleteProperty(globalThis, Symbol.for("durable-telemetry.recent-work")));
+
+const orchestration = (spans: readonly ReadableSpan[], name = "order"): ReadableSpan => {
+  const span = spans.find((each) => each.name === `orchestration:${name}` && each.kind === SpanKind.SERVER);
+  if (span === undefined) throw new Error(`There is no span of ${name}.`);
+  return span;
+};
+const eventsOf = (span: ReadableSpan): unknown[] =>
+  span.events.map(({ name, attributes = {}, time }) => [name.replace("durabletask.orchestration.", ""), hrTimeToMilliseconds(time) - at(0).getTime(), ...Object.values(attributes)]);
+
+describe("S2 events on the orchestration's span", () => {
+  function register(worker: TaskHubGrpcWorker): void {
+    worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
+      ctx.setCustomStatus({ card: "4111" });
+      ctx.setCustomStatus({ card: "4111" });
+      yield ctx.waitForExternalEvent("approved");
+      ctx.setCustomStatus("paying");
+      yield ctx.callActivity("charge");
+      ctx.setCustomStatus(undefined);
+    });
+  }
+
+  it("S2 tell of external events, suspension, resumption and changes of the custom status, at their durable times, by name only", async () => {
+    const spans = recordSpans();
+    const first = [history.episode(0), history.started("order")];
+    const second = [history.episode(10), history.raised("Approved", 9, "4111"), history.suspended(10)];
+    const third = [history.episode(30), history.resumed(28)];
+    const fourth = [history.episode(50), history.raised("ignored", 45), history.completed(1, null, 49)];
+    const past = [...first, ...second, history.scheduled(1, "charge", 11), ...third];
+    await runEpisode(episodeWorker(register), { fresh: first });
+    await runEpisode(episodeWorker(register), { past: first, fresh: second });
+    await runEpisode(episodeWorker(register), { past: [...first, ...second, history.scheduled(1, "charge", 11)], fresh: third });
+    await runEpisode(episodeWorker(register), { past, fresh: fourth });
+    expect(eventsOf(orchestration(spans.finished))).toEqual([
+      ["custom_status_changed", 0],
+      ["event_raised", 9, "Approved"],
+      ["suspended", 10],
+      ["custom_status_changed", 10],
+      ["resumed", 28],
+      ["event_raised", 45, "ignored"],
+      ["custom_status_changed", 50],
+    ]);
+    expect(JSON.stringify(spans.finished.map(({ attributes, events }) => [attributes, events]))).not.toContain("4111");
+  });
+});
+
+describe("Events that an orchestration sends", () => {
+  let hub: Hub;
+  beforeAll(async () => {
+    hub = await startHub();
+    await hub.worker({}, (worker) => {
+      worker.addNamedOrchestrator("receiver", async function* (ctx: OrchestrationContext): Steps<void> {
+        yield ctx.waitForExternalEvent("go");
+        yield ctx.waitForExternalEvent("go");
+      });
+      worker.addNamedOrchestrator("sender", async function* (ctx: OrchestrationContext, target: string): Steps<void> {
+        yield ctx.createTimer(0.001);
+        ctx.sendEvent(target, "Go", 1);
+        yield ctx.createTimer(0.001);
+      });
+    });
+  });
+
+  it("S8 are spans orchestration_event:NAME, PRODUCER, once, and linked from the orchestration that got them, never its parents", async () => {
+    const spans = recordSpans();
+    const receiver = await hub.client.scheduleNewOrchestration("receiver", null, { instanceId: "receiver-1" });
+    await hub.client.waitForOrchestrationStart(receiver, false, 20);
+    await hub.run("sender", receiver);
+    // Another sender, of whom nothing is known here.
+    await hub.client.raiseOrchestrationEvent(receiver, "go", 2);
+    await hub.client.waitForOrchestrationCompletion(receiver, false, 20);
+    await spans.waitFor((all) => wholeness(all).orchestrations === 2);
+    const own = spans.finished.filter(({ instrumentationScope }) => instrumentationScope.name === "durable-telemetry");
+    const sent = own.filter(({ name }) => name.startsWith("orchestration_event:"));
+    expect(sent.map(({ name, kind, attributes }) => [name, kind, attributes["durabletask.event.target_instance_id"], attributes["durabletask.type"]])).toEqual([
+      ["orchestration_event:Go", SpanKind.PRODUCER, "receiver-1", "event"],
+    ]);
+    expect(sent[0]?.parentSpanContext?.spanId).toBe(orchestration(own, "sender").spanContext().spanId);
+    const got = orchestration(own, "receiver");
+    expect(got.links.map(({ context }) => context.spanId)).toEqual([sent[0]?.spanContext().spanId]);
+    expect(got.spanContext().traceId).not.toBe(sent[0]?.spanContext().traceId);
+    expect(wholeness(spans.finished)).toMatchObject({ orphans: 0, duplicates: 0 });
+  });
+
+  it("are not sent again while the orchestration is suspended", async () => {
+    const spans = recordSpans();
+    const register = (worker: TaskHubGrpcWorker): string =>
+      worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
+        ctx.sendEvent("other", "hello", 1);
+        yield ctx.waitForExternalEvent("end");
+      });
+    const first = [history.episode(0), history.started("order")];
+    await runEpisode(episodeWorker(register), { fresh: first });
+    const past = [...first, history.eventSent(1, "other", "hello", 2, 1)];
+    const suspended = [history.episode(10), history.suspended(9)];
+    await runEpisode(episodeWorker(register), { past, fresh: suspended });
+    await runEpisode(episodeWorker(register), { past: [...past, ...suspended], fresh: [history.episode(20), history.resumed(18), history.raised("end", 19)] });
+    expect(spans.finished.map(({ name }) => name)).toEqual(["orchestration_event:hello", "orchestration:order"]);
+  });
+});
+
+describe("tracing({ episodes: true })", () => {
+  it("S1 makes a span episode:NAME of each episode, with the length of its history, what it replayed and what it returned", async () => {
+    const register = (worker: TaskHubGrpcWorker): string =>
+      worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
+        yield ctx.callActivity("charge");
+      });
+    const spans = recordSpans();
+    const first = [history.episode(0), history.started("order")];
+    const run = async (episodes: boolean): Promise<void> => {
+      const options = { tracing: { episodes } };
+      await runEpisode(episodeWorker(register, options), { fresh: first });
+      await runEpisode(episodeWorker(register, options), { past: [...first, history.scheduled(1, "charge", 3)], fresh: [history.episode(20), history.completed(1, 1, 18)] });
+    };
+    await run(false);
+    expect(spans.finished.filter(({ name }) => name.startsWith("episode:"))).toEqual([]);
+    spans.reset();
+    await run(true);
+    const parent = orchestration(spans.finished).spanContext().spanId;
+    const found = spans.finished.filter(({ name }) => name === "episode:order");
+    expect(found.map(({ kind, attributes, parentSpanContext }) => [kind, parentSpanContext?.spanId, attributes["durabletask.episode.history_size"], attributes["durabletask.episode.replayed_events"], attributes["durabletask.episode.actions"]])).toEqual([
+      [SpanKind.INTERNAL, parent, 2, 0, 1],
+      [SpanKind.INTERNAL, parent, 5, 3, 1],
+    ]);
+    expect(wholeness(spans.finished)).toMatchObject({ orphans: 0, duplicates: 0 });
+  });
+});
