@@ -461,26 +461,8 @@ describe("purging", () => {
   });
 });
 
-describe("what the sidecar lacks", () => {
-  it("answers every call for entities with UNIMPLEMENTED", async () => {
-    const raw = hub.rawClient(await hub.start());
-    const calls = [
-      raw.call((stub, done) => stub.signalEntity(new pb.SignalEntityRequest(), done)),
-      raw.call((stub, done) => stub.getEntity(new pb.GetEntityRequest(), done)),
-      raw.call((stub, done) => stub.queryEntities(new pb.QueryEntitiesRequest(), done)),
-      raw.call((stub, done) => stub.cleanEntityStorage(new pb.CleanEntityStorageRequest(), done)),
-      raw.call((stub, done) => stub.completeEntityTask(new pb.EntityBatchResult(), done)),
-      raw.call((stub, done) => stub.abandonTaskEntityWorkItem(new pb.AbandonEntityTaskRequest(), done)),
-    ];
-    for (const result of await Promise.allSettled(calls)) {
-      expect(result).toMatchObject({
-        status: "rejected",
-        reason: { code: grpc.status.UNIMPLEMENTED, details: expect.stringContaining("no entities") },
-      });
-    }
-  });
-
-  it("creates and deletes its task hub", async () => {
+describe("a task hub", () => {
+  it("can be created, created anew and deleted", async () => {
     const raw = hub.rawClient(await hub.start());
     const create = (anew: boolean) =>
       raw.call<pb.CreateTaskHubResponse>((stub, done) =>

@@ -1,4 +1,4 @@
-import { EntityInstanceId, HistoryEventType, OrchestrationStatus, RetryPolicy, TaskFailedError, whenAll } from "@microsoft/durabletask-js";
+import { HistoryEventType, OrchestrationStatus, RetryPolicy, TaskFailedError, whenAll } from "@microsoft/durabletask-js";
 import type { ActivityContext, HistoryEvent, OrchestrationContext, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { describe, expect, it } from "vitest";
@@ -432,31 +432,6 @@ describe("continue-as-new", () => {
 });
 
 describe("what can't be done", () => {
-  it("fails an orchestration that sends a message to an entity, and says that there are none", async () => {
-    const { client } = await connected((worker) => {
-      worker.addNamedOrchestrator("call", async function* (ctx: OrchestrationContext): Steps<unknown> {
-        return yield ctx.entities.callEntity(new EntityInstanceId("counter", "1"), "get");
-      });
-      worker.addNamedOrchestrator("signal", (ctx: OrchestrationContext) => {
-        ctx.entities.signalEntity(new EntityInstanceId("counter", "1"), "add", 1);
-        return "signalled";
-      });
-      worker.addNamedOrchestrator("main", async function* (ctx: OrchestrationContext, name: string): Steps<unknown> {
-        return yield ctx.callSubOrchestrator(name);
-      });
-    });
-    for (const name of ["call", "signal"]) {
-      const id = await client.scheduleNewOrchestration("main", name);
-      const state = await client.waitForOrchestrationCompletion(id);
-      expect(state?.runtimeStatus).toBe(OrchestrationStatus.FAILED);
-      const [failure] = (await client.getOrchestrationHistory(id)).filter(
-        (event) => event.type === HistoryEventType.SubOrchestrationInstanceFailed,
-      );
-      expect(failure?.failureDetails?.errorType).toBe("EntitiesNotSupported");
-      expect(failure?.failureDetails?.message).toContain("the local sidecar has no entities");
-    }
-  });
-
   it("fails an orchestration whose action or completion it doesn't know", async () => {
     const worker = await rawWorker();
     const answers = [

@@ -46,6 +46,16 @@ export class RawClient {
     return response.getInstanceid();
   }
 
+  signal(
+    entity: string,
+    operation: string,
+    fill?: (request: pb.SignalEntityRequest) => unknown,
+  ): Promise<pb.SignalEntityResponse> {
+    const request = new pb.SignalEntityRequest().setInstanceid(entity).setName(operation).setRequestid(operation);
+    fill?.(request);
+    return this.call((stub, done) => stub.signalEntity(request, done));
+  }
+
   async state(instanceId: string): Promise<pb.OrchestrationState | undefined> {
     const request = new pb.GetInstanceRequest().setInstanceid(instanceId).setGetinputsandoutputs(true);
     const response = await this.call<pb.GetInstanceResponse>((stub, done) => stub.getInstance(request, done));
@@ -67,6 +77,13 @@ export interface Episode {
   readonly token: string;
   readonly past: string[];
   readonly events: string[];
+}
+
+export interface Batch {
+  readonly request: pb.EntityBatchRequest;
+  readonly token: string;
+  /** Their names, in order. */
+  readonly operations: string[];
 }
 
 /** A worker that does nothing by itself: the test takes each work item and answers it. */
@@ -118,6 +135,14 @@ export class RawWorker extends RawClient {
     return { request, token: item.getCompletiontoken() };
   }
 
+  async batch(): Promise<Batch> {
+    const item = await this.next();
+    const request = item.getEntityrequest();
+    if (request === undefined) throw new Error("This work item is no entity.");
+    const operations = request.getOperationsList().map((operation) => operation.getOperation());
+    return { request, token: item.getCompletiontoken(), operations };
+  }
+
   answer(
     { request, token }: Pick<Episode, "request" | "token">,
     actions: pb.OrchestratorAction[],
@@ -143,6 +168,20 @@ export class RawWorker extends RawClient {
     return this.call((stub, done) => stub.completeActivityTask(response, done));
   }
 
+  /** Answers a batch: each operation succeeds without a result, unless `fill` says otherwise. */
+  completeBatch(
+    { operations, token }: Batch,
+    state: string | undefined,
+    fill?: (result: pb.EntityBatchResult) => unknown,
+  ): Promise<pb.CompleteTaskResponse> {
+    const result = new pb.EntityBatchResult()
+      .setCompletiontoken(token)
+      .setEntitystate(state === undefined ? undefined : text(state))
+      .setResultsList(operations.map(() => new pb.OperationResult().setSuccess(new pb.OperationResultSuccess())));
+    fill?.(result);
+    return this.call((stub, done) => stub.completeEntityTask(result, done));
+  }
+
   override close(): void {
     this.stream.cancel();
     super.close();
@@ -162,6 +201,44 @@ export const act = {
     const action = new pb.CreateSubOrchestrationAction().setName(name);
     fill?.(action);
     return new pb.OrchestratorAction().setId(id).setCreatesuborchestration(action);
+  },
+  callEntity: (id: number, entity: string, operation: string, requestId = `call ${id}`): pb.OrchestratorAction => {
+    const called = new pb.EntityOperationCalledEvent()
+      .setRequestid(requestId)
+      .setOperation(operation)
+      .setInput(text("1"))
+      .setParentinstanceid(text("caller"))
+      .setParentexecutionid(text("execution"))
+      .setTargetinstanceid(text(entity));
+    return act.sendToEntity(id, (message) => message.setEntityoperationcalled(called));
+  },
+  signalEntity: (id: number, entity: string, operation: string, at?: Date): pb.OrchestratorAction => {
+    const signaled = new pb.EntityOperationSignaledEvent()
+      .setRequestid(`signal ${id}`)
+      .setOperation(operation)
+      .setInput(text("1"))
+      .setScheduledtime(at === undefined ? undefined : timestamp(at))
+      .setTargetinstanceid(text(entity));
+    return act.sendToEntity(id, (message) => message.setEntityoperationsignaled(signaled));
+  },
+  lock: (id: number, section: string, entities: string[]): pb.OrchestratorAction => {
+    const requested = new pb.EntityLockRequestedEvent()
+      .setCriticalsectionid(section)
+      .setLocksetList(entities)
+      .setParentinstanceid(text("caller"));
+    return act.sendToEntity(id, (message) => message.setEntitylockrequested(requested));
+  },
+  unlock: (id: number, section: string, entity: string): pb.OrchestratorAction => {
+    const unlocked = new pb.EntityUnlockSentEvent()
+      .setCriticalsectionid(section)
+      .setParentinstanceid(text("caller"))
+      .setTargetinstanceid(text(entity));
+    return act.sendToEntity(id, (message) => message.setEntityunlocksent(unlocked));
+  },
+  sendToEntity: (id: number, fill: (message: pb.SendEntityMessageAction) => unknown): pb.OrchestratorAction => {
+    const message = new pb.SendEntityMessageAction();
+    fill(message);
+    return new pb.OrchestratorAction().setId(id).setSendentitymessage(message);
   },
   finish: (
     id: number,

@@ -27,10 +27,10 @@ export interface LocalSidecar extends AsyncDisposable {
  * It is for development, tests and examples; in production the same code runs against the Durable Task Scheduler.
  *
  * It does what a task hub does: several workers share the work, and the work items of a worker that vanishes go to
- * another one (so an activity can run twice); history has true timestamps, versions, tags and execution IDs; trace
- * contexts are carried, or dropped on request (telemetry.md I8). External events, suspensions and terminations for an
- * orchestration that has finished are ignored. Entities are the one thing that it lacks: their calls end with status
- * `UNIMPLEMENTED`, and an orchestration that sends a message to one fails with error type `EntitiesNotSupported`.
+ * another one (so an activity, or an entity's operations, can run twice); history has true timestamps, versions, tags
+ * and execution IDs; trace contexts are carried, or dropped on request (telemetry.md I8). Entities do their operations
+ * one after the other, also scheduled ones, and critical sections lock them. External events, suspensions and
+ * terminations for an orchestration that has finished are ignored.
  *
  * @param options - See {@link LocalSidecarOptions}.
  * @returns Resolves when it listens.

@@ -13,7 +13,7 @@ export class WorkerConnection {
   readonly send: (item: pb.WorkItem) => void;
   readonly #filters: Record<Kind, readonly Filter[]> | undefined;
   readonly #limits: Record<Kind, number>;
-  readonly #inFlight: Record<Kind, number> = { orchestration: 0, activity: 0 };
+  readonly #inFlight: Record<Kind, number> = { orchestration: 0, activity: 0, entity: 0 };
 
   constructor(request: pb.GetWorkItemsRequest, send: (item: pb.WorkItem) => void) {
     this.send = send;
@@ -22,10 +22,16 @@ export class WorkerConnection {
     this.#filters = filters && {
       orchestration: filters.getOrchestrationsList(),
       activity: filters.getActivitiesList(),
+      // They name no versions: an entity has none.
+      entity: filters.getEntitiesList().map((filter) => ({
+        getName: () => filter.getName(),
+        getVersionsList: () => [],
+      })),
     };
     this.#limits = {
       orchestration: limit(request.getMaxconcurrentorchestrationworkitems()),
       activity: limit(request.getMaxconcurrentactivityworkitems()),
+      entity: limit(request.getMaxconcurrententityworkitems()),
     };
   }
 

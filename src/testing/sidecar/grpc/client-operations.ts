@@ -3,10 +3,12 @@ import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js"
 import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
 import { TaskHubRefusal } from "../hub/errors.ts";
 import { tagsOf, text } from "../hub/history-events.ts";
-import { matches, pageOf } from "../hub/instance-query.ts";
+import { matches, type InstanceFilter } from "../hub/instance-query.ts";
 import { hasFinished, statusName, type Instance } from "../hub/instance.ts";
 import { instanceState } from "../hub/instance-state.ts";
+import { pageOf } from "../hub/paging.ts";
 import type { TaskHub } from "../hub/task-hub.ts";
+import { futureStart } from "../hub/time-range.ts";
 
 const Status = pb.OrchestrationStatus;
 
@@ -37,15 +39,9 @@ export function startInstance(hub: TaskHub, request: pb.CreateInstanceRequest): 
       tags: tagsOf(request.getTagsMap()),
     },
     parentTraceContext: request.getParenttracecontext(),
-    scheduledStart: scheduledStartOf(request),
+    scheduledStart: futureStart(request.getScheduledstarttimestamp()),
   });
   return new pb.CreateInstanceResponse().setInstanceid(instance.id);
-}
-
-/** The SDK's client sends 1970 for an orchestration that is to start now. */
-function scheduledStartOf(request: pb.CreateInstanceRequest): Date | undefined {
-  const start = request.getScheduledstarttimestamp()?.toDate();
-  return start !== undefined && start.getTime() > Date.now() ? start : undefined;
 }
 
 /** What is known of an instance, if there is one. */
@@ -132,36 +128,36 @@ export function restartInstance(hub: TaskHub, request: pb.RestartInstanceRequest
 export function queryInstances(hub: TaskHub, request: pb.QueryInstancesRequest): pb.QueryInstancesResponse {
   // The sidecar is one task hub without a name, so a query's task hub names don't restrict it.
   const query = request.getQuery() ?? new pb.InstanceQuery();
-  const { instances, continuationToken } = pageOf(
-    hub.all(),
-    {
-      statuses: query.getRuntimestatusList(),
-      prefix: query.getInstanceidprefix()?.getValue(),
-      createdFrom: query.getCreatedtimefrom(),
-      createdTo: query.getCreatedtimeto(),
-    },
-    query.getMaxinstancecount(),
-    query.getContinuationtoken()?.getValue(),
-  );
-  const states = instances.map((instance) => instanceState(instance, query.getFetchinputsandoutputs()));
+  const filter: InstanceFilter = {
+    statuses: query.getRuntimestatusList(),
+    prefix: query.getInstanceidprefix()?.getValue(),
+    createdFrom: query.getCreatedtimefrom(),
+    createdTo: query.getCreatedtimeto(),
+  };
+  const { items, continuationToken } = pageOf(hub.all(), {
+    matches: (instance) => matches(instance, filter),
+    size: query.getMaxinstancecount(),
+    token: query.getContinuationtoken()?.getValue(),
+  });
+  const states = items.map((instance) => instanceState(instance, query.getFetchinputsandoutputs()));
   return new pb.QueryInstancesResponse()
     .setOrchestrationstateList(states)
     .setContinuationtoken(continuationToken === undefined ? undefined : text(continuationToken));
 }
 
 export function listInstanceIds(hub: TaskHub, request: pb.ListInstanceIdsRequest): pb.ListInstanceIdsResponse {
-  const { instances, continuationToken } = pageOf(
-    hub.all(),
-    {
-      statuses: request.getRuntimestatusList(),
-      completedFrom: request.getCompletedtimefrom(),
-      completedTo: request.getCompletedtimeto(),
-    },
-    request.getPagesize(),
-    request.getLastinstancekey()?.getValue(),
-  );
+  const filter: InstanceFilter = {
+    statuses: request.getRuntimestatusList(),
+    completedFrom: request.getCompletedtimefrom(),
+    completedTo: request.getCompletedtimeto(),
+  };
+  const { items, continuationToken } = pageOf(hub.all(), {
+    matches: (instance) => matches(instance, filter),
+    size: request.getPagesize(),
+    token: request.getLastinstancekey()?.getValue(),
+  });
   return new pb.ListInstanceIdsResponse()
-    .setInstanceidsList(instances.map(({ id }) => id))
+    .setInstanceidsList(items.map(({ id }) => id))
     .setLastinstancekey(continuationToken === undefined ? undefined : text(continuationToken));
 }
 

@@ -3,14 +3,13 @@ import type { ITaskHubSidecarServiceServer } from "@microsoft/durabletask-js/dis
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import empty from "google-protobuf/google/protobuf/empty_pb.js";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
-import { TaskHubRefusal } from "../hub/errors.ts";
 import { hasFinished, hasStarted, type Instance } from "../hub/instance.ts";
 import type { TaskHub } from "../hub/task-hub.ts";
 import * as client from "./client-operations.ts";
+import * as entities from "./entity-operations.ts";
 import { streamHistory } from "./history-stream.ts";
 import { fail, statusOf, unary } from "./status.ts";
-import { abandon, completeActivity, completeOrchestration, connectWorker } from "./worker-operations.ts";
-import type { WorkItemStream } from "./worker-operations.ts";
+import * as worker from "./worker-operations.ts";
 
 type WaitForInstance = grpc.handleUnaryCall<pb.GetInstanceRequest, pb.GetInstanceResponse>;
 
@@ -22,7 +21,7 @@ export interface SidecarService {
 }
 
 export function sidecarService(hub: TaskHub, dispatcher: Dispatcher): SidecarService {
-  const streams = new Set<WorkItemStream>();
+  const streams = new Set<worker.WorkItemStream>();
 
   const waitUntil = (reached: (instance: Instance) => boolean): WaitForInstance => {
     return (call, callback) => {
@@ -40,13 +39,6 @@ export function sidecarService(hub: TaskHub, dispatcher: Dispatcher): SidecarSer
       call.on("cancelled", stopWaiting);
     };
   };
-
-  const noEntities = unary((): never => {
-    throw new TaskHubRefusal(
-      "UNIMPLEMENTED",
-      "The local sidecar has no entities. Use the Durable Task Scheduler or its emulator for them.",
-    );
-  });
 
   return {
     endStreams(reason) {
@@ -84,25 +76,28 @@ export function sidecarService(hub: TaskHub, dispatcher: Dispatcher): SidecarSer
       getWorkItems: (stream) => {
         streams.add(stream);
         stream.on("cancelled", () => streams.delete(stream));
-        connectWorker(dispatcher, stream);
+        worker.connectWorker(dispatcher, stream);
       },
-      completeOrchestratorTask: unary((response) => completeOrchestration(hub, dispatcher, response)),
-      completeActivityTask: unary((response) => completeActivity(hub, dispatcher, response)),
+      completeOrchestratorTask: unary((response) => worker.completeOrchestration(hub, dispatcher, response)),
+      completeActivityTask: unary((response) => worker.completeActivity(hub, dispatcher, response)),
       abandonTaskOrchestratorWorkItem: unary((request) => {
-        abandon(dispatcher, request.getCompletiontoken(), "orchestration");
+        worker.abandon(dispatcher, request.getCompletiontoken(), "orchestration");
         return new pb.AbandonOrchestrationTaskResponse();
       }),
       abandonTaskActivityWorkItem: unary((request) => {
-        abandon(dispatcher, request.getCompletiontoken(), "activity");
+        worker.abandon(dispatcher, request.getCompletiontoken(), "activity");
         return new pb.AbandonActivityTaskResponse();
       }),
+      completeEntityTask: unary((result) => worker.completeEntity(hub, dispatcher, result)),
+      abandonTaskEntityWorkItem: unary((request) => {
+        worker.abandon(dispatcher, request.getCompletiontoken(), "entity");
+        return new pb.AbandonEntityTaskResponse();
+      }),
 
-      signalEntity: noEntities,
-      getEntity: noEntities,
-      queryEntities: noEntities,
-      cleanEntityStorage: noEntities,
-      completeEntityTask: noEntities,
-      abandonTaskEntityWorkItem: noEntities,
+      signalEntity: unary((request) => entities.signalEntity(hub, request)),
+      getEntity: unary((request) => entities.getEntity(hub, request)),
+      queryEntities: unary((request) => entities.queryEntities(hub, request)),
+      cleanEntityStorage: unary((request) => entities.cleanEntityStorage(hub, request)),
     },
   };
 }

@@ -49,6 +49,25 @@ export function completeActivity(
   return new pb.CompleteTaskResponse();
 }
 
+export function completeEntity(
+  hub: TaskHub,
+  dispatcher: Dispatcher,
+  result: pb.EntityBatchResult,
+): pb.CompleteTaskResponse {
+  const token = result.getCompletiontoken();
+  const work = inFlight(dispatcher, token, "entity");
+  const operations = work.entity.batch?.length ?? 0;
+  const results = result.getResultsList().length;
+  if (!result.hasFailuredetails() && (results === 0 || results > operations)) {
+    throw new TaskHubRefusal(
+      "INVALID_ARGUMENT",
+      `The batch of the entity '${work.entity.id}' has ${operations} operations, and the answer ${results} results.`,
+    );
+  }
+  dispatcher.complete(token, () => hub.entities.complete(work, result));
+  return new pb.CompleteTaskResponse();
+}
+
 export function abandon(dispatcher: Dispatcher, token: string, kind: Work["kind"]): void {
   inFlight(dispatcher, token, kind);
   dispatcher.abandon(token);

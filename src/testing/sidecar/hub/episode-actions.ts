@@ -1,4 +1,5 @@
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import { recordMessage } from "./entity-messages.ts";
 import { copyTags, event, failureDetails, tagsOf, timestamp } from "./history-events.ts";
 
 const { OrchestratoractiontypeCase: ActionType } = pb.OrchestratorAction;
@@ -11,7 +12,7 @@ export interface Completion {
 
 /** What a worker's answer means: what goes into history, and what has no event there. */
 export interface EpisodeResult {
-  /** One event for each task, timer, sub-orchestration and event sent, in the order of the actions. */
+  /** One event for each task, timer, sub-orchestration, event and message to an entity, in the order of the actions. */
   readonly events: readonly pb.HistoryEvent[];
   readonly terminations: readonly pb.TerminateOrchestrationAction[];
   readonly completion: Completion | undefined;
@@ -53,14 +54,6 @@ export function readActions(
         if (terminate !== undefined) terminations.push(terminate);
         break;
       }
-      case ActionType.SENDENTITYMESSAGE:
-        refusal ??= failureDetails(
-          "EntitiesNotSupported",
-          "The orchestration sent a message to an entity, and the local sidecar has no entities. " +
-            "Run it against the Durable Task Scheduler or its emulator.",
-          { retriable: false },
-        );
-        break;
       default: {
         const scheduled = scheduledBy(at, action, options);
         if (scheduled !== undefined) events.push(scheduled);
@@ -111,7 +104,8 @@ function scheduledBy(
       .setInput(message.getData());
     return scheduled.setEventsent(sent);
   }
-  return undefined;
+  const entityMessage = action.getSendentitymessage();
+  return entityMessage && recordMessage(scheduled, entityMessage);
 }
 
 function unknownAction(action: pb.OrchestratorAction): pb.TaskFailureDetails {

@@ -9,14 +9,17 @@ export type OptionalText = wrappers.StringValue | undefined;
 
 export type Tags = ReadonlyMap<string, string>;
 
-/** Who waits for the result of a sub-orchestration. */
-export interface Parent {
+/** A task of an execution: where its result belongs. */
+export interface TaskAddress {
   readonly instanceId: string;
   readonly executionId: string;
+  readonly taskId: number;
+}
+
+/** Who waits for the result of a sub-orchestration. */
+export interface Parent extends TaskAddress {
   readonly name: string;
   readonly version: OptionalText;
-  /** The task of the parent that this sub-orchestration answers. */
-  readonly taskId: number;
 }
 
 export interface ExecutionStart {
@@ -133,6 +136,24 @@ export function subOrchestrationCompleted(at: Date, taskId: number, result: Opti
 export function subOrchestrationFailed(at: Date, taskId: number, failure: pb.TaskFailureDetails): pb.HistoryEvent {
   const failed = new pb.SubOrchestrationInstanceFailedEvent().setTaskscheduledid(taskId).setFailuredetails(failure);
   return event(at).setSuborchestrationinstancefailed(failed);
+}
+
+export function entityOperationCompleted(at: Date, requestId: string, output: OptionalText): pb.HistoryEvent {
+  const completed = new pb.EntityOperationCompletedEvent().setRequestid(requestId).setOutput(output);
+  return event(at).setEntityoperationcompleted(completed);
+}
+
+export function entityOperationFailed(
+  at: Date,
+  requestId: string,
+  failure: pb.TaskFailureDetails | undefined,
+): pb.HistoryEvent {
+  const failed = new pb.EntityOperationFailedEvent().setRequestid(requestId).setFailuredetails(failure);
+  return event(at).setEntityoperationfailed(failed);
+}
+
+export function entityLockGranted(at: Date, criticalSectionId: string): pb.HistoryEvent {
+  return event(at).setEntitylockgranted(new pb.EntityLockGrantedEvent().setCriticalsectionid(criticalSectionId));
 }
 
 export function failureDetails(

@@ -1,13 +1,27 @@
 import type pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 
+/** What ties a result to its task: the ID of the event that scheduled it, or of the request to an entity. */
+type TaskKey = number | string;
+
 /** The task that an event is the result of, if it is one. */
-export function resultOf(event: pb.HistoryEvent): number | undefined {
+export function resultOf(event: pb.HistoryEvent): TaskKey | undefined {
   return (
     event.getTaskcompleted()?.getTaskscheduledid() ??
     event.getTaskfailed()?.getTaskscheduledid() ??
     event.getTimerfired()?.getTimerid() ??
     event.getSuborchestrationinstancecompleted()?.getTaskscheduledid() ??
-    event.getSuborchestrationinstancefailed()?.getTaskscheduledid()
+    event.getSuborchestrationinstancefailed()?.getTaskscheduledid() ??
+    event.getEntityoperationcompleted()?.getRequestid() ??
+    event.getEntityoperationfailed()?.getRequestid() ??
+    event.getEntitylockgranted()?.getCriticalsectionid()
+  );
+}
+
+function keyOf(event: pb.HistoryEvent): TaskKey {
+  return (
+    event.getEntityoperationcalled()?.getRequestid() ??
+    event.getEntitylockrequested()?.getCriticalsectionid() ??
+    event.getEventid()
   );
 }
 
@@ -19,11 +33,17 @@ export function isTaskFailure(event: pb.HistoryEvent): boolean {
 /** The events that scheduled a task whose result is not among the events. */
 export function openTasks(events: readonly pb.HistoryEvent[]): pb.HistoryEvent[] {
   const results = new Set(events.map(resultOf));
-  return events.filter((event) => schedulesTask(event) && !results.has(event.getEventid()));
+  return events.filter((event) => schedulesTask(event) && !results.has(keyOf(event)));
 }
 
 export function schedulesTask(event: pb.HistoryEvent): boolean {
-  return event.hasTaskscheduled() || event.hasTimercreated() || event.hasSuborchestrationinstancecreated();
+  return (
+    event.hasTaskscheduled() ||
+    event.hasTimercreated() ||
+    event.hasSuborchestrationinstancecreated() ||
+    event.hasEntityoperationcalled() ||
+    event.hasEntitylockrequested()
+  );
 }
 
 /**
@@ -39,5 +59,10 @@ export function withoutRepeats(
 }
 
 function recordsAction(event: pb.HistoryEvent): boolean {
-  return schedulesTask(event) || event.hasEventsent();
+  return (
+    schedulesTask(event) ||
+    event.hasEventsent() ||
+    event.hasEntityoperationsignaled() ||
+    event.hasEntityunlocksent()
+  );
 }

@@ -11,6 +11,7 @@
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { Alarms } from "./alarms.ts";
 import { nextGeneration } from "./continue-as-new.ts";
+import { Entities } from "./entities.ts";
 import { readActions, type Completion } from "./episode-actions.ts";
 import { TaskHubRefusal } from "./errors.ts";
 import * as events from "./history-events.ts";
@@ -19,18 +20,12 @@ import { hasFinished, hasStarted } from "./instance.ts";
 import type { Episode, Instance, InstanceSeed, OrchestrationWork } from "./instance.ts";
 import { failedWith, outcomeOf, resultForParent, type Outcome } from "./outcome.ts";
 import { isTaskFailure, openTasks, schedulesTask, withoutRepeats } from "./open-tasks.ts";
+import { dueTime, futureStart } from "./time-range.ts";
 import { Waiters } from "./waiters.ts";
 import { activityItem, nextEpisode, orchestratorItem } from "./work-items.ts";
-import type { ActivityWork, Work } from "./work.ts";
+import type { ActivityWork, Work, WorkQueue } from "./work.ts";
 
 const Status = pb.OrchestrationStatus;
-
-/** Where the hub leaves the work that is to be done. */
-export interface WorkQueue {
-  enqueue(work: Work): void;
-  /** Takes work back, wherever it is: its completion token is void from now on. */
-  withdraw(work: Work): void;
-}
 
 interface Start {
   readonly id: string;
@@ -42,6 +37,7 @@ interface Start {
 
 export class TaskHub {
   readonly waiters: Waiters = new Waiters();
+  readonly entities: Entities;
   readonly #instances = new InstanceStore();
   readonly #alarms = new Alarms<Instance>();
   readonly #queue: WorkQueue;
@@ -51,6 +47,8 @@ export class TaskHub {
   constructor(queue: WorkQueue, options: { traceContexts: boolean }) {
     this.#queue = queue;
     this.#traceContexts = options.traceContexts;
+    const settle = this.#settle.bind(this);
+    this.entities = new Entities(queue, { settle, start: this.#startForEntity.bind(this) }, options);
   }
 
   find(id: string): Instance | undefined {
@@ -142,16 +140,19 @@ export class TaskHub {
 
   /** Forgets everything. */
   clear(): void {
+    this.entities.clear();
     for (const instance of this.all()) this.remove(instance);
   }
 
-  /** Nothing happens by itself any more: no timer fires, no scheduled start comes. */
+  /** Nothing happens by itself any more: no timer fires, no scheduled start and no scheduled signal comes. */
   stop(): void {
+    this.entities.stop();
     this.#alarms.clearAll();
   }
 
   /** What a worker gets for the work, or `undefined` when the work is void. */
   begin(work: Work): pb.WorkItem | undefined {
+    if (work.kind === "entity") return this.entities.begin(work);
     const { instance } = work;
     if (!this.#instances.holds(instance)) return undefined;
     if (work.kind === "activity") return activityItem(work);
@@ -210,6 +211,7 @@ export class TaskHub {
   #complete(at: Date, instance: Instance, { actionId, action }: Completion, episode: Episode): void {
     if (action.getOrchestrationstatus() === Status.ORCHESTRATION_STATUS_CONTINUED_AS_NEW) {
       this.#alarms.clear(instance);
+      this.entities.unlockAll(instance.id);
       instance.generation = nextGeneration(at, instance, action, episode.events);
       this.#goOn(instance);
       return;
@@ -229,6 +231,7 @@ export class TaskHub {
     generation.inbox = rewindable ? generation.inbox.filter((event) => !event.hasExecutionterminated()) : [];
     if (!rewindable) generation.openTasks.clear();
     this.#alarms.clear(instance);
+    this.entities.unlockAll(instance.id);
     instance.rewinding = undefined;
     instance.nudged = false;
     instance.completedAt = at;
@@ -244,7 +247,7 @@ export class TaskHub {
   }
 
   /** Gives an orchestration the result of a task, unless it belongs to an old generation or has come already. */
-  #settle(task: Pick<events.Parent, "instanceId" | "executionId" | "taskId">, result: pb.HistoryEvent): void {
+  #settle(task: events.TaskAddress, result: pb.HistoryEvent): void {
     const instance = this.find(task.instanceId);
     if (!instance?.generation.executionIds.has(task.executionId)) return;
     if (instance.generation.openTasks.delete(task.taskId)) this.#deliver(instance, result);
@@ -282,6 +285,19 @@ export class TaskHub {
     const sent = event.getEventsent();
     const target = sent && this.find(sent.getInstanceid());
     if (target !== undefined) this.raise(target, sent?.getName() ?? "", sent?.getInput());
+    this.entities.carryOut({ instanceId: instance.id, executionId, taskId }, event);
+  }
+
+  #startForEntity(action: pb.StartNewOrchestrationAction): void {
+    const id = action.getInstanceid();
+    const existing = this.find(id);
+    if (existing !== undefined && !hasFinished(existing)) return;
+    this.start({
+      id,
+      seed: { name: action.getName(), version: action.getVersion(), input: action.getInput(), tags: new Map() },
+      parentTraceContext: action.getParenttracecontext(),
+      scheduledStart: futureStart(action.getScheduledtime()),
+    });
   }
 
   #carryOutTermination(action: pb.TerminateOrchestrationAction): void {
@@ -292,7 +308,7 @@ export class TaskHub {
   #setTimer(instance: Instance, taskId: number, timer: pb.TimerCreatedEvent): void {
     const { executionId } = instance.generation;
     const fireAt = timer.getFireat();
-    const dueAt = fireAt === undefined ? 0 : Math.ceil(fireAt.getSeconds() * 1000 + fireAt.getNanos() / 1e6);
+    const dueAt = fireAt === undefined ? 0 : dueTime(fireAt);
     this.#alarms.set(instance, dueAt, () => {
       const fired = events.timerFired(new Date(), taskId, fireAt);
       this.#settle({ instanceId: instance.id, executionId, taskId }, fired);
@@ -326,9 +342,10 @@ export class TaskHub {
     generation.history = history;
     const open = openTasks([...history, ...generation.inbox]);
     generation.openTasks = new Set(open.map((event) => event.getEventid()));
-    // Activities without a result are still queued or with a worker. Timers ended with the failed execution.
+    // Activities and operations of entities without a result are still queued or with a worker. Timers and requests for
+    // locks ended with the failed execution.
     for (const event of open) {
-      if (event.hasTimercreated()) this.#carryOut(instance, event);
+      if (event.hasTimercreated() || event.hasEntitylockrequested()) this.#carryOut(instance, event);
       if (event.hasSuborchestrationinstancecreated()) this.#rewindChild(instance, event, rewinding);
     }
     instance.nudged = true;

@@ -1,4 +1,5 @@
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type { Entity, Operation } from "./entity.ts";
 import { copyTags, orchestrationInstance, orchestratorStarted, tagsOf, text } from "./history-events.ts";
 import type { Episode, Instance } from "./instance.ts";
 import type { ActivityWork } from "./work.ts";
@@ -34,4 +35,16 @@ export function activityItem({ instance, executionId, taskId, scheduled }: Activ
     .setParenttracecontext(scheduled.getParenttracecontext());
   copyTags(tagsOf(scheduled.getTagsMap()), request.getTagsMap());
   return new pb.WorkItem().setActivityrequest(request);
+}
+
+/**
+ * The work item of a batch of an entity's operations. It has no completion token yet. Of the two forms that workers
+ * take it is the one whose operations have a trace context.
+ */
+export function entityItem({ id, state }: Entity, batch: readonly Operation[]): pb.WorkItem {
+  const operations = batch.map(({ requestId, name, input, traceContext }) =>
+    new pb.OperationRequest().setRequestid(requestId).setOperation(name).setInput(input).setTracecontext(traceContext),
+  );
+  const request = new pb.EntityBatchRequest().setInstanceid(id).setEntitystate(state).setOperationsList(operations);
+  return new pb.WorkItem().setEntityrequest(request);
 }

@@ -1,5 +1,13 @@
 import type pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type { EntityWork } from "./entity.ts";
 import type { Instance, OrchestrationWork } from "./instance.ts";
+
+/** Where the hub leaves the work that is to be done. */
+export interface WorkQueue {
+  enqueue(work: Work): void;
+  /** Takes work back, wherever it is: its completion token is void from now on. */
+  withdraw(work: Work): void;
+}
 
 /** One execution of an activity. */
 export interface ActivityWork {
@@ -12,10 +20,11 @@ export interface ActivityWork {
 }
 
 /** What a worker can be given. */
-export type Work = OrchestrationWork | ActivityWork;
+export type Work = OrchestrationWork | ActivityWork | EntityWork;
 
 /** The name and version that a worker's filters are matched with. */
 export function subjectOf(work: Work): { name: string; version: string } {
+  if (work.kind === "entity") return { name: work.entity.name, version: "" };
   const orchestrationVersion = work.instance.generation.version?.getValue() ?? "";
   if (work.kind === "orchestration") return { name: work.instance.seed.name, version: orchestrationVersion };
   // An activity that was scheduled without a version of its own goes with its orchestration's.
