@@ -59,6 +59,7 @@ export class TaskSpans {
 
   emitSent(message: SentMessage, at: Date): void {
     const { name, target, taskId } = message;
+    const { executionId, instanceId } = this.#facts;
     const isEvent = message.type === "event";
     this.#emit(this.identityOf(message), {
       name: semconv.spanName(isEvent ? semconv.TYPE_ORCHESTRATION_EVENT : semconv.TYPE_SIGNAL_ENTITY, name, undefined),
@@ -67,7 +68,8 @@ export class TaskSpans {
       end: at,
       attributes: {
         [semconv.ATTR_TASK_ID]: taskId,
-        [semconv.ATTR_TASK_INSTANCE_ID]: this.#facts.instanceId,
+        [semconv.ATTR_TASK_INSTANCE_ID]: instanceId,
+        ...(executionId ? { [semconv.ATTR_TASK_EXECUTION_ID]: executionId } : {}),
         ...(isEvent
           ? {
               [semconv.ATTR_TYPE]: semconv.TYPE_EVENT,
