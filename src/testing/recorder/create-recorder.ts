@@ -1,0 +1,74 @@
+import { context, logs, metrics, propagation, trace } from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from "@opentelemetry/core";
+import { registrations, unregister, type Slot } from "../../otlp/global-api.ts";
+import { TelemetryRecorderError } from "./errors.ts";
+import { forwardingMeters, observeAll } from "./forwarding-meters.ts";
+import { forwardingLoggers, forwardingTracers } from "./forwarding-tracers.ts";
+import { checkOptions, type TelemetryRecorderOptions } from "./options.ts";
+import { Recorder } from "./recorder.ts";
+import { currentRecording, setRecording } from "./recording.ts";
+import type { TelemetryRecorder } from "./telemetry-recorder.ts";
+
+/**
+ * Collects the spans, metrics and logs of this process, in a test: registers a tracer provider (with
+ * `DurableIdGenerator`, telemetry.md I6), a meter provider and a logger provider with the OpenTelemetry API, and a context
+ * manager and the W3C propagators unless there are some. `shutdown()`, or `await using`, takes all of that back, so that
+ * the next test can create another one. Tracers, loggers and instruments that were taken from one recorder's providers
+ * go on with the next.
+ *
+ * @param options see {@link TelemetryRecorderOptions}; all are optional.
+ * @throws TypeError that names an unknown or wrong option and what is allowed.
+ * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_RECORDER_RUNNING` if there is a recorder that is not shut
+ * down, or `DURABLE_TELEMETRY_PROVIDER_REGISTERED` if the process has another provider. Nothing is registered then.
+ *
+ * @example
+ * ```ts
+ * import { createTelemetryRecorder } from "durable-telemetry/testing";
+ *
+ * await using recorder = createTelemetryRecorder();
+ * // … run an orchestration, then:
+ * const traceId = await recorder.waitForTrace("orchestration:order");
+ * recorder.assertWhole(traceId);
+ * assert.equal(recorder.spans("activity:charge").length, 2);
+ * ```
+ */
+export function createTelemetryRecorder(options: TelemetryRecorderOptions = {}): TelemetryRecorder {
+  const checked = checkOptions(options);
+  if (currentRecording() !== undefined) {
+    throw new TelemetryRecorderError(
+      "DURABLE_TELEMETRY_RECORDER_RUNNING",
+      "createTelemetryRecorder: another recorder is there. Call and await its shutdown() first, at the end of each test, " +
+        "or declare it with `await using`.",
+    );
+  }
+  const before = registrations();
+  const taken = providers.filter((slot) => before[slot] !== undefined);
+  if (taken.length > 0) {
+    const names = taken.map((slot) => providerNames[slot]).join(" and a ");
+    throw new TelemetryRecorderError(
+      "DURABLE_TELEMETRY_PROVIDER_REGISTERED",
+      `createTelemetryRecorder: this process has a ${names} registered, so not everything would come here. Leave that ` +
+        `set-up out of the test, or shut it down first (and call ${taken.map((slot) => `${slot}.disable()`).join(", ")}).`,
+    );
+  }
+
+  const recorder = new Recorder(checked, () => {
+    unregister(before, ours);
+    setRecording(undefined);
+  });
+  setRecording(recorder.recording);
+  trace.setGlobalTracerProvider(forwardingTracers);
+  metrics.setGlobalMeterProvider(forwardingMeters());
+  logs.setGlobalLoggerProvider(forwardingLoggers);
+  if (before.context === undefined) context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+  if (before.propagation === undefined) {
+    propagation.setGlobalPropagator(new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()] }));
+  }
+  const ours = registrations();
+  observeAll();
+  return recorder;
+}
+
+const providers = ["trace", "metrics", "logs"] as const satisfies readonly Slot[];
+const providerNames = { trace: "TracerProvider", metrics: "MeterProvider", logs: "LoggerProvider" };

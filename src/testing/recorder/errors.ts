@@ -1,0 +1,25 @@
+import type { TraceProblem } from "./trace-problems.ts";
+
+/** The stable codes of a recorder's errors. */
+export type TelemetryRecorderErrorCode =
+  | "DURABLE_TELEMETRY_RECORDER_RUNNING"
+  | "DURABLE_TELEMETRY_RECORDER_SHUT_DOWN"
+  | "DURABLE_TELEMETRY_PROVIDER_REGISTERED"
+  | "DURABLE_TELEMETRY_WAIT_TIMED_OUT"
+  | "DURABLE_TELEMETRY_TRACE_UNKNOWN"
+  | "DURABLE_TELEMETRY_TRACE_NOT_WHOLE";
+
+/** What a telemetry recorder throws; `code` says which of its errors it is. */
+export class TelemetryRecorderError extends Error {
+  override readonly name = "TelemetryRecorderError";
+  /** Stable code of this error. */
+  readonly code: TelemetryRecorderErrorCode;
+  /** All that is wrong with the trace; empty but for `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`. */
+  readonly problems: readonly TraceProblem[];
+
+  constructor(code: TelemetryRecorderErrorCode, message: string, problems: readonly TraceProblem[] = []) {
+    super(message);
+    this.code = code;
+    this.problems = problems;
+  }
+}

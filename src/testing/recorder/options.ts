@@ -1,0 +1,86 @@
+import type { IdGenerator, Sampler, SpanProcessor } from "@opentelemetry/sdk-trace";
+import { anArray, anObject, checkOptions as check, type OptionRule } from "../../options.ts";
+
+/** Options of {@link createTelemetryRecorder}: what a program's own set-up has that a test of its telemetry needs too. */
+export interface TelemetryRecorderOptions {
+  /** Decides which spans are recorded. By default every span is, unless its parent is not. */
+  readonly sampler?: Sampler;
+  /** Gives spans their IDs. By default a `DurableIdGenerator` with random IDs for all spans that are not this package's. */
+  readonly idGenerator?: IdGenerator;
+  /** Get every span before the recorder does, so that it records what they make of it. They are shut down with it. */
+  readonly spanProcessors?: readonly SpanProcessor[];
+}
+
+/** Options of a wait. */
+export interface WaitOptions {
+  /** How long to wait, in milliseconds. The default, 4000, is below the time limits of Vitest and Jest for a test. */
+  readonly timeout?: number;
+}
+
+/** What is known of spans that are recorded elsewhere. */
+export interface WholenessOptions {
+  /**
+   * IDs of spans that other processes record: a span whose parent is one of these is a root, and no orphan. A test that
+   * sends a `traceparent` header names the span ID in it.
+   */
+  readonly remoteParents?: readonly string[];
+}
+
+/** Options of a span tree. */
+export interface SpanTreeOptions {
+  /**
+   * Keys of attributes, of spans and their events, that shall be in the tree. How an orchestration ended
+   * (`durabletask.task.status`), `error.type`, and an exception's type and message always are.
+   */
+  readonly attributes?: readonly string[];
+}
+
+const aDuration: OptionRule = {
+  is: "a number of milliseconds, 0 or more",
+  test: (value) => typeof value === "number" && value >= 0 && value <= longestTimer,
+};
+const strings = (each: string, pattern: RegExp): OptionRule => ({
+  is: `an array of ${each}`,
+  test: (value) => Array.isArray(value) && value.every((item) => typeof item === "string" && pattern.test(item)),
+});
+
+const spanIds = strings("span IDs, of 16 hexadecimal digits each", /^[\da-f]{16}$/);
+
+// A timer that is longer would fire at once.
+const longestTimer = 2 ** 31 - 1;
+const defaultTimeout = 4000;
+
+/** @throws TypeError that names an unknown or wrong option and what is allowed. */
+export function checkOptions(options: unknown): TelemetryRecorderOptions {
+  check<TelemetryRecorderOptions>("createTelemetryRecorder", options, {
+    sampler: anObject,
+    idGenerator: anObject,
+    spanProcessors: anArray,
+  });
+  return options;
+}
+
+/** The time limit of a wait, in milliseconds. */
+export function timeoutOf(method: string, options: unknown): number {
+  check<WaitOptions>(method, options, { timeout: aDuration });
+  return options.timeout ?? defaultTimeout;
+}
+
+/** The spans that are recorded elsewhere. */
+export function remoteParentsOf(method: string, options: unknown): ReadonlySet<string> {
+  check<WholenessOptions>(method, options, { remoteParents: spanIds });
+  return new Set(options.remoteParents);
+}
+
+/** Both of these. */
+export function traceWaitOf(method: string, options: unknown): { readonly timeout: number; readonly remoteParents: ReadonlySet<string> } {
+  check<WaitOptions & WholenessOptions>(method, options, { timeout: aDuration, remoteParents: spanIds });
+  const { timeout = defaultTimeout, remoteParents } = options;
+  return { timeout, remoteParents: new Set(remoteParents) };
+}
+
+/** The attributes that were asked for. */
+export function attributesOf(method: string, options: unknown): readonly string[] {
+  check<SpanTreeOptions>(method, options, { attributes: strings("attribute keys", /./) });
+  return options.attributes ?? [];
+}

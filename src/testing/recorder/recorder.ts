@@ -1,0 +1,234 @@
+import { LoggerProvider, type LogRecordProcessor, type ReadableLogRecord } from "@opentelemetry/sdk-logs";
+import { TracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace";
+import { DurableIdGenerator } from "../../otlp/durable-id-generator.ts";
+import { renderTrace } from "../render-trace.ts";
+import { buildSpanForest, type TraceTree } from "../span-tree.ts";
+import { TelemetryRecorderError } from "./errors.ts";
+import { observeAll } from "./forwarding-meters.ts";
+import {
+  attributesOf,
+  remoteParentsOf,
+  timeoutOf,
+  traceWaitOf,
+  type SpanTreeOptions,
+  type TelemetryRecorderOptions,
+  type WaitOptions,
+  type WholenessOptions,
+} from "./options.ts";
+import { collectedMeters, type RecordedMetric } from "./recorded-metrics.ts";
+import { RecordedSpans } from "./recorded-spans.ts";
+import type { Recording } from "./recording.ts";
+import { logsSeen, metricsSeen, spansSeen } from "./seen.ts";
+import { snapshotOf, snapshotText, type SpanSnapshot } from "./span-snapshot.ts";
+import type { RecordFilter, TelemetryRecorder } from "./telemetry-recorder.ts";
+import { missingFrom, problemsOf, problemText, type TraceProblem } from "./trace-problems.ts";
+import { Waits, type Found } from "./waits.ts";
+
+const allTraces = "any trace";
+
+/** A recorder; what it records is {@link recording}'s. */
+export class Recorder implements TelemetryRecorder {
+  /** Where telemetry must go. */
+  readonly recording: Recording;
+  readonly #waits = new Waits();
+  readonly #spans = new RecordedSpans(() => this.#waits.changed());
+  readonly #tracers: TracerProvider;
+  readonly #loggers: LoggerProvider;
+  readonly #takeBack: () => void;
+  #meters = collectedMeters();
+  #logs: ReadableLogRecord[] = [];
+  #stopped: Promise<void> | undefined;
+
+  /** @param takeBack unregisters the recording. */
+  constructor(options: TelemetryRecorderOptions, takeBack: () => void) {
+    this.#takeBack = takeBack;
+    this.#tracers = new TracerProvider({
+      idGenerator: options.idGenerator ?? new DurableIdGenerator(),
+      ...(options.sampler === undefined ? {} : { sampler: options.sampler }),
+      spanProcessors: [...(options.spanProcessors ?? []), this.#spans],
+    });
+    const collector: LogRecordProcessor = {
+      onEmit: (record) => {
+        this.#logs.push(record);
+        this.#waits.changed();
+      },
+      forceFlush: async () => undefined,
+      shutdown: async () => undefined,
+    };
+    this.#loggers = new LoggerProvider({ processors: [collector] });
+    const metersNow = (): Recording["meters"] => this.#meters.provider;
+    this.recording = {
+      tracers: this.#tracers,
+      loggers: this.#loggers,
+      get meters() {
+        return metersNow();
+      },
+      measured: () => this.#waits.changed(),
+    };
+  }
+
+  spans(filter?: RecordFilter<ReadableSpan>): readonly ReadableSpan[] {
+    return this.#spans.ended.filter(spanTest(filter));
+  }
+
+  openSpans(filter?: RecordFilter<ReadableSpan>): readonly ReadableSpan[] {
+    return this.#spans.open.filter(spanTest(filter));
+  }
+
+  logs(filter?: RecordFilter<ReadableLogRecord>): readonly ReadableLogRecord[] {
+    return this.#logs.filter(logTest(filter));
+  }
+
+  async metrics(filter?: RecordFilter<RecordedMetric>): Promise<readonly RecordedMetric[]> {
+    const collected = await this.#meters.collect();
+    return collected.filter(({ points }) => points.length > 0).filter(metricTest(filter));
+  }
+
+  waitForSpan(which: RecordFilter<ReadableSpan>, options: WaitOptions = {}): Promise<ReadableSpan> {
+    const test = spanTest(which);
+    return this.#until("waitForSpan", which, options, () => this.#spans.ended.find(test), () => this.#spansSeen());
+  }
+
+  async waitForTrace(which: RecordFilter<ReadableSpan>, options: WaitOptions & WholenessOptions = {}): Promise<string> {
+    const { remoteParents, timeout } = traceWaitOf("waitForTrace", options);
+    const test = spanTest(which);
+    const candidates = (): readonly TraceTree<ReadableSpan>[] =>
+      this.#traces().filter(({ traceId, nodes }) => traceId === which || nodes.some(({ span }) => span.ended && test(span)));
+    const lacking = (tree: TraceTree<ReadableSpan>): readonly string[] => [
+      ...this.#problems(tree, remoteParents).filter(({ kind }) => kind === "orphan" || kind === "open").map(problemText),
+      ...missingFrom(tree),
+    ];
+    const check = (): string | undefined => candidates().find((tree) => lacking(tree).length === 0)?.traceId;
+    const seen = (): string => {
+      const found = candidates();
+      if (found.length === 0) return this.#spansSeen();
+      return found.map((tree) => [`Trace ${tree.traceId} is not complete:`, ...lacking(tree).map((each) => `- ${each}`)].join("\n")).join("\n");
+    };
+    return this.#until("waitForTrace", which, { timeout }, check, seen);
+  }
+
+  waitForLog(which: RecordFilter<ReadableLogRecord>, options: WaitOptions = {}): Promise<ReadableLogRecord> {
+    const test = logTest(which);
+    return this.#until("waitForLog", which, options, () => this.#logs.find(test), () => logsSeen(this.#logs));
+  }
+
+  waitForMetric(which: RecordFilter<RecordedMetric>, options: WaitOptions = {}): Promise<RecordedMetric> {
+    let collected: readonly RecordedMetric[] = [];
+    const check = async (): Promise<RecordedMetric | undefined> => {
+      collected = await this.metrics();
+      return collected.find(metricTest(which));
+    };
+    return this.#until("waitForMetric", which, options, check, () => metricsSeen(collected));
+  }
+
+  waitFor<T>(check: () => Found<T> | Promise<Found<T>>, options: WaitOptions = {}): Promise<T> {
+    const seen = (): string => `${this.#spansSeen()}\n${logsSeen(this.#logs)}`;
+    return this.#until("waitFor", check, options, check, seen);
+  }
+
+  tree(traceId?: string, options: SpanTreeOptions = {}): readonly SpanSnapshot[] {
+    return snapshotOf(this.#tracesOf("tree", traceId), this.#isOpen, attributesOf("tree", options));
+  }
+
+  treeText(traceId?: string, options: SpanTreeOptions = {}): string {
+    return snapshotText(this.tree(traceId, options));
+  }
+
+  assertWhole(traceId?: string, options: WholenessOptions = {}): void {
+    const remoteParents = remoteParentsOf("assertWhole", options);
+    const traces = this.#tracesOf("assertWhole", traceId);
+    if (traces.length === 0) throw this.#unknown("assertWhole", allTraces);
+    const broken = traces.map((tree) => ({ tree, problems: this.#problems(tree, remoteParents) })).filter(({ problems }) => problems.length > 0);
+    if (broken.length === 0) return;
+    const texts = broken.map(({ tree, problems }) =>
+      [
+        `Trace ${tree.traceId} is not whole:`,
+        ...problems.map((problem) => `- ${problemText(problem)}`),
+        "",
+        renderTrace(tree.nodes.map(({ span }) => span), { color: false, width: 120 }),
+      ].join("\n"),
+    );
+    throw new TelemetryRecorderError("DURABLE_TELEMETRY_TRACE_NOT_WHOLE", texts.join("\n\n"), broken.flatMap(({ problems }) => problems));
+  }
+
+  reset(): void {
+    this.#spans.reset();
+    this.#logs = [];
+    if (this.#stopped !== undefined) return;
+    this.#meters = collectedMeters();
+    observeAll();
+  }
+
+  shutdown(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  async #stop(): Promise<void> {
+    // First of all, so that what comes from now on is nobody's.
+    this.#takeBack();
+    this.#waits.end(new TelemetryRecorderError("DURABLE_TELEMETRY_RECORDER_SHUT_DOWN", "The telemetry recorder was shut down while something waited for telemetry."));
+    await Promise.all([this.#tracers.shutdown(), this.#loggers.shutdown()]);
+  }
+
+  readonly #isOpen = (span: ReadableSpan): boolean => !span.ended;
+
+  #traces(): readonly TraceTree<ReadableSpan>[] {
+    return buildSpanForest([...this.#spans.ended, ...this.#spans.open]).traces;
+  }
+
+  #tracesOf(method: string, traceId: string | undefined): readonly TraceTree<ReadableSpan>[] {
+    const traces = this.#traces();
+    if (traceId === undefined) return traces;
+    const found = traces.filter((tree) => tree.traceId === traceId);
+    if (found.length === 0) throw this.#unknown(method, `trace ${traceId}`);
+    return found;
+  }
+
+  #problems(tree: TraceTree<ReadableSpan>, remoteParents: ReadonlySet<string>): readonly TraceProblem[] {
+    return problemsOf(tree, this.#isOpen, remoteParents);
+  }
+
+  #unknown(method: string, what: string): TelemetryRecorderError {
+    return new TelemetryRecorderError("DURABLE_TELEMETRY_TRACE_UNKNOWN", `${method}: no span of ${what} was recorded. ${this.#spansSeen()}`);
+  }
+
+  #spansSeen(): string {
+    return spansSeen(this.#spans.ended, this.#spans.open);
+  }
+
+  async #until<T>(
+    method: string,
+    which: unknown,
+    options: WaitOptions,
+    check: () => Found<T> | Promise<Found<T>>,
+    seen: () => string,
+  ): Promise<T> {
+    const timeout = timeoutOf(method, options);
+    const what = typeof which === "string" ? JSON.stringify(which) : "the function";
+    const gaveUp = (): Error =>
+      new TelemetryRecorderError("DURABLE_TELEMETRY_WAIT_TIMED_OUT", `${method}: nothing matched ${what} within ${timeout} ms.\n${seen()}`);
+    return this.#waits.until(check, timeout, gaveUp);
+  }
+}
+
+function spanTest(filter: RecordFilter<ReadableSpan> | undefined): (span: ReadableSpan) => boolean {
+  return testOf(filter, (span, name) => span.name === name);
+}
+
+function logTest(filter: RecordFilter<ReadableLogRecord> | undefined): (record: ReadableLogRecord) => boolean {
+  return testOf(filter, (record, text) => record.eventName === text || record.body === text);
+}
+
+function metricTest(filter: RecordFilter<RecordedMetric> | undefined): (metric: RecordedMetric) => boolean {
+  return testOf(filter, (metric, name) => metric.name === name);
+}
+
+function testOf<T>(filter: RecordFilter<T> | undefined, isNamed: (each: T, name: string) => boolean): (each: T) => boolean {
+  if (filter === undefined) return () => true;
+  return typeof filter === "string" ? (each) => isNamed(each, filter) : filter;
+}

@@ -1,0 +1,27 @@
+/** Says what was recorded instead, for those who wait for something else. */
+import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
+import type { ReadableSpan } from "@opentelemetry/sdk-trace";
+import type { RecordedMetric } from "./recorded-metrics.ts";
+
+export function spansSeen(ended: readonly ReadableSpan[], open: readonly ReadableSpan[]): string {
+  const names = (spans: readonly ReadableSpan[]): string => list(spans.map(({ name }) => name));
+  return `Spans that ended: ${names(ended)}.${open.length === 0 ? "" : ` Spans that are open: ${names(open)}.`}`;
+}
+
+export function logsSeen(records: readonly ReadableLogRecord[]): string {
+  return `Log records: ${list(records.map(({ eventName, body }) => eventName ?? String(body)))}.`;
+}
+
+export function metricsSeen(metrics: readonly RecordedMetric[]): string {
+  return `Instruments that have measured something: ${list(metrics.map(({ name }) => name))}.`;
+}
+
+const longest = 20;
+
+/** Each distinct text once, with how often it was there. */
+function list(texts: readonly string[]): string {
+  const counts = [...Map.groupBy(texts, (each) => each)].map(([each, all]) => (all.length === 1 ? each : `${all.length} × ${each}`));
+  if (counts.length === 0) return "none";
+  const more = counts.length - longest;
+  return counts.slice(0, longest).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}

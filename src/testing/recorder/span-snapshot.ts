@@ -1,0 +1,158 @@
+import { SpanKind, type Attributes } from "@opentelemetry/api";
+import type { ReadableSpan } from "@opentelemetry/sdk-trace";
+import { ATTR_ERROR_TYPE, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID, ATTR_TASK_INSTANCE_ID, ATTR_TASK_STATUS } from "../../../middlewares/tracing/semconv.ts";
+import type { SpanNode, TraceTree } from "../span-tree.ts";
+
+/** An event of a span, as it is the same in each run. */
+export interface EventSnapshot {
+  readonly name: string;
+  readonly attributes: Attributes;
+}
+
+/**
+ * A span and what is below it, as they are the same in each run of the same workflow: without IDs and times, and with
+ * placeholders (`<instance>`, `<execution>`, `<trace>`, `<span>`) where a text has an ID in it.
+ */
+export interface SpanSnapshot {
+  readonly name: string;
+  /** Such as `server`. */
+  readonly kind: string;
+  readonly status: "unset" | "ok" | "error";
+  /** The status's message, if it has one. */
+  readonly message?: string;
+  /** What is wrong with the span, if anything is: `orphan`, `remote parent`, `cycle`, `duplicate`, `open`. */
+  readonly marks?: readonly string[];
+  /** Those that always are in a tree, and those that were asked for. */
+  readonly attributes: Attributes;
+  readonly events: readonly EventSnapshot[];
+  /** How many links it has. */
+  readonly links: number;
+  /** Durable tasks in the order in which they were scheduled; then all others by what they are. */
+  readonly children: readonly SpanSnapshot[];
+}
+
+const alwaysThere = [ATTR_TASK_STATUS, ATTR_ERROR_TYPE, "exception.type", "exception.message"];
+
+/**
+ * @param attributes the keys of attributes that were asked for.
+ * @returns the roots of all traces; the traces' order is that of what is in them.
+ */
+export function snapshotOf(
+  traces: readonly TraceTree<ReadableSpan>[],
+  isOpen: (span: ReadableSpan) => boolean,
+  attributes: readonly string[],
+): readonly SpanSnapshot[] {
+  const keys = new Set([...alwaysThere, ...attributes]);
+  const withoutIds = placeholders(traces.flatMap(({ nodes }) => nodes));
+  const chosen = (all: Attributes): Attributes =>
+    Object.fromEntries(
+      Object.entries(all)
+        .filter(([key]) => keys.has(key))
+        .toSorted(([a], [b]) => compare(a, b))
+        .map(([key, value]) => [key, normalized(value, withoutIds)]),
+    );
+
+  const snapshot = (node: SpanNode<ReadableSpan>): SpanSnapshot => {
+    const { span } = node;
+    const marks = marksOf(node, isOpen);
+    return {
+      name: withoutIds(node.name),
+      kind: (SpanKind[node.kind] ?? String(node.kind)).toLowerCase(),
+      status: statuses[span.status.code] ?? "unset",
+      ...(node.message === undefined ? {} : { message: withoutIds(node.message) }),
+      ...(marks.length === 0 ? {} : { marks }),
+      attributes: chosen(span.attributes),
+      events: span.events.map((event) => ({ name: withoutIds(event.name), attributes: chosen(event.attributes ?? {}) })),
+      links: span.links.length,
+      children: ordered(node.children, snapshot),
+    };
+  };
+  return ordered(traces.flatMap(({ roots }) => roots), snapshot);
+}
+
+const statuses = ["unset", "ok", "error"] as const;
+
+// Starting times are no order: what runs at the same time starts now this way, now that way.
+function ordered(nodes: readonly SpanNode<ReadableSpan>[], snapshot: (node: SpanNode<ReadableSpan>) => SpanSnapshot): SpanSnapshot[] {
+  return nodes
+    .map((node) => {
+      const taken = snapshot(node);
+      const taskId = node.span.attributes[ATTR_TASK_ID];
+      return { taken, taskId: typeof taskId === "number" ? taskId : Number.MAX_SAFE_INTEGER, text: JSON.stringify(taken) };
+    })
+    .toSorted((a, b) => a.taskId - b.taskId || compare(a.text, b.text))
+    .map(({ taken }) => taken);
+}
+
+function marksOf(node: SpanNode<ReadableSpan>, isOpen: (span: ReadableSpan) => boolean): readonly string[] {
+  const { parentage } = node;
+  return [
+    ...(parentage === "orphan" || parentage === "cycle" ? [parentage] : []),
+    ...(parentage === "remote" ? ["remote parent"] : []),
+    ...(node.duplicate ? ["duplicate"] : []),
+    ...(isOpen(node.span) ? ["open"] : []),
+  ];
+}
+
+/** Puts placeholders where IDs of these spans are in a text. */
+function placeholders(nodes: readonly SpanNode<ReadableSpan>[]): (text: string) => string {
+  const known = new Map<string, string>();
+  const note = (id: unknown, placeholder: string): void => {
+    if (typeof id === "string" && id.length >= shortestId) known.set(id, placeholder);
+  };
+  for (const { span, spanId, parentSpanId } of nodes) {
+    note(span.spanContext().traceId, "<trace>");
+    note(spanId, "<span>");
+    note(parentSpanId, "<span>");
+    note(span.attributes[ATTR_TASK_EXECUTION_ID], "<execution>");
+    note(span.attributes[ATTR_TASK_INSTANCE_ID], "<instance>");
+  }
+  // The longest first: the ID of a sub-orchestration may begin with its parent's.
+  const ids = [...known].toSorted(([a], [b]) => b.length - a.length || compare(a, b));
+  return (text) => ids.reduce((left, [id, placeholder]) => left.replaceAll(id, placeholder), text);
+}
+
+// A shorter one was chosen by somebody, and may well be a word of a name.
+const shortestId = 8;
+
+function normalized(value: Attributes[string], withoutIds: (text: string) => string): Attributes[string] {
+  if (typeof value === "string") return withoutIds(value);
+  return Array.isArray(value) ? value.map((each: Attributes[string]) => normalized(each, withoutIds)) : value;
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+/** A snapshot as text, a line for each span and each event. */
+export function snapshotText(roots: readonly SpanSnapshot[]): string {
+  const lines: string[] = [];
+  const write = (span: SpanSnapshot, first: string, rest: string): void => {
+    lines.push(first + lineOf(span));
+    const below = rest + (span.children.length > 0 ? "│  " : "   ");
+    for (const event of span.events) lines.push(`${below}· ${event.name}${attributesText(event.attributes)}`);
+    span.children.forEach((child, index) => {
+      const last = index === span.children.length - 1;
+      write(child, rest + (last ? "└─ " : "├─ "), rest + (last ? "   " : "│  "));
+    });
+  };
+  for (const root of roots) write(root, "", "");
+  return lines.join("\n");
+}
+
+function lineOf({ name, kind, status, message, marks = [], attributes, links }: SpanSnapshot): string {
+  const parts = [
+    name,
+    kind,
+    ...(status === "unset" ? [] : [message === undefined ? status : `${status}: ${JSON.stringify(message)}`]),
+    ...(links === 0 ? [] : [`links: ${links}`]),
+    ...marks.map((mark) => `[${mark}]`),
+  ];
+  return parts.join(" ") + attributesText(attributes);
+}
+
+function attributesText(attributes: Attributes): string {
+  const pairs = Object.entries(attributes).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  return pairs.length === 0 ? "" : ` {${pairs.join(", ")}}`;
+}

@@ -1,0 +1,112 @@
+import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
+import type { ReadableSpan } from "@opentelemetry/sdk-trace";
+import type { SpanTreeOptions, WaitOptions, WholenessOptions } from "./options.ts";
+import type { RecordedMetric } from "./recorded-metrics.ts";
+import type { SpanSnapshot } from "./span-snapshot.ts";
+import type { Found } from "./waits.ts";
+
+/** Says which to take: by name, or all for which a function returns true. */
+export type RecordFilter<T> = string | ((each: T) => boolean);
+
+/** What {@link createTelemetryRecorder} returns: all telemetry of this process since then, or since the last reset. */
+export interface TelemetryRecorder extends AsyncDisposable {
+  /**
+   * The spans that have ended, in that order. A span that the sampler left out is not among them.
+   *
+   * @param filter a name, or a function.
+   */
+  spans(filter?: RecordFilter<ReadableSpan>): readonly ReadableSpan[];
+  /** The spans that were started and have not ended, in the order of their starts. */
+  openSpans(filter?: RecordFilter<ReadableSpan>): readonly ReadableSpan[];
+  /**
+   * What all instruments have measured.
+   *
+   * @param filter an instrument's name, or a function.
+   * @throws AggregateError with what the callbacks of observed instruments threw.
+   */
+  metrics(filter?: RecordFilter<RecordedMetric>): Promise<readonly RecordedMetric[]>;
+  /**
+   * The log records, in the order in which they were emitted.
+   *
+   * @param filter an event name or a body, or a function.
+   */
+  logs(filter?: RecordFilter<ReadableLogRecord>): readonly ReadableLogRecord[];
+
+  /**
+   * Waits until a span has ended.
+   *
+   * @param which its name, or a function that returns true for it.
+   * @returns the first one that ended.
+   * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen instead.
+   */
+  waitForSpan(which: RecordFilter<ReadableSpan>, options?: WaitOptions): Promise<ReadableSpan>;
+  /**
+   * Waits until a trace is complete: nothing in it is open, every parent is there, and every orchestration and activity
+   * that was sent off has run. A client can know that an orchestration is complete a moment before its worker has emitted
+   * the last span, so this comes before {@link assertWhole}, {@link tree} and {@link treeText}.
+   *
+   * Work that other processes do, or that nobody does, never completes a trace here; then wait for a span instead.
+   *
+   * @param which the trace's ID, or the name of a span in it, or a function that returns true for one.
+   * @returns the trace's ID: of the first complete one that has such a span.
+   * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what is missing.
+   */
+  waitForTrace(which: RecordFilter<ReadableSpan>, options?: WaitOptions & WholenessOptions): Promise<string>;
+  /**
+   * Waits for a log record.
+   *
+   * @param which its event name or its body, or a function that returns true for it.
+   * @returns the first one.
+   * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen instead.
+   */
+  waitForLog(which: RecordFilter<ReadableLogRecord>, options?: WaitOptions): Promise<ReadableLogRecord>;
+  /**
+   * Waits until an instrument has measured something.
+   *
+   * @param which its name, or a function that returns true for what it has measured.
+   * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen instead.
+   */
+  waitForMetric(which: RecordFilter<RecordedMetric>, options?: WaitOptions): Promise<RecordedMetric>;
+  /**
+   * Waits until `check` returns something other than `undefined` and `false`. It is called at once, and then whenever a
+   * span has started or ended, a log record was emitted or a measurement was made. What it throws ends the wait.
+   *
+   * @returns what `check` returned.
+   * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen.
+   *
+   * @example
+   * ```ts
+   * await recorder.waitFor(() => recorder.spans("activity:charge").length === 4);
+   * ```
+   */
+  waitFor<T>(check: () => Found<T> | Promise<Found<T>>, options?: WaitOptions): Promise<T>;
+
+  /**
+   * The span tree for snapshots: the same for each run of the same workflow.
+   *
+   * @param traceId the trace; all of them if it is left out.
+   * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_TRACE_UNKNOWN`.
+   */
+  tree(traceId?: string, options?: SpanTreeOptions): readonly SpanSnapshot[];
+  /** The same as text, a line for each span. */
+  treeText(traceId?: string, options?: SpanTreeOptions): string;
+  /**
+   * Makes sure that a trace is whole: no orphans, no duplicates, nothing open (telemetry.md S1, I3). A span whose parent
+   * came from another process is an orphan too, unless the parent was recorded here, or is known as a remote parent.
+   *
+   * @param traceId the trace; all of them if it is left out.
+   * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`, whose `problems` and message tell
+   * every orphan, duplicate and open span; or with `DURABLE_TELEMETRY_TRACE_UNKNOWN` if no span of the trace was recorded.
+   */
+  assertWhole(traceId?: string, options?: WholenessOptions): void;
+
+  /** Forgets everything: what ended, what is open, what was measured and logged. A span that is open is not recorded when it ends. */
+  reset(): void;
+  /**
+   * Stops, and takes back what was registered with the OpenTelemetry API. What was recorded can still be read. Waits
+   * that go on reject with `code` `DURABLE_TELEMETRY_RECORDER_SHUT_DOWN`. Calling it again returns the same promise.
+   *
+   * @throws what a span processor of the options throws when it is shut down; everything is taken back all the same.
+   */
+  shutdown(): Promise<void>;
+}

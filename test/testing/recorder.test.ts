@@ -1,0 +1,280 @@
+import { context, diag, logs, metrics, propagation, trace, type BatchObservableResult } from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import { LoggerProvider } from "@opentelemetry/sdk-logs";
+import { MeterProvider } from "@opentelemetry/sdk-metrics";
+import { AlwaysOffSampler, SamplingDecision, TracerProvider, type Sampler, type SpanProcessor } from "@opentelemetry/sdk-trace";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { withChosenIds } from "../../middlewares/tracing/chosen-ids.ts";
+import { createTelemetryRecorder } from "../../src/testing/index.ts";
+import { record, refusal, startShop } from "./recorder-fixture.ts";
+
+// As a program has them: taken before there is a recorder, and kept.
+const tracer = trace.getTracer("shop");
+const logger = logs.getLogger("shop");
+
+describe("A recorder of a real worker's telemetry", () => {
+  it("has the spans, the metrics and the logs of an orchestration, after one call", async () => {
+    const recorder = record();
+    const shop = await startShop();
+    const instance = await shop.run("order", [10, 20]);
+    const traceId = await recorder.waitForTrace("orchestration:order");
+
+    recorder.assertWhole(traceId);
+    expect(recorder.openSpans()).toEqual([]);
+    const [order] = recorder.spans("orchestration:order");
+    expect(order?.spanContext().traceId).toBe(traceId);
+    expect(order?.attributes["durabletask.task.instance_id"]).toBe(instance);
+    // One CLIENT and one SERVER span for each of the two.
+    expect(recorder.spans("activity:charge")).toHaveLength(4);
+    // What the activities' code opened is theirs, so there is a context.
+    const parents = recorder.spans("call the bank").map(({ parentSpanContext }) => parentSpanContext?.spanId);
+    const charges = recorder.spans("activity:charge").map((span) => span.spanContext().spanId);
+    expect(parents.every((parent) => charges.includes(parent ?? ""))).toBe(true);
+
+    const started = await recorder.waitForLog(({ eventName, attributes }) => eventName === "durabletask.orchestration.started" && attributes["durabletask.task.name"] === "order");
+    expect(started.spanContext?.traceId).toBe(traceId);
+    expect(recorder.logs("durabletask.activity.started")).toHaveLength(4);
+
+    const duration = await recorder.waitForMetric(({ name, points }) => name === "durabletask.activity.duration" && points.length === 3);
+    expect(duration).toMatchObject({ kind: "histogram", unit: "s", scope: "durable-telemetry" });
+    const charged = duration.points.find(({ attributes }) => attributes["durabletask.task.name"] === "charge");
+    expect(charged?.count).toBe(2);
+    expect(charged?.sum).toBeGreaterThan(0);
+    expect(charged?.sum).toBeLessThanOrEqual(2 * (charged?.max ?? 0));
+    const [retries] = await recorder.metrics("durabletask.task.retries");
+    expect(retries).toMatchObject({ kind: "counter", unit: "{attempt}", points: [{ value: 1, attributes: { "durabletask.task.name": "ship" } }] });
+  });
+
+  it("S1 finds whole traces where the backend drops trace contexts too", async () => {
+    const recorder = record();
+    const shop = await startShop({ traceContext: "drop" });
+    await shop.run("order", [10]);
+    const traceId = await recorder.waitForTrace("orchestration:delivery");
+    recorder.assertWhole(traceId);
+  });
+
+  it("I6 gives spans the identity that tracing chose for them, and all others random IDs", () => {
+    const recorder = record();
+    const identity = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7" };
+    withChosenIds(identity, () => tracer.startSpan("durable").end());
+    tracer.startSpan("other").end();
+    const [durable, other] = recorder.spans().map((span) => span.spanContext());
+    expect(durable).toMatchObject(identity);
+    expect([other?.traceId, other?.spanId]).not.toEqual([identity.traceId, identity.spanId]);
+  });
+});
+
+describe("One recorder after the other", () => {
+  it("takes everything back, and records what is its own, from tracers and loggers that were taken long before", async () => {
+    for (const name of ["first", "second", "third"]) {
+      const recorder = createTelemetryRecorder();
+      tracer.startActiveSpan(name, (span) => {
+        expect(trace.getActiveSpan()).toBe(span);
+        logger.emit({ body: name });
+        span.end();
+      });
+      await recorder.shutdown();
+      tracer.startSpan("between").end();
+      logger.emit({ body: "between" });
+      expect(recorder.spans().map((span) => span.name)).toEqual([name]);
+      expect(recorder.logs().map(({ body }) => body)).toEqual([name]);
+      expect(recorder.logs(name)[0]?.spanContext?.spanId).toBe(recorder.spans()[0]?.spanContext().spanId);
+      // Nothing is left: others can register theirs.
+      const left = [trace.setGlobalTracerProvider(new TracerProvider()), logs.setGlobalLoggerProvider(new LoggerProvider()), metrics.setGlobalMeterProvider(new MeterProvider())];
+      for (const api of [trace, logs, metrics]) api.disable();
+      expect(left).toEqual([true, true, true]);
+      expect(propagation.fields()).toEqual([]);
+    }
+  });
+
+  it("has the client's spans each time, though the SDK keeps its first tracer", async () => {
+    for (let time = 0; time < 2; time += 1) {
+      await using recorder = createTelemetryRecorder();
+      const shop = await startShop();
+      await shop.run("delivery");
+      const traceId = await recorder.waitForTrace("create_orchestration:delivery");
+      recorder.assertWhole(traceId);
+      expect(recorder.spans("orchestration:delivery")).toHaveLength(1);
+    }
+  });
+
+  it("goes on with instruments that were taken from an earlier one, counting from zero", async () => {
+    const first = createTelemetryRecorder();
+    const meter = metrics.getMeter("shop");
+    const counter = meter.createCounter("orders", { unit: "{order}", description: "Orders." });
+    const upDown = meter.createUpDownCounter("open");
+    const gauge = meter.createGauge("level");
+    const histogram = meter.createHistogram("size");
+    let stock = 5;
+    const observed = meter.createObservableGauge("stock");
+    const observe = (result: { observe(value: number): void }): void => result.observe(stock);
+    observed.addCallback(observe);
+    const sold = meter.createObservableCounter("sold");
+    const returned = meter.createObservableUpDownCounter("returned");
+    const observeBoth = (result: BatchObservableResult): void => {
+      result.observe(sold, 7, { shop: "a" });
+      result.observe(returned, -2);
+    };
+    meter.addBatchObservableCallback(observeBoth, [sold, returned]);
+    const measure = (): void => {
+      counter.add(2, { shop: "a" });
+      upDown.add(-1);
+      gauge.record(3);
+      histogram.record(4);
+    };
+    const values = async (recorder: typeof first): Promise<unknown> =>
+      Object.fromEntries((await recorder.metrics()).map(({ name, kind, points }) => [name, [kind, ...points.map(({ value, count, sum }) => value ?? [count, sum])]]));
+    const expected = {
+      orders: ["counter", 2],
+      open: ["up-down counter", -1],
+      level: ["gauge", 3],
+      size: ["histogram", [1, 4]],
+      stock: ["gauge", 5],
+      sold: ["counter", 7],
+      returned: ["up-down counter", -2],
+    };
+    measure();
+    expect(await values(first)).toEqual(expected);
+    const [orders] = await first.metrics("orders");
+    expect(orders).toMatchObject({ unit: "{order}", description: "Orders.", scope: "shop", points: [{ attributes: { shop: "a" } }] });
+    await first.shutdown();
+    measure();
+
+    const second = record();
+    measure();
+    expect(await values(second)).toEqual(expected);
+    second.reset();
+    measure();
+    stock = 6;
+    expect(await values(second)).toEqual({ ...expected, stock: ["gauge", 6] });
+    observed.removeCallback(observe);
+    second.reset();
+    expect(await values(second)).toEqual({ sold: ["counter", 7], returned: ["up-down counter", -2] });
+    meter.removeBatchObservableCallback(observeBoth, [sold, returned]);
+    second.reset();
+    expect(await values(second)).toEqual({});
+    // What was recorded before can still be read.
+    expect(await first.metrics("orders")).toMatchObject([{ points: [{ value: 2 }] }]);
+  });
+
+  it("is refused while another one is there, and that one goes on", async () => {
+    const recorder = record();
+    const { code, message } = await refusal(() => createTelemetryRecorder());
+    expect(code).toBe("DURABLE_TELEMETRY_RECORDER_RUNNING");
+    expect(message).toContain("shutdown()");
+    tracer.startSpan("still").end();
+    expect(recorder.spans("still")).toHaveLength(1);
+  });
+
+  it.each<[name: string, register: () => unknown, unregister: () => void]>([
+    ["TracerProvider", () => trace.setGlobalTracerProvider(new TracerProvider()), () => trace.disable()],
+    ["MeterProvider", () => metrics.setGlobalMeterProvider(new MeterProvider()), () => metrics.disable()],
+    ["LoggerProvider", () => logs.setGlobalLoggerProvider(new LoggerProvider()), () => logs.disable()],
+  ])("is refused while a %s is registered, and registers nothing", async (name, register, unregister) => {
+    register();
+    onTestFinished(unregister);
+    const { code, message } = await refusal(() => createTelemetryRecorder());
+    expect(code).toBe("DURABLE_TELEMETRY_PROVIDER_REGISTERED");
+    expect(message).toContain(`a ${name} registered`);
+    unregister();
+    await createTelemetryRecorder().shutdown();
+  });
+
+  it("leaves a context manager and a propagator alone that were there before", async () => {
+    const before = createTelemetryRecorder();
+    await before.shutdown();
+    const fields = ["x-own"];
+    propagation.setGlobalPropagator({ inject: () => undefined, extract: (each) => each, fields: () => fields });
+    onTestFinished(() => propagation.disable());
+    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+    onTestFinished(() => context.disable());
+    // The API says it if somebody registers a second one.
+    const said: string[] = [];
+    const say = (message: string): void => void said.push(message);
+    diag.setLogger({ error: say, warn: say, info: say, debug: () => undefined, verbose: () => undefined });
+    onTestFinished(() => diag.disable());
+    const recorder = createTelemetryRecorder();
+    expect(propagation.fields()).toEqual(fields);
+    await recorder.shutdown();
+    expect(propagation.fields()).toEqual(fields);
+    expect(context.setGlobalContextManager(new AsyncLocalStorageContextManager())).toBe(false);
+    expect(said).toEqual([expect.stringContaining("duplicate registration of API: context")]);
+  });
+
+  it("has the W3C propagators, and a context that lasts", async () => {
+    record();
+    expect(propagation.fields()).toContain("traceparent");
+    await tracer.startActiveSpan("outer", async (span) => {
+      await Promise.resolve();
+      expect(trace.getActiveSpan()).toBe(span);
+      expect(trace.getSpan(context.active())).toBe(span);
+    });
+  });
+});
+
+describe("Options of createTelemetryRecorder", () => {
+  it("that are unknown or wrong are refused with a TypeError that names them", () => {
+    expect(() => createTelemetryRecorder({ samplers: [] } as object)).toThrow(new TypeError('createTelemetryRecorder: unknown option "samplers"; the options are sampler, idGenerator, spanProcessors.'));
+    expect(() => createTelemetryRecorder({ spanProcessors: {} } as never)).toThrow('option "spanProcessors" must be an array');
+    // Nothing was registered.
+    expect(trace.setGlobalTracerProvider(new TracerProvider())).toBe(true);
+    trace.disable();
+  });
+
+  it.each<[decision: string, sampler: Sampler]>([
+    ["leaves a span out", new AlwaysOffSampler()],
+    ["lets processors see a span and exporters not", { shouldSample: () => ({ decision: SamplingDecision.RECORD }) }],
+  ])("let a sampler decide: one that %s", (_, sampler) => {
+    const recorder = record({ sampler });
+    tracer.startSpan("ended").end();
+    tracer.startSpan("open");
+    expect(recorder.spans()).toEqual([]);
+    expect(recorder.openSpans()).toEqual([]);
+  });
+
+  it("let span processors work before the recorder sees a span, and shut them down", async () => {
+    let stopped = 0;
+    const processor: SpanProcessor = {
+      onStart: (span) => void span.setAttribute("by", "processor"),
+      onEnd: () => undefined,
+      forceFlush: async () => undefined,
+      shutdown: async () => void (stopped += 1),
+    };
+    const recorder = record({ spanProcessors: [processor] });
+    tracer.startSpan("seen").end();
+    expect(recorder.spans()[0]?.attributes).toEqual({ by: "processor" });
+    await Promise.all([recorder.shutdown(), recorder.shutdown()]);
+    expect(stopped).toBe(1);
+  });
+
+  it("let a processor fail at its shutdown, and everything is taken back all the same", async () => {
+    const shutdown = async (): Promise<void> => {
+      throw new Error("on purpose");
+    };
+    const recorder = createTelemetryRecorder({ spanProcessors: [{ onStart: () => undefined, onEnd: () => undefined, forceFlush: async () => undefined, shutdown }] });
+    await expect(recorder.shutdown()).rejects.toThrow("on purpose");
+    await createTelemetryRecorder().shutdown();
+  });
+
+  it("let an ID generator give the IDs", () => {
+    const recorder = record({ idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => "2".repeat(16) } });
+    tracer.startSpan("chosen").end();
+    expect(recorder.spans()[0]?.spanContext()).toMatchObject({ traceId: "1".repeat(32), spanId: "2".repeat(16) });
+  });
+});
+
+describe("A reset", () => {
+  it("forgets what ended, what is open, what was logged and what was measured", async () => {
+    const recorder = record();
+    const counter = metrics.getMeter("shop").createCounter("orders");
+    const open = tracer.startSpan("open");
+    tracer.startSpan("ended").end();
+    logger.emit({ body: "line" });
+    counter.add(1);
+    recorder.reset();
+    open.end();
+    expect([recorder.spans(), recorder.openSpans(), recorder.logs(), await recorder.metrics()]).toEqual([[], [], [], []]);
+    counter.add(1);
+    expect(await recorder.metrics("orders")).toMatchObject([{ points: [{ value: 1 }] }]);
+  });
+});
