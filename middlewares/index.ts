@@ -1,4 +1,16 @@
 /** The built-in middlewares, for pipelines of one's own making. */
+export {
+  ActivityCacheOutcome,
+  caching,
+  type ActivityCache,
+  type CachedActivity,
+  type CacheOutcome,
+  type CacheRequest,
+  type CacheStore,
+  type CachingOptions,
+  type DeleteRequest,
+  type Duration,
+} from "./caching/index.ts";
 export { logging, type LoggedPayloads, type LoggingOptions, type PayloadContext } from "./logging/index.ts";
 export { metrics, type MetricsOptions } from "./metrics/index.ts";
 export { ActivitySpan, OrchestrationSpan, tracing, type OrchestrationSpanHandle, type TracingOptions } from "./tracing/index.ts";

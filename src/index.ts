@@ -3,6 +3,17 @@
  *
  * @packageDocumentation
  */
+export {
+  ActivityCacheOutcome,
+  type ActivityCache,
+  type CachedActivity,
+  type CacheOutcome,
+  type CacheRequest,
+  type CacheStore,
+  type CachingOptions,
+  type DeleteRequest,
+  type Duration,
+} from "../middlewares/caching/index.ts";
 export type { LoggedPayloads, LoggingOptions, PayloadContext } from "../middlewares/logging/index.ts";
 export type { MetricsOptions } from "../middlewares/metrics/index.ts";
 export { ActivitySpan, OrchestrationSpan, type OrchestrationSpanHandle, type TracingOptions } from "../middlewares/tracing/index.ts";

@@ -1,3 +1,4 @@
+import { caching, type ActivityCache, type CachingOptions } from "../middlewares/caching/index.ts";
 import { logging, type LoggingOptions } from "../middlewares/logging/index.ts";
 import { metrics, type MetricsOptions } from "../middlewares/metrics/index.ts";
 import { tracing, type TracingOptions } from "../middlewares/tracing/index.ts";
@@ -22,6 +23,11 @@ export interface DurableTelemetryOptions {
   readonly metrics?: MetricsOptions | boolean;
   /** `false` leaves logging out, an object configures it. On by default: OpenTelemetry log records only, see {@link LoggingOptions}. */
   readonly logging?: LoggingOptions | boolean;
+  /**
+   * The activity cache: its options, or what `caching(options)` made, for who wants to keep the handle to invalidate
+   * entries. Off by default (telemetry.md C1); innermost, so that everything else sees hits too (contract.md R6).
+   */
+  readonly caching?: CachingOptions | ActivityCache | false;
   /** Custom middleware, in order, at its place inside the built-in telemetry (contract.md R6). */
   readonly use?: readonly Middleware[];
   /**
@@ -79,6 +85,7 @@ const rules: OptionRules<DurableTelemetryOptions> = {
   tracing: builtIn("tracing"),
   metrics: builtIn("metrics"),
   logging: builtIn("logging"),
+  caching: { is: "an object with caching options, what caching() returned, or false", test: (value) => value === false || anObject.test(value) },
   use: anArray,
   middlewares: aFunction,
   awaitGuard: anObject,
@@ -104,13 +111,17 @@ const guardRules: OptionRules<AwaitGuardOptions> = {
 export function withDurableTelemetry<T extends object>(worker: T, options: DurableTelemetryOptions = {}): WithDurableTelemetry<T> {
   // A worker that happens to have a method `build` is a worker.
   if (isBuilder(worker) && !isWorker(worker)) decorateBuilder(worker, options);
-  else decorate(worker, options);
+  else addMembers(worker, attachPipeline(worker, options));
   // Decorated in place: from here on the object has the members that the type says.
   return worker as unknown as WithDurableTelemetry<T>;
 }
 
-/** The members that `options` ask for, outermost first (contract.md R6). */
-function compose(options: DurableTelemetryOptions): readonly Middleware[] {
+/**
+ * The members that `options` ask for, outermost first (contract.md R6).
+ *
+ * @throws TypeError for unknown options and wrong types.
+ */
+export function compose(options: DurableTelemetryOptions): readonly Middleware[] {
   checkOptions<DurableTelemetryOptions>("withDurableTelemetry", options, rules);
   if (options.awaitGuard !== undefined) {
     checkOptions<AwaitGuardOptions>("withDurableTelemetry: awaitGuard", options.awaitGuard, guardRules);
@@ -120,6 +131,7 @@ function compose(options: DurableTelemetryOptions): readonly Middleware[] {
     ...unlessLeftOut(options.metrics, metrics),
     ...unlessLeftOut(options.logging, logging),
     ...(options.use ?? []),
+    ...cacheOf(options.caching),
   ];
   const middlewares = options.middlewares === undefined ? defaults : options.middlewares(defaults);
   if (!Array.isArray(middlewares)) {
@@ -136,14 +148,24 @@ function unlessLeftOut<TOptions extends object>(
   return [typeof option === "object" ? make(option) : make()];
 }
 
-function decorate(worker: object, options: DurableTelemetryOptions): void {
+function cacheOf(option: DurableTelemetryOptions["caching"]): readonly MiddlewareObject[] {
+  if (option === undefined || option === false) return [];
+  return ["activity" in option ? option : caching(option)];
+}
+
+/**
+ * Leads all work of `worker` through the pipeline that `options` ask for; the worker gets no members of ours.
+ *
+ * @throws as {@link withDurableTelemetry} does.
+ */
+export function attachPipeline(worker: object, options: DurableTelemetryOptions): Pipeline {
   const middlewares = compose(options);
   const adapter = adapterFor(worker);
   const pipeline = pipelineFor(worker, adapter);
   // All checks come before the first change.
   fill(pipeline, middlewares, options);
   attach(worker, adapter, pipeline, options.awaitGuard);
-  addMembers(worker, pipeline);
+  return pipeline;
 }
 
 /** Puts `middlewares` into a new pipeline; an error names the option that they come from. */
@@ -187,7 +209,7 @@ function decorateBuilder(builder: { build: (...args: unknown[]) => object }, opt
   wrapMethod<unknown[], object>(builder, "build", (build) => (...args) => {
     const worker = build(...args);
     // Each worker gets middlewares of its own (R1).
-    decorate(worker, options);
+    addMembers(worker, attachPipeline(worker, options));
     return worker;
   });
 }

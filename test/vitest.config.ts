@@ -10,6 +10,7 @@ const config: ViteUserConfig = defineConfig({
     alias: [
       { find: /^durable-telemetry\/middlewares$/, replacement: from("middlewares/index.ts") },
       { find: /^durable-telemetry\/otlp$/, replacement: from("src/otlp/index.ts") },
+      { find: /^durable-telemetry\/instrumentation$/, replacement: from("src/instrumentation/index.ts") },
       { find: /^durable-telemetry\/testing$/, replacement: from("src/testing/index.ts") },
       { find: /^durable-telemetry$/, replacement: from("src/index.ts") },
     ],

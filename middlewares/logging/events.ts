@@ -73,6 +73,17 @@ export function activityStarted(facts: ActivityWorkItemFacts, input: Attributes,
   };
 }
 
+/** Its result came from the activity cache. */
+export function activityCacheHit(facts: ActivityWorkItemFacts, at: Date): LogEvent {
+  return {
+    eventName: semconv.EVENT_ACTIVITY_CACHE_HIT,
+    level: "info",
+    line: `Activity ${facts.name} was in the cache${ofTask(facts)}`,
+    attributes: { [semconv.ATTR_CACHE_RESULT]: "hit" },
+    at,
+  };
+}
+
 export function activityEnded(facts: ActivityWorkItemFacts, outcome: ActivityOutcome, output: Attributes, at: Date): LogEvent {
   const failure = outcome.status === "failed" ? outcome.failure : undefined;
   const { status, level, verb } = endings[outcome.status];

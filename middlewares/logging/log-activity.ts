@@ -1,5 +1,6 @@
 import type { ActivityWorkItem, MiddlewareContext } from "../../src/pipeline/index.ts";
-import { activityEnded, activityStarted, type LogEvent } from "./events.ts";
+import { ActivityCacheOutcome } from "../caching/outcome.ts";
+import { activityCacheHit, activityEnded, activityStarted, type LogEvent } from "./events.ts";
 import { contained } from "./faults.ts";
 import type { LoggingOptions } from "./options.ts";
 import { inputAttribute, outputAttribute } from "./payloads.ts";
@@ -21,19 +22,21 @@ export function logActivity(item: ActivityWorkItem, options: LoggingOptions): vo
       sayStarted();
     },
   });
-  let ended: LogEvent | undefined;
+  let ended: readonly LogEvent[] = [];
   item.onResponse(({ outcome }) =>
     contained("the end of an activity was not logged", () => {
       // There may be no such activity: then its code never began.
       sayStarted();
       if (!isItemHeard(item, options)) return;
       const output = outcome.status === "completed" ? outputAttribute(item, code?.result, options) : {};
-      ended = activityEnded(item.facts, outcome, output, new Date());
+      const at = new Date();
+      const isHit = item.facts.features.get(ActivityCacheOutcome) === "hit";
+      ended = [...(isHit ? [activityCacheHit(item.facts, at)] : []), activityEnded(item.facts, outcome, output, at)];
     }),
   );
   item.onDelivered((delivery) =>
     contained("the end of an activity was not logged", () => {
-      if (delivery === "accepted" && ended !== undefined) writeEvent(item, ended, options);
+      if (delivery === "accepted") for (const event of ended) writeEvent(item, event, options);
     }),
   );
 }

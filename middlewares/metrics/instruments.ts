@@ -18,6 +18,7 @@ export type InstrumentName =
   | "durabletask.activity.duration"
   | "durabletask.activity.turnaround"
   | "durabletask.activity.active"
+  | "durabletask.activity.cache.requests"
   | "durabletask.task.retries"
   | "durabletask.timer.lag"
   | "durabletask.middleware.errors";
@@ -83,6 +84,11 @@ export const definitions: Readonly<Record<InstrumentName, InstrumentDefinition>>
     kind: "up-down counter",
     unit: "{activity}",
     description: "Activities that run on this worker now.",
+  },
+  "durabletask.activity.cache.requests": {
+    kind: "counter",
+    unit: "{request}",
+    description: "Executions of activities that the activity cache is configured for.",
   },
   "durabletask.task.retries": {
     kind: "counter",

@@ -1,7 +1,8 @@
 import type { ActivityMiddleware, ActivityOutcome, ActivityWorkItem } from "../../src/pipeline/index.ts";
+import { ActivityCacheOutcome } from "../caching/outcome.ts";
 import { contained } from "./faults.ts";
 import { currentRecorder } from "./recorder.ts";
-import { ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION } from "./semconv.ts";
+import { ATTR_CACHE_RESULT, ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION } from "./semconv.ts";
 
 /** Measures one execution of an activity: from here to its response, recorded when the backend has taken that. */
 export function measureActivity(item: ActivityWorkItem, nameLimit: number): void {
@@ -10,6 +11,7 @@ export function measureActivity(item: ActivityWorkItem, nameLimit: number): void
   let answered: { readonly outcome: ActivityOutcome; readonly took: number } | undefined;
   item.onResponse(({ outcome }) => {
     answered = { outcome, took: (performance.now() - begun) / 1000 };
+    contained("a request of the activity cache was not counted", () => countCacheRequest(item, nameLimit));
   });
   item.onDelivered((delivery) =>
     contained("the measurement of an activity was lost", () => {
@@ -22,6 +24,13 @@ export function measureActivity(item: ActivityWorkItem, nameLimit: number): void
       });
     }),
   );
+}
+
+// Counted as it was, whatever becomes of the response: what the cache was asked, it was asked.
+function countCacheRequest({ facts: { name, features } }: ActivityWorkItem, nameLimit: number): void {
+  const outcome = features.get(ActivityCacheOutcome);
+  if (outcome === undefined) return;
+  currentRecorder(nameLimit)?.("durabletask.activity.cache.requests", 1, { [ATTR_TASK_NAME]: name, [ATTR_CACHE_RESULT]: outcome });
 }
 
 /** Counts the activities that run: a middleware, so that each is counted off again however it ends. */

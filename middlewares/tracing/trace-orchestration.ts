@@ -121,7 +121,7 @@ class TracedEpisode {
       attributes: fact.type === "event_raised" ? { [semconv.ATTR_EVENT_NAME]: fact.name } : {},
       time: fact.at ?? this.#now,
     }));
-    return [...told, ...this.#recorded.events].sort((one, other) => one.time.getTime() - other.time.getTime());
+    return [...told, ...this.#recorded.events].toSorted((one, other) => one.time.getTime() - other.time.getTime());
   }
 
   // The protocol does not say who raised an event; of those that were sent from here it is known (S8).
@@ -129,7 +129,7 @@ class TracedEpisode {
     const names = received.flatMap((fact) => (fact.type === "event_raised" ? fact.name.toLowerCase() : []));
     const counts = Map.groupBy(names, (name) => name);
     return [...counts].flatMap(([name, { length }]) =>
-      recentWork().sent.take(this.#facts.instanceId, name, length).map((context) => ({ context })),
+      recentWork().sent.take(this.#facts.instanceId, name, length).map((sender) => ({ context: sender })),
     );
   }
 

@@ -1,1 +1,60 @@
-export {};
+/**
+ * Telemetry for an application that knows nothing of it: sets OpenTelemetry up from the `OTEL_*` variables, as
+ * `setupOtlp` does, and instruments every worker, as `DurableTaskInstrumentation` does. What was recorded is
+ * delivered before the process ends.
+ *
+ * A fault in it is reported and never stops the application (telemetry.md K1). `OTEL_SDK_DISABLED=true` leaves
+ * everything as it is.
+ *
+ * @example
+ * ```sh
+ * node --import durable-telemetry/register app.js
+ * ```
+ *
+ * @module durable-telemetry/register
+ */
+import { createRequire } from "node:module";
+import { deliverAtTheEnd } from "./at-the-end.ts";
+
+// Loaded here and not by import, so that what is missing can't stop the application.
+const require = createRequire(import.meta.url);
+
+// Process-wide: both copies of this file may be named on the command line.
+const registered = Symbol.for("durable-telemetry.registered");
+
+// All copies of OpenTelemetry's API 1.x in a process share this object.
+const api = Symbol.for("opentelemetry.js.api.1");
+
+function setUpOtlp(): void {
+  const { trace } = (Reflect.get(globalThis, api) ?? {}) as { readonly trace?: unknown };
+  if (trace !== undefined) {
+    // Nothing of it is loaded then, which other instrumentation might still wait for.
+    const { diag } = require("@opentelemetry/api") as typeof import("@opentelemetry/api");
+    diag.info("durable-telemetry/register: OpenTelemetry is set up already and stays as it is; only workers are instrumented.");
+    return;
+  }
+  const { setupOtlp } = require("durable-telemetry/otlp") as typeof import("../otlp/index.ts");
+  deliverAtTheEnd(setupOtlp());
+}
+
+function instrumentWorkers(): void {
+  const { DurableTaskInstrumentation } = require("durable-telemetry/instrumentation") as typeof import("./index.ts");
+  // It is enabled by that, and kept by the classes that it patches.
+  void new DurableTaskInstrumentation();
+}
+
+function attempt(task: string, step: () => void): void {
+  try {
+    step();
+  } catch (error) {
+    console.warn(`durable-telemetry/register: cannot ${task}; the application runs on without it.`, error);
+  }
+}
+
+const isDisabled = process.env["OTEL_SDK_DISABLED"]?.trim().toLowerCase() === "true";
+
+if (!isDisabled && !Reflect.has(globalThis, registered)) {
+  Reflect.set(globalThis, registered, true);
+  attempt("set up OpenTelemetry", setUpOtlp);
+  attempt("instrument workers", instrumentWorkers);
+}

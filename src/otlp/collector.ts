@@ -1,104 +1,85 @@
 import { Metadata } from "@grpc/grpc-js";
-import { diag } from "@opentelemetry/api";
-import { OTLPTraceExporter as GrpcTraceExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
-import { OTLPTraceExporter as JsonTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
-import { OTLPTraceExporter as ProtobufTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";
-import type { SpanExporter } from "@opentelemetry/sdk-trace";
-import { positiveNumberFromEnv, textFromEnv } from "./environment.ts";
-import { type CheckedOptions, parseHttpUrl } from "./options.ts";
+import type { TimedExporter } from "./contained-exporter.ts";
+import { httpEndpoint, urlOfSignal, withoutCredentials } from "./endpoints.ts";
+import type { Headers } from "./key-values.ts";
+import type { OtlpProtocol } from "./options.ts";
+import type { Signal, SignalSettings } from "./settings.ts";
 
-type Protocol = "http/json" | "http/protobuf" | "grpc";
-
-/** Where spans go, and how. */
-export interface Collector {
-  /** The collector's address for messages, without credentials. */
-  readonly target: string;
-  /** How long one export may take, with all its attempts, in milliseconds. */
-  readonly timeout: number;
-  /** @returns an exporter whose exports take `timeout` milliseconds at most. */
-  createExporter(timeout: number): SpanExporter;
+interface HttpConfiguration {
+  readonly url: string;
+  readonly headers: Record<string, string>;
+  readonly timeoutMillis: number;
 }
 
-/** What the options and the `OTEL_EXPORTER_OTLP_*` variables say; the exporters read the rest of those themselves. */
-export function chooseCollector(options: CheckedOptions): Collector {
-  const protocol = protocolFromEnv();
-  const timeout = exportTimeoutFromEnv();
-  const { headers } = options;
+interface GrpcConfiguration {
+  readonly url: string;
+  readonly metadata: Metadata;
+  readonly timeoutMillis: number;
+}
 
-  if (protocol === "grpc") {
-    const url = options.endpoint?.href ?? grpcAddressFromEnv();
+/** The SDK's exporters of one signal. */
+export interface OtlpExporters<TExporter> {
+  readonly "http/json": new (configuration: HttpConfiguration) => TExporter;
+  readonly "http/protobuf": new (configuration: HttpConfiguration) => TExporter;
+  readonly grpc: new (configuration: GrpcConfiguration) => TExporter;
+}
+
+/** Where a signal goes, and how. */
+export interface Collector<TExporter> {
+  /** The collector's address for messages, without credentials. */
+  readonly target: string;
+  /** @returns an exporter whose exports take `timeout` milliseconds at most. */
+  createExporter(timeout: number): TimedExporter<TExporter>;
+}
+
+/** The collector that the settings name. Compression and TLS the exporters take from {@link exporterVariables}. */
+export function chooseCollector<TExporter>(
+  signal: Signal,
+  settings: SignalSettings,
+  exporters: OtlpExporters<TExporter>,
+): Collector<TExporter> {
+  const url = endpointOf(signal, settings);
+  const headers = headersOf(settings);
+  const protocol: OtlpProtocol = settings.protocol.value;
+  const create = (timeoutMillis: number): TExporter => {
+    if (protocol !== "grpc") return new exporters[protocol]({ url, headers: { ...headers }, timeoutMillis });
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-    return {
-      target: withoutCredentials(url),
-      timeout,
-      createExporter: (timeoutMillis) => new GrpcTraceExporter({ url, metadata, timeoutMillis }),
-    };
-  }
-
-  const url = tracesUrl(options.endpoint);
-  const Exporter = protocol === "http/json" ? JsonTraceExporter : ProtobufTraceExporter;
+    return new exporters.grpc({ url, metadata, timeoutMillis });
+  };
   return {
     target: withoutCredentials(url),
-    timeout,
-    createExporter: (timeoutMillis) => new Exporter({ url, headers: { ...headers }, timeoutMillis }),
+    createExporter: (timeout) => ({ exporter: create(timeout), timeout }),
   };
 }
 
-function protocolFromEnv(): Protocol {
-  const protocol = signalText("PROTOCOL") ?? "http/json";
-  if (protocol === "http/json" || protocol === "http/protobuf" || protocol === "grpc") return protocol;
-  diag.warn(`OTEL_EXPORTER_OTLP_PROTOCOL="${protocol}" is ignored; allowed are http/json (the default), http/protobuf and grpc`);
-  return "http/json";
+/** The address that exports of the signal go to. */
+export function endpointOf(signal: Signal, { protocol, endpoint }: SignalSettings): string {
+  if (protocol.value === "grpc") return endpoint.value ?? "http://localhost:4317";
+  if (endpoint.value === undefined) return `http://localhost:4318/v1/${signal}`;
+  // What is given for all signals is a base URL.
+  return endpoint.place?.option === "endpoint" ? urlOfSignal(endpoint.value, signal) : endpoint.value;
 }
 
-// OTEL_BSP_EXPORT_TIMEOUT is obeyed here and not in the span processor, which would only stop waiting: it would not
-// stop the export, and it would write a stack trace for each.
-function exportTimeoutFromEnv(): number {
-  const exporter =
-    positiveNumberFromEnv("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT") ?? positiveNumberFromEnv("OTEL_EXPORTER_OTLP_TIMEOUT") ?? 10_000;
-  const processor = positiveNumberFromEnv("OTEL_BSP_EXPORT_TIMEOUT") ?? 30_000;
-  return Math.min(exporter, processor);
+/** The same for people, without secrets. */
+export function showEndpoint(signal: Signal, settings: SignalSettings): string {
+  return httpEndpoint.show(endpointOf(signal, settings));
 }
 
-function tracesUrl(endpoint: URL | undefined): string {
-  return (
-    (endpoint && withTracesPath(endpoint)) ??
-    urlFromEnv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", (url) => url.href) ??
-    urlFromEnv("OTEL_EXPORTER_OTLP_ENDPOINT", withTracesPath) ??
-    "http://localhost:4318/v1/traces"
-  );
+/** The headers of each export, by their names in lower case: no matter how they are written, the stronger one wins. */
+export function headersOf({ headers }: SignalSettings): Headers {
+  const weakestFirst = headers.toReversed().flatMap(({ value }) => Object.entries(value));
+  return Object.fromEntries(weakestFirst.map(([name, value]) => [name.toLowerCase(), value]));
 }
 
-// Here an address may lack its scheme.
-function grpcAddressFromEnv(): string {
-  const usual = "http://localhost:4317";
-  const address = signalText("ENDPOINT");
-  if (address === undefined || URL.canParse(address.includes("://") ? address : `https://${address}`)) return address ?? usual;
-  diag.warn(`OTEL_EXPORTER_OTLP_ENDPOINT="${address}" is ignored: it must be an address such as "${usual}"`);
-  return usual;
-}
-
-function urlFromEnv(name: string, toText: (url: URL) => string): string | undefined {
-  const text = textFromEnv(name);
-  if (text === undefined) return undefined;
-  const url = parseHttpUrl(text);
-  if (url !== undefined) return toText(url);
-  diag.warn(`${name}="${text}" is ignored: it must be an http or https URL such as "http://localhost:4318"`);
-  return undefined;
-}
-
-function withTracesPath(base: URL): string {
-  const url = new URL(base);
-  url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/traces`;
-  return url.href;
-}
-
-function signalText(setting: "ENDPOINT" | "PROTOCOL"): string | undefined {
-  return textFromEnv(`OTEL_EXPORTER_OTLP_TRACES_${setting}`) ?? textFromEnv(`OTEL_EXPORTER_OTLP_${setting}`);
-}
-
-function withoutCredentials(address: string): string {
-  const url = parseHttpUrl(address);
-  return url === undefined ? address : `${url.origin}${url.pathname}`;
+/** The environment that the exporters of the signal shall see: it has the files of TLS read by them, as they do it. */
+export function exporterVariables(signal: Signal, settings: SignalSettings): Readonly<Record<string, string | undefined>> {
+  const prefix = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}`;
+  return {
+    [`${prefix}_COMPRESSION`]: settings.compression.value,
+    [`${prefix}_CERTIFICATE`]: settings.certificate.value,
+    [`${prefix}_CLIENT_CERTIFICATE`]: settings.clientCertificate.value,
+    [`${prefix}_CLIENT_KEY`]: settings.clientKey.value,
+    [`${prefix}_INSECURE`]: String(settings.insecure.value),
+  };
 }

@@ -57,6 +57,6 @@ export class ContainedSpanProcessor implements SpanProcessor {
   }
 
   #failed(method: string, error: unknown): void {
-    this.#report.processorFailed(this.#name, method, error);
+    this.#report.memberFailed(this.#name, method, error);
   }
 }

@@ -1,6 +1,5 @@
 import { diag, DiagConsoleLogger, DiagLogLevel, type DiagLogger } from "@opentelemetry/api";
 import { diagLogLevelFromString } from "@opentelemetry/core";
-import { textFromEnv } from "./environment.ts";
 import { registrations } from "./global-api.ts";
 
 const prefix = "durable-telemetry: ";
@@ -16,15 +15,18 @@ export function warn(message: string): void {
  * Runs `fn`, which must be synchronous, so that what OpenTelemetry has to say about wrong settings is seen:
  * without a `diag` logger it would be lost.
  *
- * A logger that the program has set stays as it is. Else `OTEL_LOG_LEVEL` is obeyed, for good; else warnings and
- * errors go to the console while `fn` runs.
+ * A logger that the program has set stays as it is. Else `logLevel` is obeyed, for good; else warnings and errors go
+ * to the console while `fn` runs.
  *
- * @returns what `fn` returned, and what takes back a logger that `OTEL_LOG_LEVEL` installed.
+ * @returns what `fn` returned, and what takes back a logger that `logLevel` installed.
  */
-export function withVisibleDiagnostics<T>(fn: () => T): { readonly result: T; readonly removeLogger: () => void } {
+export function withVisibleDiagnostics<T>(
+  logLevel: string | undefined,
+  fn: () => T,
+): { readonly result: T; readonly removeLogger: () => void } {
   if (registrations().diag !== undefined) return { result: fn(), removeLogger: () => {} };
 
-  const level = diagLogLevelFromString(textFromEnv("OTEL_LOG_LEVEL"));
+  const level = diagLogLevelFromString(logLevel);
   if (level === undefined) diag.setLogger(consoleLogger(), DiagLogLevel.WARN);
   else diag.setLogger(new DiagConsoleLogger(), level);
   const installed = registrations().diag;

@@ -1,17 +1,8 @@
-import { diag } from "@opentelemetry/api";
-import { getNumberFromEnv, getStringFromEnv } from "@opentelemetry/core";
+import { getStringFromEnv } from "@opentelemetry/core";
 
 /** The variable's text, trimmed; empty and blank mean unset, as the OpenTelemetry specification says. */
 export function textFromEnv(name: string): string | undefined {
   return getStringFromEnv(name)?.trim();
-}
-
-/** The variable's number; one that is not greater than zero is reported and ignored. */
-export function positiveNumberFromEnv(name: string): number | undefined {
-  const value = getNumberFromEnv(name);
-  if (value === undefined || (Number.isFinite(value) && value > 0)) return value;
-  diag.warn(`${name}="${value}" is ignored: it must be greater than 0`);
-  return undefined;
 }
 
 /**

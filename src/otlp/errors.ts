@@ -19,3 +19,16 @@ export class OtlpSetupError extends Error {
     this.code = code;
   }
 }
+
+/** What is thrown for an option that is wrong. */
+export function invalid(problem: string): TypeError {
+  return new TypeError(`setupOtlp: ${problem}`);
+}
+
+/** What a wrong value is, without telling what it says: it may be a secret. */
+export function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "number") return String(value);
+  return typeof value === "object" ? "an object" : `a ${typeof value}`;
+}

@@ -7,11 +7,14 @@ const interval = 60_000;
  * many exports fail.
  */
 export class FailureReport {
+  readonly #items: string;
   readonly #now: () => number;
   readonly #lastReported = new Map<string, number>();
   #failures = 0;
 
-  constructor(now: () => number = () => performance.now()) {
+  /** @param items is what the signal consists of, such as `spans`. */
+  constructor(items: string, now: () => number = () => performance.now()) {
+    this.#items = items;
     this.#now = now;
   }
 
@@ -23,17 +26,17 @@ export class FailureReport {
   /** An export to `target` failed. */
   exportFailed(target: string, error: unknown): void {
     const cause = causeOf(error);
-    this.#report(`export ${cause.kind}`, `cannot export spans to ${target} (${cause.text}); workflows go on without it`);
+    this.#report(`export ${cause.kind}`, `cannot export ${this.#items} to ${target} (${cause.text}); workflows go on without it`);
   }
 
-  /** A span processor that the user added failed in `method`. */
-  processorFailed(processor: string, method: string, error: unknown): void {
-    this.#report(`${processor}.${method}`, `${processor}.${method}() failed (${causeOf(error).text}); workflows go on without it`);
+  /** A processor or reader that the user added failed in `method`. */
+  memberFailed(member: string, method: string, error: unknown): void {
+    this.#report(`${member}.${method}`, `${member}.${method}() failed (${causeOf(error).text}); workflows go on without it`);
   }
 
   /** Not everything was delivered when `shutdown()` had to end after `timeout` milliseconds. */
   shutdownTimedOut(timeout: number): void {
-    this.#report("shutdown", `shutdown stopped waiting after ${timeout} ms; spans that were not delivered by then are lost`);
+    this.#report("shutdown", `shutdown stopped waiting after ${timeout} ms; ${this.#items} that were not delivered by then are lost`);
   }
 
   // The keys are kinds of causes, never texts that vary, so the map stays small.

@@ -5,6 +5,17 @@
  * @module durable-telemetry/otlp
  */
 export { DurableIdGenerator, type SpanIdGenerator } from "./durable-id-generator.ts";
-export type { OtlpOptions } from "./options.ts";
+export type {
+  OtlpBatchOptions,
+  OtlpExporterName,
+  OtlpExportOptions,
+  OtlpMetricOptions,
+  OtlpOptions,
+  OtlpProtocol,
+  OtlpSignalOptions,
+  PropagatorName,
+  ResourceDetectorName,
+} from "./options.ts";
 export type { ResourceAttributes, ResourceAttributeValue } from "./resource.ts";
+export type { SamplerName } from "./samplers.ts";
 export { type OtlpTelemetry, setupOtlp } from "./setup.ts";

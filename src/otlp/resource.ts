@@ -1,7 +1,4 @@
-import { diag } from "@opentelemetry/api";
-import { getStringListFromEnv } from "@opentelemetry/core";
 import {
-  envDetector,
   hostDetector,
   osDetector,
   processDetector,
@@ -9,6 +6,7 @@ import {
   serviceInstanceIdDetector,
 } from "@opentelemetry/resources";
 import packageJson from "../../package.json" with { type: "json" };
+import type { GeneralSettings } from "./settings.ts";
 
 /** A value of a resource attribute. */
 export type ResourceAttributeValue =
@@ -22,13 +20,17 @@ export type ResourceAttributeValue =
 /** Attributes of the resource, by name. */
 export type ResourceAttributes = Readonly<Record<string, ResourceAttributeValue | undefined>>;
 
-// The names that the OpenTelemetry SDK for Node.js knows in OTEL_NODE_RESOURCE_DETECTORS.
-const detectorsByName: ReadonlyMap<string, ResourceDetector> = new Map([
-  ["serviceinstance", serviceInstanceIdDetector],
-  ["process", processDetector],
-  ["host", hostDetector],
-  ["os", osDetector],
-]);
+/** How this package is called, and its version. */
+export const distribution: { readonly name: string; readonly version: string } = packageJson;
+
+// The names that the OpenTelemetry SDK for Node.js knows in OTEL_NODE_RESOURCE_DETECTORS; what the environment says
+// ("env") is always heard.
+const detectorsByName = {
+  serviceinstance: serviceInstanceIdDetector,
+  process: processDetector,
+  host: hostDetector,
+  os: osDetector,
+} as const;
 
 /**
  * What describes the service, the weakest first: what is detected, then the environment, then this package, then code.
@@ -36,33 +38,34 @@ const detectorsByName: ReadonlyMap<string, ResourceDetector> = new Map([
  * These are detectors because the SDK merges what is detected over a `resource` that it is given: the environment
  * would win over code.
  */
-export function resourceDetectors(attributes: ResourceAttributes): ResourceDetector[] {
+export function resourceDetectors(settings: GeneralSettings): ResourceDetector[] {
+  const { serviceName } = settings;
+  const given = settings.resourceAttributes.toReversed().map(({ value, source }) => ({ source, value: definedOnly(value) }));
+  const from = (kind: "env" | "code"): Record<string, unknown> => {
+    const attributes = Object.assign({}, ...given.filter(({ source }) => source.startsWith(kind)).map(({ value }) => value));
+    if (serviceName.source.startsWith(kind)) attributes["service.name"] = serviceName.value;
+    return attributes;
+  };
   return [
-    ...detectorsFromEnv(),
-    envDetector,
+    ...detected(settings),
     {
       detect: () => ({
         attributes: {
-          "telemetry.distro.name": packageJson.name,
-          "telemetry.distro.version": packageJson.version,
-          ...definedOnly(attributes),
+          ...from("env"),
+          "telemetry.distro.name": distribution.name,
+          "telemetry.distro.version": distribution.version,
+          ...from("code"),
         },
       }),
     },
   ];
 }
 
-function detectorsFromEnv(): ResourceDetector[] {
-  const names = (getStringListFromEnv("OTEL_NODE_RESOURCE_DETECTORS") ?? []).filter((name) => name !== "env");
+function detected({ resourceDetectors: { value: names } }: GeneralSettings): ResourceDetector[] {
   if (names.includes("none")) return [];
-  if (names.length === 0 || names.includes("all")) return [...detectorsByName.values()];
-  return names.flatMap((name) => {
-    const detector = detectorsByName.get(name);
-    if (detector !== undefined) return [detector];
-    const known = ["all", "none", "env", ...detectorsByName.keys()].join(", ");
-    diag.warn(`OTEL_NODE_RESOURCE_DETECTORS: "${name}" is ignored; allowed are ${known}`);
-    return [];
-  });
+  if (names.every((name) => name === "env") || names.includes("all")) return Object.values(detectorsByName);
+  return names.flatMap((name) => (name in detectorsByName ? Object.entries(detectorsByName).filter(([known]) => known === name) : []))
+    .map(([, detector]) => detector);
 }
 
 function definedOnly(attributes: ResourceAttributes): Record<string, unknown> {

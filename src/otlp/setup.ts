@@ -1,27 +1,33 @@
 import { diag } from "@opentelemetry/api";
-import { getBooleanFromEnv } from "@opentelemetry/core";
 import { NodeSDK } from "@opentelemetry/sdk-node";
-import { withVisibleDiagnostics } from "./diagnostics.ts";
+import { exporterVariables } from "./collector.ts";
+import { warn, withVisibleDiagnostics } from "./diagnostics.ts";
+import { describeSettings } from "./diagnostics-report.ts";
 import { DurableIdGenerator } from "./durable-id-generator.ts";
-import { textFromEnv, withEnv } from "./environment.ts";
+import { withEnv } from "./environment.ts";
 import { OtlpSetupError } from "./errors.ts";
-import { registrations, type Slot, unregister } from "./global-api.ts";
-import { type CheckedOptions, checkOptions, type OtlpOptions } from "./options.ts";
+import { registrations, unregister } from "./global-api.ts";
+import { createLogExport } from "./log-export.ts";
+import { createMetricExport } from "./metric-export.ts";
+import type { OtlpOptions } from "./options.ts";
 import { resourceDetectors } from "./resource.ts";
+import { readSettings, type Settings } from "./settings.ts";
 import { settledWithin } from "./settled-within.ts";
+import type { SignalExport } from "./signal-export.ts";
 import { onSigterm } from "./sigterm.ts";
-import { createTraceExport, type TraceExport } from "./trace-export.ts";
+import { createTraceExport } from "./trace-export.ts";
 
 /** What {@link setupOtlp} started. */
 export interface OtlpTelemetry extends AsyncDisposable {
   /**
-   * Delivers the spans that have ended. It never rejects: what can't be delivered is reported as usual. It waits no
-   * longer than exports may take (`OTEL_EXPORTER_OTLP_TIMEOUT`), and 30 seconds at most. After `shutdown()` it does nothing.
+   * Delivers the spans that have ended, the metrics and the log records. It never rejects: what can't be delivered is
+   * reported as usual. It waits no longer than exports may take (the option `timeout`), and 30 seconds at most. After
+   * `shutdown()` it does nothing.
    */
   forceFlush(): Promise<void>;
   /**
-   * Delivers the spans that have ended, stops, and takes back what was registered with the OpenTelemetry API, so that
-   * `setupOtlp` can be called again (telemetry.md K3).
+   * Delivers the same, stops, and takes back what was registered with the OpenTelemetry API, so that `setupOtlp` can
+   * be called again (telemetry.md K3). The signals are delivered side by side: one that hangs costs the others nothing.
    *
    * It takes `shutdownTimeout` milliseconds at most, and never rejects. Calling it again returns the same promise.
    */
@@ -30,22 +36,26 @@ export interface OtlpTelemetry extends AsyncDisposable {
 
 const flushTimeout = 30_000;
 
+// The SDK takes null for this too, which its types don't say.
+const noContextManager: object = { contextManager: null };
+
 // Process-wide, so that an ESM and a CJS copy of this package agree.
 const runningKey = Symbol.for("durable-telemetry.otlp-running");
 
 /**
- * Sets OpenTelemetry up for this process: traces to an OTLP collector as JSON over HTTP, batched, with
- * {@link DurableIdGenerator} in place (telemetry.md I6), W3C propagation, and an `AsyncLocalStorage` context.
+ * Sets OpenTelemetry up for this process: traces, metrics and logs to an OTLP collector as JSON over HTTP, in batches,
+ * with {@link DurableIdGenerator} in place (telemetry.md I6), W3C propagation, and an `AsyncLocalStorage` context. All
+ * providers are registered with the OpenTelemetry API, so the middlewares deliver with no further code.
  *
- * Everything has a default and can be set with the `OTEL_*` variables, which are read at this call; what is given in
- * code wins over them, and an empty variable is an unset one. `OTEL_EXPORTER_OTLP_PROTOCOL` selects `http/json` (the
- * default), `http/protobuf` or `grpc`; `OTEL_TRACES_EXPORTER` selects `otlp` (the default), `console` or `none`;
- * `OTEL_SDK_DISABLED=true` leaves everything off. Metrics and logs are exported only if `OTEL_METRICS_EXPORTER` or
- * `OTEL_LOGS_EXPORTER` asks for it.
+ * Everything has a default, and every option an environment variable, which is read at this call: the standard one of
+ * OpenTelemetry where there is one (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, …), else `DURABLE_TELEMETRY_…`.
+ * What is given in code wins. An empty variable is an unset one; a value that makes no sense is reported and ignored.
+ * Each signal can be left out: `metrics: false`, or `OTEL_METRICS_EXPORTER=none`. A signal whose provider the program
+ * has registered itself is left to that; only for traces this is refused.
  *
- * A collector that is down, slow or wrong never changes what the program does (telemetry.md K1): spans wait in a
- * bounded queue (`OTEL_BSP_MAX_QUEUE_SIZE`), and one line a minute for each cause says what is wrong, through the
- * `diag` logger if the program has set one, else on the console.
+ * A collector that is down, slow or wrong never changes what the program does (telemetry.md K1): what waits to be sent
+ * is bounded, and one line a minute for each signal and cause says what is wrong, through the `diag` logger if the
+ * program has set one, else on the console.
  *
  * A tracer that was taken from the OpenTelemetry API before `shutdown()` belongs to what was shut down; after setting
  * up again, take it anew with `trace.getTracer()`.
@@ -53,7 +63,8 @@ const runningKey = Symbol.for("durable-telemetry.otlp-running");
  * @param options see {@link OtlpOptions}; all are optional.
  * @throws TypeError that names an unknown or wrong option and what is allowed.
  * @throws Error with `code` `DURABLE_TELEMETRY_OTLP_RUNNING` if it is set up already and not shut down, or
- * `DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED` if the process has another tracer provider. Nothing is started then.
+ * `DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED` if the process has another tracer provider and traces are not left out.
+ * Nothing is started then.
  *
  * @example
  * ```ts
@@ -70,14 +81,20 @@ const runningKey = Symbol.for("durable-telemetry.otlp-running");
  * ```
  */
 export function setupOtlp(options: OtlpOptions = {}): OtlpTelemetry {
-  const checked = checkOptions(options);
+  const read = readSettings(options);
   if (Reflect.has(globalThis, runningKey)) throw new OtlpSetupError("DURABLE_TELEMETRY_OTLP_RUNNING");
-  const isDisabled = getBooleanFromEnv("OTEL_SDK_DISABLED");
-  if (!isDisabled && registrations().trace !== undefined) {
+  const isDisabled = read.general.disabled.value;
+  const hasTraces = read.traces.exporter.value.length > 0 || read.spanProcessors.length > 0;
+  if (!isDisabled && hasTraces && registrations().trace !== undefined) {
     throw new OtlpSetupError("DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED");
   }
 
-  const running = isDisabled ? nothing : start(checked);
+  const { result: running, removeLogger } = withVisibleDiagnostics(read.general.logLevel.value, () => {
+    for (const warning of read.warnings) diag.warn(warning);
+    const settings = isDisabled ? read : withoutTaken(read);
+    if (settings.general.diagnostics.value) console.error(describeSettings(settings));
+    return isDisabled ? nothing : start(settings);
+  });
   Reflect.set(globalThis, runningKey, true);
 
   let ended: Promise<void> | undefined;
@@ -85,16 +102,32 @@ export function setupOtlp(options: OtlpOptions = {}): OtlpTelemetry {
   const shutdown = (): Promise<void> => {
     ended ??= running.shutdown().finally(() => {
       stopListening?.();
+      removeLogger();
       Reflect.deleteProperty(globalThis, runningKey);
     });
     return ended;
   };
-  if (checked.handleSigterm && !isDisabled) stopListening = onSigterm(shutdown);
+  if (read.general.handleSigterm.value && !isDisabled) stopListening = onSigterm(shutdown);
   return {
     forceFlush: () => ended ?? running.forceFlush(),
     shutdown,
     [Symbol.asyncDispose]: shutdown,
   };
+}
+
+/** Leaves metrics and logs to the providers that the program has registered: there can be one of each. */
+function withoutTaken(settings: Settings): Settings {
+  const taken = (name: "MeterProvider" | "LoggerProvider", signal: "metrics" | "logs"): Partial<Settings> => {
+    const { exporter } = settings[signal];
+    const isWanted = exporter.value.length > 0 || (signal === "metrics" && settings.metricReaders.length > 0);
+    if (registrations()[signal] === undefined || !isWanted) return {};
+    diag.warn(`${signal} are left to the ${name} that is registered already; "${signal}: false" in setupOtlp's options says that this is meant`);
+    const source = `the ${name} of the program`;
+    return { [signal]: { ...settings[signal], exporter: { value: [], shown: "none", source } } };
+  };
+  const metrics = taken("MeterProvider", "metrics");
+  const metricReaders = "metrics" in metrics ? [] : settings.metricReaders;
+  return { ...settings, ...metrics, ...taken("LoggerProvider", "logs"), metricReaders };
 }
 
 interface Running {
@@ -104,73 +137,75 @@ interface Running {
 
 const nothing: Running = { forceFlush: async () => {}, shutdown: async () => {} };
 
-function start(options: CheckedOptions): Running {
+function start(settings: Settings): Running {
   const before = registrations();
-  const { result, removeLogger } = withVisibleDiagnostics(() => {
-    const traces = createTraceExport(options);
-    return { traces, sdk: startSdk(options, traces) };
-  });
-  const { traces, sdk } = result;
+  const { sdk, ways } = withEnv(variablesForSdk(settings), () => startSdk(settings));
   const ours = registrations();
-  const started = (slot: Slot): unknown => (ours[slot] === before[slot] ? undefined : ours[slot]);
-  const others = [started("metrics"), started("logs")].filter(canFlush);
-
-  const flush = async (): Promise<void> => {
-    await Promise.allSettled([traces.forceFlush(), ...others.map((provider) => provider.forceFlush())]);
-  };
+  const timeout = settings.general.shutdownTimeout.value;
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= sdk.shutdown());
 
   return {
     forceFlush: async () => {
-      await settledWithin(flushTimeout, flush());
+      await settledWithin(flushTimeout, Promise.all(ways.map((way) => way.forceFlush())));
     },
     shutdown: async () => {
-      traces.beginShutdown();
-      // The spans first: the SDK would stop waiting for them as soon as anything else of it fails.
-      const isComplete = await settledWithin(options.shutdownTimeout, traces.forceFlush().then(stop));
-      traces.endShutdown(isComplete);
+      // All data first: the SDK would stop waiting for it as soon as anything of it fails.
+      let isFlushed = false;
+      const flushed = Promise.all(ways.map((way) => way.flushLast())).then(() => {
+        isFlushed = true;
+        return stop();
+      });
+      const isComplete = await settledWithin(timeout, flushed);
+      for (const way of ways) way.endShutdown();
+      if (isFlushed && !isComplete) warn(`shutdown stopped waiting for OpenTelemetry to stop after ${timeout} ms; all was delivered`);
       stop().catch((error: unknown) => diag.warn("durable-telemetry: OpenTelemetry failed to shut down", error));
       unregister(before, ours);
-      removeLogger();
     },
   };
 }
 
-function startSdk(options: CheckedOptions, traces: TraceExport): NodeSDK {
-  const environment = {
-    // Unset, they would start exporters of metrics and logs.
-    OTEL_METRICS_EXPORTER: textFromEnv("OTEL_METRICS_EXPORTER") ?? "none",
-    OTEL_LOGS_EXPORTER: textFromEnv("OTEL_LOGS_EXPORTER") ?? "none",
-    // It would replace a `diag` logger that the program has set.
-    OTEL_LOG_LEVEL: undefined,
+/** What the SDK shall see of the environment: what is settled here already it must not read, and report, once more. */
+function variablesForSdk(settings: Settings): Readonly<Record<string, string | undefined>> {
+  const { sampler, samplerArg, propagators } = settings.general;
+  return {
+    ...Object.fromEntries(settings.places.flatMap(({ variable }) => (variable === undefined ? [] : [[variable, undefined]]))),
+    OTEL_TRACES_SAMPLER: typeof sampler.value === "string" ? sampler.value : undefined,
+    OTEL_TRACES_SAMPLER_ARG: String(samplerArg.value),
+    OTEL_PROPAGATORS: propagators.value.join(","),
+    OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: settings.metrics.temporality.value,
+    // It would make exporters of its own where it is given no processors.
+    OTEL_LOGS_EXPORTER: "none",
+    ...exporterVariables("traces", settings.traces),
+    ...exporterVariables("metrics", settings.metrics),
+    ...exporterVariables("logs", settings.logs),
   };
-  return withEnv(environment, () => {
-    const before = registrations();
-    const sdk = new NodeSDK({
-      idGenerator: new DurableIdGenerator(),
-      spanProcessors: [...traces.processors],
-      resourceDetectors: resourceDetectors(options.resourceAttributes),
-      ...(options.serviceName === undefined ? {} : { serviceName: options.serviceName }),
-      ...(options.sampler === undefined ? {} : { sampler: options.sampler }),
-      // A propagator that the program has registered stays.
-      ...(before.propagation === undefined ? {} : { textMapPropagator: null }),
-    });
-    try {
-      sdk.start();
-      return sdk;
-    } catch (error) {
-      unregister(before, registrations());
-      traces.endShutdown(true);
-      throw error;
-    }
+}
+
+function startSdk(settings: Settings): { readonly sdk: NodeSDK; readonly ways: readonly SignalExport[] } {
+  const before = registrations();
+  const { sampler } = settings.general;
+  const traces = createTraceExport(settings);
+  const metrics = createMetricExport(settings);
+  const logs = createLogExport(settings);
+  const ways = [traces.way, metrics.way, logs.way];
+  const sdk = new NodeSDK({
+    idGenerator: new DurableIdGenerator(),
+    spanProcessors: [...traces.processors],
+    metricReaders: [...metrics.readers],
+    ...(logs.processors.length === 0 ? {} : { logRecordProcessors: [...logs.processors] }),
+    resourceDetectors: resourceDetectors(settings.general),
+    ...(typeof sampler.value === "string" ? {} : { sampler: sampler.value }),
+    // What the program has registered stays.
+    ...(before.propagation === undefined ? {} : { textMapPropagator: null }),
+    ...(before.context === undefined ? {} : noContextManager),
   });
-}
-
-interface Flushable {
-  forceFlush(): Promise<void>;
-}
-
-function canFlush(provider: unknown): provider is Flushable {
-  return typeof provider === "object" && provider !== null && "forceFlush" in provider && typeof provider.forceFlush === "function";
+  try {
+    sdk.start();
+    return { sdk, ways };
+  } catch (error) {
+    unregister(before, registrations());
+    for (const way of ways) way.endShutdown();
+    throw error;
+  }
 }

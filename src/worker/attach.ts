@@ -15,6 +15,11 @@ export function isWorker(object: object): boolean {
   return adapters.some((adapter) => adapter.recognizes(object));
 }
 
+/** Whether `object` is a worker or builder that is attached to already, by any copy of the package. */
+export function isAttached(object: object): boolean {
+  return attached in object;
+}
+
 /**
  * Marks a worker or builder as attached to, for every copy of the package.
  *
@@ -27,7 +32,7 @@ export function markAttached(object: object, kind: string): void {
 }
 
 function checkAttachable(object: object, kind: string): void {
-  if (attached in object) {
+  if (isAttached(object)) {
     throw new Error(
       `withDurableTelemetry: this ${kind} has durable telemetry already; call it once, and add middleware with worker.use(...).`,
     );

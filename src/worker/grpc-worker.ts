@@ -18,8 +18,8 @@ export interface GrpcWorkerMembers {
   readonly orchestrator: string;
   /** Runs one activity: `(request, …, stub)`. */
   readonly activity: string;
-  /** Opens the stream of work items: `(client, …)`. */
-  readonly connect: string;
+  /** Opens the stream of work items: `(client, …)`. Without it the worker's calls are seen by other instrumentation. */
+  readonly connect?: string;
   readonly registry: string;
   readonly isRunning: string;
   readonly logger: string;
@@ -65,8 +65,8 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
           return host.run(item, () => original(request, ...rest.with(-1, activityStub(rest.at(-1), item))));
         },
       );
-      // Without it there is just more to see, so it is not among what must be there.
-      if (missingFunctions(worker, [names.connect]).length === 0) {
+      // It is not among what must be there.
+      if (names.connect !== undefined && missingFunctions(worker, [names.connect]).length === 0) {
         wrapMethod<[object, ...unknown[]], Promise<void>>(worker, names.connect, (original) =>
           (client, ...rest) => original(host.isIdle ? client : quietClient(client), ...rest),
         );

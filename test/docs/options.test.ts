@@ -2,10 +2,11 @@ import { globSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NoOpLogger, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import { withDurableTelemetry } from "durable-telemetry";
-import { logging, metrics, tracing } from "durable-telemetry/middlewares";
+import { caching, logging, metrics, tracing, type CachedActivity, type CachingOptions } from "durable-telemetry/middlewares";
 import { setupOtlp } from "durable-telemetry/otlp";
-import { startLocalSidecar } from "durable-telemetry/testing";
+import { createTelemetryRecorder, startLocalSidecar } from "durable-telemetry/testing";
 import { describe, expect, it } from "vitest";
+import { readSettings } from "../../src/otlp/settings.ts";
 import { page, root, tableBelow } from "./markdown.ts";
 
 // What an options object may have is what the code says when it gets something else.
@@ -32,7 +33,9 @@ describe("A table of options in the documentation has the options that the code 
     ["tracing", "docs/tracing.md", () => tracing(wrong)],
     ["metrics", "docs/metrics.md", () => metrics(wrong)],
     ["logging", "docs/logging.md", () => logging(wrong)],
-    ["setupOtlp", "docs/otlp.md", () => setupOtlp(wrong)],
+    ["caching", "docs/caching.md", () => caching(wrong as CachingOptions)],
+    ["activities", "docs/caching.md", () => caching({ activities: { quote: wrong as CachedActivity } })],
+    ["createTelemetryRecorder", "docs/testing.md", () => createTelemetryRecorder(wrong)],
     ["startLocalSidecar", "docs/testing.md", () => startLocalSidecar(wrong)],
   ])("%s, in %s", async (owner, path, refuse) => {
     const documented = columnOf(`options ${owner}`, path);
@@ -52,39 +55,57 @@ describe("A table of options in the documentation has the options that the code 
     const markers = globSync("docs/*.md", { cwd: fileURLToPath(root) }).flatMap((path) =>
       [...page(path).text.matchAll(/^\| option of `(\w+)`.*$/gm)].map(([line, owner = ""]) => ({ owner, path, line })),
     );
-    expect(markers).toHaveLength(8);
+    expect(markers).toHaveLength(11);
     for (const { owner, path, line } of markers) expect(page(path).text).toContain(`<!-- options ${owner} -->\n${line}`);
   });
 });
 
-describe("The table of environment variables in docs/otlp.md", () => {
-  const documented = columnOf("variables", "docs/otlp.md");
-  const variables = (pattern: string, options: { cwd: string }): ReadonlySet<string> =>
-    new Set(
-      globSync(pattern, options).flatMap((file) => {
+describe("The table of setupOtlp's options and environment variables in docs/otlp.md", () => {
+  const cells = tableBelow("options setupOtlp", page("docs/otlp.md"));
+  const documented = cells.flatMap(([option = "", variable = ""]) => {
+    if (!option.startsWith("SIGNAL.")) return [[option, variable]];
+    return ["traces", "metrics", "logs"].map((signal) => [option.replace("SIGNAL", signal), variable.replace("SIGNAL", signal.toUpperCase())]);
+  });
+  const alone = columnOf("variables", "docs/otlp.md");
+  const variables = (pattern: string): ReadonlySet<string> => {
+    const cwd = fileURLToPath(root);
+    return new Set(
+      globSync(pattern, { cwd }).flatMap((file) => {
         // Comments and templates also have patterns such as OTEL_BSP_*: those end in an underscore.
-        return readFileSync(`${options.cwd}/${file}`, "utf8").match(/\bOTEL_[A-Z_]*[A-Z]\b/g) ?? [];
+        return readFileSync(`${cwd}/${file}`, "utf8").match(/\bOTEL_[A-Z_]*[A-Z]\b/g) ?? [];
       }),
     );
+  };
 
-  it("has each variable once", () => {
-    expect(documented).toEqual([...new Set(documented)]);
+  it("has the options that the code has, and the variable of each", () => {
+    const { places } = readSettings({});
+    const known = places.map(({ option, variable }) => [option, variable ?? ""]);
+    expect(known.length).toBeGreaterThan(60);
+    expect(documented.map(String).toSorted()).toEqual(known.map(String).toSorted());
   });
 
-  it("has all variables that the sources name", () => {
-    const named = variables("{src,middlewares}/**/*.ts", { cwd: fileURLToPath(root) });
+  it("has the options that setupOtlp says that it has", async () => {
+    const outermost = documented.map(([option = ""]) => option).filter((option) => !option.includes("."));
+    expect(outermost.toSorted()).toEqual((await optionsOf(() => setupOtlp(wrong))).toSorted());
+    for (const signal of ["traces", "metrics", "logs"]) {
+      const members = documented.flatMap(([option = ""]) => (option.startsWith(`${signal}.`) ? [option.slice(signal.length + 1)] : []));
+      expect(members.toSorted()).toEqual((await optionsOf(() => setupOtlp({ [signal]: wrong }))).toSorted());
+    }
+  });
+
+  it("leaves only to code what is an object, and says so", () => {
+    const withoutVariable = cells.filter(([, variable]) => variable === "").map(([option, , type = "", , what = ""]) => [option, type, what]);
+    expect(withoutVariable.map(([option]) => option)).toEqual(["traces", "metrics", "logs", "spanProcessors", "metricReaders"]);
+    for (const [option, type, what] of withoutVariable) {
+      expect(/\bOtlp\w+Options\b/.test(type ?? "") || what?.startsWith("code only"), option).toBe(true);
+    }
+  });
+
+  it("has, with the variables that have no option, all variables that the sources name", () => {
+    const named = variables("{src/otlp,middlewares}/**/*.ts");
     expect(named.size).toBeGreaterThan(10);
-    expect([...named].filter((name) => !documented.includes(name))).toEqual([]);
-  });
-
-  it("has none that neither the sources nor the OpenTelemetry SDK know", () => {
-    const sources = variables("{src,middlewares}/**/*.ts", { cwd: fileURLToPath(root) });
-    const cwd = fileURLToPath(new URL("node_modules/@opentelemetry/", root));
-    const sdk = globSync("{sdk-node,sdk-trace,core,resources,otlp-exporter-base,otlp-grpc-exporter-base}/dist/**/*.cjs", { cwd })
-      .map((file) => readFileSync(`${cwd}/${file}`, "utf8"))
-      .join("\n");
-    // The exporters put some of the names together from their signal and setting.
-    const known = (name: string): boolean => sources.has(name) || sdk.includes(name.replace("_TRACES_", "_")) || sdk.includes(name);
-    expect(documented.filter((name) => !known(name))).toEqual([]);
+    const all = [...documented.map(([, variable]) => variable), ...alone];
+    expect([...named].filter((name) => !all.includes(name))).toEqual([]);
+    expect([...alone].filter((name) => !named.has(name))).toEqual([]);
   });
 });

@@ -26,7 +26,8 @@ const visible = pages()
 describe("Every public name is mentioned in the documentation", () => {
   it.each(entries)("%s", (entry, types) => {
     const names = exportedNames(readFileSync(new URL(types, root), "utf8"));
-    expect(names.length).toBeGreaterThan(0);
+    // What is imported for its effect alone has none.
+    expect(names.length > 0).toBe(entry !== "durable-telemetry/register");
     expect(visible).toContain(entry);
     expect(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(visible))).toEqual([]);
   });

@@ -110,7 +110,7 @@ async function runGroup(group: readonly Snippet[]): Promise<ReadonlyMap<string, 
   const child = fork(here("fixtures/runner.ts"), files, {
     cwd: workspace.path,
     // No collector is there to export to.
-    env: { ...inherited(), OTEL_TRACES_EXPORTER: "none" },
+    env: { ...inherited(), OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" },
     silent: true,
   });
   let printed = "";

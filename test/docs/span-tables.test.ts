@@ -1,4 +1,4 @@
-import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
+import { EntityInstanceId, TaskEntity, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
 import { SpanKind } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -7,10 +7,21 @@ import { page, tableBelow } from "./markdown.ts";
 
 // One orchestration that makes every kind of span, beside the tables in docs/telemetry.md.
 
+class Counter extends TaskEntity<number> {
+  add(value: number): number {
+    return (this.state += value);
+  }
+  protected override initializeState(): number {
+    return 0;
+  }
+}
+const counter = new EntityInstanceId("counter", "a");
+
 let hub: Hub;
 beforeAll(async () => {
   hub = await startHub();
-  await hub.worker({ tracing: { tags: ["tenant"] } }, (worker) => {
+  await hub.worker({ tracing: { tags: ["tenant"], episodes: true }, caching: { activities: { charge: { ttl: "1m" } } } }, (worker) => {
+    worker.addNamedEntity("counter", () => new Counter());
     worker.addNamedActivity("charge", (_: ActivityContext, amount: number) => {
       if (amount < 0) throw new RangeError("negative");
     });
@@ -18,6 +29,13 @@ beforeAll(async () => {
     worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
       yield ctx.callSubOrchestrator("child");
       yield ctx.createTimer(0.01);
+      ctx.setCustomStatus("waiting");
+      yield ctx.waitForExternalEvent("approved");
+      ctx.sendEvent("child", "paid", 1);
+      ctx.entities.signalEntity(counter, "add", 1);
+      yield ctx.entities.callEntity(counter, "add", 1);
+      const lock: { release(): void } = yield ctx.entities.lockEntities(counter);
+      lock.release();
       yield ctx.callActivity("charge", 1, { version: "2.0" });
       yield ctx.callActivity("charge", -1);
     });
@@ -26,7 +44,13 @@ beforeAll(async () => {
 
 async function run(): Promise<readonly ReadableSpan[]> {
   const spans = recordSpans();
-  await hub.run("order", null, { tags: { tenant: "acme" }, version: "1.1" });
+  const { client } = hub;
+  const id = await client.scheduleNewOrchestration("order", null, { tags: { tenant: "acme" }, version: "1.1" });
+  await client.waitForOrchestrationStart(id, false, 20);
+  await client.suspendOrchestration(id);
+  await client.resumeOrchestration(id);
+  await client.raiseOrchestrationEvent(id, "approved", 1);
+  await client.waitForOrchestrationCompletion(id, false, 20);
   const isEnd = ({ name, kind }: ReadableSpan): boolean => name === "orchestration:order@(1.1)" && kind === SpanKind.SERVER;
   await spans.waitFor((all) => all.some(isEnd));
   return spans.finished.filter(({ instrumentationScope }) => instrumentationScope.name === "durable-telemetry");
@@ -34,27 +58,43 @@ async function run(): Promise<readonly ReadableSpan[]> {
 
 /** A span's row in the tables: its name without what varies. */
 const rowOf = ({ name, kind }: ReadableSpan): string =>
-  `${name.replace(/@\(.*\)/, "").replace(/:(?:order|child|charge)/, ":NAME")} ${SpanKind[kind]}`;
+  `${name.replace(/@\(.*\)/, "").replace(/:(?:order|child|charge|paid)/, ":NAME").replace(":add", ":OPERATION")} ${SpanKind[kind]}`;
 
 /** Which spans have an attribute, by what the column "on" says. */
 function isOn(column: string, row: string): boolean {
-  const isTimer = row.includes(":timer");
-  const isServer = row.endsWith(" SERVER");
+  const [name = "", kind = ""] = row.split(" ");
+  const isTimer = name.endsWith(":timer");
+  const isEvent = name.startsWith("orchestration_event:");
+  const isEpisode = name.startsWith("episode:");
+  const isEntity = /^(call_entity|signal_entity|entity):/.test(name);
+  const isTask = /^(orchestration|activity):NAME$/.test(name);
   switch (column) {
     case "all":
       return true;
-    case "all but timers":
-      return !isTimer;
+    case "all but entities":
+      return !isEntity;
+    case "all but episodes and the orchestration's SERVER span":
+      return !isEpisode && row !== "orchestration:NAME SERVER";
+    case "tasks":
+      return isTask;
     case "timers":
       return isTimer;
+    case "events":
+      return isEvent;
+    case "episodes":
+      return isEpisode;
+    case "calls and signals":
+      return isEntity && name !== "entity:lock_request";
     case "SERVER spans":
-      return isServer;
+      return kind === "SERVER";
+    case "SERVER and PRODUCER spans":
+      return kind === "SERVER" || kind === "PRODUCER";
     case "the orchestration's SERVER span":
       return row === "orchestration:NAME SERVER";
-    case "all but the orchestration's SERVER span":
-      return row !== "orchestration:NAME SERVER";
+    case "SERVER spans of activities that are cached":
+      return row === "activity:NAME SERVER";
     case "what failed":
-      return !isTimer;
+      return isTask;
     default:
       throw new Error(`The column "on" says "${column}", which is not known here.`);
   }
@@ -72,6 +112,16 @@ describe("The tables of spans in docs/telemetry.md", () => {
   it("have the attributes that there are", async () => {
     const emitted = new Set((await run()).flatMap((span) => Object.keys(span.attributes)));
     expect(attributes.map(({ key }) => key).toSorted()).toEqual([...emitted].toSorted());
+  });
+
+  it("have the events on the orchestration's span that there are", async () => {
+    const rows = tableBelow("span events", telemetry);
+    const order = (await run()).find((span) => rowOf(span) === "orchestration:NAME SERVER" && span.name.includes("order"));
+    const emitted = (order?.events ?? []).filter(({ name }) => name !== "exception");
+    expect(new Set(emitted.map(({ name }) => name))).toEqual(new Set(rows.map(([name]) => name)));
+    for (const { name, attributes: found = {} } of emitted) {
+      expect(Object.keys(found)).toEqual([rows.find(([documented]) => documented === name)?.[2]].filter(Boolean));
+    }
   });
 
   it("say on which spans an attribute is", async () => {

@@ -2,6 +2,7 @@ import type { ActivityContext, OrchestrationContext } from "@microsoft/durableta
 import { logs } from "@opentelemetry/api";
 import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
 import { beforeAll, describe, expect, it } from "vitest";
+import { caching } from "../../middlewares/caching/index.ts";
 import { page, tableBelow } from "../docs/markdown.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { WorkItems } from "../metrics/record-metrics.ts";
@@ -14,7 +15,7 @@ let hub: Hub;
 let broken = true;
 beforeAll(async () => {
   hub = await startHub();
-  await hub.worker(logged({ include: { input: true, output: true } }, items.middleware), (worker) => {
+  await hub.worker(logged({ include: { input: true, output: true } }, items.middleware, caching({ activities: { charge: { ttl: "1m" } } })), (worker) => {
     worker.addNamedActivity("charge", (_: ActivityContext, amount: number) => {
       if (broken) throw new RangeError("no");
       return amount;
@@ -41,6 +42,8 @@ async function everyKind(): Promise<readonly ReadableLogRecord[]> {
   broken = false;
   await hub.client.rewindInstance(instanceId, "repaired");
   await recorded.waitFor((records) => records.filter(isEnd("order")).length === 2);
+  // A third run of the activity, which is a hit.
+  await hub.run("order", 1);
   await hub.run("again", 1);
   const id = await hub.client.scheduleNewOrchestration("waits");
   await hub.client.suspendOrchestration(id);
@@ -70,6 +73,8 @@ function isOn(column: string, { eventName = "", attributes: { "durabletask.task.
       return status !== undefined;
     case "successes":
       return status === "Completed";
+    case "cache hits":
+      return eventName.endsWith(".cache_hit");
     case "failures":
       return status === "Failed";
     default:

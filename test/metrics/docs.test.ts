@@ -1,5 +1,6 @@
 import { RetryPolicy, type OrchestrationContext } from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
+import { caching } from "../../middlewares/caching/index.ts";
 import { contained } from "../../middlewares/contained.ts";
 import { metrics } from "../../middlewares/metrics/index.ts";
 import { definitions, type InstrumentName } from "../../middlewares/metrics/instruments.ts";
@@ -14,7 +15,7 @@ let hub: Hub;
 beforeAll(async () => {
   hub = await startHub();
   const retry = new RetryPolicy({ maxNumberOfAttempts: 2, firstRetryIntervalInMilliseconds: 10 });
-  await hub.worker({ middlewares: () => [workItems.middleware, metrics()] }, (worker) => {
+  await hub.worker({ middlewares: () => [workItems.middleware, metrics(), caching({ activities: { charge: { ttl: "1m" } } })] }, (worker) => {
     worker.addNamedActivity("charge", () => {
       throw new RangeError("negative");
     });

@@ -40,6 +40,36 @@ export async function startRefusingCollector(status: number): Promise<Collector>
   });
 }
 
+/** Answers every request with success and a web page. */
+export async function startWebSite(): Promise<Collector> {
+  return startHttp((incoming, response) => {
+    incoming.resume().on("end", () => response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end("<h1>Welcome</h1>"));
+  });
+}
+
+/** Begins to answer every request, and goes on with that for ever, byte by byte. `dropped` settles when someone gives up. */
+export async function startDrippingCollector(): Promise<Collector & { readonly dropped: Promise<void> }> {
+  const { promise: dropped, resolve } = Promise.withResolvers<void>();
+  const server = await startHttp((incoming, response) => {
+    response.writeHead(200);
+    const drip = setInterval(() => response.write(" "), 20);
+    incoming.resume();
+    response.on("close", () => {
+      clearInterval(drip);
+      resolve();
+    });
+  });
+  return { ...server, dropped };
+}
+
+/** Answers every connection with something that is no HTTP. */
+export async function startRubbishCollector(): Promise<Collector> {
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => {}).resume().end("220 mail.example ESMTP\r\n");
+  });
+  return { url: await listen(server), [Symbol.asyncDispose]: () => close(server) };
+}
+
 /** Hands on to `target` what comes compressed with gzip, inflated; refuses the rest. */
 export async function startGunzip(target: string): Promise<Collector> {
   return startHttp((incoming, response) => {

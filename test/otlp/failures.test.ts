@@ -150,7 +150,7 @@ describe("FailureReport", () => {
   it("K1 tells each cause once a minute", () => {
     const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
     let now = 0;
-    const report = new FailureReport(() => now);
+    const report = new FailureReport("spans", () => now);
     const refused = Object.assign(new AggregateError([]), { code: "ECONNREFUSED" });
     report.exportFailed("there", refused);
     report.exportFailed("there", refused);

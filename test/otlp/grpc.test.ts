@@ -15,6 +15,8 @@ async function startGrpcServer(): Promise<{ readonly server: MockOtlpServer; rea
     grpcPort: 0,
     logLevel: "fatal",
     onTrace: (request) => requests.push(request),
+    onMetrics: (request) => requests.push(request),
+    onLogs: (request) => requests.push(request),
     onRequest: (request) => metadata.push(request.metadata?.getMap()),
   });
   await server.start();
@@ -37,6 +39,28 @@ describe("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", () => {
       await runProgram("emit-spans", { env: { ...env, ...variables(host) }, input: input(host) });
       expect(requests).toMatchObject([{ resourceSpans: [{ scopeSpans: [{ spans: [{ name: "pay 0" }, { name: "order" }] }] }] }]);
       expect(metadata).toMatchObject([{ key: "code" }]);
+    } finally {
+      await server.close();
+    }
+  });
+
+  it("sends metrics and log records too, each with headers of its own", async () => {
+    const { server, requests, metadata } = await startGrpcServer();
+    try {
+      const options = { endpoint: `http://${server.grpcUrl?.host}`, metrics: { headers: { key: "metrics" } }, logs: { headers: { key: "logs" } } };
+      await runProgram("emit-signals", { env, input: { options: { ...options, traces: false } } });
+      expect(requests).toHaveLength(2);
+      expect(requests).toEqual(
+        expect.arrayContaining([
+          expect.objectContaining({ resourceMetrics: [expect.anything()] }),
+          expect.objectContaining({ resourceLogs: [expect.anything()] }),
+        ]),
+      );
+      expect(metadata).toEqual(
+        expect.arrayContaining([expect.objectContaining({ key: "metrics" }), expect.objectContaining({ key: "logs" })]),
+      );
+      expect(JSON.stringify(requests)).toContain('"orders"');
+      expect(JSON.stringify(requests)).toContain('"closing"');
     } finally {
       await server.close();
     }

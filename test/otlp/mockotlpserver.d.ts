@@ -9,6 +9,10 @@ declare module "@elastic/mockotlpserver" {
     readonly grpcPort?: number;
     /** Called for each trace request that any server of the process has accepted. */
     readonly onTrace?: (request: unknown) => void;
+    /** The same for metrics requests. */
+    readonly onMetrics?: (request: unknown) => void;
+    /** The same for logs requests. */
+    readonly onLogs?: (request: unknown) => void;
     /** Called for each request; one over gRPC has its metadata. */
     readonly onRequest?: (request: { readonly metadata?: { getMap(): Readonly<Record<string, unknown>> } }) => void;
   }

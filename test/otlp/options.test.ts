@@ -7,12 +7,12 @@ const setup = (options: unknown): unknown => Reflect.apply(setupOtlp, undefined,
 
 describe("setupOtlp refuses wrong options with a TypeError, and starts nothing", () => {
   it.each<[options: unknown, message: string]>([
-    [null, "setupOtlp: the options must be an object with any of serviceName, endpoint,"],
+    [null, "setupOtlp: the options must be an object with any of disabled, serviceName,"],
     [[], "the options must be an object"],
     ["http://localhost:4318", "the options must be an object"],
     [
       { servicename: "a" },
-      'unknown option "servicename"; allowed are serviceName, endpoint, headers, resourceAttributes, sampler, spanProcessors, shutdownTimeout, handleSigterm',
+      'unknown option "servicename"; allowed are disabled, serviceName, resourceAttributes,',
     ],
     [{ serviceName: 7 }, '"serviceName" must be a string, not 7'],
     [{ serviceName: null }, '"serviceName" must be a string, not null'],
@@ -30,8 +30,20 @@ describe("setupOtlp refuses wrong options with a TypeError, and starts nothing",
     [{ resourceAttributes: { a: {} } }, '"resourceAttributes.a" must be a string, a finite number, a boolean, or an array of one of these, not an object'],
     [{ resourceAttributes: { a: Number.NaN } }, '"resourceAttributes.a" must be'],
     [{ resourceAttributes: { a: ["x", 1] } }, '"resourceAttributes.a" must be'],
-    [{ sampler: "always_on" }, '"sampler" must be a sampler with shouldSample(), not a string'],
-    [{ sampler: {} }, '"sampler" must be a sampler with shouldSample(), not an object'],
+    [{ sampler: "sometimes" }, '"sampler" must be always_on, always_off, traceidratio, parentbased_always_on, '],
+    [{ sampler: {} }, '"sampler" must be a sampler with shouldSample(), or the name of one (always_on,'],
+    [{ samplerArg: 2 }, '"samplerArg" must be a number from 0 to 1, not 2'],
+    [{ protocol: "http" }, '"protocol" must be http/json, http/protobuf or grpc, not "http"'],
+    [{ compression: true }, '"compression" must be a string, not a boolean'],
+    [{ propagators: ["tracecontext", "smoke"] }, '"propagators[1]" must be tracecontext, baggage, b3, b3multi or none, not "smoke"'],
+    [{ disabled: "true" }, '"disabled" must be true or false, not a string'],
+    [{ traces: true }, '"traces" must be false or an object of options, not a boolean'],
+    [{ traces: { endpont: "" } }, 'unknown option "traces.endpont"; allowed are exporter, protocol, endpoint,'],
+    [{ metrics: { scheduleDelay: 1 } }, 'unknown option "metrics.scheduleDelay"; allowed are exporter,'],
+    [{ metrics: { exporter: "prometheus" } }, '"metrics.exporter" must be otlp, console or none, not "prometheus"'],
+    [{ logs: { maxQueueSize: 1.5 } }, '"logs.maxQueueSize" must be a whole number greater than 0, not 1.5'],
+    [{ logs: { headers: { key: 1 } } }, '"logs.headers.key" must be a string, not 1'],
+    [{ metricReaders: [{}] }, '"metricReaders[0]" must be a metric reader with setMetricProducer(), collect(), forceFlush() and shutdown()'],
     [{ spanProcessors: {} }, '"spanProcessors" must be an array of span processors, not an object'],
     [{ spanProcessors: [{ onStart() {} }] }, '"spanProcessors[0]" must be a span processor with onStart(), onEnd(), forceFlush() and shutdown()'],
     [{ shutdownTimeout: "5s" }, '"shutdownTimeout" must be a number of milliseconds greater than 0 and at most 2147483647, not a string'],
@@ -47,14 +59,18 @@ describe("setupOtlp refuses wrong options with a TypeError, and starts nothing",
     expect(process.listenerCount("SIGTERM")).toBe(0);
   });
 
-  it("never shows a header's value", () => {
-    expect(() => setup({ headers: { authorization: "secret\n" } })).toThrow(
-      expect.objectContaining({ message: expect.not.stringContaining("secret") }),
-    );
+  it.each([
+    { headers: { authorization: "secret\n" } },
+    { endpoint: "grpc://user:secret@collector/?key=secret" },
+    { traces: { endpoint: "user:secret@collector" } },
+  ])("never shows a secret: %j", (options) => {
+    expect(() => setup(options)).toThrow(expect.objectContaining({ name: "TypeError", message: expect.not.stringContaining("secret") }));
   });
 
   it("an option that is undefined is not given", async () => {
     const options = {
+      traces: undefined,
+      metrics: { endpoint: undefined },
       serviceName: undefined,
       endpoint: undefined,
       headers: undefined,

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { decodeLogsRequest } from "./decode-logs.ts";
+import { decodeMetricsRequest } from "./decode-metrics.ts";
 import { decodeTraceRequest } from "./decode.ts";
 import { startReceiver } from "./receiver.ts";
 
@@ -71,6 +73,42 @@ describe("the strict decoder", () => {
     ["a message in it", [0x0a, 0x03, 0x98, 0x06, 0x01], "request.resourceSpans.0 has unknown fields"],
   ])("refuses an unknown field of %s in protobuf", (_place, bytes, message) => {
     expect(() => decodeTraceRequest("application/x-protobuf", Uint8Array.from(bytes))).toThrow(message);
+  });
+});
+
+const decodeMetric = (metric: object): unknown =>
+  decodeMetricsRequest(
+    "application/json",
+    new TextEncoder().encode(JSON.stringify({ resourceMetrics: [{ resource: {}, scopeMetrics: [{ scope: { name: "scope" }, metrics: [metric] }] }] })),
+  );
+const decodeLog = (record: object): unknown =>
+  decodeLogsRequest(
+    "application/json",
+    new TextEncoder().encode(JSON.stringify({ resourceLogs: [{ resource: {}, scopeLogs: [{ scope: { name: "scope" }, logRecords: [record] }] }] })),
+  );
+const point = { timeUnixNano: "1700000000000000000", asInt: "7" };
+const sum = { name: "orders", unit: "{order}", sum: { aggregationTemporality: 1, isMonotonic: true, dataPoints: [point] } };
+const log = { observedTimeUnixNano: "1", severityNumber: 9, body: { stringValue: "text" }, eventName: "event", traceId: span.traceId, spanId: span.spanId };
+
+describe("the strict decoder of metrics and log records", () => {
+  it("gives them as they are", () => {
+    const from = { resource: {}, scope: { name: "scope", version: "" } };
+    expect(decodeMetric(sum)).toEqual([
+      { name: "orders", unit: "{order}", kind: "sum", temporality: "DELTA", points: [{ attributes: {}, value: 7, bounds: undefined }], ...from },
+    ]);
+    expect(decodeLog(log)).toEqual([{ eventName: "event", severity: "INFO", body: "text", attributes: {}, spanId: span.spanId, ...from }]);
+  });
+
+  it.each<[problem: string, decode: () => unknown, message: string]>([
+    ["an unknown field of a metric", () => decodeMetric({ ...sum, colour: "red" }), 'has the unknown field "colour"'],
+    ["a metric of two kinds", () => decodeMetric({ ...sum, gauge: { dataPoints: [point] } }), 'has more than one of "data"'],
+    ["a sum without temporality", () => decodeMetric({ ...sum, sum: { dataPoints: [point] } }), "AGGREGATION_TEMPORALITY_UNSPECIFIED is not allowed here"],
+    ["a point without a time", () => decodeMetric({ ...sum, sum: { ...sum.sum, dataPoints: [{ asInt: "7" }] } }), "a data point has no time"],
+    ["a log record without a time", () => decodeLog({ ...log, observedTimeUnixNano: "0" }), "a log record has no time"],
+    ["a span without a trace", () => decodeLog({ ...log, traceId: "" }), '"traceId" is no valid ID'],
+    ["an unknown field of a log record", () => decodeLog({ ...log, colour: "red" }), 'has the unknown field "colour"'],
+  ])("refuses %s", (_problem, decode, message) => {
+    expect(decode).toThrow(message);
   });
 });
 

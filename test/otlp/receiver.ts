@@ -1,8 +1,8 @@
 /**
  * An OTLP receiver for tests: a real one (`@elastic/mockotlpserver`), in this process, on a free port.
  *
- * It takes whatever any program sends it over OTLP/HTTP, as protobuf or JSON. The bytes of every trace request are
- * also decoded strictly here (see `decode.ts`); a request that breaks the protocol fails `waitFor` and `close`.
+ * It takes whatever any program sends it over OTLP/HTTP, as protobuf or JSON. The bytes of every request are also
+ * decoded strictly here (see `decode.ts`); a request that breaks the protocol fails `waitFor` and `close`.
  *
  * @example
  * ```ts
@@ -15,6 +15,8 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { IncomingMessage, ServerResponse, type IncomingHttpHeaders } from "node:http";
 import { MockOtlpServer } from "@elastic/mockotlpserver";
+import { decodeLogsRequest, type ReceivedLogRecord } from "./decode-logs.ts";
+import { decodeMetricsRequest, type ReceivedMetric } from "./decode-metrics.ts";
 import { decodeTraceRequest, type ReceivedSpan } from "./decode.ts";
 
 export type { ReceivedSpan } from "./decode.ts";
@@ -32,10 +34,15 @@ export interface OtlpReceiver extends AsyncDisposable {
   readonly url: string;
   /** The spans so far, in order of arrival. */
   readonly spans: readonly ReceivedSpan[];
+  /** The metrics so far, in order of arrival: one for each time that one was exported. */
+  readonly metrics: readonly ReceivedMetric[];
+  /** The log records so far, in order of arrival. */
+  readonly logs: readonly ReceivedLogRecord[];
   /** The requests so far, of all signals and paths. */
   readonly requests: readonly ReceivedRequest[];
   /**
-   * Waits until `predicate` is true for the spans that have arrived, and returns these.
+   * Waits until `predicate` is true for the spans that have arrived, and returns these. It is asked again whenever
+   * anything arrives, so it can look at metrics and log records too.
    *
    * @param timeout in milliseconds; 20 seconds by default.
    * @throws Error that says what has arrived, when the time is over; or what was wrong with a request.
@@ -48,27 +55,32 @@ export interface OtlpReceiver extends AsyncDisposable {
 /** Starts a receiver on a free port of 127.0.0.1. */
 export async function startReceiver(): Promise<OtlpReceiver> {
   const spans: ReceivedSpan[] = [];
+  const metrics: ReceivedMetric[] = [];
+  const logs: ReceivedLogRecord[] = [];
   const requests: ReceivedRequest[] = [];
   const changes = new EventTarget();
   let fault: Error | undefined;
 
   // The server publishes what it accepted to all receivers of the process, from within the "end" event of the
-  // request. So what `onTrace` brings belongs to the request that ended in this same tick, if it was one of ours.
+  // request. So what it brings belongs to the request that ended in this same tick, if it was one of ours.
   let ending: ReceivedRequest | undefined;
+  const accept = <T>(into: T[], decode: (contentType: string, body: Uint8Array) => T[]) => (): void => {
+    if (ending === undefined) return;
+    try {
+      into.push(...decode(ending.headers["content-type"] ?? "", ending.body));
+    } catch (error) {
+      fault ??= new Error("A request broke the OTLP protocol", { cause: error });
+    }
+    changes.dispatchEvent(new Event("change"));
+  };
   const server = new MockOtlpServer({
     services: ["http"],
     httpHostname: "127.0.0.1",
     httpPort: 0,
     logLevel: "fatal",
-    onTrace: () => {
-      if (ending === undefined) return;
-      try {
-        spans.push(...decodeTraceRequest(ending.headers["content-type"] ?? "", ending.body));
-      } catch (error) {
-        fault ??= new Error("A request broke the OTLP protocol", { cause: error });
-      }
-      changes.dispatchEvent(new Event("change"));
-    },
+    onTrace: accept(spans, decodeTraceRequest),
+    onMetrics: accept(metrics, decodeMetricsRequest),
+    onLogs: accept(logs, decodeLogsRequest),
   });
   await server.start();
   if (server.httpUrl === null) throw new Error("The OTLP receiver has no address");
@@ -100,6 +112,8 @@ export async function startReceiver(): Promise<OtlpReceiver> {
   return {
     url: server.httpUrl.origin,
     spans,
+    metrics,
+    logs,
     requests,
     waitFor: async (predicate, timeout = 20_000) => {
       const { promise, resolve, reject } = Promise.withResolvers<readonly ReceivedSpan[]>();

@@ -194,9 +194,9 @@ async function* play(ledger: Ledger, ctx: OrchestrationContext, { workflow, gene
   return workflow.steps.length;
 }
 
-function noted(steps: Map<string, Set<number>>, executionId: string): Set<number> {
-  const known = steps.get(executionId) ?? new Set();
-  steps.set(executionId, known);
+function noted(byExecution: Map<string, Set<number>>, executionId: string): Set<number> {
+  const known = byExecution.get(executionId) ?? new Set();
+  byExecution.set(executionId, known);
   return known;
 }
 

@@ -1,14 +1,22 @@
 // Checked by `npm run typecheck`: what the public types accept, refuse (`@ts-expect-error`) and infer.
 import type { OrchestrationContext, Task, TaskHubGrpcWorker, TestOrchestrationWorker } from "@microsoft/durabletask-js";
 import { expectTypeOf } from "vitest";
+import { Keyv } from "keyv";
+import { Keyv as Keyv6 } from "keyv-6";
+import { caching } from "../../middlewares/index.ts";
 import {
+  ActivityCacheOutcome,
   createMiddlewareFeature,
   currentFeatures,
   defineMiddleware,
   runWithFeatures,
   withDurableTelemetry,
+  type ActivityCache,
   type ActivityMiddleware,
   type ActivityMiddlewareContext,
+  type CacheOutcome,
+  type CacheRequest,
+  type CacheStore,
   type DurableMiddleware,
   type Middleware,
   type MiddlewareFeatures,
@@ -209,4 +217,32 @@ export function features(own: MiddlewareFeatures): void {
   own.set(Count, "1");
   // @ts-expect-error a name is no key
   own.get("count");
+}
+
+// C4, C7: stores that fit as they are, and what a cache gives.
+export async function caches(redis: { get(key: string): Promise<string | null>; del(key: string): Promise<number> }): Promise<void> {
+  const stores: readonly CacheStore[] = [new Keyv(), new Keyv<string>(), new Keyv6(), new Map<string, string>()];
+  const cache = caching({
+    activities: {
+      quote: {
+        ttl: "5m",
+        key: ({ input }: CacheRequest<Order>) => input.total,
+        namespace: ({ tags }) => tags["tenant"],
+        shouldCache: (result) => result !== null,
+      },
+    },
+    store: { get: (key) => redis.get(key), set: () => true, delete: (key) => redis.del(key) },
+  });
+  expectTypeOf(cache).toEqualTypeOf<ActivityCache>();
+  expectTypeOf(cache.delete("quote", { total: 1 }, { tags: { tenant: "a" } })).toEqualTypeOf<Promise<void>>();
+  expectTypeOf(currentFeatures()?.get(ActivityCacheOutcome)).toEqualTypeOf<CacheOutcome | undefined>();
+  withDurableTelemetry(worker, { caching: cache });
+  withDurableTelemetry(worker, { caching: { activities: { quote: { ttl: 300_000 } } } });
+  // @ts-expect-error there is nothing to cache by default
+  withDurableTelemetry(worker, { caching: true });
+  // @ts-expect-error a time to live is needed
+  caching({ activities: { quote: {} } });
+  // @ts-expect-error a store has a delete
+  caching({ activities: {}, store: { get: () => undefined, set: () => true } });
+  await stores[0]?.get("x");
 }

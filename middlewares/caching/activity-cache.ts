@@ -1,0 +1,203 @@
+import type { ActivityMiddleware, ActivityMiddlewareContext, ActivityNext, MiddlewareObject } from "../../src/pipeline/index.ts";
+import { MiddlewareFeatures } from "../../src/pipeline/index.ts";
+import { Entries, type EntryKey, type Found } from "./entries.ts";
+import { Flight } from "./flight.ts";
+import { GuardedStore } from "./guarded-store.ts";
+import { MemoryStore } from "./memory-store.ts";
+import { settingsOf, type CacheRequest, type CachingOptions, type CachingSettings, type Policy } from "./options.ts";
+import { tell, type CacheOutcome } from "./outcome.ts";
+import { admits, keyOf } from "./request.ts";
+import { resultOf, type StoredResult } from "./result.ts";
+import type { Runtime } from "./runtime.ts";
+import { canLock } from "./store.ts";
+import { Turns } from "./turns.ts";
+
+/** What `cache.delete` needs to know beside the name and the input, where entries depend on it. */
+export type DeleteRequest = Partial<Pick<CacheRequest, "version" | "tags" | "features">>;
+
+/** The middleware that {@link caching} makes, and the handle to invalidate what it keeps. */
+export interface ActivityCache extends MiddlewareObject {
+  readonly name: "caching";
+  readonly activity: ActivityMiddleware;
+  /**
+   * Takes an entry away: later calls run the activity, and a run that is under way in this process is not kept. One that
+   * is under way in another process may still be, see docs/caching.md.
+   *
+   * @param name the activity's name.
+   * @param input the input, as the activity gets it.
+   * @param request the version, tags and features of the calls, where the entry depends on them.
+   * @throws TypeError for an activity that is not cached, or an input that has no entry; Error if the store failed: then
+   *   the entry may still be there.
+   * @example await cache.delete("getQuote", { symbol: "ACME" });
+   */
+  delete(name: string, input: unknown, request?: DeleteRequest): Promise<void>;
+  /**
+   * Makes misses of all entries of a namespace, in all processes that share the store, those of runs that are under way
+   * included. It costs one operation, however many entries there are.
+   *
+   * @throws TypeError for anything but a non-empty string; Error if the store failed.
+   * @example await cache.deleteNamespace("tenant-7");
+   */
+  deleteNamespace(namespace: string): Promise<void>;
+}
+
+type Context = ActivityMiddlewareContext;
+
+/** The flow of a call: look up, wait for an identical call or run, keep. */
+export class PipelineCache implements ActivityCache {
+  readonly name = "caching";
+  readonly #settings: CachingSettings;
+  readonly #runtime: Runtime;
+  readonly #entries: Entries;
+  readonly #turns: Turns | undefined;
+  readonly #flights = new Map<string, Flight>();
+
+  constructor(options: CachingOptions, runtime: Runtime) {
+    const settings = settingsOf(options);
+    const store = settings.store ?? new MemoryStore(settings);
+    const guard = new GuardedStore(settings.timeout, runtime);
+    this.#settings = settings;
+    this.#runtime = runtime;
+    this.#entries = new Entries(store, guard, runtime);
+    this.#turns = canLock(store) ? new Turns(store, guard, this.#entries, runtime) : undefined;
+  }
+
+  readonly activity = (ctx: Context, next: ActivityNext): Promise<unknown> | undefined => {
+    const policy = this.#settings.policies.get(ctx.name);
+    if (policy === undefined) return next(ctx);
+    const entry = keyOf(ctx, policy);
+    if (typeof entry === "string") return pass(ctx, next, entry);
+    const flight = this.#flights.get(entry.key);
+    if (flight !== undefined) return join(flight, ctx, next);
+    const found = this.#entries.find(entry, policy.staleFor);
+    // A store that answers at once costs no turn of the event loop.
+    if (!(found instanceof Promise) && found.state === "fresh") return hit(ctx, found.read());
+    return this.#lead(ctx, next, policy, entry, found);
+  };
+
+  async delete(name: string, input: unknown, request: DeleteRequest = {}): Promise<void> {
+    const policy = this.#settings.policies.get(name);
+    if (policy === undefined) {
+      const known = [...this.#settings.policies.keys()].join(", ");
+      throw new TypeError(`cache.delete: the activity "${name}" is not cached; those that are: ${known || "none"}.`);
+    }
+    const { version, tags = {}, features = new MiddlewareFeatures() } = request;
+    const entry = keyOf({ name, version, input, tags, features }, policy);
+    if (typeof entry === "string") {
+      throw new TypeError(`cache.delete: such a call of "${name}" has no entry; give the input, version, tags and features that the calls have.`);
+    }
+    const flight = this.#flights.get(entry.key);
+    if (flight !== undefined) this.#invalidate(entry.key, flight);
+    if (!(await this.#entries.delete(entry.key))) throw new Error(`cache.delete: the store failed, so the entry of "${name}" may still be there.`);
+  }
+
+  async deleteNamespace(namespace: string): Promise<void> {
+    if (typeof namespace !== "string" || namespace === "") throw new TypeError("cache.deleteNamespace: namespace must be a non-empty string.");
+    for (const [key, flight] of this.#flights) if (flight.namespace === namespace) this.#invalidate(key, flight);
+    if (!(await this.#entries.renew(namespace))) {
+      throw new Error(`cache.deleteNamespace: the store failed, so entries of "${namespace}" may still be there.`);
+    }
+  }
+
+  /** Later calls start anew; those that wait already began before. */
+  #invalidate(key: string, flight: Flight): void {
+    flight.invalidated = true;
+    this.#flights.delete(key);
+  }
+
+  async #lead(ctx: Context, next: ActivityNext, policy: Policy, entry: EntryKey, looked: Found | Promise<Found>): Promise<void> {
+    const flight = new Flight(entry.namespace);
+    this.#flights.set(entry.key, flight);
+    try {
+      const { found, waited, release } = await this.#turn(await looked, policy, entry);
+      if (found.state === "fresh" || (found.state === "stale" && waited)) {
+        const outcome = waited && found.state === "fresh" ? "coalesced" : "hit";
+        flight.share({ kind: "result", outcome, read: found.read });
+        hit(ctx, found.read(), outcome);
+        return;
+      }
+      // With a stale result nobody has to wait for the run.
+      if (found.state === "stale") flight.share({ kind: "result", outcome: "hit", read: found.read });
+      try {
+        await this.#run(ctx, next, policy, entry, found, flight);
+      } finally {
+        release();
+      }
+    } finally {
+      if (this.#flights.get(entry.key) === flight) this.#flights.delete(entry.key);
+      // Nobody waits for ever, should there be a fault in the cache itself.
+      flight.share({ kind: "nothing" });
+    }
+  }
+
+  async #turn(found: Found, { lockFor, staleFor }: Policy, entry: EntryKey): Promise<{ found: Found; waited: boolean; release: () => void }> {
+    const absent = found.state === "none" || found.state === "stale";
+    if (absent && lockFor !== undefined && this.#turns !== undefined) return this.#turns.take(entry, found, lockFor, staleFor);
+    return { found, waited: false, release: () => undefined };
+  }
+
+  async #run(ctx: Context, next: ActivityNext, policy: Policy, entry: EntryKey, found: Found, flight: Flight): Promise<void> {
+    const faulty = found.state === "fault";
+    let value: unknown;
+    try {
+      value = await next(ctx);
+    } catch (error) {
+      // Later calls begin anew (C5).
+      if (this.#flights.get(entry.key) === flight) this.#flights.delete(entry.key);
+      flight.share({ kind: "failed", error });
+      tell(ctx.features, faulty ? "error" : "miss");
+      throw error;
+    }
+    const result = resultOf(value);
+    flight.share(result === undefined ? { kind: "nothing" } : { kind: "result", outcome: "coalesced", read: result.read });
+    const outcome = await this.#keep(ctx, policy, entry, found, flight, result);
+    tell(ctx.features, faulty ? "error" : outcome);
+  }
+
+  async #keep(
+    ctx: Context,
+    policy: Policy,
+    entry: EntryKey,
+    found: Found,
+    flight: Flight,
+    result: StoredResult | undefined,
+  ): Promise<CacheOutcome> {
+    if (result === undefined || result.size > this.#settings.maxValueSize) return "bypass";
+    const admitted = admits(result.read, ctx, policy);
+    if (admitted !== true) return admitted === false ? "miss" : "error";
+    if (found.state === "fault" && found.down) return "error";
+    if (flight.invalidated) return "miss";
+    const ttl = Math.max(1, Math.round(policy.ttl * (1 - policy.jitter * this.#runtime.random())));
+    const kept = await this.#entries.keep(entry, found.generation, result.json, ttl, policy.staleFor);
+    return kept ? "miss" : "error";
+  }
+}
+
+function hit(ctx: Context, value: unknown, outcome: CacheOutcome = "hit"): undefined {
+  tell(ctx.features, outcome);
+  ctx.setResult(value);
+}
+
+/** Goes past the cache. */
+function pass(ctx: Context, next: ActivityNext, outcome: CacheOutcome): Promise<unknown> {
+  tell(ctx.features, outcome);
+  return next(ctx);
+}
+
+/**
+ * Waits for an identical call in this process. A failure is shared by those that waited for it, and by nobody later
+ * (C5): each of them is an activity with a retry policy of its own, so what is broken is asked once, not by all of them
+ * one after the other; and a retry is a later call.
+ */
+async function join(flight: Flight, ctx: Context, next: ActivityNext): Promise<void> {
+  const shared = await flight.shared;
+  switch (shared.kind) {
+    case "result":
+      return hit(ctx, shared.read(), shared.outcome);
+    case "failed":
+      tell(ctx.features, "coalesced");
+      throw shared.error;
+    case "nothing":
+      await pass(ctx, next, "bypass");
+  }
+}

@@ -1,0 +1,47 @@
+/** The version of the format of entries: what has another one is not read. */
+const format = "durable-telemetry.cache/1";
+
+/** What is to be known of an entry beside its value. */
+export interface EntryFacts {
+  /** The key that it was stored under. */
+  readonly key: string;
+  /** The generation of its namespace; `""` without a namespace. */
+  readonly generation: string;
+  /** When it expires, in milliseconds since 1970. */
+  readonly expires: number;
+}
+
+/** What a text from a store turned out to be. */
+export type Opened =
+  | ({ readonly kind: "entry"; readonly value: unknown } & EntryFacts)
+  /** Another application's, another version's, another key's, or half-written: not there, as far as this cache goes. */
+  | { readonly kind: "foreign" }
+  /** It says that it is an entry, and is none. */
+  | { readonly kind: "broken" };
+
+/**
+ * Puts a value into what a store keeps.
+ *
+ * @param json the value's JSON; `undefined` for the value `undefined`, which has none.
+ */
+export function seal({ key, generation, expires }: EntryFacts, json: string | undefined): string {
+  const facts = `"format":"${format}","key":${JSON.stringify(key)},"generation":${JSON.stringify(generation)},"expires":${expires}`;
+  // One JSON text around the other: what is cut off anywhere can't be parsed.
+  return json === undefined ? `{${facts},"void":true}` : `{${facts},"value":${json}}`;
+}
+
+/** Opens what a store has under `key`; each time with a value of its own. */
+export function open(text: string, key: string): Opened {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return { kind: "foreign" };
+  }
+  if (typeof parsed !== "object" || parsed === null || !("format" in parsed) || parsed.format !== format) return { kind: "foreign" };
+  const { key: own, generation, expires, void: isVoid, value } = parsed as Record<string, unknown>;
+  if (typeof own !== "string" || typeof generation !== "string" || typeof expires !== "number") return { kind: "broken" };
+  if (Object.hasOwn(parsed, "value") === (isVoid === true)) return { kind: "broken" };
+  if (own !== key) return { kind: "foreign" };
+  return { kind: "entry", key: own, generation, expires, value };
+}

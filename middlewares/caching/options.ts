@@ -1,0 +1,152 @@
+import { aFunction, anObject, checkOptions, type OptionRule, type OptionRules } from "../../src/options.ts";
+import type { ActivityMiddlewareContext } from "../../src/pipeline/index.ts";
+import { milliseconds, type Duration } from "./duration.ts";
+import { canLock, type CacheStore } from "./store.ts";
+
+/** What an entry may depend on: the functions of {@link CachedActivity} get it, and `cache.delete` can say it too. */
+export type CacheRequest<TInput = unknown> = Pick<ActivityMiddlewareContext<TInput>, "name" | "version" | "input" | "tags" | "features">;
+
+/** How one activity is cached. A duration is a number of milliseconds, or a text with a unit such as `"5m"`. */
+export interface CachedActivity {
+  /** How long a result is good for, from when the activity returned it. */
+  readonly ttl: Duration;
+  /**
+   * What the result depends on, in place of the whole input: any value with a canonical form (telemetry.md C2).
+   * `undefined` stands for "not known", and the call goes past the cache. It must not be `async`.
+   */
+  key?(request: CacheRequest): unknown;
+  /**
+   * Keeps entries apart, those of two tenants say, and lets `cache.deleteNamespace` invalidate them. A function that has
+   * no name for a call, and returns anything but a non-empty text, sends it past the cache.
+   */
+  readonly namespace?: string | ((request: CacheRequest) => string | undefined);
+  /** The version of what the activity computes: with another one, all earlier entries are misses. The task's own version is part of the key anyhow. */
+  readonly version?: string;
+  /** Whether a result may be kept; all are by default. It must return `true` or `false`, and not be `async`. */
+  shouldCache?(result: unknown, request: CacheRequest): boolean;
+  /**
+   * How long after `ttl` a result may still be served while one call renews it: that one runs the activity, and whoever
+   * comes meanwhile gets the stale result and does not wait. None by default.
+   */
+  readonly staleFor?: Duration;
+  /** By which part of `ttl` at most an entry expires earlier, from 0 to 1 and at random, so that entries which were made together don't expire together; 0 by default. */
+  readonly jitter?: number;
+  /**
+   * Coalesces between processes too: who runs the activity holds a lock in the store, for this long at most. It should be
+   * longer than the activity takes. The others wait for the result, for twice as long at most. The store must be able to
+   * do it, see {@link CacheStore.setIfAbsent}. Off by default.
+   */
+  readonly lockFor?: Duration;
+}
+
+/** Options of {@link caching}. */
+export interface CachingOptions {
+  /** The activities to cache, by name; no others are (telemetry.md C1). */
+  readonly activities: Readonly<Record<string, CachedActivity>>;
+  /** Where entries are kept; in this process's memory by default. Several workers and processes may share one. */
+  readonly store?: CacheStore;
+  /** How long to wait for each operation of the store, in milliseconds or as a text; `"250ms"` by default (telemetry.md C6). */
+  readonly timeout?: Duration;
+  /** How many entries the store in memory takes; 10,000 by default. */
+  readonly maxEntries?: number;
+  /** How many bytes the store in memory takes, each character counted as two; 64 MiB by default. */
+  readonly maxBytes?: number;
+  /** The longest JSON of a result that is kept, in bytes of UTF-8; 1 MiB by default. */
+  readonly maxValueSize?: number;
+}
+
+/** An activity's options with all durations in milliseconds. */
+export interface Policy {
+  readonly ttl: number;
+  readonly staleFor: number;
+  readonly jitter: number;
+  readonly lockFor: number | undefined;
+  readonly version: string | undefined;
+  readonly options: CachedActivity;
+}
+
+/** All options, with their defaults and with durations in milliseconds. */
+export interface CachingSettings {
+  readonly policies: ReadonlyMap<string, Policy>;
+  readonly store: CacheStore | undefined;
+  readonly timeout: number;
+  readonly maxEntries: number;
+  readonly maxBytes: number;
+  readonly maxValueSize: number;
+}
+
+const hour = 3_600_000;
+const aDuration: OptionRule = {
+  is: 'a duration: a number of milliseconds, 1 or more, or a text with a unit, such as "5m"',
+  test: (value) => milliseconds(value) !== undefined,
+};
+const aShortDuration: OptionRule = {
+  is: `${aDuration.is}, of an hour at most`,
+  test: (value) => (milliseconds(value) ?? Infinity) <= hour,
+};
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 1;
+const aCount: OptionRule = { is: "a whole number, 1 or more", test: isCount };
+// The list in memory takes space for all of them beforehand.
+const aBound: OptionRule = { is: "a whole number, 1 to 16,777,216", test: (value) => isCount(value) && value <= 2 ** 24 };
+const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
+
+const rules: OptionRules<CachingOptions> = {
+  activities: anObject,
+  store: {
+    is: "an object with the methods get, set and delete",
+    test: (value) =>
+      typeof value === "object" && value !== null && ["get", "set", "delete"].every((name) => typeof Reflect.get(value, name) === "function"),
+  },
+  timeout: aShortDuration,
+  maxEntries: aBound,
+  maxBytes: aCount,
+  maxValueSize: aCount,
+};
+
+const activityRules: OptionRules<CachedActivity> = {
+  ttl: aDuration,
+  key: aFunction,
+  namespace: { is: "a non-empty string or a function", test: (value) => isText(value) || aFunction.test(value) },
+  version: { is: "a non-empty string", test: isText },
+  shouldCache: aFunction,
+  staleFor: aDuration,
+  jitter: { is: "a number from 0 to 1", test: (value) => typeof value === "number" && value >= 0 && value <= 1 },
+  lockFor: aShortDuration,
+};
+
+/**
+ * Checks the options and completes them.
+ *
+ * @throws TypeError that names the key and what is allowed.
+ */
+export function settingsOf(options: unknown): CachingSettings {
+  checkOptions<CachingOptions>("caching", options, rules);
+  if (options.activities === undefined) {
+    throw new TypeError('caching: option "activities" is missing; it names what to cache: { activities: { getQuote: { ttl: "5m" } } }.');
+  }
+  const { store } = options;
+  const policies = Object.entries(options.activities).map(([name, activity]) => [name, policyOf(name, activity, store)] as const);
+  return {
+    policies: new Map(policies),
+    store,
+    timeout: milliseconds(options.timeout) ?? 250,
+    maxEntries: options.maxEntries ?? 10_000,
+    maxBytes: options.maxBytes ?? 64 * 1024 * 1024,
+    maxValueSize: options.maxValueSize ?? 1024 * 1024,
+  };
+}
+
+function policyOf(name: string, activity: unknown, store: CacheStore | undefined): Policy {
+  const owner = `caching: activities: ${name}`;
+  checkOptions<CachedActivity>(owner, activity, activityRules);
+  const ttl = milliseconds(activity.ttl);
+  if (ttl === undefined) throw new TypeError(`${owner}: option "ttl" is missing; it must be ${aDuration.is}.`);
+  const lockFor = milliseconds(activity.lockFor);
+  if (lockFor !== undefined && (store === undefined || !canLock(store))) {
+    throw new TypeError(
+      `${owner}: option "lockFor" needs a store with the methods setIfAbsent and deleteIfEqual; leave it out, as identical calls in one process run once anyhow.`,
+    );
+  }
+  const { jitter = 0, version } = activity;
+  return { ttl, staleFor: milliseconds(activity.staleFor) ?? 0, jitter, lockFor, version, options: activity };
+}

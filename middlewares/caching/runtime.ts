@@ -1,0 +1,26 @@
+/** What the cache needs of the world that changes by itself; tests have one of their own. */
+export interface Runtime {
+  /** The time of day in milliseconds: entries travel between machines. */
+  now(): number;
+  /** A clock in milliseconds that nobody sets, for waits. */
+  elapsed(): number;
+  /** A number from 0 to 1. */
+  random(): number;
+  /**
+   * Calls `callback` in `delay` milliseconds. What is returned calls that off.
+   *
+   * @param waits whether the process has to stay alive for it.
+   */
+  after(delay: number, waits: boolean, callback: () => void): () => void;
+}
+
+export const realRuntime: Runtime = {
+  now: () => Date.now(),
+  elapsed: () => performance.now(),
+  random: () => Math.random(),
+  after(delay, waits, callback) {
+    const timer = setTimeout(callback, delay);
+    if (!waits) timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,57 @@
+/** Called with the object whose method is about to run. It must not throw. */
+export type Before = (target: object) => void;
+
+// On the prototype, so that an ESM and a CJS copy of this package share one patch: none takes the other's away.
+const hooks: unique symbol = Symbol.for("durable-telemetry.before-methods");
+
+interface Hooks {
+  readonly callbacks: Set<Before>;
+  /** Takes the patch off. */
+  readonly restore: () => void;
+}
+
+/**
+ * Has `before` called with the object whenever one of the `methods` of `prototype` is called, before the method runs.
+ * Where there are several callbacks only the one that came last is called.
+ *
+ * @returns what takes `before` back; with the last one the prototype is as it was.
+ */
+export function beforeMethods(prototype: object, methods: readonly string[], before: Before): () => void {
+  const { callbacks, restore } = hooksOf(prototype) ?? patch(prototype, methods);
+  callbacks.delete(before);
+  callbacks.add(before);
+  return () => {
+    callbacks.delete(before);
+    if (callbacks.size === 0) restore();
+  };
+}
+
+function hooksOf(prototype: object): Hooks | undefined {
+  return Object.hasOwn(prototype, hooks) ? (Reflect.get(prototype, hooks) as Hooks) : undefined;
+}
+
+function patch(prototype: object, methods: readonly string[]): Hooks {
+  const callbacks = new Set<Before>();
+  const patched = methods.flatMap((name) => {
+    const original = Object.getOwnPropertyDescriptor(prototype, name);
+    const method: unknown = original?.value;
+    if (original === undefined || typeof method !== "function") return [];
+    const value = function (this: object, ...args: unknown[]): unknown {
+      [...callbacks].at(-1)?.(this);
+      return Reflect.apply(method, this, args);
+    };
+    Object.defineProperties(value, { name: { value: method.name }, length: { value: method.length } });
+    Object.defineProperty(prototype, name, { ...original, value });
+    return [{ name, original, value }];
+  });
+  const restore = (): void => {
+    // A method that somebody else has patched since stays, and finds no callback here.
+    const others = patched.filter(({ name, value }) => Reflect.get(prototype, name) !== value);
+    if (others.length > 0) return;
+    for (const { name, original } of patched) Object.defineProperty(prototype, name, original);
+    Reflect.deleteProperty(prototype, hooks);
+  };
+  const made: Hooks = { callbacks, restore };
+  Object.defineProperty(prototype, hooks, { value: made, configurable: true });
+  return made;
+}

@@ -1,0 +1,44 @@
+import { OTLPLogExporter as GrpcExporter } from "@opentelemetry/exporter-logs-otlp-grpc";
+import { OTLPLogExporter as JsonExporter } from "@opentelemetry/exporter-logs-otlp-http";
+import { OTLPLogExporter as ProtobufExporter } from "@opentelemetry/exporter-logs-otlp-proto";
+import {
+  ConsoleLogRecordExporter,
+  type LogRecordExporter,
+  type LogRecordProcessor,
+  type ReadableLogRecord,
+  SimpleLogRecordProcessor,
+} from "@opentelemetry/sdk-logs";
+import { WaitingBatchLogRecordProcessor } from "./batch-log-record-processor.ts";
+import { FailureReport } from "./failure-report.ts";
+import type { Settings } from "./settings.ts";
+import { createOtlpExport, createSignalExport, type SignalExport } from "./signal-export.ts";
+
+const exporters = { "http/json": JsonExporter, "http/protobuf": ProtobufExporter, grpc: GrpcExporter };
+
+/** What the logger provider hands log records to (none if they shall go nowhere), and the way that they take. */
+export function createLogExport({ logs, general }: Settings): {
+  readonly processors: readonly LogRecordProcessor[];
+  readonly way: SignalExport;
+} {
+  const report = new FailureReport("log records");
+  const shutdownTimeout = general.shutdownTimeout.value;
+  const processors: LogRecordProcessor[] = [];
+  if (logs.exporter.value.includes("console")) processors.push(new SimpleLogRecordProcessor({ exporter: new ConsoleLogRecordExporter() }));
+
+  const otlp = logs.exporter.value.includes("otlp")
+    ? createOtlpExport<LogRecordExporter, ReadableLogRecord[]>("logs", logs, exporters, { report, shutdownTimeout })
+    : undefined;
+  if (otlp !== undefined) {
+    processors.push(
+      new WaitingBatchLogRecordProcessor({
+        exporter: otlp.contained,
+        maxQueueSize: logs.maxQueueSize.value,
+        maxExportBatchSize: logs.maxExportBatchSize.value,
+        scheduledDelayMillis: logs.scheduleDelay.value,
+        exportTimeoutMillis: otlp.timeout,
+      }),
+    );
+  }
+  const flushes = processors.map((processor) => () => processor.forceFlush());
+  return { processors, way: createSignalExport({ report, shutdownTimeout, exporter: otlp?.contained, flushes }) };
+}

@@ -1,0 +1,355 @@
+import { describe, expect, it, vi } from "vitest";
+import { diag, DiagLogLevel } from "@opentelemetry/api";
+import { seal } from "../../middlewares/caching/envelope.ts";
+import type { CacheStore } from "../../middlewares/index.ts";
+import { cachedWorker, Gate } from "./calls.ts";
+import { TestRuntime } from "./clock.ts";
+
+const never = new Promise<never>(() => undefined);
+const broken = (): never => {
+  throw new Error("ECONNREFUSED");
+};
+const rejecting = async (): Promise<never> => broken();
+
+/** A store that keeps a text of the test's choosing in place of each entry. */
+const keeping = (text: unknown): CacheStore => ({ get: () => text, set: () => true, delete: () => true });
+
+/** Unhandled rejections of the process while `run` runs, and a turn of the event loop longer. */
+async function unhandledDuring(run: () => Promise<void>): Promise<readonly unknown[]> {
+  const unhandled: unknown[] = [];
+  const listener = (reason: unknown): void => void unhandled.push(reason);
+  process.on("unhandledRejection", listener);
+  try {
+    await run();
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+  } finally {
+    process.off("unhandledRejection", listener);
+  }
+  return unhandled;
+}
+
+// A thenable that is no promise.
+const method = ["th", "en"].join("");
+
+describe("A store that fails", () => {
+  it.each<[what: string, store: CacheStore]>([
+    ["get throws", { ...keeping(undefined), get: broken }],
+    ["get rejects", { ...keeping(undefined), get: rejecting }],
+    ["set throws", { ...keeping(undefined), set: broken }],
+    ["set rejects", { ...keeping(undefined), set: rejecting }],
+    ["set says that it failed", { ...keeping(undefined), set: () => false }],
+    ["set says so later", { ...keeping(undefined), set: async () => false }],
+    ["get gives a number", keeping(42)],
+    ["get gives an object", keeping({ value: 1 })],
+    ["get gives a promise of an array", keeping(Promise.resolve(["x"]))],
+    ["get gives a thenable that throws", keeping({ [method]: broken })],
+    ["all of it is closed", { get: rejecting, set: broken, delete: rejecting }],
+  ])("C6 never fails an activity; the outcome is error: %s", async (_, store) => {
+    const calls = cachedWorker({ store });
+    const unhandled = await unhandledDuring(async () => {
+      for (let run = 1; run <= 20; run += 1) {
+        expect(await calls.call(1)).toEqual({ json: String(run), failure: undefined, outcome: "error" });
+      }
+    });
+    expect(unhandled).toEqual([]);
+  });
+
+  it("C6 does not change how an activity itself fails", async () => {
+    const calls = cachedWorker({ store: { get: broken, set: broken, delete: broken } }, () => {
+      throw new RangeError("card refused");
+    });
+    expect(await calls.call(1)).toEqual({ json: undefined, failure: "card refused", outcome: "error" });
+  });
+
+  it("C6 tells what broke through diag, once", async () => {
+    const lines: string[] = [];
+    const log = (line: string): void => void lines.push(line);
+    diag.setLogger({ error: log, warn: log, info: log, debug: log, verbose: log }, DiagLogLevel.ERROR);
+    try {
+      const calls = cachedWorker({ store: { ...keeping(undefined), get: () => { throw new Error("told once"); } } });
+      for (let run = 0; run < 5; run += 1) await calls.call(1);
+    } finally {
+      diag.disable();
+    }
+    expect(lines.filter((line) => line.includes("told once"))).toEqual([expect.stringContaining("the activity cache's store failed to get an entry")]);
+  });
+});
+
+describe("A store that hangs", () => {
+  it.each<[what: string, store: CacheStore]>([
+    ["get", { ...keeping(undefined), get: () => never }],
+    ["set", { ...keeping(undefined), set: () => never }],
+  ])("C6 costs an activity its timeout and not more: %s", async (_, store) => {
+    const runtime = new TestRuntime();
+    const calls = cachedWorker({ store, timeout: 100, runtime });
+    const called = calls.call(1);
+    await runtime.waiting();
+    let over = false;
+    void called.then(() => (over = true));
+    await runtime.advance(99);
+    expect(over).toBe(false);
+    await runtime.advance(1);
+    expect(await called).toEqual({ json: "1", failure: undefined, outcome: "error" });
+    expect(runtime.timers).toBe(0);
+  });
+
+  it("C6 and answers late is not listened to, be it with a result or an error", async () => {
+    const runtime = new TestRuntime();
+    const answers: PromiseWithResolvers<string>[] = [];
+    const store: CacheStore = {
+      ...keeping(undefined),
+      get: () => {
+        const answer = Promise.withResolvers<string>();
+        answers.push(answer);
+        return answer.promise;
+      },
+    };
+    const calls = cachedWorker({ store, timeout: 100, runtime });
+    const unhandled = await unhandledDuring(async () => {
+      for (let run = 1; run <= 4; run += 1) {
+        const called = calls.call(run);
+        await runtime.waiting();
+        await runtime.advance(100);
+        expect(await called).toEqual({ json: String(run), failure: undefined, outcome: "error" });
+      }
+      for (const answer of answers) answer.reject(new Error("too late"));
+    });
+    expect(unhandled).toEqual([]);
+    expect(calls.runs).toBe(4);
+    // Nor do four faults count twice: after five the store would not be asked.
+    const next = calls.call(5);
+    answers[4]?.resolve("");
+    expect((await next).outcome).toBe("miss");
+    const last = calls.call(6);
+    await runtime.waiting();
+    await runtime.advance(100);
+    answers[5]?.resolve("too late");
+    expect(await last).toEqual({ json: "6", failure: undefined, outcome: "error" });
+  });
+
+  it("C6 is left alone after five faults in a row, then tried by one call at a time, until it answers again", async () => {
+    const runtime = new TestRuntime();
+    const entries = new Map<string, string>();
+    let asked = 0;
+    let alive = false;
+    const store: CacheStore = {
+      get: (key) => {
+        asked += 1;
+        return alive ? entries.get(key) : never;
+      },
+      set: (key, value) => entries.set(key, value),
+      delete: (key) => entries.delete(key),
+    };
+    const calls = cachedWorker({ store, timeout: 100, runtime }, (input) => input);
+    const hung = Array.from({ length: 5 }, (_, input) => calls.call(input));
+    await runtime.waiting(5);
+    await runtime.advance(100);
+    await Promise.all(hung);
+    expect(asked).toBe(5);
+    // Left alone: nobody waits.
+    for (let input = 0; input < 100; input += 1) expect((await calls.call(input)).outcome).toBe("error");
+    expect([asked, runtime.timers]).toEqual([5, 0]);
+    // One tries; the others still don't wait.
+    await runtime.advance(1_000);
+    const trying = calls.call(1);
+    await runtime.waiting();
+    expect((await calls.call(2)).outcome).toBe("error");
+    await runtime.advance(100);
+    expect((await trying).outcome).toBe("error");
+    expect(asked).toBe(6);
+    // After a second fault the pause is twice as long.
+    await runtime.advance(1_000);
+    await calls.call(1);
+    expect(asked).toBe(6);
+    await runtime.advance(1_000);
+    alive = true;
+    expect((await calls.call(1)).outcome).toBe("miss");
+    expect((await calls.call(1)).outcome).toBe("hit");
+  });
+
+  it("C6 has a bounded number of operations under way, however many calls there are", async () => {
+    const runtime = new TestRuntime();
+    let asked = 0;
+    const store: CacheStore = {
+      ...keeping(undefined),
+      get: () => {
+        asked += 1;
+        return never;
+      },
+    };
+    const calls = cachedWorker({ store, timeout: 100, runtime });
+    const all = Array.from({ length: 4200 }, (_, input) => calls.call(input));
+    await runtime.waiting(4096);
+    await runtime.advance(100);
+    await Promise.all(all);
+    expect(calls.runs).toBe(4200);
+    expect(asked).toBe(4096);
+    expect(runtime.timers).toBe(0);
+  });
+
+  it("C6 keeps no process alive once its activity is done", async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((each) => each === "Timeout").length;
+    const before = timers();
+    let answer: (text: undefined) => void = () => undefined;
+    const store: CacheStore = { ...keeping(undefined), get: () => new Promise<undefined>((resolve) => (answer = resolve)) };
+    const calls = cachedWorker({ store, timeout: "1h" });
+    const called = calls.call(1);
+    await vi.waitUntil(() => timers() > before);
+    answer(undefined);
+    await called;
+    expect(timers()).toBe(before);
+  });
+});
+
+describe("What is under a key and is no entry of this cache", () => {
+  const key = "durable-telemetry:entry:x";
+  const facts = { key, generation: "", expires: 9e15 };
+  const good = seal(facts, '"wrong"');
+
+  it.each<[what: string, text: string]>([
+    ["another application's text", "hello"],
+    ["another application's JSON", '{"value":1,"expires":9e15}'],
+    ["JSON that is no object", "[1]"],
+    ["null", "null"],
+    ["an entry of another key", good],
+    ["nothing but a beginning", "{"],
+    ["an empty text", ""],
+  ])("C6 is a miss: %s", async (_, text) => {
+    const kept: string[] = [];
+    const calls = cachedWorker({ store: { get: () => text, set: (_key, value) => kept.push(value), delete: () => true } });
+    expect(await calls.call(1)).toEqual({ json: "1", failure: undefined, outcome: "miss" });
+    // And it is put right.
+    expect(kept).toHaveLength(1);
+  });
+
+  it("C6 is a miss where a later version wrote it, whatever it means there", async () => {
+    const store = new Map<string, string>();
+    await cachedWorker({ store }, () => "first").call(1);
+    for (const [at, text] of store) store.set(at, text.replace("durable-telemetry.cache/1", "durable-telemetry.cache/2"));
+    const later = cachedWorker({ store }, () => "ran");
+    expect(await later.call(1)).toMatchObject({ json: '"ran"', outcome: "miss" });
+    expect(await later.call(1)).toMatchObject({ json: '"ran"', outcome: "hit" });
+  });
+
+  it("C6 is a miss where it was written half, wherever it was cut off", async () => {
+    const store = new Map<string, string>();
+    const result = { price: 12345, notes: ["a", { b: null }] };
+    await cachedWorker({ store }, () => result).call(1);
+    const [[at, text] = ["", ""]] = store;
+    expect(text.length).toBeGreaterThan(100);
+    for (let length = 0; length < text.length; length += 1) {
+      store.set(at, text.slice(0, length));
+      expect((await cachedWorker({ store }, () => "ran").call(1)).json).toBe('"ran"');
+    }
+    store.set(at, text);
+    expect((await cachedWorker({ store }, () => "ran").call(1)).json).toBe(JSON.stringify(result));
+  });
+
+  it.each<[what: string, change: (entry: Record<string, unknown>) => void]>([
+    ["no time to expire", (entry) => delete entry["expires"]],
+    ["a text for the time", (entry) => (entry["expires"] = "soon")],
+    ["no key", (entry) => delete entry["key"]],
+    ["no generation", (entry) => delete entry["generation"]],
+    ["neither a value nor none", (entry) => delete entry["value"]],
+    ["both", (entry) => (entry["void"] = true)],
+  ])("C6 is an error where it says that it is an entry, and has another shape: %s", async (_, change) => {
+    const store = new Map<string, string>();
+    await cachedWorker({ store }, () => "first").call(1);
+    const [[at, text] = ["", ""]] = store;
+    const entry = JSON.parse(text) as Record<string, unknown>;
+    change(entry);
+    store.set(at, JSON.stringify(entry));
+    const calls = cachedWorker({ store }, () => "ran");
+    expect(await calls.call(1)).toEqual({ json: '"ran"', failure: undefined, outcome: "error" });
+    // And it is put right.
+    expect(await calls.call(1)).toEqual({ json: '"ran"', failure: undefined, outcome: "hit" });
+  });
+});
+
+describe("A function of the options that fails", () => {
+  const failing = (): never => {
+    throw new Error("a bug in the options");
+  };
+  it.each([
+    ["key throws", { key: failing }],
+    ["key is async", { key: async () => failing() }],
+    ["namespace throws", { namespace: failing }],
+    ["shouldCache throws", { shouldCache: failing }],
+    ["shouldCache is async", { shouldCache: (async () => true) as unknown as () => boolean }],
+    ["shouldCache returns no boolean", { shouldCache: (() => "yes") as unknown as () => boolean }],
+  ])("C6 lets the activity run; the outcome is error: %s", async (_, options) => {
+    const calls = cachedWorker({ activity: { ttl: "5m", ...options } });
+    const unhandled = await unhandledDuring(async () => {
+      for (let run = 1; run <= 2; run += 1) {
+        expect(await calls.call(1)).toEqual({ json: String(run), failure: undefined, outcome: "error" });
+      }
+    });
+    expect(unhandled).toEqual([]);
+  });
+
+  it("C3 and what shouldCache does to the result reaches nobody", async () => {
+    const shouldCache = (result: unknown): boolean => (result as number[]).push(2) > 0;
+    const calls = cachedWorker({ activity: { ttl: "5m", shouldCache } }, () => [1]);
+    for (let round = 0; round < 3; round += 1) expect((await calls.call(1)).json).toBe("[1]");
+  });
+});
+
+describe("A result that can't be kept", () => {
+  const cycle: { self?: unknown } = {};
+  cycle.self = cycle;
+  it.each<[what: string, result: unknown, failure: string]>([
+    ["a BigInt", 1n, "BigInt"],
+    ["a cycle", cycle, "circular"],
+  ])("C6 fails as it does without the cache, as JSON can't hold it: %s", async (_, result, failure) => {
+    const store = new Map<string, string>();
+    const calls = cachedWorker({ store }, () => result);
+    const called = await calls.call(1);
+    expect(called.failure).toContain(failure);
+    expect(called.outcome).toBe("bypass");
+    expect(store.size).toBe(0);
+  });
+
+  it("C4 is one above maxValueSize, in bytes", async () => {
+    const calls = cachedWorker({ maxValueSize: 10 }, (input) => input);
+    const outcomes = async (input: string): Promise<unknown> => [(await calls.call(input)).outcome, (await calls.call(input)).outcome];
+    expect(await outcomes("12345678")).toEqual(["miss", "hit"]);
+    expect(await outcomes("123456789")).toEqual(["bypass", "bypass"]);
+    expect(await outcomes("éééé")).toEqual(["miss", "hit"]);
+    expect(await outcomes("ééééé")).toEqual(["bypass", "bypass"]);
+  });
+});
+
+it("C6 a store that is closed under load fails no activity, and no result is wrong", async () => {
+  const entries = new Map<string, string>();
+  let closed = false;
+  const open = <T>(run: () => T) => async (): Promise<T> => {
+    await new Promise(setImmediate);
+    if (closed) throw new Error("closed");
+    return run();
+  };
+  const store: CacheStore = {
+    get: (key) => open(() => entries.get(key))(),
+    set: (key, value) => open(() => entries.set(key, value))(),
+    delete: (key) => open(() => entries.delete(key))(),
+  };
+  const gate = new Gate();
+  const calls = cachedWorker({ store }, async (input) => {
+    if (input === 50) {
+      closed = true;
+      gate.open();
+    }
+    return { doubled: Number(input) * 2 };
+  });
+  const outcomes = new Map<unknown, number>();
+  for (let round = 0; round < 4; round += 1) {
+    const all = Array.from({ length: 100 }, (_, input) => calls.call(input));
+    for (const [input, called] of (await Promise.all(all)).entries()) {
+      expect(called.json).toBe(JSON.stringify({ doubled: input * 2 }));
+      outcomes.set(called.outcome, (outcomes.get(called.outcome) ?? 0) + 1);
+    }
+    if (round === 1) expect(closed).toBe(true);
+  }
+  await gate.pass();
+  expect(outcomes.get("error")).toBeGreaterThan(0);
+});

@@ -1,0 +1,175 @@
+import { describe, expect, it } from "vitest";
+import { cachedWorker, Gate, type Body, type Calls } from "./calls.ts";
+import { TestRuntime } from "./clock.ts";
+import { LockingMemory } from "./locking-store.ts";
+
+// Processes stand side by side as workers with caches of their own; redis.test.ts has real ones.
+
+const activity = { ttl: "1h", lockFor: "10s" };
+
+function processes(body: Body, count = 2, own: object = {}): { runtime: TestRuntime; store: LockingMemory; workers: readonly Calls[] } {
+  const runtime = new TestRuntime();
+  const store = new LockingMemory(runtime);
+  const workers = Array.from({ length: count }, () => cachedWorker({ runtime, store, activity: { ...activity, ...own } }, body));
+  return { runtime, store, workers };
+}
+
+const totalRuns = (workers: readonly Calls[]): number => workers.reduce((sum, { runs }) => sum + runs, 0);
+const turn = async (): Promise<void> => {
+  for (let count = 0; count < 10; count += 1) await new Promise(setImmediate);
+};
+
+describe("Coalescing between processes", () => {
+  it("C5 runs the activity once in all; the others get its result", async () => {
+    const gate = new Gate();
+    const { runtime, workers } = processes(async () => {
+      await gate.pass();
+      return "result";
+    }, 4);
+    const all = workers.flatMap((worker) => Array.from({ length: 50 }, () => worker.call(1)));
+    await gate.reached;
+    await turn();
+    gate.open();
+    await turn();
+    await runtime.advance(300);
+    const called = await Promise.all(all);
+    expect(totalRuns(workers)).toBe(1);
+    expect(new Set(called.map(({ json }) => json))).toEqual(new Set(['"result"']));
+    const outcomes = Map.groupBy(called, ({ outcome }) => outcome);
+    expect([outcomes.get("miss")?.length, outcomes.get("coalesced")?.length]).toEqual([1, 199]);
+    expect(runtime.timers).toBe(0);
+  });
+
+  it("C5 goes on when the holder dies: when its lock has gone, one of the others runs it, and one only", async () => {
+    const died = new Gate();
+    const { runtime, workers } = processes((_, run, { orchestrationId }) => (orchestrationId === "instance-1" && run === 1 && holder ? died.pass() : "heir"), 4);
+    let holder = true;
+    void workers[0]?.call(1);
+    await died.reached;
+    holder = false;
+    const others = workers.slice(1).map((worker) => worker.call(1));
+    await turn();
+    await runtime.advance(9_500);
+    expect(totalRuns(workers)).toBe(1);
+    await runtime.advance(2_000);
+    for (const { json } of await Promise.all(others)) expect(json).toBe('"heir"');
+    expect(totalRuns(workers)).toBe(2);
+  });
+
+  it("C5 never waits for longer than twice the lock's time, whoever holds it: then the activity runs", async () => {
+    const { runtime, store, workers } = processes(() => "own", 1);
+    // Somebody takes the lock anew each time.
+    store.setIfAbsent = async () => false;
+    const called = workers[0]?.call(1);
+    await turn();
+    await runtime.advance(19_900);
+    expect(totalRuns(workers)).toBe(0);
+    await runtime.advance(400);
+    expect(await called).toEqual({ json: '"own"', failure: undefined, outcome: "miss" });
+  });
+
+  it("C5 lets the next one have its turn at once where the run failed", async () => {
+    const gate = new Gate();
+    let fail = true;
+    const { runtime, workers } = processes(async () => {
+      if (!fail) return "second";
+      fail = false;
+      await gate.pass();
+      throw new Error("down");
+    });
+    const [first, second] = workers.map((worker) => worker.call(1));
+    await gate.reached;
+    await turn();
+    gate.open();
+    await turn();
+    await runtime.advance(300);
+    const called = [await first, await second];
+    expect(new Set(called.map((each) => each?.failure ?? each?.json))).toEqual(new Set(['"second"', "down"]));
+    expect(totalRuns(workers)).toBe(2);
+  });
+
+  it("C5 a holder whose time was up does not take the lock of the next one away", async () => {
+    const gate = new Gate();
+    const later = new Gate();
+    let runs = 0;
+    const { runtime, store, workers } = processes(async () => {
+      runs += 1;
+      await (runs === 1 ? gate.pass() : later.pass());
+      return "result";
+    });
+    const slow = workers[0]?.call(1);
+    await gate.reached;
+    await runtime.advance(10_001);
+    const next = workers[1]?.call(1);
+    await later.reached;
+    gate.open();
+    await slow;
+    await turn();
+    expect([...store.values.keys()].filter((key) => key.endsWith(":lock"))).toHaveLength(1);
+    later.open();
+    await next;
+    await turn();
+    expect([...store.values.keys()].filter((key) => key.endsWith(":lock"))).toHaveLength(0);
+  });
+
+  it("C5 finds a result that came between the look-up and the lock", async () => {
+    const { store, workers } = processes(() => "result");
+    const take = store.setIfAbsent.bind(store);
+    let raced = false;
+    store.setIfAbsent = async (key, value, ttl) => {
+      if (!raced) {
+        raced = true;
+        await workers[1]?.call(1);
+      }
+      return take(key, value, ttl);
+    };
+    expect(await workers[0]?.call(1)).toMatchObject({ json: '"result"', outcome: "hit" });
+    expect(totalRuns(workers)).toBe(1);
+  });
+
+  it("serves a stale result while another process renews it", async () => {
+    const gate = new Gate();
+    let runs = 0;
+    const { runtime, workers } = processes(async () => {
+      runs += 1;
+      if (runs === 2) await gate.pass();
+      return runs;
+    }, 2, { staleFor: "1h" });
+    await workers[0]?.call(1);
+    await turn();
+    await runtime.advance(3_600_001);
+    const renewing = workers[0]?.call(1);
+    await gate.reached;
+    expect(await workers[1]?.call(1)).toMatchObject({ json: "1", outcome: "hit" });
+    gate.open();
+    expect(await renewing).toMatchObject({ json: "2", outcome: "miss" });
+  });
+
+  it.each<[what: string, fault: () => Promise<boolean>]>([
+    ["throws", async () => { throw new Error("down"); }],
+    ["answers as Redis does", async () => "OK" as unknown as boolean],
+  ])("C6 a lock that fails lets the activity run; the outcome is error: it %s", async (_, fault) => {
+    const { store, workers } = processes(() => "own", 1);
+    store.setIfAbsent = fault;
+    expect(await workers[0]?.call(1)).toMatchObject({ json: '"own"', outcome: "error" });
+  });
+
+  it("C6 a lock that can't be given back changes nothing", async () => {
+    const { store, workers } = processes(() => "own", 1);
+    store.deleteIfEqual = async () => Promise.reject(new Error("down"));
+    expect(await workers[0]?.call(1)).toMatchObject({ json: '"own"', outcome: "miss" });
+    expect(await workers[0]?.call(1)).toMatchObject({ json: '"own"', outcome: "hit" });
+  });
+
+  it("C5 takes no lock for a hit, nor without lockFor", async () => {
+    const { store, workers } = processes(() => "own", 1);
+    await workers[0]?.call(1);
+    await turn();
+    store.operations.length = 0;
+    await workers[0]?.call(1);
+    expect(store.operations).toEqual(["get"]);
+    const plain = cachedWorker({ runtime: new TestRuntime(), store });
+    await plain.call(2);
+    expect(store.operations).toEqual(["get", "get", "set"]);
+  });
+});

@@ -1,0 +1,139 @@
+import { diag, logs, metrics, trace } from "@opentelemetry/api";
+import { setupOtlp } from "durable-telemetry/otlp";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import {
+  type Collector,
+  deadCollector,
+  startDrippingCollector,
+  startHungCollector,
+  startRefusingCollector,
+  startRubbishCollector,
+  startWebSite,
+} from "./collectors.ts";
+import { runProgram } from "./program.ts";
+import { type OtlpReceiver, startReceiver } from "./receiver.ts";
+
+const startDeadCollector = async (): Promise<Collector> => ({ url: await deadCollector(), [Symbol.asyncDispose]: async () => {} });
+const paths = ({ requests }: OtlpReceiver): readonly string[] => requests.map(({ path }) => path).toSorted();
+const all = ["/v1/logs", "/v1/metrics", "/v1/traces"];
+const signals = [
+  ["traces", "spans", "/v1/traces"],
+  ["metrics", "metrics", "/v1/metrics"],
+  ["logs", "log records", "/v1/logs"],
+] as const;
+
+describe.each(signals)("K1 and K3 the collector of %s", (signal, items, path) => {
+  it.each<[what: string, start: () => Promise<Collector>, cause: string]>([
+    ["is down", startDeadCollector, "ECONNREFUSED"],
+    ["hangs", startHungCollector, "Request timed out"],
+    ["never ends its answer", startDrippingCollector, "Request timed out"],
+    ["is full", () => startRefusingCollector(429), "Export failed with retryable status"],
+    ["refuses", () => startRefusingCollector(400), "HTTP 400 Bad Request"],
+    ["is a web site", startWebSite, "the answer is a web page, not that of an OTLP collector"],
+    ["talks rubbish", startRubbishCollector, "HPE_INVALID_CONSTANT"],
+  ])("%s: one line, shutdown ends in time, and the other signals are delivered", async (_what, start, cause) => {
+    await using receiver = await startReceiver();
+    await using collector = await start();
+    const { stdout, stderr } = await runProgram("emit-signals", {
+      input: { options: { endpoint: receiver.url, shutdownTimeout: 1000, [signal]: { endpoint: `${collector.url}${path}` } } },
+    });
+    expect(stderr).toBe(`durable-telemetry: cannot export ${items} to ${collector.url}${path} (${cause}); workflows go on without it\n`);
+    expect(paths(receiver)).toEqual(all.filter((other) => other !== path));
+    const times: { readonly shutdown: number; readonly exit: number } = JSON.parse(stdout);
+    expect(times.shutdown).toBeLessThan(3000);
+    expect(times.exit).toBeLessThan(2000);
+  });
+
+  it("hangs, and a flood of data and flushes leaves memory bounded", async () => {
+    await using collector = await startHungCollector();
+    const { stdout } = await runProgram("flood", {
+      env: {
+        OTEL_BSP_MAX_QUEUE_SIZE: "100",
+        OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "100",
+        OTEL_BLRP_MAX_QUEUE_SIZE: "100",
+        OTEL_BLRP_MAX_EXPORT_BATCH_SIZE: "100",
+      },
+      input: { signal, spans: 100_000, options: { endpoint: collector.url } },
+      nodeArgs: ["--expose-gc"],
+    });
+    // What was recorded holds more than 100 MB.
+    expect(JSON.parse(stdout).grownBy).toBeLessThan(30_000_000);
+  });
+});
+
+describe("K1 in one process", () => {
+  afterEach(() => {
+    diag.disable();
+    vi.restoreAllMocks();
+  });
+
+  it("each signal and cause is told once a minute, however many exports fail, to the program's diag logger", async () => {
+    const lines: string[] = [];
+    const log = (...args: readonly unknown[]): void => void lines.push(args.join(" "));
+    diag.setLogger({ error: log, warn: log, info: () => {}, debug: () => {}, verbose: () => {} });
+    await using collector = await startRefusingCollector(400);
+    const telemetry = setupOtlp({ endpoint: collector.url, logs: { scheduleDelay: 1 }, shutdownTimeout: 500 });
+    for (let round = 0; round < 3; round += 1) {
+      trace.getTracer("test").startSpan("order").end();
+      metrics.getMeter("test").createCounter("orders").add(1);
+      logs.getLogger("test").emit({ body: "ordered" });
+      await telemetry.forceFlush();
+    }
+    await telemetry.shutdown();
+    const line = (items: string, path: string): string =>
+      `durable-telemetry: cannot export ${items} to ${collector.url}${path} (HTTP 400 Bad Request); workflows go on without it`;
+    expect(lines.toSorted()).toEqual(signals.map(([, items, path]) => line(items, path)).toSorted());
+  });
+
+  it("forceFlush is not held for longer than an export may take, and delivers the other signals", async () => {
+    vi.spyOn(console, "warn").mockReturnValue(undefined);
+    await using receiver = await startReceiver();
+    await using hung = await startHungCollector();
+    await using telemetry = setupOtlp({ endpoint: receiver.url, metrics: { endpoint: hung.url, timeout: 100 }, shutdownTimeout: 200 });
+    trace.getTracer("test").startSpan("order").end();
+    metrics.getMeter("test").createCounter("orders").add(1);
+    logs.getLogger("test").emit({ body: "ordered" });
+    const start = performance.now();
+    await telemetry.forceFlush();
+    expect(performance.now() - start).toBeLessThan(5000);
+    expect(paths(receiver)).toEqual(["/v1/logs", "/v1/traces"]);
+  });
+
+  it("an answer that never ends is given up while the program goes on, so that such answers do not pile up", async () => {
+    vi.spyOn(console, "warn").mockReturnValue(undefined);
+    await using collector = await startDrippingCollector();
+    await using telemetry = setupOtlp({ endpoint: collector.url, timeout: 1000 });
+    trace.getTracer("test").startSpan("order").end();
+    const start = performance.now();
+    await telemetry.forceFlush();
+    await collector.dropped;
+    expect(performance.now() - start).toBeLessThan(5000);
+  });
+
+  it("K3 what holds one signal until the deadline costs the others nothing", async () => {
+    const lines = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    await using receiver = await startReceiver();
+    const never = new Promise<void>(() => {});
+    const hung = { onStart: () => {}, onEnd: () => {}, forceFlush: () => never, shutdown: () => never };
+    const telemetry = setupOtlp({ endpoint: receiver.url, spanProcessors: [hung], shutdownTimeout: 1000 });
+    trace.getTracer("test").startSpan("order").end();
+    metrics.getMeter("test").createCounter("orders").add(1);
+    logs.getLogger("test").emit({ body: "ordered" });
+    await telemetry.shutdown();
+    expect(paths(receiver)).toEqual(all);
+    expect(lines.mock.calls).toEqual([
+      ["durable-telemetry: shutdown stopped waiting after 1000 ms; spans that were not delivered by then are lost"],
+    ]);
+  });
+
+  it("an observable that throws costs its own metric only", async () => {
+    await using receiver = await startReceiver();
+    const telemetry = setupOtlp({ endpoint: receiver.url });
+    metrics.getMeter("test").createObservableGauge("broken").addCallback(() => {
+      throw new Error("broken gauge");
+    });
+    metrics.getMeter("test").createCounter("orders").add(1);
+    await telemetry.shutdown();
+    expect(receiver.metrics.map(({ name }) => name)).toEqual(["orders"]);
+  });
+});
