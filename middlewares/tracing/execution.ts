@@ -1,7 +1,7 @@
 import { SpanKind, TraceFlags, type Attributes, type Link, type SpanContext } from "@opentelemetry/api";
 import type { OrchestrationWorkItemFacts } from "../../src/pipeline/index.ts";
 import { continuedIds, executionIds, isSpanId, parseTraceContext, type Execution, type TraceIds } from "./identity.ts";
-import { recentWork, type ContinuedExecution } from "./recent-work.ts";
+import { isSampled, recentWork, type ContinuedExecution } from "./recent-work.ts";
 import * as semconv from "./semconv.ts";
 import { contextOf, type IdentityTracer } from "./tracer.ts";
 
@@ -28,9 +28,8 @@ export function identify(facts: OrchestrationWorkItemFacts, tracer: IdentityTrac
   const { carriedSpan, executionId, history, instanceId, name, version } = facts;
   // What comes with the first episode is of the execution before, from a backend that carries that over.
   const handedBack = history.replayedEvents === 0 ? undefined : carriedSpan;
-  // A clock is no durable fact: with neither of these, the instance ID has to do.
-  const startedAt = history.startedAt ?? handedBack?.startTime;
-  const execution: Execution = { instanceId, execution: executionId ?? startedAt?.toISOString() ?? "" };
+  // A clock is no durable fact, nor is what the first episode has not: with neither of these, the instance ID has to do.
+  const execution: Execution = { instanceId, execution: executionId ?? history.startedAt?.toISOString() ?? "" };
   const started = parseTraceContext(facts.traceContext);
   const isOwnTrace = started !== undefined && continueAsNew === "new-trace" && continues(facts, execution);
   const parent = isOwnTrace ? undefined : started;
@@ -46,26 +45,29 @@ export function identify(facts: OrchestrationWorkItemFacts, tracer: IdentityTrac
   const span = tracer.decide(spanName, SpanKind.SERVER, attributes, { ...ids, traceFlags: TraceFlags.NONE }, contextOf(parent));
   return {
     name: spanName,
-    startedAt: startedAt ?? new Date(),
+    startedAt: history.startedAt ?? handedBack?.startTime ?? new Date(),
     attributes,
     parent,
     span,
-    remembered: { span, traceparent: facts.traceContext?.traceparent, handsBack: handedBack !== undefined },
-    linksBack: () => {
-      const previous = recentWork().continued.get(instanceId)?.span;
-      const known = [previous?.spanId === span.spanId ? undefined : previous, isOwnTrace ? started : undefined];
-      return known.flatMap((context) => (context === undefined || !isSampled(context) ? [] : { context }));
-    },
+    remembered: { span, traceparent: facts.traceContext?.traceparent },
+    linksBack: () => [previousOf(facts, span), isOwnTrace ? started : undefined].flatMap((context) => (context === undefined || !isSampled(context) ? [] : { context })),
   };
 }
 
-// Whether a backend carried over the trace context, so that it started another execution than this one. The first
-// episode can tell, by what is carried over with it or by what this process remembers; it leaves the span ID that
-// follows from that with the backend, so that all later ones know.
-function continues({ carriedSpan, history, instanceId, traceContext }: OrchestrationWorkItemFacts, execution: Execution): boolean {
-  if (history.replayedEvents > 0) return carriedSpan?.spanId === continuedIds(execution).spanId;
+// The span of the execution before, where this process ran that.
+function previousOf({ instanceId, traceContext }: OrchestrationWorkItemFacts, own: SpanContext): SpanContext | undefined {
   const previous = recentWork().continued.get(instanceId);
-  return carriedSpan !== undefined || (previous !== undefined && previous.handsBack && previous.traceparent === traceContext?.traceparent);
+  // What another caller started is no continuation; and what is done twice does not continue itself.
+  const isOther = traceContext !== undefined && traceContext.traceparent !== previous?.traceparent;
+  return isOther || previous?.span.spanId === own.spanId ? undefined : previous?.span;
+}
+
+// Whether a backend carried over the trace context, so that it started another execution than this one. The first
+// episode tells by the span that is carried over with it, and leaves with the backend the span ID that follows from
+// that, by which all later ones tell. What this process remembers must not matter here: another one would decide
+// otherwise (I1).
+function continues({ carriedSpan, history }: OrchestrationWorkItemFacts, execution: Execution): boolean {
+  return carriedSpan !== undefined && (history.replayedEvents === 0 || carriedSpan.spanId === continuedIds(execution).spanId);
 }
 
 function idsOf(execution: Execution, started: SpanContext | undefined, handedBack: string | undefined): TraceIds {
@@ -74,8 +76,4 @@ function idsOf(execution: Execution, started: SpanContext | undefined, handedBac
   if (started !== undefined && spanId !== undefined) return { traceId: started.traceId, spanId };
   const derived = executionIds(execution);
   return { traceId: started?.traceId ?? derived.traceId, spanId: spanId ?? derived.spanId };
-}
-
-function isSampled({ traceFlags }: SpanContext): boolean {
-  return (traceFlags & TraceFlags.SAMPLED) !== 0;
 }

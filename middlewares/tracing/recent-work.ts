@@ -1,4 +1,4 @@
-import type { SpanContext } from "@opentelemetry/api";
+import { TraceFlags, type SpanContext } from "@opentelemetry/api";
 
 /**
  * What this process remembers of work that is done, for links alone (telemetry.md S4, S8): spans follow from durable
@@ -16,8 +16,6 @@ export interface ContinuedExecution {
   readonly span: SpanContext;
   /** The trace context that started it. */
   readonly traceparent: string | undefined;
-  /** Whether the backend handed the identity of its span back to its later episodes. */
-  readonly handsBack: boolean;
 }
 
 /** A map of the entries that were set last. */
@@ -57,18 +55,27 @@ class SentEvents {
 
   add(target: string, name: string, sender: SpanContext): void {
     const senders = this.#senders.get(keyOf(target, name)) ?? [];
-    // What is sent again, as nobody knew whether it had left, is the same span.
-    if (senders.some(({ spanId }) => spanId === sender.spanId)) return;
+    // What is sent again, as nobody knew whether it had left, is the same span; what is not sampled is none.
+    if (!isSampled(sender) || senders.some(({ spanId }) => spanId === sender.spanId)) return;
     this.#senders.set(keyOf(target, name), [...senders, sender].slice(-this.#limit));
   }
 
-  /** Takes the senders of `count` events that `target` received, first come first. */
-  take(target: string, name: string, count: number): readonly SpanContext[] {
-    const senders = this.#senders.get(keyOf(target, name)) ?? [];
-    if (senders.length > count) this.#senders.set(keyOf(target, name), senders.slice(count));
-    else this.#senders.delete(keyOf(target, name));
-    return senders.slice(0, count);
+  /** The senders of `count` events that `target` received, first come first. */
+  first(target: string, name: string, count: number): readonly SpanContext[] {
+    return (this.#senders.get(keyOf(target, name)) ?? []).slice(0, count);
   }
+
+  /** Forgets those. */
+  forget(target: string, name: string, count: number): void {
+    const rest = (this.#senders.get(keyOf(target, name)) ?? []).slice(count);
+    if (rest.length > 0) this.#senders.set(keyOf(target, name), rest);
+    else this.#senders.delete(keyOf(target, name));
+  }
+}
+
+/** Whether there is a span to link to. */
+export function isSampled({ traceFlags }: SpanContext): boolean {
+  return (traceFlags & TraceFlags.SAMPLED) !== 0;
 }
 
 // Names of events have no case.

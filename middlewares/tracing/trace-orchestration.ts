@@ -1,5 +1,5 @@
 import { context, ROOT_CONTEXT, SpanKind, trace, type Link } from "@opentelemetry/api";
-import type { DurableFact, EpisodeResponse, OrchestrationWorkItem, OrchestrationWorkItemFacts, ReceivedFact } from "../../src/pipeline/index.ts";
+import type { Delivery, DurableFact, EpisodeResponse, OrchestrationWorkItem, OrchestrationWorkItemFacts, ReceivedFact } from "../../src/pipeline/index.ts";
 import { contained } from "../contained.ts";
 import { identify, type TracedExecution } from "./execution.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
@@ -42,23 +42,24 @@ class TracedEpisode {
     this.#execution = identify(facts, tracer, continueAsNew);
     const { span, startedAt } = this.#execution;
     this.#tasks = new TaskSpans(facts, tracer, span);
-    this.#recorded = new RecordedSpan(span, () => item.run?.orchestrationContext.currentUtcDateTime ?? this.#now);
+    this.#recorded = new RecordedSpan(span, () => plausible(item.run?.orchestrationContext.currentUtcDateTime) ?? this.#now);
     this.context = new LiveContext(trace.setSpanContext(ROOT_CONTEXT, span), () => item.isLive);
 
     facts.takeTraceContexts();
     facts.features.set(OrchestrationSpan, this.#recorded);
-    item.onCustomStatus = () => this.#recorded.addEvent(semconv.spanEvents.custom_status);
-    let emit = (): void => undefined;
+    item.onCustomStatus = () =>
+      contained("a custom status was not recorded", () => this.#recorded.addEvent(semconv.spanEvents.custom_status));
+    let emit: (delivery: Delivery) => void = () => undefined;
     item.onResponse((response) => {
       // The orchestration ends here, not when the backend has taken note of it.
       const end = new Date();
-      emit = () => this.#emit(response, end);
+      emit = (delivery) => this.#emit(response, end, delivery);
       for (const task of response.scheduled) task.carry?.(formatTraceContext(this.#tasks.identityOf(task)));
       response.carrySpan(span.spanId, startedAt);
     });
     item.onDelivered((delivery) => {
       // Where it is not known whether the backend has the response, a span too many is the same span again (I4).
-      if (delivery !== "rejected") emit();
+      if (delivery !== "rejected") emit(delivery);
     });
   }
 
@@ -66,21 +67,26 @@ class TracedEpisode {
     return this.#facts.history.episodeStartedAt ?? this.#begun;
   }
 
-  #emit({ actions, outcome, scheduled, sent }: EpisodeResponse, end: Date): void {
+  #emit({ actions, outcome, scheduled, sent }: EpisodeResponse, end: Date, delivery: Delivery): void {
     const { history } = this.#facts;
     if (this.#ofEpisodes) orLost(() => this.#tasks.emitEpisode(this.#begun, end, actions));
     for (const fact of history.facts()) orLost(() => this.#emitFact(fact));
     // A worker may return an action again that has left already: it is sent once, and a task is one span.
     const leaving = <T extends { readonly taskId: number }>(all: readonly T[]): T[] => all.filter(({ taskId }) => !history.hasLeft(taskId));
     for (const message of leaving(sent)) {
-      orLost(() => this.#tasks.emitSent(message, end));
+      // At the durable time: should it be sent again, it is the same span (I4).
+      orLost(() => this.#tasks.emitSent(message, this.#now));
       if (message.type === "event") recentWork().sent.add(message.target, message.name, this.#tasks.identityOf(message));
     }
     if (outcome.status === "waiting" || outcome.status === "rewound") return;
     // What is still out there when the orchestration ends may have run, or may yet: its spans need their parent (S1).
     for (const task of [...leaving(scheduled), ...history.unfinishedTasks()]) orLost(() => this.#tasks.emitTask(task, end, undefined));
-    orLost(() => this.#emitOrchestration(outcome, end));
+    const received = history.received();
+    const events = Map.groupBy(received.filter(isEvent), ({ name }) => name.toLowerCase());
+    orLost(() => this.#emitOrchestration(outcome, end, received, events));
     this.#remember(outcome);
+    // If it comes again, the links shall be there again.
+    if (delivery === "accepted") for (const [name, { length }] of events) recentWork().sent.forget(this.#facts.instanceId, name, length);
   }
 
   #emitFact(fact: DurableFact): void {
@@ -88,15 +94,14 @@ class TracedEpisode {
     else if (fact.type === "timer_fired") this.#tasks.emitTimer(fact, fact.at ?? this.#now);
   }
 
-  #emitOrchestration(outcome: semconv.FinalOutcome, end: Date): void {
+  #emitOrchestration(outcome: semconv.FinalOutcome, end: Date, received: readonly ReceivedFact[], events: ReceivedEvents): void {
     const { attributes, name, parent, span: identity, startedAt } = this.#execution;
-    const received = this.#facts.history.received();
     const span = this.#tracer.start(
       name,
       {
         kind: SpanKind.SERVER,
         startTime: startedAt,
-        links: [...this.#recorded.links, ...this.#execution.linksBack(), ...this.#linksToSenders(received)],
+        links: [...this.#recorded.links, ...this.#execution.linksBack(), ...this.#linksToSenders(events)],
         attributes: {
           ...this.#recorded.attributes,
           ...attributes,
@@ -125,12 +130,9 @@ class TracedEpisode {
   }
 
   // The protocol does not say who raised an event; of those that were sent from here it is known (S8).
-  #linksToSenders(received: readonly ReceivedFact[]): Link[] {
-    const names = received.flatMap((fact) => (fact.type === "event_raised" ? fact.name.toLowerCase() : []));
-    const counts = Map.groupBy(names, (name) => name);
-    return [...counts].flatMap(([name, { length }]) =>
-      recentWork().sent.take(this.#facts.instanceId, name, length).map((sender) => ({ context: sender })),
-    );
+  #linksToSenders(events: ReceivedEvents): Link[] {
+    const { instanceId } = this.#facts;
+    return [...events].flatMap(([name, { length }]) => recentWork().sent.first(instanceId, name, length).map((sender) => ({ context: sender })));
   }
 
   #remember(outcome: semconv.FinalOutcome): void {
@@ -138,6 +140,17 @@ class TracedEpisode {
     if (outcome.status === "continued_as_new") continued.set(this.#facts.instanceId, this.#execution.remembered);
     else continued.delete(this.#facts.instanceId);
   }
+}
+
+type ReceivedEvents = ReadonlyMap<string, readonly ReceivedFact[]>;
+
+function isEvent(fact: ReceivedFact): fact is Extract<ReceivedFact, { type: "event_raised" }> {
+  return fact.type === "event_raised";
+}
+
+// The SDK's durable time is not one where the backend keeps no timestamps.
+function plausible(time: Date | undefined): Date | undefined {
+  return time !== undefined && time.getTime() > 0 ? time : undefined;
 }
 
 // A span that can't be made takes no other with it (K1).

@@ -46,6 +46,8 @@ export function entityFailure(event: HistoryEvent): TaskFailure | undefined {
   const failed = event.getEntityoperationfailed();
   if (failed !== undefined) return failureOf(failed.getFailuredetails());
   const answer = parse(event.getEventraised()?.getInput()?.getValue());
+  // What has no result is no answer in the .NET framework's form, but the result itself, as it is to the SDK.
+  if (!Object.hasOwn(answer, "result")) return undefined;
   const { exceptionType: message, failureDetails: details } = answer;
   if (typeof message !== "string" && !isRecord(details)) return undefined;
   const { ErrorType: type, ErrorMessage: text, StackTrace: stack } = isRecord(details) ? details : {};

@@ -12,6 +12,9 @@ export class ProtoHistory implements EpisodeHistory {
   readonly #past: readonly HistoryEvent[];
   readonly #new: readonly HistoryEvent[];
   #facts: readonly DurableFact[] | undefined;
+  #rewound: boolean | undefined;
+  #left: ReadonlySet<number> | undefined;
+  #lastLeft: number | undefined;
 
   constructor(past: readonly HistoryEvent[], fresh: readonly HistoryEvent[]) {
     this.#past = past;
@@ -41,7 +44,7 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   get rewound(): boolean {
-    return find(this.#past, this.#new, (event) => event.hasExecutionrewound()) !== undefined;
+    return (this.#rewound ??= find(this.#past, this.#new, (event) => event.hasExecutionrewound()) !== undefined);
   }
 
   /** The event that started the execution. */
@@ -56,8 +59,11 @@ export class ProtoHistory implements EpisodeHistory {
   received(): readonly ReceivedFact[] {
     const events = [...this.#past, ...this.#new];
     const requests = new Set(events.flatMap((event) => entityRequest(event)?.id ?? []));
+    let episode: Date | undefined;
     return events.flatMap((event) => {
-      const fact = receivedFact(event);
+      if (event.hasOrchestratorstarted()) episode = timeOf(event.getTimestamp()) ?? episode;
+      // What the SDK carries over when an orchestration continues as new has no time of its own.
+      const fact = receivedFact(event, episode);
       const isAnswer = fact?.type === "event_raised" && requests.has(answeredRequest(event) ?? "");
       return fact === undefined || isAnswer ? [] : fact;
     });
@@ -76,9 +82,10 @@ export class ProtoHistory implements EpisodeHistory {
 
   hasLeft(taskId: number): boolean {
     // IDs count up, so most are seen to be new at once; but what a rewind took out of the history leaves anew.
-    const last = this.#past.findLast(isAction);
-    if (last === undefined || taskId > last.getEventid()) return false;
-    return this.#past.some((event) => event.getEventid() === taskId && isAction(event));
+    this.#lastLeft ??= this.#past.findLast(isAction)?.getEventid() ?? 0;
+    if (taskId > this.#lastLeft) return false;
+    this.#left ??= new Set(this.#past.filter(isAction).map((event) => event.getEventid()));
+    return this.#left.has(taskId);
   }
 
   #readFacts(): readonly DurableFact[] {
@@ -99,19 +106,24 @@ export class ProtoHistory implements EpisodeHistory {
     const ofEntities = [...wanted].some((key) => typeof key === "string");
     const found = new Map<TaskKey, HistoryEvent>();
     const done = new Set<TaskKey>();
+    // Whether they were answers shows once their requests are found.
+    const raised = new Set<TaskKey>();
     for (let index = this.#past.length - 1; index >= 0 && wanted.size > 0; index -= 1) {
       const event = this.#past[index];
       if (event === undefined) continue;
       const doneKey = finishedKey(event);
       const id = event.getEventid();
-      if (doneKey !== undefined && wanted.delete(doneKey)) {
-        done.add(doneKey);
+      if (doneKey !== undefined && wanted.has(doneKey)) {
+        (event.hasEventraised() ? raised : done).add(doneKey);
+        if (!event.hasEventraised()) wanted.delete(doneKey);
       } else if (wanted.has(id) && schedules(event)) {
         wanted.delete(id);
         found.set(id, event);
       } else if (ofEntities) {
         const request = entityRequest(event);
-        if (request !== undefined && wanted.delete(request.id)) found.set(request.id, event);
+        if (request === undefined || !wanted.delete(request.id)) continue;
+        if (raised.has(request.id)) done.add(request.id);
+        else found.set(request.id, event);
       }
     }
     return { scheduled: found, done };
@@ -131,14 +143,14 @@ function factOf(event: HistoryEvent, scheduled: Scheduled): DurableFact | undefi
   const origin = scheduled.get(finishedKey(event) ?? Number.NaN);
   const task = origin && scheduledTask(origin);
   // A completion of something that was never scheduled here is the SDK's to complain about.
-  if (task === undefined) return receivedFact(event);
+  if (task === undefined) return receivedFact(event, undefined);
   const failed = event.getTaskfailed() ?? event.getSuborchestrationinstancefailed();
   const failure = failed === undefined ? entityFailure(event) : failureOf(failed.getFailuredetails());
   return { type: "task_finished", task, at, failure };
 }
 
-function receivedFact(event: HistoryEvent): ReceivedFact | undefined {
-  const at = timeOf(event.getTimestamp());
+function receivedFact(event: HistoryEvent, otherwise: Date | undefined): ReceivedFact | undefined {
+  const at = timeOf(event.getTimestamp()) ?? otherwise;
   switch (event.getEventtypeCase()) {
     case EventtypeCase.EXECUTIONSUSPENDED:
       return { type: "suspended", at };

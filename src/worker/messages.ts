@@ -8,9 +8,13 @@ import type { EpisodeOutcome, EpisodeRun, ScheduledTask, SentMessage, TaskFailur
 
 type Timestamp = ReturnType<Proto.HistoryEvent["getTimestamp"]>;
 
-/** The time, or `undefined` where a backend sent none or the zero that some put in its place (contract.md X3). */
+// The year 10000: later times have no nanoseconds in 64 bits, or no date at all.
+const endOfTime = 253_402_300_800;
+
+/** The time, or `undefined` where a backend sent none, or what some put in its place: zero, or no time at all (contract.md X3). */
 export function timeOf(timestamp: Timestamp): Date | undefined {
-  if (timestamp === undefined || (timestamp.getSeconds() === 0 && timestamp.getNanos() === 0)) return undefined;
+  const seconds = timestamp?.getSeconds() ?? 0;
+  if (timestamp === undefined || seconds < 0 || seconds >= endOfTime || (seconds === 0 && timestamp.getNanos() === 0)) return undefined;
   return timestamp.toDate();
 }
 

@@ -15,16 +15,19 @@ export interface Fate {
   readonly carries: boolean;
   /** Whether the recorded name of an activity is wrong, as after a change of the orchestrator's code. */
   readonly changedCode: boolean;
+  /** Whether it sends messages to entities as events, as a backend without the entity protocol does. */
+  readonly classicEntities: boolean;
 }
 
 export const fates: fc.Arbitrary<Fate> = fc.record({
   draws: fc.array(fc.nat({ max: 999 }), { minLength: 1, maxLength: 12 }),
   carries: fc.boolean(),
   changedCode: fc.nat({ max: 9 }).map((draw) => draw === 9),
+  classicEntities: fc.boolean(),
 });
 
 const mostEpisodes = 40;
-const eventNames = ["approval", "cancel", "TICK"];
+const eventNames = ["approval", "cancel", "TICK", "6f9619ff-8b86-4d01-b42d-00cf4fc964ff"];
 
 /** Runs `program` to its end; returns how many episodes it took. */
 export async function simulate(orchestrator: string, program: Program, fate: Fate, run: RunEpisode): Promise<number> {
@@ -77,6 +80,7 @@ class Hub {
     const timer = action.getCreatetimer();
     const child = action.getCreatesuborchestration();
     const sent = action.getSendevent();
+    const toEntity = action.getSendentitymessage();
     const complete = action.getCompleteorchestration();
     if (activity !== undefined) {
       const scheduled = new pb.TaskScheduledEvent()
@@ -114,10 +118,15 @@ class Hub {
       const event = new pb.EventSentEvent().setInstanceid(sent.getInstance()?.getInstanceid() ?? "").setName(sent.getName()).setInput(sent.getData());
       this.#past.push(this.#event(id).setEventsent(event));
       if (event.getInstanceid() === "instance") this.#pending.push(this.#raised(sent.getName()));
+    } else if (toEntity !== undefined) {
+      this.#past.push(this.#fate.classicEntities ? this.#event(id).setEventsent(classicMessage(toEntity)) : entityEvent(this.#event(id), toEntity));
+      const answer = this.#answer(toEntity);
+      if (answer !== undefined) this.#pending.push(answer);
     } else if (complete?.getOrchestrationstatus() === pb.OrchestrationStatus.ORCHESTRATION_STATUS_CONTINUED_AS_NEW) {
       this.#execution += 1;
       this.#past = [];
-      this.#pending = [];
+      // Answers of entities come all the same.
+      this.#pending = this.#pending.filter((event) => event.hasEventraised() || event.hasEntityoperationcompleted() || event.hasEntitylockgranted());
       this.#suspended = false;
       this.#carried = undefined;
       this.#fresh = [...this.#start(complete.getResult()?.getValue()), ...complete.getCarryovereventsList()];
@@ -159,6 +168,25 @@ class Hub {
     return new pb.TaskFailureDetails().setErrortype("Error").setErrormessage(`attempt ${attempt} of ${key} failed`);
   }
 
+  #answer(message: pb.SendEntityMessageAction): pb.HistoryEvent | undefined {
+    const lock = message.getEntitylockrequested();
+    if (lock !== undefined) return this.#event().setEntitylockgranted(new pb.EntityLockGrantedEvent().setCriticalsectionid(lock.getCriticalsectionid()));
+    const call = message.getEntityoperationcalled();
+    if (call === undefined) return undefined;
+    const id = call.getRequestid();
+    const failure = this.#failureOf(`entity ${call.getTargetinstanceid()?.getValue()} ${call.getInput()?.getValue()}`, call.getOperation());
+    if (this.#fate.classicEntities) {
+      const answer =
+        failure === undefined
+          ? { result: call.getInput()?.getValue() ?? null }
+          : { result: null, exceptionType: failure.getErrormessage(), failureDetails: { ErrorType: "Error", ErrorMessage: failure.getErrormessage() } };
+      return this.#event().setEventraised(new pb.EventRaisedEvent().setName(id).setInput(text(JSON.stringify(answer))));
+    }
+    return failure === undefined
+      ? this.#event().setEntityoperationcompleted(new pb.EntityOperationCompletedEvent().setRequestid(id).setOutput(call.getInput()))
+      : this.#event().setEntityoperationfailed(new pb.EntityOperationFailedEvent().setRequestid(id).setFailuredetails(failure));
+  }
+
   #start(rawInput: string | undefined): pb.HistoryEvent[] {
     const { carries } = this.#fate;
     const start = {
@@ -180,6 +208,25 @@ class Hub {
   #event(id?: number): pb.HistoryEvent {
     return at(new pb.HistoryEvent(), new Date(this.#now), id);
   }
+}
+
+function entityEvent(event: pb.HistoryEvent, message: pb.SendEntityMessageAction): pb.HistoryEvent {
+  return event
+    .setEntityoperationcalled(message.getEntityoperationcalled())
+    .setEntityoperationsignaled(message.getEntityoperationsignaled())
+    .setEntitylockrequested(message.getEntitylockrequested())
+    .setEntityunlocksent(message.getEntityunlocksent());
+}
+
+function classicMessage(message: pb.SendEntityMessageAction): pb.EventSentEvent {
+  const operation = message.getEntityoperationcalled() ?? message.getEntityoperationsignaled();
+  const lock = message.getEntitylockrequested();
+  const target = operation?.getTargetinstanceid()?.getValue() ?? lock?.getLocksetList()[0] ?? message.getEntityunlocksent()?.getTargetinstanceid()?.getValue() ?? "";
+  const input =
+    operation === undefined
+      ? { id: lock?.getCriticalsectionid() ?? message.getEntityunlocksent()?.getCriticalsectionid(), ...(lock === undefined ? {} : { lockset: lock.getLocksetList() }) }
+      : { op: operation.getOperation(), id: operation.getRequestid(), signal: message.hasEntityoperationsignaled() };
+  return new pb.EventSentEvent().setInstanceid(target).setName(lock === undefined && operation === undefined ? "release" : "op").setInput(text(JSON.stringify(input)));
 }
 
 /** A response without what may differ: trace contexts, and stack traces, which hold the frames of the caller. */

@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { recentWork } from "../../middlewares/tracing/recent-work.ts";
 import type { TracingOptions } from "../../src/index.ts";
 import { recordSpans, startHub, wholeness, type RecordedSpans, type Steps } from "../harness.ts";
-import { episodeWorker, history, runEpisode } from "./episodes.ts";
+import { episodeWorker, history, outgoing, runEpisode } from "./episodes.ts";
 
 const traceId = "0af7651916cd43dd8448eb211c80319c";
 const caller = "b7ad6b7169203331";
@@ -27,26 +27,21 @@ interface Generation {
   readonly traceparent?: string;
   /** The identity that the backend carried over from the execution before. */
   readonly carriedOver?: string;
-  /** Whether the backend hands the identity of a span back to later episodes. */
-  readonly handsBack?: boolean;
   readonly options?: TracingOptions;
-  /** Runs between the two episodes. */
-  readonly between?: () => void;
 }
 
 const orchestration = ({ name, kind }: ReadableSpan): boolean => name === "orchestration:tick" && kind === SpanKind.SERVER;
 
 /** Runs the two episodes of one execution, each on a worker of its own; gives the orchestration's span. */
-async function runGeneration(spans: RecordedSpans, { number, traceparent: started, carriedOver, handsBack = true, options = {}, between }: Generation): Promise<ReadableSpan> {
+async function runGeneration(spans: RecordedSpans, { number, traceparent: started, carriedOver, options = {} }: Generation): Promise<ReadableSpan> {
   const start = { executionId: `execution-${number}`, input: 4 - number, ...(started === undefined ? {} : { traceparent: started }) };
   const first = [history.episode(0), history.started("tick", start)];
   const response = await runEpisode(episodeWorker(register, { tracing: options }), { fresh: first, ...(carriedOver === undefined ? {} : { carriedSpan: carriedOver }) });
-  between?.();
   const left = response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "";
   await runEpisode(episodeWorker(register, { tracing: options }), {
     past: [...first, history.scheduled(1, "charge", 5)],
     fresh: [history.episode(20), history.completed(1, "charged", 18)],
-    ...(handsBack ? { carriedSpan: left } : {}),
+    carriedSpan: left,
   });
   const span = spans.finished.findLast(orchestration);
   if (span === undefined) throw new Error("There is no orchestration span.");
@@ -83,7 +78,7 @@ describe("S4 continue-as-new", () => {
     const spans = recordSpans();
     const one = await runGeneration(spans, { number: 1, traceparent });
     anotherProcess();
-    const two = await runGeneration(spans, { number: 2, traceparent, carriedOver: one.spanContext().spanId, between: anotherProcess });
+    const two = await runGeneration(spans, { number: 2, traceparent, carriedOver: one.spanContext().spanId });
     anotherProcess();
     const three = await runGeneration(spans, { number: 3, traceparent, carriedOver: two.spanContext().spanId });
     expect(one.parentSpanContext?.spanId).toBe(caller);
@@ -92,33 +87,36 @@ describe("S4 continue-as-new", () => {
     expect([two, three].map(linked)).toEqual([[{ traceId, spanId: caller }], [{ traceId, spanId: caller }]]);
   });
 
-  it("S4 what this process remembers tells it of a trace context that was carried over alone, and all episodes agree", async () => {
+  it("S4 where a backend carries over the trace context alone, it can't be told from a first one: it stays in that trace, linked to the one before", async () => {
     const spans = recordSpans();
     const one = await runGeneration(spans, { number: 1, traceparent });
-    const two = await runGeneration(spans, { number: 2, traceparent, between: anotherProcess });
-    expect(two.parentSpanContext).toBeUndefined();
-    expect(two.spanContext().traceId).not.toBe(traceId);
-    expect(linked(two)).toEqual([{ traceId, spanId: caller }]);
-    expect(idsOf(one).traceId).toBe(traceId);
+    const two = await runGeneration(spans, { number: 2, traceparent });
+    anotherProcess();
+    const three = await runGeneration(spans, { number: 3, traceparent });
+    expect([one, two, three].map((span) => span.parentSpanContext?.spanId)).toEqual([caller, caller, caller]);
+    expect([one, two, three].map(linked)).toEqual([[], [idsOf(one)], []]);
   });
 
-  it("S4 a process that can't know stays in the trace that was carried over, in every episode", async () => {
+  it("S4 a first episode that is lost and runs again, in another process, has the same identity", async () => {
+    const spans = recordSpans();
+    const one = await runGeneration(spans, { number: 1, traceparent });
+    const carriedSpan = one.spanContext().spanId;
+    const first = [history.episode(0), history.started("tick", { executionId: "execution-2", input: 2, traceparent })];
+    const identities = [];
+    for (let run = 0; run < 2; run += 1) {
+      const response = await runEpisode(episodeWorker(register), { fresh: first, carriedSpan });
+      identities.push(outgoing(response)[0]);
+      anotherProcess();
+    }
+    expect(new Set(identities).size).toBe(1);
+    expect(identities[0]?.split("-")[1]).not.toBe(traceId);
+  });
+
+  it("S4 the last episode that is delivered again does not link the execution to itself", async () => {
     const spans = recordSpans();
     await runGeneration(spans, { number: 1, traceparent });
-    // This one knows, and would take another trace, but the backend would not hand that on to the next episode.
-    await runGeneration(spans, { number: 2, traceparent, handsBack: false, between: anotherProcess }).catch(() => undefined);
-    anotherProcess();
-    const three = await runGeneration(spans, { number: 3, traceparent, handsBack: false });
-    expect(three.parentSpanContext?.spanId).toBe(caller);
-    expect(linked(three)).toEqual([]);
-  });
-
-  it("S4 where a backend hands no identity back, memory decides nothing: another process would decide otherwise", async () => {
-    const spans = recordSpans();
-    await runGeneration(spans, { number: 1, traceparent, handsBack: false });
-    const two = await runGeneration(spans, { number: 2, traceparent, handsBack: false, between: anotherProcess });
-    expect(two.parentSpanContext?.spanId).toBe(caller);
-    expect(two.spanContext().traceId).toBe(traceId);
+    const again = await runGeneration(spans, { number: 1, traceparent });
+    expect(linked(again)).toEqual([]);
   });
 
   it("S4 an instance that another caller starts again under the same ID continues nothing", async () => {
@@ -127,6 +125,7 @@ describe("S4 continue-as-new", () => {
     const other = "00-11111111111111111111111111111111-2222222222222222-01";
     const again = await runGeneration(spans, { number: 2, traceparent: other });
     expect(again.parentSpanContext?.spanId).toBe("2222222222222222");
+    expect(linked(again)).toEqual([]);
   });
 
   it('S4 with continueAsNew: "same-trace" it is one trace where the trace context is carried over, of several spans', async () => {
@@ -153,12 +152,25 @@ describe("S4 continue-as-new", () => {
     const { continued, sent } = recentWork();
     const span = (id: number): { traceId: string; spanId: string; traceFlags: number } => ({ traceId, spanId: id.toString(16).padStart(16, "0"), traceFlags: 1 });
     for (let id = 1; id <= 1001; id += 1) {
-      continued.set(`instance-${id}`, { span: span(id), traceparent: undefined, handsBack: true });
+      continued.set(`instance-${id}`, { span: span(id), traceparent: undefined });
       sent.add(`instance-${id}`, "go", span(id));
       sent.add("busy", "go", span(id));
     }
     expect([1, 2, 1001].map((id) => continued.get(`instance-${id}`)?.span.spanId)).toEqual([undefined, span(2).spanId, span(1001).spanId]);
-    expect([1, 2, 3].map((id) => sent.take(`instance-${id}`, "go", 9).length)).toEqual([0, 0, 1]);
-    expect(sent.take("busy", "GO", 99)).toHaveLength(16);
+    expect([1, 2, 3].map((id) => sent.first(`instance-${id}`, "go", 9).length)).toEqual([0, 0, 1]);
+    expect(sent.first("busy", "GO", 99)).toHaveLength(16);
+  });
+
+  it("S8 the senders of events are told first come first, each once, and to the target alone", () => {
+    const { sent } = recentWork();
+    const span = (id: string): { traceId: string; spanId: string; traceFlags: number } => ({ traceId, spanId: id.repeat(16), traceFlags: 1 });
+    for (const id of ["a", "a", "b", "c"]) sent.add("order-1", "go", span(id));
+    sent.add("order-1", "go", { ...span("d"), traceFlags: 0 });
+    const found = (target: string, name: string, count: number): string[] => sent.first(target, name, count).map(({ spanId }) => spanId.charAt(0));
+    expect([found("order-1", "Go", 2), found("order-1", "go", 9), found("order-1g", "o", 9), found("order-", "1go", 9)]).toEqual([["a", "b"], ["a", "b", "c"], [], []]);
+    sent.forget("order-1", "go", 1);
+    expect(found("order-1", "go", 9)).toEqual(["b", "c"]);
+    sent.forget("order-1", "go", 2);
+    expect(found("order-1", "go", 9)).toEqual([]);
   });
 });

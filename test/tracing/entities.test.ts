@@ -51,9 +51,30 @@ describe("Calls of entities on backends without the entity protocol", () => {
   });
 
   it("S3 that fail are marked so, as the answer says", async () => {
-    const [call] = await run((id) => history.raised(id, 18, { exceptionType: "no room", failureDetails: { ErrorType: "RangeError", ErrorMessage: "no room" } }));
+    const [call] = await run((id) => history.raised(id, 18, { result: null, exceptionType: "no room", failureDetails: { ErrorType: "RangeError", ErrorMessage: "no room" } }));
     expect(call?.status).toEqual({ code: SpanStatusCode.ERROR, message: "no room" });
     expect(call?.attributes["error.type"]).toBe("RangeError");
+  });
+
+  it("S3 whose answer has no result did not fail, as for the SDK: the answer is the result", async () => {
+    const [call] = await run((id) => history.raised(id, 18, { exceptionType: "no room" }));
+    expect(call?.status.code).toBe(SpanStatusCode.UNSET);
+  });
+
+  it("S1 whose answer is delivered again in a later episode are one span", async () => {
+    const spans = recordSpans();
+    const waits = episodeWorker((worker) => {
+      worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
+        yield ctx.entities.callEntity(counter, "add", 1);
+        yield ctx.waitForExternalEvent("end");
+      });
+    });
+    const first = [history.episode(0), history.started("order")];
+    const response = await runEpisode(waits, { fresh: first });
+    const id = response.getActionsList()[0]?.getSendentitymessage()?.getEntityoperationcalled()?.getRequestid() ?? "";
+    const past = [...first, history.eventSent(1, target, "op", 5, { op: "add", id }), history.episode(20), history.raised(id, 18, { result: "1" })];
+    await runEpisode(waits, { past, fresh: [history.episode(30), history.raised(id.toUpperCase(), 29, { result: "1" })] });
+    expect(spans.finished.map(({ name }) => name)).toEqual([]);
   });
 
   it("S2 an event whose name merely looks like a request's ID is an external event", async () => {

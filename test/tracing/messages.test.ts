@@ -1,7 +1,7 @@
-import type { OrchestrationContext, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import { EntityInstanceId, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import { SpanKind } from "@opentelemetry/api";
 import { hrTimeToMilliseconds } from "@opentelemetry/core";
-import type { ReadableSpan } from "@opentelemetry/sdk-trace";
+import { AlwaysOnSampler, ParentBasedSampler, type ReadableSpan } from "@opentelemetry/sdk-trace";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { recordSpans, startHub, wholeness, type Hub, type Steps } from "../harness.ts";
 import { at, episodeWorker, history, runEpisode } from "./episodes.ts";
@@ -90,20 +90,60 @@ describe("Events that an orchestration sends", () => {
     expect(wholeness(spans.finished)).toMatchObject({ orphans: 0, duplicates: 0 });
   });
 
-  it("are not sent again while the orchestration is suspended", async () => {
+  it("S1 are not sent again by an orchestration that was suspended before they left", async () => {
     const spans = recordSpans();
     const register = (worker: TaskHubGrpcWorker): string =>
       worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
         ctx.sendEvent("other", "hello", 1);
+        ctx.entities.signalEntity(new EntityInstanceId("counter", "a"), "add", 1);
         yield ctx.waitForExternalEvent("end");
       });
-    const first = [history.episode(0), history.started("order")];
-    await runEpisode(episodeWorker(register), { fresh: first });
-    const past = [...first, history.eventSent(1, "other", "hello", 2, 1)];
-    const suspended = [history.episode(10), history.suspended(9)];
-    await runEpisode(episodeWorker(register), { past, fresh: suspended });
-    await runEpisode(episodeWorker(register), { past: [...past, ...suspended], fresh: [history.episode(20), history.resumed(18), history.raised("end", 19)] });
-    expect(spans.finished.map(({ name }) => name)).toEqual(["orchestration_event:hello", "orchestration:order"]);
+    const first = [history.episode(0), history.started("order"), history.suspended(1)];
+    const responses = [await runEpisode(episodeWorker(register), { fresh: first })];
+    // While it is suspended the SDK holds these events back, and so returns the actions again.
+    const past = [...first, history.eventSent(1, "other", "hello", 2, 1), history.eventSent(2, "@counter@a", "op", 2)];
+    const second = [history.episode(10), history.raised("unheard", 9)];
+    responses.push(await runEpisode(episodeWorker(register), { past, fresh: second }));
+    await runEpisode(episodeWorker(register), { past: [...past, ...second], fresh: [history.episode(20), history.resumed(18), history.raised("end", 19)] });
+    expect(responses.map((response) => response.getActionsList().length)).toEqual([2, 2]);
+    expect(spans.finished.map(({ name }) => name)).toEqual(["orchestration_event:hello", "signal_entity:add", "orchestration:order"]);
+    expect(spans.finished[1]?.attributes["durabletask.entity.instance_id"]).toBe("@counter@a");
+  });
+
+  it("I4 that are sent again, as the first response was lost, are the same span", async () => {
+    const spans = recordSpans();
+    const worker = episodeWorker((each) => {
+      each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
+        ctx.sendEvent("other", "go", 1);
+        yield ctx.callActivity("charge");
+      });
+    });
+    for (let run = 0; run < 2; run += 1) await runEpisode(worker, { fresh: [history.episode(7), history.started("order")] });
+    const [one, same] = spans.finished.map((span) => [span.spanContext().spanId, span.startTime, span.endTime]);
+    expect(same).toEqual(one);
+    expect(hrTimeToMilliseconds(spans.finished[0]?.startTime ?? [0, 0])).toBe(at(7).getTime());
+  });
+
+  it("S8 are not linked where the sender's span was not sampled", async () => {
+    const spans = recordSpans({ sampler: new ParentBasedSampler({ root: new AlwaysOnSampler() }) });
+    const worker = episodeWorker((each) => {
+      each.addNamedOrchestrator("sender", async (ctx: OrchestrationContext) => ctx.sendEvent("instance-1", "go", 1));
+      each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
+        yield ctx.waitForExternalEvent("go");
+      });
+    });
+    const receive = async (): Promise<number> => {
+      spans.reset();
+      await runEpisode(worker, { fresh: [history.episode(0), history.started("order", { executionId: "receives" }), history.raised("go", 1)] });
+      return orchestration(spans.finished).links.length;
+    };
+    const send = (flags: string): Promise<unknown> =>
+      runEpisode(worker, { fresh: [history.episode(0), history.started("sender", { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-${flags}` })] });
+    await send("00");
+    expect(await receive()).toBe(0);
+    await send("01");
+    // Once: by then it is known who sent it.
+    expect([await receive(), await receive()]).toEqual([1, 0]);
   });
 });
 
