@@ -1,4 +1,3 @@
-import { hash } from "node:crypto";
 import { configure } from "safe-stable-stringify";
 
 // Refuses cycles, NaN, infinities, BigInts, functions and symbols; sorts the members of objects.
@@ -28,14 +27,9 @@ export function canonical(value: unknown): string {
   return text;
 }
 
-/** A short text that stands for a canonical one: its SHA-256. */
-export function digest(text: string): string {
-  return hash("sha256", text, "base64url");
-}
-
 // Comes after toJSON, and sees each value on its way into the text.
 function refuseOpaque(_: string, value: unknown): object {
-  if (typeof value === "object" && value !== null && !Array.isArray(value) && !isPlain(value)) {
+  if (typeof value === "object" && value !== null && !Array.isArray(value) && !isPlainObject(value)) {
     throw new TypeError(`${Object.prototype.toString.call(value)} is no plain object.`);
   }
   // Any value; the serializer's type does not say so.
@@ -43,7 +37,7 @@ function refuseOpaque(_: string, value: unknown): object {
 }
 
 // Also of another realm: a prototype without one of its own is an Object.prototype.
-function isPlain(value: object): boolean {
+function isPlainObject(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null;
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { canonical, digest } from "./canonical.ts";
+import { canonicalDigest, digest } from "./digest.ts";
 import { open, seal } from "./envelope.ts";
 import type { GuardedStore, StoreAnswer } from "./guarded-store.ts";
 import { report } from "./outcome.ts";
@@ -28,7 +28,7 @@ const generationTtl = 7 * day;
 
 /** The key of an entry, from all that it depends on. */
 export function entryKey(parts: readonly unknown[]): string {
-  return `${prefix}entry:${digest(canonical(parts))}`;
+  return `${prefix}entry:${canonicalDigest(parts)}`;
 }
 
 const generationKey = (namespace: string): string => `${prefix}generation:${digest(namespace)}`;

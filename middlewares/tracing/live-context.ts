@@ -1,7 +1,5 @@
-import { createContextKey, isSpanContextValid, trace, type Context } from "@opentelemetry/api";
-
-// The SDK's own key (`suppressTracing` of @opentelemetry/core): context keys are registered symbols, so this is the same one.
-const suppressTracing = createContextKey("OpenTelemetry SDK Context Key SUPPRESS_TRACING");
+import { isSpanContextValid, trace, type Context } from "@opentelemetry/api";
+import { suppressTracingKey } from "../../src/suppress-tracing.ts";
 
 /**
  * A context in which tracing is suppressed except while `isLive()`. A whole episode runs in one such context: the
@@ -20,7 +18,7 @@ export class LiveContext implements Context {
 
   getValue(key: symbol): unknown {
     const value = this.#base.getValue(key);
-    return key === suppressTracing ? value === true || !this.#isLive() : value;
+    return key === suppressTracingKey ? value === true || !this.#isLive() : value;
   }
 
   setValue(key: symbol, value: unknown): Context {
@@ -41,5 +39,5 @@ export type Scope = <T>(run: () => T) => T;
 
 /** `base` with tracing suppressed. */
 export function suppressed(base: Context): Context {
-  return base.setValue(suppressTracing, true);
+  return base.setValue(suppressTracingKey, true);
 }

@@ -1,8 +1,6 @@
 import { EventEmitter } from "node:events";
-import { context, createContextKey } from "@opentelemetry/api";
-
-// The SDK's own key (`suppressTracing` of @opentelemetry/core): context keys are registered symbols, so this is the same one.
-const suppressTracing = createContextKey("OpenTelemetry SDK Context Key SUPPRESS_TRACING");
+import { context } from "@opentelemetry/api";
+import { suppressTracingKey } from "../suppress-tracing.ts";
 
 /**
  * The gRPC client of a worker, whose calls other instrumentation makes no spans of: they are how work comes and goes,
@@ -23,7 +21,7 @@ function quietStub(stub: object): object {
       return (...args: unknown[]): unknown => {
         const caller = context.active();
         const bound = args.map((each) => (typeof each === "function" ? context.bind(caller, each) : each));
-        const call: unknown = context.with(caller.setValue(suppressTracing, true), () => Reflect.apply(value, target, bound));
+        const call: unknown = context.with(caller.setValue(suppressTracingKey, true), () => Reflect.apply(value, target, bound));
         return call instanceof EventEmitter ? context.bind(caller, call) : call;
       };
     },

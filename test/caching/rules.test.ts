@@ -165,6 +165,27 @@ describe("A hit", () => {
     expect(calls.runs).toBe(1);
   });
 
+  it("C3 is one also where several calls waited for one look-up", async () => {
+    const spoiler: MiddlewareObject = {
+      name: "spoiler",
+      activity: async (ctx, next) => {
+        await next(ctx);
+        (ctx.result as unknown[]).push("spoilt");
+      },
+    };
+    const entries = new Map<string, string>();
+    const store = {
+      get: async (key: string) => entries.get(key),
+      set: async (key: string, value: string) => entries.set(key, value),
+      delete: async (key: string) => entries.delete(key),
+    };
+    const calls = cachedWorker({ store, use: [spoiler] }, () => ["fresh"]);
+    await calls.call(1);
+    for (const { json, outcome } of await Promise.all([calls.call(1), calls.call(1), calls.call(1)])) {
+      expect([json, outcome]).toEqual(['["fresh","spoilt"]', "hit"]);
+    }
+  });
+
   it("C3 is not there for a result whose JSON a value can't have again", async () => {
     const { rawJSON } = JSON as unknown as { readonly rawJSON: (this: void, text: string) => unknown };
     const calls = cachedWorker({}, () => rawJSON("12345678901234567890123"));
