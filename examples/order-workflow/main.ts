@@ -30,9 +30,10 @@ import { ProgressLog } from "./progress.ts";
 // Spans are kept here for the waterfalls; they go to a collector only if there is one.
 const memory = new InMemorySpanExporter();
 const collector = process.env["OTEL_EXPORTER_OTLP_ENDPOINT"];
-if (!collector) process.env["OTEL_TRACES_EXPORTER"] = "none";
+const leftOut = { traces: false, metrics: false, logs: false } as const;
 const telemetry = setupOtlp({
   serviceName: "order-workflow",
+  ...(collector ? {} : leftOut),
   spanProcessors: [new SimpleSpanProcessor({ exporter: memory })],
 });
 
@@ -71,7 +72,7 @@ for (const state of states) {
   console.log(`\n${outcomeOf(state)}`);
   console.log(renderTrace(traceOf(state.instanceId)));
 }
-console.log(collector ? `\nThe traces also go to ${collector}.` : "\nSet OTEL_EXPORTER_OTLP_ENDPOINT to export them too.");
+console.log(collector ? `\nTraces, metrics and logs also go to ${collector}.` : "\nSet OTEL_EXPORTER_OTLP_ENDPOINT to export them too.");
 await telemetry.shutdown();
 
 function outcomeOf({ instanceId, runtimeStatus, serializedOutput, failureDetails }: OrchestrationState): string {
