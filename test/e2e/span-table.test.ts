@@ -1,6 +1,6 @@
 /** Every kind of span that there is, once, counted: in both modes, with both SDKs, with and without the ID generator. */
 import { EntityInstanceId, RetryPolicy, TaskEntity, type ActivityContext, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
-import { SpanKind, trace, type SpanContext } from "@opentelemetry/api";
+import { SpanKind, trace, type Attributes, type SpanContext } from "@opentelemetry/api";
 import { TracerProvider } from "@opentelemetry/sdk-trace";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -159,5 +159,47 @@ describe.each(["carry", "drop"] as const)("With trace contexts that the backend 
     expect(second?.links.map(({ context }) => context.spanId)).toEqual([first?.spanContext().spanId]);
     expect(servers.find(({ name }) => name === "orchestration:listener")?.links.map(({ context }) => context.spanId)).toEqual([sent?.spanContext().spanId]);
     expect(second?.events.map(({ name }) => name.replace("durabletask.orchestration.", "")).toSorted()).toEqual(["custom_status_changed", "event_raised"]);
+  });
+});
+
+describe("Beside the SDK's built-in tracing", () => {
+  // What only its faults need: the identity that it can't give a span, and that of the replays.
+  const ofItsFaults = new Set(["durabletask.task.replay_span_id", "durabletask.task.replay_start_time"]);
+
+  async function attributesOf(start: (hub: Hub) => Promise<unknown>): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+    const hub = await startHub();
+    const found = new Map<string, Set<string>>();
+    const ended = Promise.withResolvers<void>();
+    const processor = {
+      onStart: () => undefined,
+      onEnd: ({ name, kind, attributes }: Ended & { readonly attributes: Attributes }) => {
+        const title = `${name} ${SpanKind[kind]}`;
+        found.set(title, new Set([...(found.get(title) ?? []), ...Object.keys(attributes)]));
+        if (attributes["durabletask.task.status"] === "Completed" && name === "orchestration:order") ended.resolve();
+      },
+      forceFlush: async () => undefined,
+      shutdown: async () => undefined,
+    };
+    use(new TracerProvider({ idGenerator: new DurableIdGenerator(), spanProcessors: [processor] }));
+    await start(hub);
+    const { client } = hub;
+    const listener = await client.scheduleNewOrchestration("listener");
+    const order = await client.scheduleNewOrchestration("order", { listener, again: false });
+    await client.raiseOrchestrationEvent(order, "approved", 1);
+    await client.waitForOrchestrationCompletion(order, false, 20);
+    await client.waitForOrchestrationCompletion(listener, false, 20);
+    await ended.promise;
+    return found;
+  }
+
+  it("S1 no span and no attribute is lost", async () => {
+    onTestFinished(() => use({ getTracer: () => { throw new Error("This test is over."); } }));
+    const theirs = await attributesOf((hub) => hub.bareWorker(register));
+    const ours = await attributesOf((hub) => hub.worker({}, register));
+    expect(theirs.size).toBeGreaterThan(10);
+    for (const [title, keys] of theirs) {
+      const wanted = [...keys].filter((key) => !ofItsFaults.has(key));
+      expect([title, ...(ours.get(title) ?? [])]).toEqual(expect.arrayContaining([title, ...wanted]));
+    }
   });
 });
