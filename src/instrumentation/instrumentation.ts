@@ -114,6 +114,7 @@ export class DurableTaskInstrumentation extends InstrumentationBase<DurableTaskI
 }
 
 function optionsOf(config: DurableTaskInstrumentationConfig): DurableTelemetryOptions {
+  if (typeof config !== "object" || config === null) throw new TypeError("DurableTaskInstrumentation: the options must be an object.");
   const { enabled, ...options } = config;
   if (enabled !== undefined && typeof enabled !== "boolean") {
     throw new TypeError('DurableTaskInstrumentation: option "enabled" must be true or false.');

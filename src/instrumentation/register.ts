@@ -14,6 +14,7 @@
  * @module durable-telemetry/register
  */
 import { createRequire } from "node:module";
+import type { Ending } from "../otlp/ending.ts";
 import { deliverAtTheEnd } from "./at-the-end.ts";
 
 // Loaded here and not by import, so that what is missing can't stop the application.
@@ -25,6 +26,9 @@ const registered = Symbol.for("durable-telemetry.registered");
 // All copies of OpenTelemetry's API 1.x in a process share this object.
 const api = Symbol.for("opentelemetry.js.api.1");
 
+// Where setupOtlp's result has what knows how much time is left.
+const ending = Symbol.for("durable-telemetry.ending");
+
 function setUpOtlp(): void {
   const { trace } = (Reflect.get(globalThis, api) ?? {}) as { readonly trace?: unknown };
   if (trace !== undefined) {
@@ -34,7 +38,7 @@ function setUpOtlp(): void {
     return;
   }
   const { setupOtlp } = require("durable-telemetry/otlp") as typeof import("../otlp/index.ts");
-  deliverAtTheEnd(setupOtlp());
+  deliverAtTheEnd(Reflect.get(setupOtlp(), ending) as Ending);
 }
 
 function instrumentWorkers(): void {

@@ -28,6 +28,8 @@ export interface OtlpExporters<TExporter> {
 export interface Collector<TExporter> {
   /** The collector's address for messages, without credentials. */
   readonly target: string;
+  /** What messages must not show: values of headers, and their parts, such as the token after `Bearer`. */
+  readonly secrets: readonly string[];
   /** @returns an exporter whose exports take `timeout` milliseconds at most. */
   createExporter(timeout: number): TimedExporter<TExporter>;
 }
@@ -49,6 +51,7 @@ export function chooseCollector<TExporter>(
   };
   return {
     target: withoutCredentials(url),
+    secrets: Object.values(headers).flatMap((value) => [value, ...value.split(/\s+/)]).filter((text) => text.length > 3),
     createExporter: (timeout) => ({ exporter: create(timeout), timeout }),
   };
 }

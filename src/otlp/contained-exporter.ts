@@ -34,11 +34,13 @@ export class ContainedExporter<TItems> implements Exporter<TItems> {
   readonly #last: TimedExporter<Exporter<TItems>>;
   readonly #onFailure: (error: unknown) => void;
   readonly #requests = new ExportRequests();
-  readonly #underWay = new Set<(timeout: number) => void>();
+  readonly #underWay = new Set<(within: number) => void>();
+  readonly #usual: TimedExporter<Exporter<TItems>>;
   #current: TimedExporter<Exporter<TItems>>;
 
   constructor({ usual, last, onFailure }: ContainedExporterOptions<TItems>) {
     this.#exporters = [usual.exporter, last.exporter];
+    this.#usual = usual;
     this.#current = usual;
     this.#last = last;
     this.#onFailure = onFailure;
@@ -57,7 +59,12 @@ export class ContainedExporter<TItems> implements Exporter<TItems> {
       if (hasEnded) return;
       hasEnded = true;
       clearTimeout(timer);
-      this.#underWay.delete(endWithin);
+      this.#underWay.delete(hurry);
+      if (code !== ExportResultCode.SUCCESS && requests?.gotRefused === true) {
+        // Its next attempt is the last exporter's.
+        this.export(items, done);
+        return;
+      }
       if (code !== ExportResultCode.SUCCESS) this.#onFailure(error);
       else if (requests?.gotWebPage) this.#onFailure(new Error("the answer is a web page, not that of an OTLP collector"));
       done({ code: ExportResultCode.SUCCESS });
@@ -71,8 +78,12 @@ export class ContainedExporter<TItems> implements Exporter<TItems> {
       clearTimeout(timer);
       timer = setTimeout(expire, within * grace).unref();
     };
+    const hurry = (within: number): void => {
+      endWithin(within);
+      if (exporter !== this.#last.exporter) requests?.refuseMore();
+    };
 
-    this.#underWay.add(endWithin);
+    this.#underWay.add(hurry);
     endWithin(timeout);
     try {
       requests = this.#requests.run(() => exporter.export(items, end));
@@ -81,10 +92,19 @@ export class ContainedExporter<TItems> implements Exporter<TItems> {
     }
   }
 
-  /** Sends what comes from now on through the last exporter, and gives exports under way no more time than that. */
-  beginShutdown(): void {
-    this.#current = this.#last;
-    for (const endWithin of this.#underWay) endWithin(this.#last.timeout);
+  /**
+   * Gives each export `within` milliseconds at most, and sends what comes from now on through the last exporter, further
+   * attempts of the exports under way included.
+   */
+  hurry(within: number): void {
+    const timeout = Math.min(within, this.#last.timeout);
+    this.#current = { exporter: this.#last.exporter, timeout };
+    for (const hurry of this.#underWay) hurry(timeout);
+  }
+
+  /** Takes {@link hurry} back: the program goes on. */
+  relax(): void {
+    this.#current = this.#usual;
   }
 
   /** Waits for the exports under way. */

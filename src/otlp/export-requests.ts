@@ -8,6 +8,10 @@ const channel = "http.client.request.created";
 export interface RequestsOfExport {
   /** Whether one was answered with a web page: whatever has sent that, it is no OTLP collector. */
   readonly gotWebPage: boolean;
+  /** Whether an attempt was refused; see {@link refuseMore}. */
+  readonly gotRefused: boolean;
+  /** Ends the requests that are still to come; those that are open go on. */
+  refuseMore(): void;
   /** Ends the requests that are open and those still to come. */
   drop(): void;
 }
@@ -61,6 +65,8 @@ class OpenRequests implements RequestsOfExport {
   readonly #all: Set<OpenRequests>;
   readonly #requests = new Set<ClientRequest>();
   #dropping = false;
+  #refusing = false;
+  #gotRefused = false;
   #gotWebPage = false;
 
   /** @param all has it as long as it has requests. */
@@ -72,8 +78,17 @@ class OpenRequests implements RequestsOfExport {
     return this.#gotWebPage;
   }
 
+  get gotRefused(): boolean {
+    return this.#gotRefused;
+  }
+
+  refuseMore(): void {
+    this.#refusing = true;
+  }
+
   add(request: ClientRequest): void {
-    if (this.#dropping) {
+    this.#gotRefused ||= this.#refusing;
+    if (this.#dropping || this.#refusing) {
       end(request);
       return;
     }

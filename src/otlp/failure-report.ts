@@ -1,3 +1,4 @@
+import { STATUS_CODES } from "node:http";
 import { warn } from "./diagnostics.ts";
 
 const interval = 60_000;
@@ -23,10 +24,11 @@ export class FailureReport {
     return this.#failures;
   }
 
-  /** An export to `target` failed. */
-  exportFailed(target: string, error: unknown): void {
+  /** An export to `target` failed; a collector may have answered with one of `secrets`, which is not repeated. */
+  exportFailed(target: string, error: unknown, secrets: readonly string[] = []): void {
     const cause = causeOf(error);
-    this.#report(`export ${cause.kind}`, `cannot export ${this.#items} to ${target} (${cause.text}); workflows go on without it`);
+    const text = secrets.reduce((shown, secret) => shown.replaceAll(secret, "[redacted]"), cause.text);
+    this.#report(`export ${cause.kind}`, `cannot export ${this.#items} to ${target} (${text}); workflows go on without it`);
   }
 
   /** A processor or reader that the user added failed in `method`. */
@@ -36,7 +38,7 @@ export class FailureReport {
 
   /** Not everything was delivered when `shutdown()` had to end after `timeout` milliseconds. */
   shutdownTimedOut(timeout: number): void {
-    this.#report("shutdown", `shutdown stopped waiting after ${timeout} ms; ${this.#items} that were not delivered by then are lost`);
+    this.#report("shutdown", `shutdown stopped waiting after ${Math.round(timeout)} ms; ${this.#items} that were not delivered by then are lost`);
   }
 
   // The keys are kinds of causes, never texts that vary, so the map stays small.
@@ -60,7 +62,8 @@ function causeOf(error: unknown): Cause {
   const code: unknown = "code" in error ? error.code : undefined;
   if (typeof code === "string") return { kind: code, text: code };
   if (typeof code === "number" && error.name === "OTLPExporterError") {
-    return { kind: `HTTP ${code}`, text: `HTTP ${code} ${error.message}`.trim() };
+    // Not the reason that the collector gives: that may be any text.
+    return { kind: `HTTP ${code}`, text: `HTTP ${code} ${STATUS_CODES[code] ?? ""}`.trim() };
   }
   return { kind: `${error.name} ${String(code)}`, text: error.message === "" ? error.name : error.message };
 }

@@ -1,4 +1,5 @@
 import { validateHeaderName, validateHeaderValue } from "node:http";
+import { Metadata } from "@grpc/grpc-js";
 import { parseKeyPairsIntoRecord } from "@opentelemetry/core";
 import { invalid, kindOf } from "./errors.ts";
 import type { ResourceAttributes, ResourceAttributeValue } from "./resource.ts";
@@ -7,22 +8,45 @@ import type { ValueKind } from "./value-kinds.ts";
 export type Headers = Readonly<Record<string, string>>;
 
 /** Headers by name. Their values are often secrets: whatever is told of them names the header at most. */
-export const headers: ValueKind<Headers> = {
-  is: "key=value pairs, separated by commas, that make valid HTTP headers",
-  fromText: (text, ignore) => {
-    const found: Record<string, string> = {};
-    for (const entry of entriesOf(text)) {
-      const pair = parseKeyPairsIntoRecord(entry);
-      const isValid = Object.entries(pair).every(([name, value]) => isHeader(name, value));
-      if (isValid && Object.keys(pair).length === 1) Object.assign(found, pair);
-      else ignore(entry);
-    }
-    return Object.keys(found).length === 0 ? undefined : found;
-  },
-  fromCode: headersFromCode,
-  show: (value) => Object.keys(value).join(", "),
-  showIgnored: () => "[redacted]",
-};
+export const headers: ValueKind<Headers> = headersFor("HTTP", (name, value) => {
+  validateHeaderName(name);
+  validateHeaderValue(name, value);
+});
+
+/** The same for gRPC, which allows less. */
+export const grpcHeaders: ValueKind<Headers> = headersFor("gRPC", (name, value) => new Metadata().set(name, value));
+
+function headersFor(protocol: string, check: (name: string, value: string) => void): ValueKind<Headers> {
+  const isHeader = (name: string, value: string): boolean => passes(() => check(name, value));
+  return {
+    is: `key=value pairs, separated by commas, that make valid ${protocol} headers`,
+    fromText: (text, ignore) => {
+      const found: Record<string, string> = {};
+      for (const entry of entriesOf(text)) {
+        const pair = parseKeyPairsIntoRecord(entry);
+        const isValid = Object.entries(pair).every(([name, value]) => isHeader(name, value));
+        if (isValid && Object.keys(pair).length === 1) Object.assign(found, pair);
+        else ignore(entry);
+      }
+      return Object.keys(found).length === 0 ? undefined : found;
+    },
+    fromCode: (option, value) => {
+      if (!isPlainObject(value)) throw invalid(`"${option}" must be an object of header names and texts, not ${kindOf(value)}`);
+      const checked: Record<string, string> = {};
+      for (const [name, text] of Object.entries(value)) {
+        if (typeof text !== "string") throw invalid(`"${option}.${name}" must be a string, not ${kindOf(text)}`);
+        if (!isHeader(name, "")) throw invalid(`"${option}" has "${name}", which is no valid ${protocol} header name`);
+        if (!isHeader(name, text)) {
+          throw invalid(`"${option}.${name}" has characters that ${protocol === "HTTP" ? "an" : "a"} ${protocol} header must not have, such as a line break`);
+        }
+        checked[name] = text;
+      }
+      return checked;
+    },
+    show: (value) => Object.keys(value).join(", "),
+    showIgnored: () => "[redacted]",
+  };
+}
 
 /** Attributes of the resource. As the OpenTelemetry specification wants it, one bad pair makes all of a variable void. */
 export const attributes: ValueKind<ResourceAttributes> = {
@@ -37,14 +61,14 @@ export const attributes: ValueKind<ResourceAttributes> = {
   show: (value) =>
     Object.entries(value)
       .filter(([, each]) => each !== undefined)
-      .map(([name, each]) => `${name}=${soundsSecret(name) ? "[redacted]" : String(each)}`)
+      .map(([name, each]) => (isHarmless(name) ? `${name}=${String(each)}` : name))
       .join(", "),
   showIgnored: () => "[redacted]",
 };
 
-// A resource is sent with all that is sent, but a bug report goes elsewhere.
-function soundsSecret(name: string): boolean {
-  return /auth|cookie|credential|key|passw|pwd|secret|session|token/i.test(name);
+// A resource is sent with all that is sent, but a bug report goes elsewhere; so of the rest it has the names only.
+function isHarmless(name: string): boolean {
+  return /^(service\.(name|version|namespace)|deployment\.environment(\.name)?|telemetry\..*)$/.test(name);
 }
 
 function entriesOf(text: string): readonly string[] {
@@ -59,24 +83,6 @@ function attributeOf(entry: string): readonly [name: string, value: string] | un
   } catch {
     return undefined; // No valid percent-encoding.
   }
-}
-
-function isHeader(name: string, value: string): boolean {
-  return passes(() => validateHeaderName(name)) && passes(() => validateHeaderValue(name, value));
-}
-
-function headersFromCode(option: string, value: unknown): Headers {
-  if (!isPlainObject(value)) throw invalid(`"${option}" must be an object of header names and texts, not ${kindOf(value)}`);
-  const checked: Record<string, string> = {};
-  for (const [name, text] of Object.entries(value)) {
-    if (typeof text !== "string") throw invalid(`"${option}.${name}" must be a string, not ${kindOf(text)}`);
-    if (!passes(() => validateHeaderName(name))) throw invalid(`"${option}" has "${name}", which is no valid HTTP header name`);
-    if (!passes(() => validateHeaderValue(name, text))) {
-      throw invalid(`"${option}.${name}" has characters that an HTTP header must not have, such as a line break`);
-    }
-    checked[name] = text;
-  }
-  return checked;
 }
 
 function attributesFromCode(option: string, value: unknown): ResourceAttributes {
@@ -106,7 +112,8 @@ function isScalar(value: unknown): boolean {
 }
 
 function isPlainObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  // Other objects, such as a Map or Headers, keep what they have elsewhere than in properties.
+  return Object.prototype.toString.call(value) === "[object Object]";
 }
 
 function passes(check: () => void): boolean {

@@ -40,5 +40,5 @@ export function createLogExport({ logs, general }: Settings): {
     );
   }
   const flushes = processors.map((processor) => () => processor.forceFlush());
-  return { processors, way: createSignalExport({ report, shutdownTimeout, exporter: otlp?.contained, flushes }) };
+  return { processors, way: createSignalExport({ report, exporter: otlp?.contained, flushes }) };
 }

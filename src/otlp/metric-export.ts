@@ -45,7 +45,7 @@ export function createMetricExport({ metrics, general, metricReaders }: Settings
   const lastFlushes = ours.map((reader) => () => reader.shutdown());
   return {
     readers: [...metricReaders, ...ours],
-    way: createSignalExport({ report, shutdownTimeout, exporter: otlp?.contained, flushes, lastFlushes }),
+    way: createSignalExport({ report, exporter: otlp?.contained, flushes, lastFlushes }),
   };
 }
 

@@ -110,8 +110,9 @@ export interface OtlpOptions extends OtlpExportOptions {
    * else `false`.
    *
    * The process then ends as it does without a listener. If the program listens to SIGTERM too, it is the program
-   * that decides when to end: telemetry stays on for what the last work records and shuts down when nothing is left
-   * to do; a program that ends with `process.exit()` calls `shutdown()` first.
+   * that decides when to end: what there is is delivered, and telemetry stays on for what the last work records and
+   * shuts down when nothing is left to do; both together take `shutdownTimeout`. A program that ends with
+   * `process.exit()` calls `shutdown()` first.
    */
   readonly handleSigterm?: boolean | undefined;
 }

@@ -2,12 +2,12 @@ import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import type { Sampler, SpanProcessor } from "@opentelemetry/sdk-trace";
 import { grpcEndpoint, httpEndpoint } from "./endpoints.ts";
 import { invalid, kindOf } from "./errors.ts";
-import { attributes, headers, type Headers } from "./key-values.ts";
+import { attributes, grpcHeaders, headers, type Headers } from "./key-values.ts";
 import type { OtlpExporterName, OtlpProtocol, PropagatorName, ResourceDetectorName } from "./options.ts";
 import type { ResourceAttributes } from "./resource.ts";
 import type { SamplerName } from "./samplers.ts";
 import { type Found, isOptions, type Place, SettingsReader } from "./settings-reader.ts";
-import { aBoolean, aCount, aRatio, aSampler, aText, milliseconds, oneOf, someOf } from "./value-kinds.ts";
+import { aBoolean, aCount, aFile, aRatio, aSampler, aText, milliseconds, oneOf, someOf } from "./value-kinds.ts";
 
 export type Signal = "traces" | "metrics" | "logs";
 
@@ -109,11 +109,16 @@ function readGeneral(reader: SettingsReader): GeneralSettings {
 
 function readBatch(reader: SettingsReader, signal: Signal, prefix: string, delay: number): BatchSettings {
   const at = (option: string, variable: string): Place => ({ option: `${signal}.${option}`, variable: `${prefix}${variable}` });
+  const signalSettings = readSignal(reader, signal, `${prefix}EXPORT_TIMEOUT`);
+  const scheduleDelay = reader.find(at("scheduleDelay", "SCHEDULE_DELAY"), milliseconds, delay);
+  const maxQueueSize = reader.find(at("maxQueueSize", "MAX_QUEUE_SIZE"), aCount, 2048);
+  const asked = reader.find(at("maxExportBatchSize", "MAX_EXPORT_BATCH_SIZE"), aCount, 512);
+  const queue = maxQueueSize.value;
   return {
-    ...readSignal(reader, signal, `${prefix}EXPORT_TIMEOUT`),
-    scheduleDelay: reader.find(at("scheduleDelay", "SCHEDULE_DELAY"), milliseconds, delay),
-    maxQueueSize: reader.find(at("maxQueueSize", "MAX_QUEUE_SIZE"), aCount, 2048),
-    maxExportBatchSize: reader.find(at("maxExportBatchSize", "MAX_EXPORT_BATCH_SIZE"), aCount, 512),
+    ...signalSettings,
+    scheduleDelay,
+    maxQueueSize,
+    maxExportBatchSize: asked.value <= queue ? asked : { ...asked, value: queue, shown: `${queue}, no more than the queue holds` },
   };
 }
 
@@ -150,13 +155,13 @@ function readSignal(reader: SettingsReader, signal: Signal, exportTimeout: strin
     exporter,
     protocol,
     endpoint: reader.findOptional(at("endpoint", "ENDPOINT"), protocol.value === "grpc" ? grpcEndpoint : httpEndpoint),
-    headers: reader.findAll(at("headers", "HEADERS"), headers),
+    headers: reader.findAll(at("headers", "HEADERS"), protocol.value === "grpc" ? grpcHeaders : headers),
     compression: reader.find(at("compression", "COMPRESSION"), oneOf("gzip", "none"), "none"),
     timeout: reader.find(at("timeout", "TIMEOUT"), milliseconds, 10_000),
     exportTimeout: reader.find({ option: `${signal}.exportTimeout`, variable: exportTimeout }, milliseconds, 30_000),
-    certificate: reader.findOptional(at("certificate", "CERTIFICATE"), aText),
-    clientCertificate: reader.findOptional(at("clientCertificate", "CLIENT_CERTIFICATE"), aText),
-    clientKey: reader.findOptional(at("clientKey", "CLIENT_KEY"), aText),
+    certificate: reader.findOptional(at("certificate", "CERTIFICATE"), aFile),
+    clientCertificate: reader.findOptional(at("clientCertificate", "CLIENT_CERTIFICATE"), aFile),
+    clientKey: reader.findOptional(at("clientKey", "CLIENT_KEY"), aFile),
     insecure: reader.find(at("insecure", "INSECURE"), aBoolean, false),
   };
 }
@@ -187,7 +192,15 @@ function readObjects<T>(
 }
 
 const ofSpanProcessors: readonly string[] = ["onStart", "onEnd", "forceFlush", "shutdown"];
-const ofMetricReaders: readonly string[] = ["setMetricProducer", "collect", "forceFlush", "shutdown"];
+const ofMetricReaders: readonly string[] = [
+  "setMetricProducer",
+  "selectAggregation",
+  "selectAggregationTemporality",
+  "selectCardinalityLimit",
+  "collect",
+  "forceFlush",
+  "shutdown",
+];
 
 function isSpanProcessor(value: unknown): value is SpanProcessor {
   return hasMethods(value, ofSpanProcessors);

@@ -1,9 +1,12 @@
 import { diag } from "@opentelemetry/api";
 import { NodeSDK } from "@opentelemetry/sdk-node";
+import { noteTracers } from "./api-copies.ts";
+import { atSignal } from "./at-signal.ts";
 import { exporterVariables } from "./collector.ts";
 import { warn, withVisibleDiagnostics } from "./diagnostics.ts";
 import { describeSettings } from "./diagnostics-report.ts";
 import { DurableIdGenerator } from "./durable-id-generator.ts";
+import { type Endable, Ending } from "./ending.ts";
 import { withEnv } from "./environment.ts";
 import { OtlpSetupError } from "./errors.ts";
 import { registrations, unregister } from "./global-api.ts";
@@ -14,8 +17,8 @@ import { resourceDetectors } from "./resource.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { settledWithin } from "./settled-within.ts";
 import type { SignalExport } from "./signal-export.ts";
-import { onSigterm } from "./sigterm.ts";
 import { createTraceExport } from "./trace-export.ts";
+import { whenIdle } from "./when-idle.ts";
 
 /** What {@link setupOtlp} started. */
 export interface OtlpTelemetry extends AsyncDisposable {
@@ -33,6 +36,9 @@ export interface OtlpTelemetry extends AsyncDisposable {
    */
   shutdown(): Promise<void>;
 }
+
+/** Where the result has its {@link Ending}, for `durable-telemetry/register`. */
+const endingKey: symbol = Symbol.for("durable-telemetry.ending");
 
 const flushTimeout = 30_000;
 
@@ -98,21 +104,30 @@ export function setupOtlp(options: OtlpOptions = {}): OtlpTelemetry {
   Reflect.set(globalThis, runningKey, true);
 
   let ended: Promise<void> | undefined;
-  let stopListening: (() => void) | undefined;
-  const shutdown = (): Promise<void> => {
-    ended ??= running.shutdown().finally(() => {
-      stopListening?.();
+  const listeners: (() => void)[] = [];
+  const shutdownWithin = (timeout: number): Promise<void> => {
+    ended ??= running.shutdown(timeout).finally(() => {
+      for (const stopListening of listeners) stopListening();
       removeLogger();
       Reflect.deleteProperty(globalThis, runningKey);
     });
     return ended;
   };
-  if (read.general.handleSigterm.value && !isDisabled) stopListening = onSigterm(shutdown);
-  return {
-    forceFlush: () => ended ?? running.forceFlush(),
-    shutdown,
-    [Symbol.asyncDispose]: shutdown,
-  };
+  const timeout = read.general.shutdownTimeout.value;
+  const forceFlush = (): Promise<void> => ended ?? running.forceFlush();
+  const ending = new Ending({ ...running, forceFlush, shutdown: shutdownWithin }, timeout);
+  if (read.general.handleSigterm.value && !isDisabled) {
+    const onSignal = (): Promise<void> => {
+      listeners.push(whenIdle(() => void ending.shutdown()));
+      return ending.deliver();
+    };
+    listeners.push(atSignal("SIGTERM", { deliver: onSignal, shutdown: () => ending.shutdown() }));
+  }
+  const shutdown = (): Promise<void> => shutdownWithin(timeout);
+  return Object.assign(
+    { forceFlush, shutdown, [Symbol.asyncDispose]: shutdown },
+    { [endingKey]: ending },
+  );
 }
 
 /** Leaves metrics and logs to the providers that the program has registered: there can be one of each. */
@@ -130,18 +145,12 @@ function withoutTaken(settings: Settings): Settings {
   return { ...settings, ...metrics, ...taken("LoggerProvider", "logs"), metricReaders };
 }
 
-interface Running {
-  forceFlush(): Promise<void>;
-  shutdown(): Promise<void>;
-}
+const nothing: Endable = { forceFlush: async () => {}, shutdown: async () => {}, hurry: () => {}, relax: () => {} };
 
-const nothing: Running = { forceFlush: async () => {}, shutdown: async () => {} };
-
-function start(settings: Settings): Running {
+function start(settings: Settings): Endable {
   const before = registrations();
   const { sdk, ways } = withEnv(variablesForSdk(settings), () => startSdk(settings));
   const ours = registrations();
-  const timeout = settings.general.shutdownTimeout.value;
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= sdk.shutdown());
 
@@ -149,16 +158,22 @@ function start(settings: Settings): Running {
     forceFlush: async () => {
       await settledWithin(flushTimeout, Promise.all(ways.map((way) => way.forceFlush())));
     },
-    shutdown: async () => {
+    hurry: (timeout) => {
+      for (const way of ways) way.hurry(timeout);
+    },
+    relax: () => {
+      for (const way of ways) way.relax();
+    },
+    shutdown: async (timeout) => {
       // All data first: the SDK would stop waiting for it as soon as anything of it fails.
       let isFlushed = false;
-      const flushed = Promise.all(ways.map((way) => way.flushLast())).then(() => {
+      const flushed = Promise.all(ways.map((way) => way.flushLast(timeout))).then(() => {
         isFlushed = true;
         return stop();
       });
       const isComplete = await settledWithin(timeout, flushed);
       for (const way of ways) way.endShutdown();
-      if (isFlushed && !isComplete) warn(`shutdown stopped waiting for OpenTelemetry to stop after ${timeout} ms; all was delivered`);
+      if (isFlushed && !isComplete) warn(`shutdown stopped waiting for OpenTelemetry to stop after ${Math.round(timeout)} ms; all was delivered`);
       stop().catch((error: unknown) => diag.warn("durable-telemetry: OpenTelemetry failed to shut down", error));
       unregister(before, ours);
     },
@@ -184,7 +199,7 @@ function variablesForSdk(settings: Settings): Readonly<Record<string, string | u
 
 function startSdk(settings: Settings): { readonly sdk: NodeSDK; readonly ways: readonly SignalExport[] } {
   const before = registrations();
-  const { sampler } = settings.general;
+  const connectTracers = noteTracers();
   const traces = createTraceExport(settings);
   const metrics = createMetricExport(settings);
   const logs = createLogExport(settings);
@@ -195,17 +210,18 @@ function startSdk(settings: Settings): { readonly sdk: NodeSDK; readonly ways: r
     metricReaders: [...metrics.readers],
     ...(logs.processors.length === 0 ? {} : { logRecordProcessors: [...logs.processors] }),
     resourceDetectors: resourceDetectors(settings.general),
-    ...(typeof sampler.value === "string" ? {} : { sampler: sampler.value }),
+    ...(traces.sampler === undefined ? {} : { sampler: traces.sampler }),
     // What the program has registered stays.
     ...(before.propagation === undefined ? {} : { textMapPropagator: null }),
     ...(before.context === undefined ? {} : noContextManager),
   });
   try {
     sdk.start();
+    connectTracers();
     return { sdk, ways };
   } catch (error) {
     unregister(before, registrations());
-    for (const way of ways) way.endShutdown();
+    for (const way of ways) way.abandon();
     throw error;
   }
 }

@@ -8,40 +8,55 @@ import type { Signal, SignalSettings } from "./settings.ts";
 export interface SignalExport {
   /** Delivers what there is. Never rejects. */
   forceFlush(): Promise<void>;
-  /** Delivers what there is for the last time: exports end in time for shutdown. Never rejects. */
-  flushLast(): Promise<void>;
+  /** Has exports end within `timeout` milliseconds, early enough to tell the cause of a failure. */
+  hurry(timeout: number): void;
+  /** Takes {@link hurry} back. */
+  relax(): void;
+  /** Delivers what there is for the last time, within `timeout` milliseconds. Never rejects. */
+  flushLast(timeout: number): Promise<void>;
   /** Drops what is still under way, and says so if that is why it is lost. */
   endShutdown(): void;
+  /** Drops what is still under way. */
+  abandon(): void;
 }
 
 /** What a {@link SignalExport} is made of. */
 export interface SignalExportOptions {
   readonly report: FailureReport;
-  readonly shutdownTimeout: number;
   /** Sends to the collector, if anything does. */
-  readonly exporter: Pick<ContainedExporter<unknown>, "beginShutdown" | "abandon"> | undefined;
+  readonly exporter: Pick<ContainedExporter<unknown>, "hurry" | "relax" | "abandon"> | undefined;
   /** Hand on what they have gathered. */
   readonly flushes: readonly (() => Promise<void>)[];
   /** The same for the last time; by default `flushes`. */
   readonly lastFlushes?: readonly (() => Promise<void>)[];
 }
 
-export function createSignalExport({ report, shutdownTimeout, exporter, flushes, lastFlushes = flushes }: SignalExportOptions): SignalExport {
+// A tenth of the time is left to tell the cause of a failure.
+const forExports = 0.9;
+
+export function createSignalExport({ report, exporter, flushes, lastFlushes = flushes }: SignalExportOptions): SignalExport {
   let failuresBefore = 0;
   let isFlushed = false;
+  let time = 0;
+  const hurry = (timeout: number): void => exporter?.hurry(timeout * forExports);
+  const abandon = (): void => exporter?.abandon();
   return {
     forceFlush: () => allSettled(flushes),
-    flushLast: async () => {
+    hurry,
+    relax: () => exporter?.relax(),
+    flushLast: async (timeout) => {
       failuresBefore = report.failures;
-      exporter?.beginShutdown();
+      time = timeout;
+      hurry(timeout);
       await allSettled(lastFlushes);
       isFlushed = true;
     },
     endShutdown: () => {
       // If exports failed while shutting down, the report of that tells more.
-      if (!isFlushed && report.failures === failuresBefore) report.shutdownTimedOut(shutdownTimeout);
-      exporter?.abandon();
+      if (!isFlushed && report.failures === failuresBefore) report.shutdownTimedOut(time);
+      abandon();
     },
+    abandon,
   };
 }
 
@@ -68,9 +83,8 @@ export function createOtlpExport<TExporter extends Exporter<TItems>, TItems>(
   const usual = collector.createExporter(timeout);
   const contained = new ContainedExporter<TItems>({
     usual,
-    // A tenth of the time is left to tell the cause of a failure.
-    last: collector.createExporter(Math.min(timeout, shutdownTimeout * 0.9)),
-    onFailure: (error) => report.exportFailed(collector.target, error),
+    last: collector.createExporter(Math.min(timeout, shutdownTimeout * forExports)),
+    onFailure: (error) => report.exportFailed(collector.target, error, collector.secrets),
   });
   return { exporter: usual.exporter, contained, timeout: Math.min(timeout * 2, 2 ** 31 - 1) };
 }

@@ -1,8 +1,9 @@
 import { OTLPTraceExporter as GrpcExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
 import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-trace-otlp-proto";
-import { ConsoleSpanExporter, type ReadableSpan, SimpleSpanProcessor, type SpanExporter, type SpanProcessor } from "@opentelemetry/sdk-trace";
+import { ConsoleSpanExporter, type ReadableSpan, type Sampler, SimpleSpanProcessor, type SpanExporter, type SpanProcessor } from "@opentelemetry/sdk-trace";
 import { WaitingBatchSpanProcessor } from "./batch-span-processor.ts";
+import { ContainedSampler } from "./contained-sampler.ts";
 import { ContainedSpanProcessor } from "./contained-span-processor.ts";
 import { FailureReport } from "./failure-report.ts";
 import type { Settings } from "./settings.ts";
@@ -13,6 +14,8 @@ const exporters = { "http/json": JsonExporter, "http/protobuf": ProtobufExporter
 /** What the tracer provider hands spans to (none if they shall go nowhere), and the way that they take. */
 export function createTraceExport({ traces, general, spanProcessors }: Settings): {
   readonly processors: readonly SpanProcessor[];
+  /** The sampler that was made in code, if one was. */
+  readonly sampler: Sampler | undefined;
   readonly way: SignalExport;
 } {
   const report = new FailureReport("spans");
@@ -37,5 +40,6 @@ export function createTraceExport({ traces, general, spanProcessors }: Settings)
     );
   }
   const flushes = processors.map((processor) => () => processor.forceFlush());
-  return { processors, way: createSignalExport({ report, shutdownTimeout, exporter: otlp?.contained, flushes }) };
+  const sampler = typeof general.sampler.value === "string" ? undefined : new ContainedSampler(general.sampler.value, report);
+  return { processors, sampler, way: createSignalExport({ report, exporter: otlp?.contained, flushes }) };
 }

@@ -32,6 +32,12 @@ export const aText: ValueKind<string> = {
   show: (value) => value,
 };
 
+/** The path of a file; what was meant to be in the file is not shown. */
+export const aFile: ValueKind<string> = {
+  ...aText,
+  show: (value) => (/\n|-----BEGIN/.test(value) ? "[redacted]" : value),
+};
+
 export const aBoolean: ValueKind<boolean> = {
   is: "true or false",
   fromText: (text, ignore) => {

@@ -64,6 +64,14 @@ describe.concurrent("Beside the instrumentation of HTTP, fetch and gRPC", () => 
     },
   );
 
+  it.each(["loaded before register", "loaded after it"])("instrumentation without a provider of its own, %s, records with register's", async (order) => {
+    await using backend = await startBackend();
+    const instrument = preload("no-provider.mts");
+    const ended = await runCalls(backend, "calls-cjs.cts", order.includes("before") ? [...instrument, ...register] : [...register, ...instrument]);
+    expect(ended.stderr).toBe("");
+    expect(tree(backend.receiver.spans)).toEqual(calls);
+  });
+
   it("the worker's own gRPC calls make no spans without tracing, either; the application's do", async () => {
     await using backend = await startBackend();
     await runCalls(backend, "calls-cjs.cts", preload("node-sdk.mts"), { tracing: false });

@@ -269,6 +269,7 @@ describe("Options", () => {
     ["unknown", { colour: 1 }, 'unknown option "colour"'],
     ["of a wrong type", { tracing: "yes" }, 'option "tracing" must be'],
     ["of a wrong type: middlewares", { middlewares: 1 }, 'option "middlewares" must be a function'],
+    ["that are null", null as unknown as object, "DurableTaskInstrumentation: the options must be an object"],
     ["of a wrong type: enabled", { enabled: 1 }, 'option "enabled" must be true or false'],
     ["of a built-in", { tracing: { colour: 1 } }, 'unknown option "colour"'],
   ])("that are %s are refused at once, and nothing is patched", (_, config, message) => {

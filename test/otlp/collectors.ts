@@ -33,10 +33,10 @@ export async function startHungCollector(): Promise<Collector & { readonly conne
   };
 }
 
-/** Answers every request with `status`. */
-export async function startRefusingCollector(status: number): Promise<Collector> {
+/** Answers every request with `status`, and with a `reason` if it has one. */
+export async function startRefusingCollector(status: number, reason?: string): Promise<Collector> {
   return startHttp((incoming, response) => {
-    incoming.resume().on("end", () => response.writeHead(status).end());
+    incoming.resume().on("end", () => response.writeHead(status, reason).end());
   });
 }
 

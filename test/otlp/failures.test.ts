@@ -1,4 +1,6 @@
 import { trace } from "@opentelemetry/api";
+import { MetricReader } from "@opentelemetry/sdk-metrics";
+import type { Sampler, SamplingResult } from "@opentelemetry/sdk-trace";
 import { setupOtlp } from "durable-telemetry/otlp";
 import { describe, expect, it, vi } from "vitest";
 import { FailureReport } from "../../src/otlp/failure-report.ts";
@@ -60,6 +62,14 @@ describe("K1 a collector in trouble", () => {
     expect(stderr).toBe(oneLine(collector.url, cause));
   });
 
+  it("the line shows no header that a collector repeats", async () => {
+    const key = "hunter2";
+    await using collector = await startRefusingCollector(401, `bad key ${key}`);
+    const options = { endpoint: collector.url, headers: { "x-key": `Bearer ${key}` }, shutdownTimeout: 500 };
+    const { stderr } = await runProgram("in-flight", { input: { options } });
+    expect(stderr).toBe(oneLine(collector.url, "HTTP 401 Unauthorized"));
+  });
+
   it("the line shows no credentials", async () => {
     const url = new URL(await deadCollector());
     const bare = url.origin;
@@ -104,6 +114,37 @@ describe("K1 a collector in trouble", () => {
     });
     // The spans of the flood hold more than 100 MB; 30 requests of 100 spans and the queue hold a few.
     expect(JSON.parse(stdout).grownBy).toBeLessThan(30_000_000);
+  });
+
+  it.each<[what: string, sampler: Sampler, fault: string]>([
+    ["throws", { shouldSample: () => { throw new Error("samp"); } }, "samp"],
+    ["decides nothing", { shouldSample: () => JSON.parse("null") as SamplingResult }, "it returned no decision"],
+  ])("a sampler that %s: the code that starts spans does not notice, and one line says so", async (_what, sampler, fault) => {
+    const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
+    await using receiver = await startReceiver();
+    const telemetry = setupOtlp({ endpoint: receiver.url, sampler });
+    const spans = [1, 2].map(() => trace.getTracer("test").startSpan("span"));
+    await telemetry.shutdown();
+    const lines = console.mock.calls;
+    console.mockRestore();
+    expect(spans.map((span) => span.isRecording())).toEqual([false, false]);
+    expect(lines).toEqual([[`durable-telemetry: sampler.shouldSample() failed (${fault}); workflows go on without it`]]);
+    expect(receiver.spans).toEqual([]);
+  });
+
+  it("a metric reader that fails when it is set up is refused, and nothing else is said", async () => {
+    const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
+    class Broken extends MetricReader {
+      override setMetricProducer(): void {
+        throw new Error("broken reader");
+      }
+      override async onForceFlush(): Promise<void> {}
+      override async onShutdown(): Promise<void> {}
+    }
+    expect(() => setupOtlp({ metricReaders: [new Broken()] })).toThrow("broken reader");
+    const lines = console.mock.calls;
+    console.mockRestore();
+    expect(lines).toEqual([]);
   });
 
   it("a span processor that never settles does not keep shutdown from ending, nor the spans from being delivered", async () => {
@@ -160,13 +201,14 @@ describe("FailureReport", () => {
     now = 60_000;
     report.exportFailed("there", refused);
     report.exportFailed("there", undefined);
+    report.exportFailed("there", new RangeError("bad key hunter2"), ["hunter2"]);
     const lines = console.mock.calls.flat();
     console.mockRestore();
     expect(lines).toEqual(
-      ["ECONNREFUSED", "Request timed out", "ECONNREFUSED", "unknown cause"].map(
+      ["ECONNREFUSED", "Request timed out", "ECONNREFUSED", "unknown cause", "bad key [redacted]"].map(
         (cause) => `durable-telemetry: cannot export spans to there (${cause}); workflows go on without it`,
       ),
     );
-    expect(report.failures).toBe(6);
+    expect(report.failures).toBe(7);
   });
 });

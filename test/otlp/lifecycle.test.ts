@@ -30,6 +30,12 @@ describe("start, stop, start again", () => {
     expect(stdout.split("\n").slice(0, 4)).toEqual([traceparent(0), "span after 0 none", traceparent(1), "span after 1 none"]);
   });
 
+  it("tracers that were taken before, from whichever copy of the OpenTelemetry API, record", async () => {
+    await using receiver = await startReceiver();
+    await runProgram("both-copies", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url } });
+    expect(receiver.spans.map(({ scope }) => scope.name).toSorted()).toEqual(["other", "own"]);
+  });
+
   it("await using shuts down at the end of the block", async () => {
     await using receiver = await startReceiver();
     await runProgram("dispose", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url } });

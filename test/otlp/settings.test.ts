@@ -34,7 +34,7 @@ const file = same("/etc/otel/file.pem");
 const samples: Readonly<Record<string, Sample>> = {
   disabled: same(true, "1"),
   serviceName: same("shop"),
-  resourceAttributes: { text: "team=a,zone=b%2Cc", value: { team: "a", zone: "b,c" }, shown: "team=a, zone=b,c", wrong: "team" },
+  resourceAttributes: { text: "team=a,zone=b%2Cc", value: { team: "a", zone: "b,c" }, shown: "team, zone", wrong: "team" },
   resourceDetectors: { text: "host, os", value: ["host", "os"], shown: "host, os", wrong: "weather" },
   sampler: same("always_off", "sometimes"),
   samplerArg: same(0.25, "2"),
@@ -197,6 +197,11 @@ describe("Diagnostics", () => {
     );
   });
 
+  it("tell of the size of a batch as it is: no more than the queue holds", async () => {
+    vi.stubEnv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "99999");
+    expect((await diagnose()).get("traces")).toContain("maxExportBatchSize: 2048, no more than the queue holds (env: OTEL_BSP_MAX_EXPORT_BATCH_SIZE)");
+  });
+
   it("tell of nothing that is not asked for", async () => {
     const error = vi.spyOn(console, "error").mockReturnValue(undefined);
     await setupOtlp().shutdown();
@@ -276,10 +281,16 @@ describe("Secrets", () => {
       ['OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs, separated by commas, that make valid HTTP headers'],
     ],
     [
-      "attributes of the resource that sound like it, and wrong ones",
-      { OTEL_RESOURCE_ATTRIBUTES: `team=a,api.token=${secret}` },
-      { resourceAttributes: { password: secret, region: "eu" } },
-      ["resourceAttributes: team=a, api.token=[redacted] (env: ", "resourceAttributes: password=[redacted], region=eu (code: "],
+      "attributes of the resource",
+      { OTEL_RESOURCE_ATTRIBUTES: `service.version=7,db.url=postgres://u:${secret}@h` },
+      { resourceAttributes: { "pass.phrase": secret, "deployment.environment.name": "eu" } },
+      ["resourceAttributes: service.version=7, db.url (env: ", "resourceAttributes: pass.phrase, deployment.environment.name=eu (code: "],
+    ],
+    [
+      "a key that stands where the name of its file should",
+      { OTEL_EXPORTER_OTLP_CLIENT_KEY: `-----BEGIN PRIVATE KEY----- ${secret}` },
+      { metrics: { clientKey: `\n${secret}` } },
+      ["clientKey: [redacted] (env: OTEL_EXPORTER_OTLP_CLIENT_KEY)", "clientKey: [redacted] (code: metrics.clientKey)"],
     ],
     ["wrong attributes of the resource", { OTEL_RESOURCE_ATTRIBUTES: `a=${secret}=b` }, {}, ['OTEL_RESOURCE_ATTRIBUTES="[redacted]" is ignored']],
   ])("%s: the text appears nowhere", async (_what, env, options, shown) => {

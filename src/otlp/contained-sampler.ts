@@ -1,0 +1,39 @@
+import { type Sampler, SamplingDecision, type SamplingResult } from "@opentelemetry/sdk-trace";
+import type { FailureReport } from "./failure-report.ts";
+
+/** Keeps the faults of a user's sampler away from the code that starts spans (telemetry.md K1): what it can't decide is not recorded. */
+export class ContainedSampler implements Sampler {
+  readonly #sampler: Sampler;
+  readonly #report: FailureReport;
+
+  constructor(sampler: Sampler, report: FailureReport) {
+    this.#sampler = sampler;
+    this.#report = report;
+  }
+
+  shouldSample(...args: Parameters<Sampler["shouldSample"]>): SamplingResult {
+    try {
+      const result: unknown = this.#sampler.shouldSample(...args);
+      if (isResult(result)) return result;
+      throw new TypeError("it returned no decision");
+    } catch (error) {
+      this.#report.memberFailed("sampler", "shouldSample", error);
+      return { decision: SamplingDecision.NOT_RECORD };
+    }
+  }
+
+  toString(): string {
+    try {
+      return String(this.#sampler);
+    } catch (error) {
+      this.#report.memberFailed("sampler", "toString", error);
+      return "a sampler";
+    }
+  }
+}
+
+const decisions: ReadonlySet<unknown> = new Set(Object.values(SamplingDecision));
+
+function isResult(value: unknown): value is SamplingResult {
+  return typeof value === "object" && value !== null && "decision" in value && decisions.has(value.decision);
+}
