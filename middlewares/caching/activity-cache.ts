@@ -1,7 +1,8 @@
 import type { ActivityMiddleware, ActivityMiddlewareContext, ActivityNext, MiddlewareObject } from "../../src/pipeline/index.ts";
 import { MiddlewareFeatures } from "../../src/pipeline/index.ts";
 import { Entries, type EntryKey, type Found } from "./entries.ts";
-import { Flight } from "./flight.ts";
+import { Flight, type Shared } from "./flight.ts";
+import { Generations } from "./generations.ts";
 import { GuardedStore } from "./guarded-store.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { settingsOf, type CacheRequest, type CachingOptions, type CachingSettings, type Policy } from "./options.ts";
@@ -48,6 +49,7 @@ export class PipelineCache implements ActivityCache {
   readonly name = "caching";
   readonly #settings: CachingSettings;
   readonly #runtime: Runtime;
+  readonly #generations: Generations;
   readonly #entries: Entries;
   readonly #turns: Turns | undefined;
   readonly #flights = new Map<string, Flight>();
@@ -58,7 +60,8 @@ export class PipelineCache implements ActivityCache {
     const guard = new GuardedStore(settings.timeout, runtime);
     this.#settings = settings;
     this.#runtime = runtime;
-    this.#entries = new Entries(store, guard, runtime);
+    this.#generations = new Generations(store, guard, settings.generationTtl);
+    this.#entries = new Entries(store, guard, this.#generations, runtime);
     this.#turns = canLock(store) ? new Turns(store, guard, this.#entries, runtime) : undefined;
   }
 
@@ -67,12 +70,9 @@ export class PipelineCache implements ActivityCache {
     if (policy === undefined) return next(ctx);
     const entry = keyOf(ctx, policy);
     if (typeof entry === "string") return pass(ctx, next, entry);
-    const flight = this.#flights.get(entry.key);
-    if (flight !== undefined) return join(flight, ctx, next);
-    const found = this.#entries.find(entry, policy.staleFor);
-    // A store that answers at once costs no turn of the event loop.
-    if (!(found instanceof Promise) && found.state === "fresh") return hit(ctx, found.read());
-    return this.#lead(ctx, next, policy, entry, found);
+    const flight = this.#flightOf(entry);
+    if (flight === undefined) return this.#begin(ctx, next, policy, entry);
+    return entry.namespace === undefined ? this.#join(ctx, next, flight) : this.#joinCurrent(ctx, next, policy, entry, entry.namespace);
   };
 
   async delete(name: string, input: unknown, request: DeleteRequest = {}): Promise<void> {
@@ -94,9 +94,53 @@ export class PipelineCache implements ActivityCache {
   async deleteNamespace(namespace: string): Promise<void> {
     if (typeof namespace !== "string" || namespace === "") throw new TypeError("cache.deleteNamespace: namespace must be a non-empty string.");
     for (const [key, flight] of this.#flights) if (flight.namespace === namespace) this.#invalidate(key, flight);
-    if (!(await this.#entries.renew(namespace))) {
+    if (!(await this.#generations.renew(namespace))) {
       throw new Error(`cache.deleteNamespace: the store failed, so entries of "${namespace}" may still be there.`);
     }
+  }
+
+  /** The run that a call can wait for. */
+  #flightOf({ key }: EntryKey): Flight | undefined {
+    const flight = this.#flights.get(key);
+    return flight?.isGood(this.#runtime.elapsed()) === true ? flight : undefined;
+  }
+
+  #begin(ctx: Context, next: ActivityNext, policy: Policy, entry: EntryKey): Promise<void> | undefined {
+    const found = this.#entries.find(entry, policy);
+    // A store that answers at once costs no turn of the event loop.
+    if (!(found instanceof Promise) && found.state === "fresh") return hit(ctx, found.read());
+    return this.#lead(ctx, next, policy, entry, found);
+  }
+
+  /**
+   * Waits for an identical call in this process. A failure is shared by those that waited for it, and by nobody later
+   * (C5): each of them is an activity with a retry policy of its own, so what is broken is asked once, not by all of them
+   * one after the other; and a retry is a later call.
+   */
+  async #join(ctx: Context, next: ActivityNext, flight: Flight): Promise<void> {
+    const shared = await flight.share(() => this.#runtime.elapsed());
+    switch (shared.kind) {
+      case "result":
+        return hit(ctx, shared.read(), shared.outcome);
+      case "failed":
+        tell(ctx.features, "coalesced");
+        throw shared.error;
+      case "nothing":
+        await pass(ctx, next, "bypass");
+    }
+  }
+
+  /**
+   * The same in a namespace, which any process may have invalidated since the run began. Where the store can't tell,
+   * neither here nor at the run's look-up, the call waits: that result is not kept.
+   */
+  async #joinCurrent(ctx: Context, next: ActivityNext, policy: Policy, entry: EntryKey, namespace: string): Promise<void> {
+    const generation = await this.#generations.current(namespace);
+    for (let flight = this.#flightOf(entry); flight !== undefined; flight = this.#flightOf(entry)) {
+      if ((await flight.generation) === generation) return this.#join(ctx, next, flight);
+      if (this.#flights.get(entry.key) === flight) this.#invalidate(entry.key, flight);
+    }
+    await this.#begin(ctx, next, policy, entry);
   }
 
   /** Later calls start anew; those that wait already began before. */
@@ -109,15 +153,16 @@ export class PipelineCache implements ActivityCache {
     const flight = new Flight(entry.namespace);
     this.#flights.set(entry.key, flight);
     try {
-      const { found, waited, release } = await this.#turn(await looked, policy, entry);
+      const first = await looked;
+      flight.looked(first.generation);
+      const { found, waited, release } = await this.#turn(first, policy, entry);
       if (found.state === "fresh" || (found.state === "stale" && waited)) {
         const outcome = waited && found.state === "fresh" ? "coalesced" : "hit";
-        flight.share({ kind: "result", outcome, read: found.read });
+        flight.end({ kind: "result", outcome, read: found.read });
         hit(ctx, found.read(), outcome);
         return;
       }
-      // With a stale result nobody has to wait for the run.
-      if (found.state === "stale") flight.share({ kind: "result", outcome: "hit", read: found.read });
+      if (found.state === "stale") flight.serve({ kind: "result", outcome: "hit", read: found.read }, this.#runtime.elapsed() + found.left);
       try {
         await this.#run(ctx, next, policy, entry, found, flight);
       } finally {
@@ -126,13 +171,15 @@ export class PipelineCache implements ActivityCache {
     } finally {
       if (this.#flights.get(entry.key) === flight) this.#flights.delete(entry.key);
       // Nobody waits for ever, should there be a fault in the cache itself.
-      flight.share({ kind: "nothing" });
+      flight.looked("");
+      flight.end({ kind: "nothing" });
     }
   }
 
-  async #turn(found: Found, { lockFor, staleFor }: Policy, entry: EntryKey): Promise<{ found: Found; waited: boolean; release: () => void }> {
+  async #turn(found: Found, policy: Policy, entry: EntryKey): Promise<{ found: Found; waited: boolean; release: () => void }> {
     const absent = found.state === "none" || found.state === "stale";
-    if (absent && lockFor !== undefined && this.#turns !== undefined) return this.#turns.take(entry, found, lockFor, staleFor);
+    const { lockFor } = policy;
+    if (absent && lockFor !== undefined && this.#turns !== undefined) return this.#turns.take(entry, found, lockFor, policy);
     return { found, waited: false, release: () => undefined };
   }
 
@@ -144,12 +191,14 @@ export class PipelineCache implements ActivityCache {
     } catch (error) {
       // Later calls begin anew (C5).
       if (this.#flights.get(entry.key) === flight) this.#flights.delete(entry.key);
-      flight.share({ kind: "failed", error });
+      flight.end({ kind: "failed", error });
       tell(ctx.features, faulty ? "error" : "miss");
       throw error;
     }
     const result = resultOf(value);
-    flight.share(result === undefined ? { kind: "nothing" } : { kind: "result", outcome: "coalesced", read: result.read });
+    const shared: Shared = result === undefined ? { kind: "nothing" } : { kind: "result", outcome: "coalesced", read: result.read };
+    // It may take its time to keep it.
+    flight.end(shared, this.#runtime.elapsed() + policy.ttl);
     const outcome = await this.#keep(ctx, policy, entry, found, flight, result);
     tell(ctx.features, faulty ? "error" : outcome);
   }
@@ -168,7 +217,7 @@ export class PipelineCache implements ActivityCache {
     if (found.state === "fault" && found.down) return "error";
     if (flight.invalidated) return "miss";
     const ttl = Math.max(1, Math.round(policy.ttl * (1 - policy.jitter * this.#runtime.random())));
-    const kept = await this.#entries.keep(entry, found.generation, result.json, ttl, policy.staleFor);
+    const kept = await this.#entries.keep(entry, found.generation, result.json, { ttl, staleFor: policy.staleFor });
     return kept ? "miss" : "error";
   }
 }
@@ -182,22 +231,4 @@ function hit(ctx: Context, value: unknown, outcome: CacheOutcome = "hit"): undef
 function pass(ctx: Context, next: ActivityNext, outcome: CacheOutcome): Promise<unknown> {
   tell(ctx.features, outcome);
   return next(ctx);
-}
-
-/**
- * Waits for an identical call in this process. A failure is shared by those that waited for it, and by nobody later
- * (C5): each of them is an activity with a retry policy of its own, so what is broken is asked once, not by all of them
- * one after the other; and a retry is a later call.
- */
-async function join(flight: Flight, ctx: Context, next: ActivityNext): Promise<void> {
-  const shared = await flight.shared;
-  switch (shared.kind) {
-    case "result":
-      return hit(ctx, shared.read(), shared.outcome);
-    case "failed":
-      tell(ctx.features, "coalesced");
-      throw shared.error;
-    case "nothing":
-      await pass(ctx, next, "bypass");
-  }
 }

@@ -8,19 +8,48 @@ export type Shared =
 
 /**
  * One look-up of an entry, with the run of the activity if there is need of it, which identical calls wait for
- * (telemetry.md C5). The first thing that is shared counts: with a stale entry nobody waits for the run.
+ * (telemetry.md C5). With a stale entry nobody has to wait for the run, as long as that is good.
  */
 export class Flight {
   readonly namespace: string | undefined;
-  readonly shared: Promise<Shared>;
-  readonly share: (shared: Shared) => void;
+  /** The generation of the namespace at the look-up, when that is over; `""` without one. */
+  readonly generation: Promise<string>;
+  /** Says what the generation is. The first time counts, as in the members below. */
+  readonly looked: (generation: string) => void;
   /** Whether the entry was invalidated since: then what comes of the run is out of date and not kept. */
   invalidated = false;
+  readonly #serving: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #end: PromiseWithResolvers<Shared> = Promise.withResolvers();
+  #stale: { readonly shared: Shared; readonly until: number } | undefined;
+  #goodUntil = Infinity;
 
   constructor(namespace: string | undefined) {
     this.namespace = namespace;
-    const { promise, resolve } = Promise.withResolvers<Shared>();
-    this.shared = promise;
-    this.share = resolve;
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.generation = promise;
+    this.looked = resolve;
+  }
+
+  /** Serves a stale result to those who wait, and who come while the run goes on: before the time `until`. */
+  serve(shared: Shared, until: number): void {
+    this.#stale = { shared, until };
+    this.#serving.resolve();
+  }
+
+  /** Shares what it came to. A call that comes at the time `goodUntil` or later is not identical any more. */
+  end(shared: Shared, goodUntil: number = Infinity): void {
+    this.#goodUntil = goodUntil;
+    this.#end.resolve(shared);
+    this.#serving.resolve();
+  }
+
+  isGood(now: number): boolean {
+    return now < this.#goodUntil;
+  }
+
+  /** What there is for a call that waits. */
+  async share(now: () => number): Promise<Shared> {
+    await this.#serving.promise;
+    return this.#stale !== undefined && now() < this.#stale.until ? this.#stale.shared : this.#end.promise;
   }
 }

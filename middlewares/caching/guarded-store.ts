@@ -11,8 +11,8 @@ export type StoreAnswer<T> =
 
 const down: StoreAnswer<never> = { ok: false, down: true };
 
-/** How many operations may be under way at once; with a store that hangs, the others don't even start. */
-const maxPending = 4096;
+/** Reads go on where writes hang, and the other way round. Locks are writes. */
+type Direction = "read" | "write";
 
 /**
  * Stands between the cache and a store that may throw, hang or be closed (telemetry.md C6): each operation has a bounded
@@ -22,14 +22,14 @@ const maxPending = 4096;
 export class GuardedStore {
   readonly #timeout: number;
   readonly #runtime: Runtime;
-  readonly #circuit: Circuit;
-  #pending = 0;
+  readonly #circuits: Readonly<Record<Direction, Circuit>>;
 
   /** @param timeout how long to wait for an operation, in milliseconds. */
   constructor(timeout: number, runtime: Runtime) {
     this.#timeout = timeout;
     this.#runtime = runtime;
-    this.#circuit = new Circuit(() => runtime.elapsed());
+    const circuit = (): Circuit => new Circuit(() => runtime.elapsed());
+    this.#circuits = { read: circuit(), write: circuit() };
   }
 
   /**
@@ -38,54 +38,62 @@ export class GuardedStore {
    * @param what the operation, for the report.
    * @param check throws if the answer can't be right.
    */
-  ask<T>(what: string, operation: () => unknown, check: (answer: unknown) => T): StoreAnswer<T> | Promise<StoreAnswer<T>> {
-    if (this.#pending >= maxPending || !this.#circuit.admit()) return down;
+  ask<T>(direction: Direction, what: string, operation: () => unknown, check: (answer: unknown) => T): StoreAnswer<T> | Promise<StoreAnswer<T>> {
+    const circuit = this.#circuits[direction];
+    if (!circuit.admit()) return down;
     let answer: unknown;
+    let isLater: boolean;
     try {
       answer = operation();
+      // Looks at the answer, which may throw.
+      isLater = isPromiseLike(answer);
     } catch (error) {
-      return this.#failed(what, error);
+      return failed(circuit, what, error);
     }
-    return isPromiseLike(answer) ? this.#settled(what, answer, check) : this.#answered(what, answer, check);
+    return isLater ? this.#settled(circuit, what, answer, check) : answered(circuit, what, answer, check);
   }
 
-  #settled<T>(what: string, answer: PromiseLike<unknown>, check: (answer: unknown) => T): Promise<StoreAnswer<T>> {
-    this.#pending += 1;
+  #settled<T>(circuit: Circuit, what: string, answer: unknown, check: (answer: unknown) => T): Promise<StoreAnswer<T>> {
+    const { underWay } = circuit;
+    underWay.count += 1;
     const { promise, resolve } = Promise.withResolvers<StoreAnswer<T>>();
     let open = true;
     // What comes after the first is ignored: the activity has gone on.
     const once = (make: () => StoreAnswer<T>): void => {
       if (!open) return;
       open = false;
-      this.#pending -= 1;
       callOff();
       resolve(make());
     };
     const callOff = this.#runtime.after(this.#timeout, true, () =>
-      once(() => this.#failed(what, new Error(`no answer within ${this.#timeout} ms`))),
+      once(() => failed(circuit, what, new Error(`no answer within ${this.#timeout} ms`))),
     );
+    const settle = (make: () => StoreAnswer<T>): void => {
+      underWay.count -= 1;
+      once(make);
+    };
     // Adopted, as the `then` of a foreign thenable may throw.
     void Promise.resolve(answer).then(
-      (value) => once(() => this.#answered(what, value, check)),
-      (error: unknown) => once(() => this.#failed(what, error)),
+      (value) => settle(() => answered(circuit, what, value, check)),
+      (error: unknown) => settle(() => failed(circuit, what, error)),
     );
     return promise;
   }
+}
 
-  #answered<T>(what: string, answer: unknown, check: (answer: unknown) => T): StoreAnswer<T> {
-    // It answers, be it rubbish: there is no reason to leave it alone.
-    this.#circuit.succeeded();
-    try {
-      return { ok: true, value: check(answer) };
-    } catch (error) {
-      report(`the activity cache's store failed to ${what}`, error);
-      return { ok: false, down: false };
-    }
-  }
-
-  #failed(what: string, error: unknown): StoreAnswer<never> {
-    this.#circuit.failed();
+function answered<T>(circuit: Circuit, what: string, answer: unknown, check: (answer: unknown) => T): StoreAnswer<T> {
+  // It answers, be it rubbish: there is no reason to leave it alone.
+  circuit.succeeded();
+  try {
+    return { ok: true, value: check(answer) };
+  } catch (error) {
     report(`the activity cache's store failed to ${what}`, error);
-    return down;
+    return { ok: false, down: false };
   }
+}
+
+function failed(circuit: Circuit, what: string, error: unknown): StoreAnswer<never> {
+  circuit.failed();
+  report(`the activity cache's store failed to ${what}`, error);
+  return down;
 }

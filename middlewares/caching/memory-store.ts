@@ -9,6 +9,13 @@ export interface MemoryBounds {
 
 // What an entry takes beside its text: the cells of the list and the map, and the heads of two strings.
 const overhead = 200;
+// The characters around a value: its key, twice, and what else an entry says.
+const facts = 300;
+
+/** The longest JSON of a result that certainly fits into a store in memory, in bytes of UTF-8: no more than its characters. */
+export function longestValue(maxBytes: number): number {
+  return Math.floor((maxBytes - overhead) / 2) - facts;
+}
 
 /** The default store (telemetry.md C4): in this process, bounded by entries and bytes; what was used least recently goes first. */
 export class MemoryStore implements CacheStore {

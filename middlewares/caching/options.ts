@@ -1,6 +1,7 @@
 import { aFunction, anObject, checkOptions, type OptionRule, type OptionRules } from "../../src/options.ts";
 import type { ActivityMiddlewareContext } from "../../src/pipeline/index.ts";
 import { milliseconds, type Duration } from "./duration.ts";
+import { longestValue } from "./memory-store.ts";
 import { canLock, type CacheStore } from "./store.ts";
 
 /** What an entry may depend on: the functions of {@link CachedActivity} get it, and `cache.delete` can say it too. */
@@ -62,7 +63,9 @@ export interface Policy {
   readonly jitter: number;
   readonly lockFor: number | undefined;
   readonly version: string | undefined;
-  readonly options: CachedActivity;
+  readonly key: ((request: CacheRequest) => unknown) | undefined;
+  readonly namespace: CachedActivity["namespace"];
+  readonly shouldCache: ((result: unknown, request: CacheRequest) => unknown) | undefined;
 }
 
 /** All options, with their defaults and with durations in milliseconds. */
@@ -72,10 +75,14 @@ export interface CachingSettings {
   readonly timeout: number;
   readonly maxEntries: number;
   readonly maxBytes: number;
+  /** No more than the store in memory takes. */
   readonly maxValueSize: number;
+  /** How long a store keeps the generation of a namespace: when that goes, all its entries are misses. */
+  readonly generationTtl: number;
 }
 
 const hour = 3_600_000;
+const day = 24 * hour;
 const aDuration: OptionRule = {
   is: 'a duration: a number of milliseconds, 1 or more, or a text with a unit, such as "5m"',
   test: (value) => milliseconds(value) !== undefined,
@@ -91,7 +98,11 @@ const aBound: OptionRule = { is: "a whole number, 1 to 16,777,216", test: (value
 const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
 
 const rules: OptionRules<CachingOptions> = {
-  activities: anObject,
+  activities: {
+    is: "an object with the activities by name",
+    // A Map has no entry that Object.entries would see.
+    test: (value) => anObject.test(value) && !(Symbol.iterator in (value as object)),
+  },
   store: {
     is: "an object with the methods get, set and delete",
     test: (value) =>
@@ -126,13 +137,15 @@ export function settingsOf(options: unknown): CachingSettings {
   }
   const { store } = options;
   const policies = Object.entries(options.activities).map(([name, activity]) => [name, policyOf(name, activity, store)] as const);
+  const { maxEntries = 10_000, maxBytes = 64 * 1024 * 1024, maxValueSize = 1024 * 1024 } = options;
   return {
     policies: new Map(policies),
     store,
     timeout: milliseconds(options.timeout) ?? 250,
-    maxEntries: options.maxEntries ?? 10_000,
-    maxBytes: options.maxBytes ?? 64 * 1024 * 1024,
-    maxValueSize: options.maxValueSize ?? 1024 * 1024,
+    maxEntries,
+    maxBytes,
+    maxValueSize: store === undefined ? Math.min(maxValueSize, longestValue(maxBytes)) : maxValueSize,
+    generationTtl: Math.max(7 * day, ...policies.map(([, { ttl, staleFor }]) => 2 * (ttl + staleFor))),
   };
 }
 
@@ -147,6 +160,8 @@ function policyOf(name: string, activity: unknown, store: CacheStore | undefined
       `${owner}: option "lockFor" needs a store with the methods setIfAbsent and deleteIfEqual; leave it out, as identical calls in one process run once anyhow.`,
     );
   }
-  const { jitter = 0, version } = activity;
-  return { ttl, staleFor: milliseconds(activity.staleFor) ?? 0, jitter, lockFor, version, options: activity };
+  const { jitter = 0, version, namespace } = activity;
+  // Taken out of the object, which may change; the functions still have it as their `this`.
+  const [key, shouldCache] = [activity.key?.bind(activity), activity.shouldCache?.bind(activity)];
+  return { ttl, staleFor: milliseconds(activity.staleFor) ?? 0, jitter, lockFor, version, key, namespace, shouldCache };
 }

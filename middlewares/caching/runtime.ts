@@ -7,7 +7,8 @@ export interface Runtime {
   /** A number from 0 to 1. */
   random(): number;
   /**
-   * Calls `callback` in `delay` milliseconds. What is returned calls that off.
+   * Calls `callback` in `delay` milliseconds, and after what has come in by then: a process that was busy for longer
+   * than that has answers waiting, which are not late. What is returned calls it off.
    *
    * @param waits whether the process has to stay alive for it.
    */
@@ -19,8 +20,12 @@ export const realRuntime: Runtime = {
   elapsed: () => performance.now(),
   random: () => Math.random(),
   after(delay, waits, callback) {
-    const timer = setTimeout(callback, delay);
+    let turn: NodeJS.Immediate | undefined;
+    const timer = setTimeout(() => (turn = setImmediate(callback)), delay);
     if (!waits) timer.unref();
-    return () => clearTimeout(timer);
+    return () => {
+      clearTimeout(timer);
+      clearImmediate(turn);
+    };
   },
 };

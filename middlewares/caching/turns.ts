@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import type { Entries, EntryKey, Found } from "./entries.ts";
+import type { Entries, EntryKey, Found, Lifetime } from "./entries.ts";
 import type { GuardedStore } from "./guarded-store.ts";
 import type { Runtime } from "./runtime.ts";
-import type { LockingStore } from "./store.ts";
+import { trueOrFalse, type LockingStore } from "./store.ts";
 
 /** What came of waiting for a turn. */
 export interface Turn {
@@ -39,22 +39,26 @@ export class Turns {
    * Takes a turn at an entry that is not there, or stale.
    *
    * @param lockFor the lock's time to live in milliseconds.
-   * @param staleFor see {@link Entries.find}; a stale entry spares the wait.
+   * @param lifetime see {@link Entries.find}; a stale entry spares the wait.
    */
-  async take(entry: EntryKey, found: Found, lockFor: number, staleFor: number): Promise<Turn> {
+  async take(entry: EntryKey, found: Found, lockFor: number, lifetime: Lifetime): Promise<Turn> {
     const key = `${entry.key}:lock`;
     const token = randomUUID();
     const end = this.#runtime.elapsed() + 2 * lockFor;
+    const release = (): void => {
+      void this.#guard.ask("write", "unlock an entry", () => this.#store.deleteIfEqual(key, token), nothing);
+    };
     let current = found;
     for (let pause = firstPause, waited = false; ; pause = Math.min(pause * 2, longestPause), waited = true) {
-      const lock = await this.#guard.ask("lock an entry", () => this.#store.setIfAbsent(key, token, lockFor), trueOrFalse);
-      if (!lock.ok) return { found: { state: "fault", down: lock.down, generation: current.generation }, waited, release: nothing };
+      const lock = await this.#guard.ask("write", "lock an entry", () => this.#store.setIfAbsent(key, token, lockFor), trueOrFalse);
+      if (!lock.ok) {
+        // It may be set all the same, if the answer was late or lost.
+        release();
+        return { found: { state: "fault", down: lock.down, generation: current.generation }, waited, release: nothing };
+      }
       if (lock.value) {
-        const release = (): void => {
-          void this.#guard.ask("unlock an entry", () => this.#store.deleteIfEqual(key, token), nothing);
-        };
         // The last holder may have come to an end after the look-up and before this.
-        current = await this.#entries.find(entry, staleFor);
+        current = await this.#entries.find(entry, lifetime);
         if (current.state !== "fresh") return { found: current, waited, release };
         release();
         return { found: current, waited, release: nothing };
@@ -62,7 +66,7 @@ export class Turns {
       const left = end - this.#runtime.elapsed();
       if (current.state === "stale" || left <= 0) return { found: current, waited: true, release: nothing };
       await this.#sleep(Math.min(pause, left));
-      current = await this.#entries.find(entry, staleFor);
+      current = await this.#entries.find(entry, lifetime);
       if (current.state === "fresh" || current.state === "fault") return { found: current, waited: true, release: nothing };
     }
   }
@@ -75,8 +79,3 @@ export class Turns {
 }
 
 const nothing = (): void => undefined;
-
-function trueOrFalse(answer: unknown): boolean {
-  if (typeof answer !== "boolean") throw new TypeError(`setIfAbsent gave a value of type ${typeof answer}; it must say true or false`);
-  return answer;
-}

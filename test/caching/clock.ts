@@ -9,12 +9,14 @@ interface Timer {
 export class TestRuntime implements Runtime {
   /** What `random` returns. */
   chance = 0;
+  /** By how much the time of day was set back. */
+  setBack = 0;
   #time = 1_800_000_000_000;
   readonly #timers = new Set<Timer>();
   #changed: () => void = () => undefined;
 
   now(): number {
-    return this.#time;
+    return this.#time - this.setBack;
   }
 
   elapsed(): number {

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { diag, DiagLogLevel } from "@opentelemetry/api";
+import { stat } from "node:fs/promises";
 import { seal } from "../../middlewares/caching/envelope.ts";
 import type { CacheStore } from "../../middlewares/index.ts";
 import { cachedWorker, Gate } from "./calls.ts";
@@ -188,6 +189,40 @@ describe("A store that hangs", () => {
     expect(runtime.timers).toBe(0);
   });
 
+  it.each<[what: string, store: CacheStore, asked: "get" | "set"]>([
+    ["writes", { ...keeping(undefined), get: async () => undefined, set: () => never }, "set"],
+    ["reads", { ...keeping(undefined), get: () => never }, "get"],
+  ])("C6 is left alone with its %s when they hang, whatever else answers", async (_, store, asked) => {
+    const runtime = new TestRuntime();
+    let count = 0;
+    const counting: CacheStore = { ...store, [asked]: (key: string) => ((count += 1), store[asked](key, "", 0)) };
+    const calls = cachedWorker({ runtime, store: counting, timeout: 100 });
+    for (let input = 0; input < 50; input += 1) {
+      const called = calls.call(input);
+      await new Promise(setImmediate);
+      await runtime.advance(100);
+      expect(await called).toMatchObject({ outcome: "error", failure: undefined });
+    }
+    // Five faults, and a try after one second and after two more.
+    expect(count).toBe(7);
+  });
+
+  it("C6 is not late where the process was busy, and the answer was there by then", async () => {
+    const entries = new Map<string, string>();
+    const store: CacheStore = {
+      // Answers from outside of the process's one thread, as a socket does.
+      get: async (key) => (await stat("."), entries.get(key)),
+      set: async (key, value) => (await stat("."), entries.set(key, value)),
+      delete: () => true,
+    };
+    const calls = cachedWorker({ store, timeout: 50 }, (input) => input);
+    const all = Array.from({ length: 6 }, (_, input) => calls.call(input));
+    await new Promise(setImmediate);
+    const end = performance.now() + 100;
+    while (performance.now() < end);
+    expect(new Set((await Promise.all(all)).map(({ outcome }) => outcome))).toEqual(new Set(["miss"]));
+  });
+
   it("C6 keeps no process alive once its activity is done", async () => {
     const timers = (): number => process.getActiveResourcesInfo().filter((each) => each === "Timeout").length;
     const before = timers();
@@ -274,6 +309,7 @@ describe("A function of the options that fails", () => {
   it.each([
     ["key throws", { key: failing }],
     ["key is async", { key: async () => failing() }],
+    ["key gives what starts when it is awaited", { key: () => ({ [method]: async () => failing() }) }],
     ["namespace throws", { namespace: failing }],
     ["shouldCache throws", { shouldCache: failing }],
     ["shouldCache is async", { shouldCache: (async () => true) as unknown as () => boolean }],

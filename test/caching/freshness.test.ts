@@ -72,8 +72,53 @@ describe("The time to live", () => {
   });
 });
 
+it("C3 a clock that was set back lets no result live on: what has more time left than there is, is a miss", async () => {
+  const runtime = new TestRuntime();
+  const calls = cachedWorker({ runtime, store: new Map<string, string>() });
+  await calls.call(1);
+  // Clocks of two machines are never quite the same.
+  runtime.setBack = minute;
+  expect((await calls.call(1)).outcome).toBe("hit");
+  runtime.setBack = minute + 1;
+  expect((await calls.call(1)).outcome).toBe("miss");
+});
+
+it("C3 a result that takes its time to be kept is shared until it expires, and no longer", async () => {
+  const runtime = new TestRuntime();
+  const setting = new Gate();
+  const store = { get: () => undefined, set: () => setting.pass(), delete: () => true };
+  const calls = cachedWorker({ runtime, store, timeout: "1h" });
+  const first = calls.call(1);
+  await setting.reached;
+  await runtime.advance(5 * minute - 1);
+  expect(await calls.call(1)).toMatchObject({ json: "1", outcome: "coalesced" });
+  await runtime.advance(1);
+  const later = calls.call(1);
+  setting.open();
+  expect([await first, await later]).toMatchObject([{ json: "1" }, { json: "2", outcome: "miss" }]);
+});
+
 describe("A stale result", () => {
   const activity = { ttl: "5m", staleFor: "1m" };
+
+  it("C3 is not served after staleFor to those who come while it is renewed: they wait for that", async () => {
+    const runtime = new TestRuntime();
+    const gate = new Gate();
+    const calls = cachedWorker({ runtime, activity }, async (_, run) => {
+      if (run === 2) await gate.pass();
+      return run;
+    });
+    await calls.call(1);
+    await runtime.advance(5.5 * minute);
+    const renewing = calls.call(1);
+    await gate.reached;
+    await runtime.advance(0.5 * minute - 1);
+    expect(await calls.call(1)).toMatchObject({ json: "1", outcome: "hit" });
+    await runtime.advance(1);
+    const late = calls.call(1);
+    gate.open();
+    expect([await renewing, await late]).toMatchObject([{ json: "2", outcome: "miss" }, { json: "2", outcome: "coalesced" }]);
+  });
 
   it("is served to those who come while one call renews it", async () => {
     const runtime = new TestRuntime();

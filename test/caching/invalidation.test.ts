@@ -3,6 +3,11 @@ import { caching, type CacheStore } from "../../middlewares/index.ts";
 import { createMiddlewareFeature, MiddlewareFeatures } from "../../src/index.ts";
 import { cachedWorker, Gate, name } from "./calls.ts";
 import { TestRuntime } from "./clock.ts";
+import { LockingMemory } from "./locking-store.ts";
+
+const turn = async (): Promise<void> => {
+  for (let count = 0; count < 20; count += 1) await new Promise(setImmediate);
+};
 
 describe("cache.delete", () => {
   it("takes away one entry, and no other", async () => {
@@ -51,6 +56,33 @@ describe("cache.delete", () => {
     gates[0]?.open();
     expect([await old, await alsoOld].map(({ json }) => json)).toEqual(["1", "1"]);
     expect(await calls.call(1)).toMatchObject({ json: "2", outcome: "hit" });
+  });
+
+  it("takes away what is still on its way to the store, also where operations overtake each other", async () => {
+    const entries = new Map<string, string>();
+    const setting = new Gate();
+    let writes = 0;
+    const pool: CacheStore = {
+      get: async (key) => entries.get(key),
+      set: async (key, value) => {
+        writes += 1;
+        if (writes === 1) await setting.pass();
+        entries.set(key, value);
+      },
+      delete: async (key) => void entries.delete(key),
+    };
+    const calls = cachedWorker({ store: pool, timeout: "1m" });
+    const first = calls.call(1);
+    await setting.reached;
+    const deleted = [calls.cache.delete(name, 1)];
+    // Another run is written in the meantime, and at once.
+    expect(await calls.call(1)).toMatchObject({ json: "2", outcome: "miss" });
+    deleted.push(calls.cache.delete(name, 1));
+    await turn();
+    setting.open();
+    await Promise.all([first, ...deleted]);
+    expect(entries.size).toBe(0);
+    expect((await calls.call(1)).json).toBe("3");
   });
 
   it("rejects for what is not cached, or has no entry", async () => {
@@ -124,6 +156,112 @@ describe("cache.deleteNamespace", () => {
     expect(await there.call(1, of("acme"))).toMatchObject({ json: '"here"', outcome: "hit" });
   });
 
+  it("is seen by calls that come later in other processes while a run is under way there: they share one anew", async () => {
+    const entries = new Map<string, string>();
+    const store: CacheStore = {
+      get: async (key) => entries.get(key),
+      set: async (key, value) => entries.set(key, value),
+      delete: async (key) => entries.delete(key),
+    };
+    const gates = [new Gate(), new Gate()];
+    const there = cachedWorker({ store, activity }, async (_, run) => {
+      await gates[run - 1]?.pass();
+      return run;
+    });
+    const old = there.call(1, of("acme"));
+    await gates[0]?.reached;
+    const alsoOld = there.call(1, of("acme"));
+    await turn();
+    await cachedWorker({ store, activity }).cache.deleteNamespace("acme");
+    const later = Array.from({ length: 10 }, () => there.call(1, of("acme")));
+    await gates[1]?.reached;
+    await turn();
+    for (const gate of gates) gate.open();
+    expect((await Promise.all([old, alsoOld])).map(({ json }) => json)).toEqual(["1", "1"]);
+    const called = await Promise.all(later);
+    expect(new Set(called.map(({ json }) => json))).toEqual(new Set(["2"]));
+    expect(Map.groupBy(called, ({ outcome }) => outcome).get("coalesced")).toHaveLength(9);
+    expect(there.runs).toBe(2);
+    expect(await there.call(1, of("acme"))).toMatchObject({ json: "2", outcome: "hit" });
+  });
+
+  it("is seen by them too where they would get a stale result", async () => {
+    const [runtime, store, gate] = [new TestRuntime(), new Map<string, string>(), new Gate()];
+    const stale = { ...activity, staleFor: "1h" };
+    const there = cachedWorker({ store, runtime, activity: stale }, async (_, run) => {
+      if (run === 2) await gate.pass();
+      return run;
+    });
+    await there.call(1, of("acme"));
+    await runtime.advance(301_000);
+    const renewing = there.call(1, of("acme"));
+    await gate.reached;
+    expect((await there.call(1, of("acme"))).outcome).toBe("hit");
+    await cachedWorker({ store, runtime, activity: stale }).cache.deleteNamespace("acme");
+    expect(await there.call(1, of("acme"))).toMatchObject({ json: "3", outcome: "miss" });
+    gate.open();
+    expect((await renewing).json).toBe("2");
+    // The old run has not taken the new result's place.
+    expect(await there.call(1, of("acme"))).toMatchObject({ json: "3", outcome: "hit" });
+  });
+
+  it("leaves runs of other namespaces, and of none, to be shared", async () => {
+    const gate = new Gate();
+    const calls = cachedWorker({ activity }, async () => gate.pass());
+    const all = [calls.call(1, of("umbrella"))];
+    await gate.reached;
+    await calls.cache.deleteNamespace("acme");
+    all.push(calls.call(1, of("umbrella")));
+    await turn();
+    gate.open();
+    expect((await Promise.all(all)).map(({ outcome }) => outcome)).toEqual(["miss", "coalesced"]);
+  });
+
+  it("an empty text is no namespace: such a call goes past the cache", async () => {
+    const calls = cachedWorker({ activity });
+    for (let run = 1; run <= 2; run += 1) expect(await calls.call(1, of(""))).toMatchObject({ json: String(run), outcome: "bypass" });
+  });
+
+  it("C5 calls in a namespace share one run where the store is down", async () => {
+    const gate = new Gate();
+    const down = (): never => {
+      throw new Error("down");
+    };
+    const calls = cachedWorker({ store: { get: down, set: down, delete: down }, activity }, async () => gate.pass());
+    const all = Array.from({ length: 5 }, () => calls.call(1, of("acme")));
+    await gate.reached;
+    await turn();
+    gate.open();
+    expect((await Promise.all(all)).map(({ outcome }) => outcome)).toEqual(["error", ...Array.from({ length: 4 }, () => "coalesced")]);
+  });
+
+  it("C5 calls in a new namespace share one generation, in a process and between those that start together", async () => {
+    const runtime = new TestRuntime();
+    const store = new LockingMemory(runtime);
+    const [here, there] = [cachedWorker({ runtime, store, activity }), cachedWorker({ runtime, store, activity })];
+    const first = await Promise.all([here, there].flatMap((calls, index) => Array.from({ length: 5 }, () => calls.call(index, of("acme")))));
+    expect([here.runs, there.runs]).toEqual([1, 1]);
+    expect(Map.groupBy(first, ({ outcome }) => outcome).get("miss")).toHaveLength(2);
+    for (const [calls, input] of [[here, 0], [here, 1], [there, 0], [there, 1]] as const) expect((await calls.call(input, of("acme"))).outcome).toBe("hit");
+  });
+
+  it("C5 they do so in a process with a store that can't set a value if there is none", async () => {
+    const entries = new Map<string, string>();
+    const store: CacheStore = { get: async (key) => entries.get(key), set: async (key, value) => entries.set(key, value), delete: async () => true };
+    const calls = cachedWorker({ store, activity });
+    await Promise.all([1, 1, 2, 2, 3, 3].map((input) => calls.call(input, of("acme"))));
+    expect(calls.runs).toBe(3);
+    for (const input of [1, 2, 3]) expect((await calls.call(input, of("acme"))).outcome).toBe("hit");
+  });
+
+  it("C4 a generation outlives the entries of its namespace", async () => {
+    const runtime = new TestRuntime();
+    const calls = cachedWorker({ runtime, store: new LockingMemory(runtime), activity: { ...activity, ttl: "30d", staleFor: "10d" } });
+    await calls.call(1, of("acme"));
+    for (let days = 0; days < 29; days += 1) await runtime.advance(86_400_000);
+    expect((await calls.call(1, of("acme"))).outcome).toBe("hit");
+  });
+
   it("brings nothing back where the store loses what it knows of the namespace", async () => {
     const store = new Map<string, string>();
     const calls = cachedWorker({ store, activity });
@@ -172,4 +310,9 @@ it("C4 the store in memory is bounded by entries and by bytes; what was used lea
   expect(outcomes).toEqual(["hit", "hit", "hit", "hit"]);
   expect((await small.call(0)).outcome).toBe("miss");
   expect(caching({ activities: {} }).name).toBe("caching");
+
+  const tiny = cachedWorker({ maxBytes: 2_000 }, (input) => "x".repeat(Number(input)));
+  for (const outcome of ["miss", "hit"]) expect((await tiny.call(100)).outcome).toBe(outcome);
+  // What has no room at all is not kept, and says so.
+  for (let round = 0; round < 2; round += 1) expect((await tiny.call(1_000)).outcome).toBe("bypass");
 });

@@ -39,6 +39,21 @@ describe.each<[version: string, make: (adapter: unknown) => CacheStore]>([
     expect((await worker.call(1)).outcome).toBe("miss");
   });
 
+  it("cache.delete rejects where its store fails to, and tells that from an entry that was not there", async () => {
+    const entries = new Map<string, unknown>();
+    const adapter = { ...failing, get: async (key: string) => entries.get(key), set: async (key: string, value: unknown) => (entries.set(key, value), true) };
+    const store = make(adapter);
+    (store as Keyv).on("error", () => undefined);
+    const worker = cachedWorker({ store });
+    await worker.call(1);
+    // Nothing can be deleted, but overwritten.
+    await worker.cache.delete(name, 1);
+    expect((await worker.call(1)).outcome).toBe("miss");
+    adapter.set = () => Promise.reject(new Error("down"));
+    await expect(worker.cache.delete(name, 1)).rejects.toThrow(/the store failed/);
+    await expect(cachedWorker({ store: make(new Map()) }).cache.delete(name, "never was")).resolves.toBeUndefined();
+  });
+
   it("C6 swallows what its store throws: the outcome is error, as its set says that it failed", async () => {
     const store = make(failing);
     (store as Keyv).on("error", () => undefined);

@@ -154,6 +154,65 @@ describe("Coalescing between processes", () => {
     expect(await workers[0]?.call(1)).toMatchObject({ json: '"own"', outcome: "error" });
   });
 
+  it("C6 a lock that was set but answered too late is not left to others to wait for", async () => {
+    const { runtime, store, workers } = processes(() => "own");
+    const take = store.setIfAbsent.bind(store);
+    store.setIfAbsent = async (...lock) => {
+      await take(...lock);
+      return new Promise(() => undefined);
+    };
+    const first = workers[0]?.call(1);
+    await runtime.waiting();
+    await turn();
+    await runtime.advance(250);
+    expect((await first)?.outcome).toBe("error");
+    await turn();
+    store.setIfAbsent = take;
+    // At once: no timer has to go off.
+    expect((await workers[1]?.call(1))?.outcome).toBe("miss");
+  });
+
+  it("C5 gives the lock back where it found a result in the end", async () => {
+    const { store, workers } = processes(() => "result");
+    const take = store.setIfAbsent.bind(store);
+    store.setIfAbsent = async (...lock) => {
+      store.setIfAbsent = take;
+      await workers[1]?.call(1);
+      return take(...lock);
+    };
+    expect((await workers[0]?.call(1))?.outcome).toBe("hit");
+    await turn();
+    expect([...store.values.keys()].filter((key) => key.endsWith(":lock"))).toEqual([]);
+  });
+
+  it("C5 looks for the result less and less often, four times a second in the end, and for twice the lock's time at most", async () => {
+    const { runtime, store, workers } = processes(() => "own", 1);
+    const begin = runtime.elapsed();
+    const times: number[] = [];
+    store.setIfAbsent = async () => {
+      times.push(runtime.elapsed() - begin);
+      return false;
+    };
+    const called = workers[0]?.call(1);
+    await turn();
+    await runtime.advance(30_000);
+    expect((await called)?.outcome).toBe("miss");
+    const pauses = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+    expect(pauses.slice(0, 6)).toEqual([20, 40, 80, 160, 250, 250]);
+    expect(Math.max(...pauses)).toBe(250);
+    expect(times.at(-1)).toBe(20_000);
+  });
+
+  it("C6 a store that breaks while a call waits for its turn lets the activity run", async () => {
+    const { runtime, store, workers } = processes(() => "own", 1);
+    store.setIfAbsent = async () => false;
+    const called = workers[0]?.call(1);
+    await turn();
+    store.get = async () => Promise.reject(new Error("down"));
+    await runtime.advance(20);
+    expect(await called).toEqual({ json: '"own"', failure: undefined, outcome: "error" });
+  });
+
   it("C6 a lock that can't be given back changes nothing", async () => {
     const { store, workers } = processes(() => "own", 1);
     store.deleteIfEqual = async () => Promise.reject(new Error("down"));

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { milliseconds } from "../../middlewares/caching/duration.ts";
-import { caching, type CachingOptions } from "../../middlewares/index.ts";
+import { caching, type CachedActivity, type CachingOptions } from "../../middlewares/index.ts";
 import { NoOpLogger, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import { cachedWorker } from "./calls.ts";
 import { withDurableTelemetry, type DurableTelemetryOptions } from "../../src/index.ts";
 
 const make = (options: unknown) => (): unknown => caching(options as CachingOptions);
@@ -35,6 +36,7 @@ describe("Options that can't be right are refused with an error that names the k
     ["an unknown one", { activities: {}, tll: 1 }, /caching: unknown option "tll"; the options are activities, store, timeout,/],
     ["no activities", {}, /option "activities" is missing/],
     ["activities in an array", { activities: [] }, /option "activities" must be an object/],
+    ["activities in a Map", { activities: new Map([["quote", { ttl: "5m" }]]) }, /option "activities" must be an object/],
     ["an activity that is no object", { activities: { quote: "5m" } }, /caching: activities: quote: the options must be an object/],
     ["an unknown one of an activity", withActivity({ tll: 1 }), /activities: quote: unknown option "tll"; the options are ttl, key,/],
     ["no ttl", { activities: { quote: {} } }, /activities: quote: option "ttl" is missing; it must be a duration/],
@@ -78,4 +80,18 @@ describe("Options that can't be right are refused with an error that names the k
 it("C1 names of activities can be any, those of members of objects too", () => {
   expect(make({ activities: JSON.parse('{"__proto__":{"ttl":1},"constructor":{"ttl":1}}') })).not.toThrow();
   expect(make({ activities: JSON.parse('{"__proto__":{"ttl":0}}') })).toThrow(/activities: __proto__: option "ttl"/);
+});
+
+it("C2 options count as they were when the cache was made, with the object as the functions' this", async () => {
+  const activity: { -readonly [Name in keyof CachedActivity]: CachedActivity[Name] } = {
+    ttl: "5m",
+    key(request) {
+      return this === activity ? request.input : undefined;
+    },
+  };
+  const calls = cachedWorker({ activity }, (input) => input);
+  await calls.call(1);
+  activity.key = () => "all the same";
+  activity.shouldCache = () => false;
+  expect([await calls.call(2), await calls.call(2)]).toMatchObject([{ json: "2", outcome: "miss" }, { json: "2", outcome: "hit" }]);
 });
