@@ -62,6 +62,14 @@ function register(worker: TaskHubGrpcWorker): void {
   });
 }
 
+async function runWorkflow({ client }: Hub): Promise<void> {
+  const listener = await client.scheduleNewOrchestration("listener");
+  const order = await client.scheduleNewOrchestration("order", { listener, again: false });
+  await client.raiseOrchestrationEvent(order, "approved", 1);
+  await client.waitForOrchestrationCompletion(order, false, 20);
+  await client.waitForOrchestrationCompletion(listener, false, 20);
+}
+
 interface Ended {
   readonly name: string;
   readonly kind: SpanKind;
@@ -142,12 +150,7 @@ describe.each(["carry", "drop"] as const)("With trace contexts that the backend 
     };
     use(new providers[sdk]({ ...(generator ? { idGenerator: new DurableIdGenerator() } : {}), spanProcessors: [processor] }));
     onTestFinished(() => use({ getTracer: () => { throw new Error("This test is over."); } }));
-    const { client } = hub;
-    const listener = await client.scheduleNewOrchestration("listener");
-    const order = await client.scheduleNewOrchestration("order", { listener, again: false });
-    await client.raiseOrchestrationEvent(order, "approved", 1);
-    await client.waitForOrchestrationCompletion(order, false, 20);
-    await client.waitForOrchestrationCompletion(listener, false, 20);
+    await runWorkflow(hub);
     await all.promise;
     expect(shapes(spans)).toEqual(expected(traceContext === "carry"));
     expect(new Set(spans.map((span) => idOf(span.spanContext()))).size).toBe(spans.length);
@@ -182,12 +185,7 @@ describe("Beside the SDK's built-in tracing", () => {
     };
     use(new TracerProvider({ idGenerator: new DurableIdGenerator(), spanProcessors: [processor] }));
     await start(hub);
-    const { client } = hub;
-    const listener = await client.scheduleNewOrchestration("listener");
-    const order = await client.scheduleNewOrchestration("order", { listener, again: false });
-    await client.raiseOrchestrationEvent(order, "approved", 1);
-    await client.waitForOrchestrationCompletion(order, false, 20);
-    await client.waitForOrchestrationCompletion(listener, false, 20);
+    await runWorkflow(hub);
     await ended.promise;
     return found;
   }
