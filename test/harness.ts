@@ -3,25 +3,9 @@
  */
 import { NoOpLogger, TaskHubGrpcClient, TaskHubGrpcWorker, TRACER_NAME } from "@microsoft/durabletask-js";
 import type { OrchestrationState, Task, TaskHubGrpcWorkerOptions } from "@microsoft/durabletask-js";
-import {
-  context,
-  ProxyTracerProvider,
-  SpanKind,
-  trace,
-  type Context,
-  type Tracer,
-  type TracerProvider as ApiTracerProvider,
-} from "@opentelemetry/api";
+import { context, ProxyTracerProvider, SpanKind, trace, type Tracer, type TracerProvider as ApiTracerProvider } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
-import {
-  InMemorySpanExporter,
-  SimpleSpanProcessor,
-  TracerProvider,
-  type ReadableSpan,
-  type Sampler,
-  type Span,
-  type SpanProcessor,
-} from "@opentelemetry/sdk-trace";
+import { TracerProvider, type ReadableSpan, type Sampler } from "@opentelemetry/sdk-trace";
 import { afterAll, onTestFinished } from "vitest";
 import {
   withDurableTelemetry,
@@ -29,6 +13,9 @@ import {
   type WithDurableTelemetry,
 } from "../src/index.ts";
 import { DurableIdGenerator } from "../src/otlp/index.ts";
+import { RecordedSpans as SpanRecorder } from "../src/testing/recorder/recorded-spans.ts";
+import { spansSeen } from "../src/testing/recorder/seen.ts";
+import { Waits } from "../src/testing/recorder/waits.ts";
 import { startLocalSidecar, type LocalSidecar, type LocalSidecarOptions } from "../src/testing/sidecar/index.ts";
 
 /** What an orchestrator of the tests is. `never` lets each `yield` have the type that its variable says. */
@@ -132,44 +119,28 @@ export interface RecordedSpans {
 
 /** Registers a TracerProvider for one test, and unregisters it after that test. */
 export function recordSpans(options: { sampler?: Sampler; generator?: boolean } = {}): RecordedSpans {
-  const exporter = new InMemorySpanExporter();
-  const changes = new EventTarget();
-  let open = 0;
-  const counter: SpanProcessor = {
-    onStart: (_span: Span, _parent: Context) => void (open += 1),
-    onEnd: () => {
-      open -= 1;
-      changes.dispatchEvent(new Event("change"));
-    },
-    forceFlush: async () => undefined,
-    shutdown: async () => undefined,
-  };
+  const waits = new Waits();
+  const spans = new SpanRecorder(() => waits.changed());
   const provider = new TracerProvider({
     ...(options.sampler === undefined ? {} : { sampler: options.sampler }),
     ...(options.generator === false ? {} : { idGenerator: new DurableIdGenerator() }),
-    spanProcessors: [new SimpleSpanProcessor({ exporter }), counter],
+    spanProcessors: [spans],
   });
   use(provider);
   onTestFinished(() => use(noTracing));
   return {
     provider,
     get finished() {
-      return exporter.getFinishedSpans();
+      return spans.ended;
     },
     get open() {
-      return open;
+      return spans.open.length;
     },
-    waitFor: (predicate) =>
-      new Promise((resolve) => {
-        const check = (): void => {
-          if (!predicate(exporter.getFinishedSpans())) return;
-          changes.removeEventListener("change", check);
-          resolve();
-        };
-        changes.addEventListener("change", check);
-        check();
-      }),
-    reset: () => exporter.reset(),
+    async waitFor(predicate) {
+      // Before the time limit of a test.
+      await waits.until(() => predicate(spans.ended), 25_000, () => new Error(`No span came that was waited for. ${spansSeen(spans.ended, spans.open)}`));
+    },
+    reset: () => spans.reset(),
   };
 }
 

@@ -18,7 +18,6 @@ interface Hooks {
  */
 export function beforeMethods(prototype: object, methods: readonly string[], before: Before): () => void {
   const { callbacks, restore } = hooksOf(prototype) ?? patch(prototype, methods);
-  callbacks.delete(before);
   callbacks.add(before);
   return () => {
     callbacks.delete(before);

@@ -67,7 +67,7 @@ export class DurableTaskInstrumentation extends InstrumentationBase<DurableTaskI
    */
   override setConfig(config: DurableTaskInstrumentationConfig = {}): void {
     compose(optionsOf(config));
-    super.setConfig(config);
+    super.setConfig({ ...config, enabled: config.enabled ?? true });
   }
 
   /** Decorates the workers that start from now on. */

@@ -1,33 +1,43 @@
 import { createRequire } from "node:module";
-import { trace, type TracerProvider } from "@opentelemetry/api";
+import { logs, trace } from "@opentelemetry/api";
 
-interface Proxy {
-  setDelegate(provider: TracerProvider): void;
-}
+type Api = Pick<typeof import("@opentelemetry/api"), "trace" | "logs">;
 
 /**
- * Notes where tracers came from so far: each copy of the OpenTelemetry API that a process has loaded, the one for ES
- * modules and the one for CommonJS, hands out tracers of its own until a provider is registered, and only the copy
+ * Notes where tracers and loggers came from so far: each copy of the OpenTelemetry API that a process has loaded, the
+ * one for ES modules and the one for CommonJS, hands out its own until a provider is registered, and only the copy
  * that registers it tells its own. So instrumentation that the other copy has served would record nothing, ever.
+ * (Meters that are taken too early are lost in any copy.)
  *
- * @returns what has those tracers record with the provider that is registered then.
+ * @returns what has those tracers and loggers record with the providers that are registered then.
  */
-export function noteTracers(): () => void {
-  const require = createRequire(import.meta.url);
-  const path = require.resolve("@opentelemetry/api");
-  const providers = [path, path.replace(/\.cjs$/, ".mjs")].flatMap((copy) => {
-    try {
-      return [(require(copy) as typeof import("@opentelemetry/api")).trace.getTracerProvider()];
-    } catch {
-      return []; // This version has no such copy.
-    }
-  });
+export function noteTracersAndLoggers(): () => void {
+  const noted = copies().map((copy) => ({ tracers: copy.trace.getTracerProvider(), loggers: copy.logs.getLoggerProvider() }));
   return () => {
-    const registered = trace.getTracerProvider();
-    for (const provider of providers) if (provider !== registered && isProxy(provider)) provider.setDelegate(registered);
+    for (const { tracers, loggers } of noted) {
+      connect(tracers, "setDelegate", trace.getTracerProvider());
+      connect(loggers, "_setDelegate", logs.getLoggerProvider());
+    }
   };
 }
 
-function isProxy(provider: object): provider is Proxy {
-  return "setDelegate" in provider && typeof provider.setDelegate === "function";
+function copies(): readonly Api[] {
+  const load = (find: () => Api): readonly Api[] => {
+    try {
+      return [find()];
+    } catch {
+      return []; // It is in a bundle, or this process must not require ES modules.
+    }
+  };
+  const require = (file: (path: string) => string): Api => {
+    const fromHere = createRequire(import.meta.url);
+    return fromHere(file(fromHere.resolve("@opentelemetry/api"))) as Api;
+  };
+  return [(path: string) => path, (path: string) => path.replace(/\.cjs$/, ".mjs")].flatMap((file) => load(() => require(file)));
+}
+
+function connect(proxy: object, method: string, registered: object): void {
+  const setDelegate: unknown = Reflect.get(proxy, method);
+  // Where nothing was registered in the meantime it is the copy's own again.
+  if (proxy !== registered && typeof setDelegate === "function") Reflect.apply(setDelegate, proxy, [registered]);
 }

@@ -1,19 +1,22 @@
-import { Metadata } from "@grpc/grpc-js";
+import { type ChannelCredentials, credentials, Metadata } from "@grpc/grpc-js";
 import type { TimedExporter } from "./contained-exporter.ts";
 import { httpEndpoint, urlOfSignal, withoutCredentials } from "./endpoints.ts";
 import type { Headers } from "./key-values.ts";
 import type { OtlpProtocol } from "./options.ts";
 import type { Signal, SignalSettings } from "./settings.ts";
+import { type TlsFiles, tlsFilesOf } from "./tls.ts";
 
 interface HttpConfiguration {
   readonly url: string;
   readonly headers: Record<string, string>;
+  readonly httpAgentOptions: TlsFiles & { readonly keepAlive: true };
   readonly timeoutMillis: number;
 }
 
 interface GrpcConfiguration {
   readonly url: string;
   readonly metadata: Metadata;
+  readonly credentials: ChannelCredentials;
   readonly timeoutMillis: number;
 }
 
@@ -34,7 +37,7 @@ export interface Collector<TExporter> {
   createExporter(timeout: number): TimedExporter<TExporter>;
 }
 
-/** The collector that the settings name. Compression and TLS the exporters take from {@link exporterVariables}. */
+/** The collector that the settings name. */
 export function chooseCollector<TExporter>(
   signal: Signal,
   settings: SignalSettings,
@@ -43,17 +46,27 @@ export function chooseCollector<TExporter>(
   const url = endpointOf(signal, settings);
   const headers = headersOf(settings);
   const protocol: OtlpProtocol = settings.protocol.value;
+  const files = tlsFilesOf(signal, settings);
   const create = (timeoutMillis: number): TExporter => {
-    if (protocol !== "grpc") return new exporters[protocol]({ url, headers: { ...headers }, timeoutMillis });
+    if (protocol !== "grpc") {
+      return new exporters[protocol]({ url, headers: { ...headers }, httpAgentOptions: { keepAlive: true, ...files }, timeoutMillis });
+    }
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-    return new exporters.grpc({ url, metadata, timeoutMillis });
+    // The exporter would make them as late as at its first export, from variables alone.
+    return new exporters.grpc({ url, metadata, credentials: grpcCredentials(url, files, settings.insecure.value), timeoutMillis });
   };
   return {
     target: withoutCredentials(url),
     secrets: Object.values(headers).flatMap((value) => [value, ...value.split(/\s+/)]).filter((text) => text.length > 3),
     createExporter: (timeout) => ({ exporter: create(timeout), timeout }),
   };
+}
+
+function grpcCredentials(url: string, { ca, key, cert }: TlsFiles, isInsecure: boolean): ChannelCredentials {
+  const scheme = /^(https?):/i.exec(url)?.[1]?.toLowerCase();
+  if (scheme === "http" || (scheme === undefined && isInsecure)) return credentials.createInsecure();
+  return credentials.createSsl(ca, key, cert);
 }
 
 /** The address that exports of the signal go to. */
@@ -75,14 +88,7 @@ export function headersOf({ headers }: SignalSettings): Headers {
   return Object.fromEntries(weakestFirst.map(([name, value]) => [name.toLowerCase(), value]));
 }
 
-/** The environment that the exporters of the signal shall see: it has the files of TLS read by them, as they do it. */
+/** The environment that the exporters of the signal shall see, for what they take from there alone. */
 export function exporterVariables(signal: Signal, settings: SignalSettings): Readonly<Record<string, string | undefined>> {
-  const prefix = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}`;
-  return {
-    [`${prefix}_COMPRESSION`]: settings.compression.value,
-    [`${prefix}_CERTIFICATE`]: settings.certificate.value,
-    [`${prefix}_CLIENT_CERTIFICATE`]: settings.clientCertificate.value,
-    [`${prefix}_CLIENT_KEY`]: settings.clientKey.value,
-    [`${prefix}_INSECURE`]: String(settings.insecure.value),
-  };
+  return { [`OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_COMPRESSION`]: settings.compression.value };
 }

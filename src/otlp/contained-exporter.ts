@@ -1,5 +1,6 @@
 import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { ExportRequests, type RequestsOfExport } from "./export-requests.ts";
+import { longestTimeout } from "./value-kinds.ts";
 
 /** What the SDK's exporters of spans, metrics and log records have in common. */
 export interface Exporter<TItems> {
@@ -37,6 +38,8 @@ export class ContainedExporter<TItems> implements Exporter<TItems> {
   readonly #underWay = new Set<(within: number) => void>();
   readonly #usual: TimedExporter<Exporter<TItems>>;
   #current: TimedExporter<Exporter<TItems>>;
+  #deadline = Number.POSITIVE_INFINITY;
+  #isAbandoned = false;
 
   constructor({ usual, last, onFailure }: ContainedExporterOptions<TItems>) {
     this.#exporters = [usual.exporter, last.exporter];
@@ -65,8 +68,8 @@ export class ContainedExporter<TItems> implements Exporter<TItems> {
         this.export(items, done);
         return;
       }
-      if (code !== ExportResultCode.SUCCESS) this.#onFailure(error);
-      else if (requests?.gotWebPage) this.#onFailure(new Error("the answer is a web page, not that of an OTLP collector"));
+      if (code !== ExportResultCode.SUCCESS) this.#fail(error);
+      else if (requests?.gotWebPage) this.#fail(new Error("the answer is a web page, not that of an OTLP collector"));
       done({ code: ExportResultCode.SUCCESS });
     };
     const fail = (error: unknown): void => end({ code: ExportResultCode.FAILED, error: asError(error) });
@@ -76,7 +79,7 @@ export class ContainedExporter<TItems> implements Exporter<TItems> {
     };
     const endWithin = (within: number): void => {
       clearTimeout(timer);
-      timer = setTimeout(expire, within * grace).unref();
+      timer = setTimeout(expire, Math.min(within * grace, longestTimeout)).unref();
     };
     const hurry = (within: number): void => {
       endWithin(within);
@@ -84,7 +87,7 @@ export class ContainedExporter<TItems> implements Exporter<TItems> {
     };
 
     this.#underWay.add(hurry);
-    endWithin(timeout);
+    endWithin(Math.min(timeout, this.#deadline - performance.now()));
     try {
       requests = this.#requests.run(() => exporter.export(items, end));
     } catch (error) {
@@ -102,6 +105,12 @@ export class ContainedExporter<TItems> implements Exporter<TItems> {
     for (const hurry of this.#underWay) hurry(timeout);
   }
 
+  /** The same for the last time: however late an export starts, it ends `within` milliseconds from now. */
+  hurryLast(within: number): void {
+    this.#deadline = performance.now() + within;
+    this.hurry(within);
+  }
+
   /** Takes {@link hurry} back: the program goes on. */
   relax(): void {
     this.#current = this.#usual;
@@ -117,11 +126,16 @@ export class ContainedExporter<TItems> implements Exporter<TItems> {
     await Promise.all(this.#exporters.map((exporter) => exporter.shutdown()));
   }
 
-  /** Drops the exports that are still under way. */
+  /** Drops the exports that are still under way, without a word. */
   abandon(): void {
+    this.#isAbandoned = true;
     this.#requests.drop();
     const close = (): void => this.#requests.close();
     this.forceFlush().then(close, close);
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#isAbandoned) this.#onFailure(error);
   }
 }
 

@@ -21,15 +21,6 @@ export class ContainedSampler implements Sampler {
       return { decision: SamplingDecision.NOT_RECORD };
     }
   }
-
-  toString(): string {
-    try {
-      return String(this.#sampler);
-    } catch (error) {
-      this.#report.memberFailed("sampler", "toString", error);
-      return "a sampler";
-    }
-  }
 }
 
 const decisions: ReadonlySet<unknown> = new Set(Object.values(SamplingDecision));

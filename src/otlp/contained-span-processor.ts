@@ -32,7 +32,6 @@ export class ContainedSpanProcessor implements SpanProcessor {
   }
 
   async shutdown(): Promise<void> {
-    if (this.#isShutDown) return;
     this.#isShutDown = true;
     await this.#await("shutdown", () => this.#processor.shutdown());
   }

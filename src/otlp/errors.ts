@@ -27,7 +27,7 @@ export function invalid(problem: string): TypeError {
 
 /** What a wrong value is, without telling what it says: it may be a secret. */
 export function kindOf(value: unknown): string {
-  if (value === null) return "null";
+  if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return "an array";
   if (typeof value === "number") return String(value);
   if (typeof value !== "object") return `a ${typeof value}`;

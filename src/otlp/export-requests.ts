@@ -20,12 +20,11 @@ export interface RequestsOfExport {
  * The HTTP requests that exports are waiting for, so that those that hang can be dropped: the exporter would hold the
  * process for as long as a request may take, and for good where an answer drips.
  *
- * The exporter keeps its requests to itself (an agent of ours would replace the one it makes from the
- * `OTEL_EXPORTER_OTLP_CERTIFICATE` variables), but Node.js tells of each request where it is made.
+ * The exporter keeps its requests to itself, but Node.js tells of each where it is made.
  */
 export class ExportRequests {
   readonly #scope = new AsyncLocalStorage<OpenRequests>();
-  readonly #open = new Set<OpenRequests>();
+  readonly #open = new Set<ClientRequest>();
   #dropping = false;
 
   constructor() {
@@ -34,8 +33,7 @@ export class ExportRequests {
 
   /** Runs `send`; requests that it makes, at once or in a later attempt, are the export's. */
   run(send: () => void): RequestsOfExport {
-    const requests = new OpenRequests(this.#open);
-    if (this.#dropping) requests.drop();
+    const requests = new OpenRequests();
     this.#scope.run(requests, send);
     return requests;
   }
@@ -43,7 +41,7 @@ export class ExportRequests {
   /** Ends the requests of all exports, those still to come as well. */
   drop(): void {
     this.#dropping = true;
-    for (const requests of this.#open) requests.drop();
+    for (const request of this.#open) end(request);
   }
 
   /** Stops looking for requests. */
@@ -56,23 +54,19 @@ export class ExportRequests {
     if (requests === undefined) return;
     const request = typeof message === "object" && message !== null && "request" in message ? message.request : undefined;
     if (!(request instanceof ClientRequest)) return;
+    this.#open.add(request);
+    request.once("close", () => this.#open.delete(request));
     requests.add(request);
-    if (this.#dropping) requests.drop();
+    if (this.#dropping) end(request);
   };
 }
 
 class OpenRequests implements RequestsOfExport {
-  readonly #all: Set<OpenRequests>;
-  readonly #requests = new Set<ClientRequest>();
+  readonly #requests: ClientRequest[] = [];
   #dropping = false;
   #refusing = false;
   #gotRefused = false;
   #gotWebPage = false;
-
-  /** @param all has it as long as it has requests. */
-  constructor(all: Set<OpenRequests>) {
-    this.#all = all;
-  }
 
   get gotWebPage(): boolean {
     return this.#gotWebPage;
@@ -92,14 +86,9 @@ class OpenRequests implements RequestsOfExport {
       end(request);
       return;
     }
-    this.#all.add(this);
-    this.#requests.add(request);
+    this.#requests.push(request);
     request.once("response", ({ headers }) => {
       this.#gotWebPage ||= headers["content-type"]?.startsWith("text/html") ?? false;
-    });
-    request.once("close", () => {
-      this.#requests.delete(request);
-      if (this.#requests.size === 0) this.#all.delete(this);
     });
   }
 

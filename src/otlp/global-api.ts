@@ -12,8 +12,7 @@ const apiKey = Symbol.for("opentelemetry.js.api.1");
 
 /** What is registered now. */
 export function registrations(): Registrations {
-  const api: unknown = Reflect.get(globalThis, apiKey);
-  return typeof api === "object" ? { ...api } : {};
+  return { ...(Reflect.get(globalThis, apiKey) as Registrations | undefined) };
 }
 
 /** Takes back what was registered after `before` was noted, and leaves alone what others have registered. */

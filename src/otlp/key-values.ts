@@ -28,7 +28,7 @@ function headersFor(protocol: string, check: (name: string, value: string) => vo
         if (isValid && Object.keys(pair).length === 1) Object.assign(found, pair);
         else ignore(entry);
       }
-      return Object.keys(found).length === 0 ? undefined : found;
+      return found;
     },
     fromCode: (option, value) => {
       if (!isPlainObject(value)) throw invalid(`"${option}" must be an object of header names and texts, not ${kindOf(value)}`);

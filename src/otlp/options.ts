@@ -26,7 +26,7 @@ export interface OtlpExportOptions {
   readonly compression?: "gzip" | "none" | undefined;
   /** How long one export may take with all its attempts, in milliseconds. Default: `OTEL_EXPORTER_OTLP_TIMEOUT`, else 10000. */
   readonly timeout?: number | undefined;
-  /** A file with the certificate authority to trust. Default: `OTEL_EXPORTER_OTLP_CERTIFICATE`. */
+  /** A file with the certificate authority to trust; like the next two it is read at set-up. Default: `OTEL_EXPORTER_OTLP_CERTIFICATE`. */
   readonly certificate?: string | undefined;
   /** A file with the client's certificate, for mutual TLS. Default: `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`. */
   readonly clientCertificate?: string | undefined;
@@ -38,7 +38,7 @@ export interface OtlpExportOptions {
 
 /** What is said of one signal; it wins over what is said of all. */
 export interface OtlpSignalOptions extends OtlpExportOptions {
-  /** Where the signal goes; several are possible. Default: `OTEL_TRACES_EXPORTER` (and so on), else `otlp`. */
+  /** Where the signal goes; several are possible, and an empty list is `none`. Default: `OTEL_TRACES_EXPORTER` (and so on), else `otlp`. */
   readonly exporter?: OtlpExporterName | readonly OtlpExporterName[] | undefined;
   /** The same as `timeout`, by the name of the batch processor; the shorter of the two counts. In milliseconds, by default 30000. */
   readonly exportTimeout?: number | undefined;
@@ -84,13 +84,13 @@ export interface OtlpOptions extends OtlpExportOptions {
   readonly serviceName?: string | undefined;
   /** More attributes of the resource; they win over those of `OTEL_RESOURCE_ATTRIBUTES`. */
   readonly resourceAttributes?: ResourceAttributes | undefined;
-  /** What is detected for the resource. Default: `OTEL_NODE_RESOURCE_DETECTORS`, else `all`. */
+  /** What is detected for the resource; an empty list is `none`. Default: `OTEL_NODE_RESOURCE_DETECTORS`, else `all`. */
   readonly resourceDetectors?: ResourceDetectorName | readonly ResourceDetectorName[] | undefined;
   /** Decides which spans are recorded. Default: `OTEL_TRACES_SAMPLER`, else all, unless the parent was not sampled. */
   readonly sampler?: Sampler | SamplerName | undefined;
   /** The argument of a sampler that is given by name: its ratio. Default: `OTEL_TRACES_SAMPLER_ARG`, else 1. */
   readonly samplerArg?: number | undefined;
-  /** How contexts travel in headers. Default: `OTEL_PROPAGATORS`, else `tracecontext` and `baggage`. */
+  /** How contexts travel in headers; an empty list is `none`. Default: `OTEL_PROPAGATORS`, else `tracecontext` and `baggage`. */
   readonly propagators?: PropagatorName | readonly PropagatorName[] | undefined;
   /** Span processors beside the one that exports. A fault in one of them is reported and changes nothing else. */
   readonly spanProcessors?: readonly SpanProcessor[] | undefined;

@@ -7,7 +7,7 @@ import type { OtlpExporterName, OtlpProtocol, PropagatorName, ResourceDetectorNa
 import type { ResourceAttributes } from "./resource.ts";
 import type { SamplerName } from "./samplers.ts";
 import { type Found, isOptions, type Place, SettingsReader } from "./settings-reader.ts";
-import { aBoolean, aCount, aFile, aRatio, aSampler, aText, milliseconds, oneOf, someOf } from "./value-kinds.ts";
+import { aBoolean, aCount, aFile, aRatio, aSampler, aText, type GivenFile, milliseconds, oneOf, someOf } from "./value-kinds.ts";
 
 export type Signal = "traces" | "metrics" | "logs";
 
@@ -21,9 +21,9 @@ export interface SignalSettings {
   readonly compression: Found<"gzip" | "none">;
   readonly timeout: Found<number>;
   readonly exportTimeout: Found<number>;
-  readonly certificate: Found<string | undefined>;
-  readonly clientCertificate: Found<string | undefined>;
-  readonly clientKey: Found<string | undefined>;
+  readonly certificate: Found<GivenFile | undefined>;
+  readonly clientCertificate: Found<GivenFile | undefined>;
+  readonly clientKey: Found<GivenFile | undefined>;
   readonly insecure: Found<boolean>;
 }
 

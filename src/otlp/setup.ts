@@ -1,6 +1,6 @@
 import { diag } from "@opentelemetry/api";
 import { NodeSDK } from "@opentelemetry/sdk-node";
-import { noteTracers } from "./api-copies.ts";
+import { noteTracersAndLoggers } from "./api-copies.ts";
 import { atSignal } from "./at-signal.ts";
 import { exporterVariables } from "./collector.ts";
 import { warn, withVisibleDiagnostics } from "./diagnostics.ts";
@@ -174,7 +174,7 @@ function start(settings: Settings): Endable {
       const isComplete = await settledWithin(timeout, flushed);
       for (const way of ways) way.endShutdown();
       if (isFlushed && !isComplete) warn(`shutdown stopped waiting for OpenTelemetry to stop after ${Math.round(timeout)} ms; all was delivered`);
-      stop().catch((error: unknown) => diag.warn("durable-telemetry: OpenTelemetry failed to shut down", error));
+      stop().catch((error: unknown) => warn(`OpenTelemetry failed to shut down (${error instanceof Error ? error.message : String(error)})`));
       unregister(before, ours);
     },
   };
@@ -199,7 +199,7 @@ function variablesForSdk(settings: Settings): Readonly<Record<string, string | u
 
 function startSdk(settings: Settings): { readonly sdk: NodeSDK; readonly ways: readonly SignalExport[] } {
   const before = registrations();
-  const connectTracers = noteTracers();
+  const connectEarly = noteTracersAndLoggers();
   const traces = createTraceExport(settings);
   const metrics = createMetricExport(settings);
   const logs = createLogExport(settings);
@@ -217,7 +217,7 @@ function startSdk(settings: Settings): { readonly sdk: NodeSDK; readonly ways: r
   });
   try {
     sdk.start();
-    connectTracers();
+    connectEarly();
     return { sdk, ways };
   } catch (error) {
     unregister(before, registrations());

@@ -3,6 +3,7 @@ import { chooseCollector } from "./collector.ts";
 import { ContainedExporter, type Exporter } from "./contained-exporter.ts";
 import type { FailureReport } from "./failure-report.ts";
 import type { Signal, SignalSettings } from "./settings.ts";
+import { longestTimeout } from "./value-kinds.ts";
 
 /** The way that a signal takes out of the process. */
 export interface SignalExport {
@@ -24,7 +25,7 @@ export interface SignalExport {
 export interface SignalExportOptions {
   readonly report: FailureReport;
   /** Sends to the collector, if anything does. */
-  readonly exporter: Pick<ContainedExporter<unknown>, "hurry" | "relax" | "abandon"> | undefined;
+  readonly exporter: Pick<ContainedExporter<unknown>, "hurry" | "hurryLast" | "relax" | "abandon"> | undefined;
   /** Hand on what they have gathered. */
   readonly flushes: readonly (() => Promise<void>)[];
   /** The same for the last time; by default `flushes`. */
@@ -38,16 +39,15 @@ export function createSignalExport({ report, exporter, flushes, lastFlushes = fl
   let failuresBefore = 0;
   let isFlushed = false;
   let time = 0;
-  const hurry = (timeout: number): void => exporter?.hurry(timeout * forExports);
   const abandon = (): void => exporter?.abandon();
   return {
     forceFlush: () => allSettled(flushes),
-    hurry,
+    hurry: (timeout) => exporter?.hurry(timeout * forExports),
     relax: () => exporter?.relax(),
     flushLast: async (timeout) => {
       failuresBefore = report.failures;
       time = timeout;
-      hurry(timeout);
+      exporter?.hurryLast(timeout * forExports);
       await allSettled(lastFlushes);
       isFlushed = true;
     },
@@ -86,7 +86,7 @@ export function createOtlpExport<TExporter extends Exporter<TItems>, TItems>(
     last: collector.createExporter(Math.min(timeout, shutdownTimeout * forExports)),
     onFailure: (error) => report.exportFailed(collector.target, error, collector.secrets),
   });
-  return { exporter: usual.exporter, contained, timeout: Math.min(timeout * 2, 2 ** 31 - 1) };
+  return { exporter: usual.exporter, contained, timeout: Math.min(timeout * 2, longestTimeout) };
 }
 
 async function allSettled(flushes: readonly (() => Promise<void>)[]): Promise<void> {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { isSampler, type SamplerName, samplerNames } from "./samplers.ts";
 import type { Sampler } from "@opentelemetry/sdk-trace";
 import { invalid, kindOf } from "./errors.ts";
@@ -23,7 +24,8 @@ export interface ValueKind<T> {
   showIgnored?(text: string): string;
 }
 
-const longestTimeout = 2 ** 31 - 1; // A longer setTimeout would fire at once.
+/** In milliseconds. A longer setTimeout would fire at once. */
+export const longestTimeout: number = 2 ** 31 - 1;
 
 export const aText: ValueKind<string> = {
   is: "a string",
@@ -32,11 +34,41 @@ export const aText: ValueKind<string> = {
   show: (value) => value,
 };
 
-/** The path of a file; what was meant to be in the file is not shown. */
-export const aFile: ValueKind<string> = {
-  ...aText,
-  show: (value) => (/\n|-----BEGIN/.test(value) ? "[redacted]" : value),
+/** A file, and what is in it. */
+export interface GivenFile {
+  readonly path: string;
+  readonly content: Buffer;
+}
+
+/** The path of a file. What should be in the file, and stands where the path should, is not shown. */
+export const aFile: ValueKind<GivenFile> = {
+  is: "the path of a file that can be read",
+  fromText: (text, ignore) => {
+    const file = readFile(text);
+    if (file === undefined) ignore(text);
+    return file;
+  },
+  fromCode: (option, value) => {
+    const path = textFromCode(option, value);
+    const file = path === undefined ? undefined : readFile(path);
+    if (path === undefined || file !== undefined) return file;
+    throw invalid(`"${option}" must be ${aFile.is}, not "${showPath(path)}"`);
+  },
+  show: ({ path }) => path,
+  showIgnored: showPath,
 };
+
+function readFile(path: string): GivenFile | undefined {
+  try {
+    return { path, content: readFileSync(path) };
+  } catch {
+    return undefined;
+  }
+}
+
+function showPath(path: string): string {
+  return /\n|-----BEGIN/.test(path) ? "[redacted]" : path;
+}
 
 export const aBoolean: ValueKind<boolean> = {
   is: "true or false",
@@ -100,8 +132,8 @@ export function oneOf<T extends string>(...values: readonly T[]): ValueKind<T> {
   };
 }
 
-/** Several of `values`, in a variable separated by commas; in code an array, or one text for just one. */
-export function someOf<T extends string>(...values: readonly T[]): ValueKind<readonly T[]> {
+/** Several of `values`, in a variable separated by commas; in code an array (an empty one says `none`), or one text for just one. */
+export function someOf<T extends string>(...values: readonly T[]): ValueKind<readonly (T | "none")[]> {
   const one = oneOf(...values);
   return {
     is: `any of ${values.join(", ")}`,
@@ -115,6 +147,7 @@ export function someOf<T extends string>(...values: readonly T[]): ValueKind<rea
         return single === undefined ? undefined : [single];
       }
       const items: readonly unknown[] = value;
+      if (items.length === 0) return ["none"];
       return items.flatMap((item, index) => one.fromCode(`${option}[${index}]`, item) ?? []);
     },
     show: (value) => value.join(", "),

@@ -10,7 +10,7 @@ export interface FinishedSpan {
   readonly kind: number;
   spanContext(): { readonly traceId: string; readonly spanId: string };
   /** The parent, as the SDK 2.x and 3.x have it. */
-  readonly parentSpanContext?: { readonly spanId: string; readonly isRemote?: boolean | undefined } | undefined;
+  readonly parentSpanContext?: { readonly spanId: string; readonly traceId?: string; readonly isRemote?: boolean | undefined } | undefined;
   /** The parent's span ID, as the SDK 1.x has it. */
   readonly parentSpanId?: string | undefined;
   /** Seconds since the epoch, and nanoseconds. */
@@ -26,7 +26,7 @@ export interface FinishedSpan {
  * - `root`: it has no parent.
  * - `child`: its parent is among the spans.
  * - `remote`: its parent is not among the spans, and came from another process: here the trace entered.
- * - `orphan`: its parent is not among the spans, though it was local.
+ * - `orphan`: its parent is not among the spans, though it was local; or its parent is in another trace.
  * - `cycle`: it is its own ancestor; the cycle is cut at this span.
  */
 type Parentage = "root" | "child" | "remote" | "orphan" | "cycle";
@@ -40,6 +40,8 @@ export interface SpanNode<T = FinishedSpan> {
   readonly spanId: string;
   /** `undefined` for a root. */
   readonly parentSpanId: string | undefined;
+  /** The parent's trace, where that is another one. */
+  readonly parentTraceId: string | undefined;
   readonly parentage: Parentage;
   /** Whether an earlier span of the trace has the same span ID; children hang on that one. */
   readonly duplicate: boolean;
@@ -107,7 +109,7 @@ export function buildSpanForest<T extends FinishedSpan>(spans: Iterable<T>): Spa
     else ofTrace.push(read);
   }
   const traces = [...byTrace].map(([traceId, ofTrace]) => buildTree(traceId, ofTrace));
-  traces.sort((a, b) => compare(a.start, b.start) || compare(a.traceId, b.traceId));
+  traces.sort((a, b) => compare(a.start, b.start));
   return { traces, unreadable };
 }
 
@@ -118,12 +120,14 @@ function readSpan<T extends FinishedSpan>(span: T): ReadSpan<T> | undefined {
     if (typeof traceId !== "string" || typeof spanId !== "string" || start === undefined) return undefined;
     const end = nanoseconds(span.endTime);
     const parentSpanId = span.parentSpanContext?.spanId ?? span.parentSpanId;
+    const parentTraceId = span.parentSpanContext?.traceId;
     const node: MutableNode<T> = {
       span,
       name: text(span.name),
       kind: span.kind,
       spanId,
       parentSpanId: typeof parentSpanId === "string" && !/^0*$/.test(parentSpanId) ? parentSpanId : undefined,
+      parentTraceId: parentTraceId === traceId ? undefined : parentTraceId,
       parentage: "root",
       duplicate: false,
       start,
@@ -175,7 +179,7 @@ function buildTree<T>(traceId: string, spans: ReadSpan<T>[]): TraceTree<T> {
       parent.children.push(node);
       continue;
     }
-    if (node.parentSpanId !== undefined) node.parentage = parentIsRemote ? "remote" : "orphan";
+    if (node.parentSpanId !== undefined) node.parentage = parentIsRemote && node.parentTraceId === undefined ? "remote" : "orphan";
     roots.push(node);
   }
 
@@ -200,7 +204,7 @@ function buildTree<T>(traceId: string, spans: ReadSpan<T>[]): TraceTree<T> {
 }
 
 function parentOf<T>(node: MutableNode<T>, bySpanId: Map<string, MutableNode<T>>): MutableNode<T> | undefined {
-  return node.parentSpanId === undefined ? undefined : bySpanId.get(node.parentSpanId);
+  return node.parentSpanId === undefined || node.parentTraceId !== undefined ? undefined : bySpanId.get(node.parentSpanId);
 }
 
 /** The earliest span of the cycle that `from`'s ancestors run into. */

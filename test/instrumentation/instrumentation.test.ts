@@ -1,3 +1,4 @@
+import { hasSubscribers } from "node:diagnostics_channel";
 import { createRequire } from "node:module";
 import {
   InMemoryOrchestrationBackend,
@@ -10,6 +11,7 @@ import { diag, SpanKind, type DiagLogger } from "@opentelemetry/api";
 import { registerInstrumentations } from "@opentelemetry/instrumentation";
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { withDurableTelemetry, type MiddlewareObject } from "../../src/index.ts";
+import { beforeMethods } from "../../src/instrumentation/before-methods.ts";
 import { DurableTaskInstrumentation, type DurableTaskInstrumentationConfig } from "../../src/instrumentation/index.ts";
 import { recordSpans, startHub, wholeness, type Steps } from "../harness.ts";
 import { bareWorker, firstEpisode, resultIn } from "../worker/requests.ts";
@@ -194,12 +196,39 @@ describe("Several instrumentations", () => {
   });
 });
 
+describe("beforeMethods", () => {
+  it("patches a class and one that extends it each by itself", () => {
+    class Base {
+      start(): string {
+        return "base";
+      }
+    }
+    class Derived extends Base {
+      override start(): string {
+        return "derived";
+      }
+    }
+    const calls: string[] = [];
+    const method = (): unknown => Reflect.get(Derived.prototype, "start");
+    const original = method();
+    const restore = [Base, Derived].map(({ name, prototype }) => beforeMethods(prototype, ["start"], () => void calls.push(name)));
+    expect([new Base().start(), new Derived().start()]).toEqual(["base", "derived"]);
+    expect(calls).toEqual(["Base", "Derived"]);
+    for (const takeBack of restore) takeBack();
+    expect(method()).toBe(original);
+  });
+});
+
 describe("enable and disable", () => {
   it("disable takes the patch off the classes; enable puts it on again", () => {
     const instrumentation = instrument();
     const patched = methods();
     for (const [index, method] of patched.entries()) expect(method).not.toBe(untouched[index]);
+    const looks = (all: readonly unknown[]): unknown => all.map((method) => (typeof method === "function" ? [method.name, method.length] : method));
+    expect(looks(patched)).toEqual(looks(untouched));
+    instrumentation.enable();
     instrumentation.disable();
+    expect(hasSubscribers("tracing:module.require:end")).toBe(false);
     for (const [index, method] of methods().entries()) expect(method).toBe(untouched[index]);
     expect(Object.getOwnPropertySymbols(TaskHubGrpcWorker.prototype)).toEqual([]);
     instrumentation.enable();
@@ -210,6 +239,12 @@ describe("enable and disable", () => {
     const instrumentation = instrument({ enabled: false });
     expect([methods(), instrumentation.isEnabled()]).toEqual([untouched, false]);
     instrumentation.enable();
+    expect(methods()[0]).not.toBe(untouched[0]);
+  });
+
+  it("{ enabled: undefined } is the same as not given", () => {
+    const notGiven: object = { enabled: undefined };
+    expect(instrument(notGiven).isEnabled()).toBe(true);
     expect(methods()[0]).not.toBe(untouched[0]);
   });
 

@@ -1,8 +1,11 @@
 import { createServer } from "node:http";
 import { trace } from "@opentelemetry/api";
 import { setupOtlp } from "durable-telemetry/otlp";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { atSignal } from "../../src/otlp/at-signal.ts";
 import { Ending } from "../../src/otlp/ending.ts";
+import { FailureReport } from "../../src/otlp/failure-report.ts";
+import { createSignalExport } from "../../src/otlp/signal-export.ts";
 
 describe("K3 Ending: all waits take its time altogether", () => {
   beforeEach(() => void vi.useFakeTimers());
@@ -22,11 +25,38 @@ describe("K3 Ending: all waits take its time altogether", () => {
     const both = Promise.all([ending.deliver(), ending.deliver()]);
     await vi.advanceTimersByTimeAsync(1000);
     await both;
+    // What is exported from now on holds the process too.
+    expect(hung.hurry).toHaveBeenLastCalledWith(100);
     await ending.deliver();
     expect(hung.forceFlush).toHaveBeenCalledTimes(2);
     await ending.shutdown();
     expect(hung.shutdown).toHaveBeenCalledWith(100);
     expect(hung.hurry).toHaveBeenLastCalledWith(100);
+  });
+
+  it("a wait that starts during another one ends with it", async () => {
+    const hung = telemetry(never);
+    const ending = new Ending(hung, 1000);
+    const ended = vi.fn<() => void>();
+    void ending.deliver().then(ended);
+    await vi.advanceTimersByTimeAsync(600);
+    void ending.deliver().then(ended);
+    expect(hung.hurry).toHaveBeenLastCalledWith(400);
+    await vi.advanceTimersByTimeAsync(399);
+    expect(ended).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(ended).toHaveBeenCalledTimes(2);
+  });
+
+  it("waits at the same time cost as much as the longest of them", async () => {
+    const slow = telemetry(Promise.resolve());
+    for (const time of [300, 600]) slow.forceFlush.mockReturnValueOnce(new Promise((resolve) => void setTimeout(resolve, time)));
+    const ending = new Ending(slow, 1000);
+    const both = Promise.all([ending.deliver(), ending.deliver()]);
+    await vi.advanceTimersByTimeAsync(600);
+    await both;
+    await ending.shutdown();
+    expect(slow.shutdown).toHaveBeenCalledWith(400);
   });
 
   it("waits that are short leave the rest to the next ones", async () => {
@@ -36,6 +66,18 @@ describe("K3 Ending: all waits take its time altogether", () => {
     expect(healthy.forceFlush).toHaveBeenCalledTimes(20);
     await ending.shutdown();
     expect(healthy.shutdown).toHaveBeenCalledWith(1000);
+  });
+
+  it("a wait before the minute is over puts that off", async () => {
+    const healthy = telemetry(Promise.resolve());
+    const ending = new Ending(healthy, 1000);
+    await Promise.all([ending.deliver(), ending.deliver()]);
+    await vi.advanceTimersByTimeAsync(59_000);
+    await ending.deliver();
+    await vi.advanceTimersByTimeAsync(59_999);
+    expect(healthy.relax).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(healthy.relax).toHaveBeenCalledTimes(1);
   });
 
   it("after a minute without a wait the process goes on, and the time is there again", async () => {
@@ -50,6 +92,75 @@ describe("K3 Ending: all waits take its time altogether", () => {
     expect(hung.relax).toHaveBeenCalledTimes(1);
     await ending.shutdown();
     expect(hung.shutdown).toHaveBeenCalledWith(1000);
+  });
+});
+
+describe("K3 SignalExport", () => {
+  const create = (flush: () => Promise<void>) => {
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    onTestFinished(() => warn.mockRestore());
+    const exporter = { hurry: vi.fn(), hurryLast: vi.fn(), relax: vi.fn(), abandon: vi.fn() };
+    const report = new FailureReport("spans");
+    return { exporter, report, warn, way: createSignalExport({ report, exporter, flushes: [flush] }) };
+  };
+  const never = new Promise<void>(() => {});
+
+  it("leaves a tenth of the time to tell why an export failed", async () => {
+    const { exporter, way } = create(async () => {});
+    way.hurry(1000);
+    expect(exporter.hurry).toHaveBeenCalledWith(900);
+    way.relax();
+    expect(exporter.relax).toHaveBeenCalledTimes(1);
+    await way.flushLast(500);
+    expect(exporter.hurryLast).toHaveBeenCalledWith(450);
+  });
+
+  it("delivers the rest where one flush throws", async () => {
+    const { way } = create(() => {
+      throw new Error("broken");
+    });
+    await way.forceFlush();
+    await way.flushLast(500);
+  });
+
+  it("says what is lost when the time is over, unless a failure in that time says more", () => {
+    const { exporter, report, warn, way } = create(() => never);
+    report.exportFailed("there", new Error("before"));
+    for (const failure of [new TypeError("meanwhile"), undefined]) {
+      warn.mockClear();
+      void way.flushLast(500);
+      if (failure !== undefined) report.exportFailed("there", failure);
+      way.endShutdown();
+      expect(warn.mock.calls).toEqual([
+        [expect.stringContaining(failure === undefined ? "stopped waiting after 500 ms; spans that were not delivered by then are lost" : "(meanwhile)")],
+      ]);
+    }
+    expect(exporter.abandon).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe("K3 atSignal", () => {
+  // No signal that a test runner listens to.
+  const signal = "SIGWINCH";
+  const ending = () => ({ deliver: vi.fn(async () => {}), shutdown: vi.fn(async () => {}) });
+
+  it("takes a listener of the program into account that was there before and listens once", () => {
+    const [theirs, ours] = [vi.fn<() => void>(), ending()];
+    process.once(signal, theirs);
+    atSignal(signal, ours);
+    process.emit(signal, signal);
+    expect(ours.deliver).toHaveBeenCalledTimes(1);
+    expect(ours.shutdown).not.toHaveBeenCalled();
+    expect(theirs).toHaveBeenCalledTimes(1);
+    expect(process.listenerCount(signal)).toBe(0);
+  });
+
+  it("does nothing once it is taken back", () => {
+    const ours = ending();
+    const takeBack = atSignal(signal, ours);
+    expect(process.listenerCount(signal)).toBe(1);
+    takeBack();
+    expect(process.listenerCount(signal)).toBe(0);
   });
 });
 

@@ -1,4 +1,5 @@
-import { trace } from "@opentelemetry/api";
+import { hasSubscribers } from "node:diagnostics_channel";
+import { diag, propagation, trace } from "@opentelemetry/api";
 import { MetricReader } from "@opentelemetry/sdk-metrics";
 import type { Sampler, SamplingResult } from "@opentelemetry/sdk-trace";
 import { setupOtlp } from "durable-telemetry/otlp";
@@ -118,6 +119,7 @@ describe("K1 a collector in trouble", () => {
 
   it.each<[what: string, sampler: Sampler, fault: string]>([
     ["throws", { shouldSample: () => { throw new Error("samp"); } }, "samp"],
+    ["decides something that there is not", { shouldSample: () => JSON.parse('{"decision":7}') as SamplingResult }, "it returned no decision"],
     ["decides nothing", { shouldSample: () => JSON.parse("null") as SamplingResult }, "it returned no decision"],
   ])("a sampler that %s: the code that starts spans does not notice, and one line says so", async (_what, sampler, fault) => {
     const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
@@ -132,6 +134,25 @@ describe("K1 a collector in trouble", () => {
     expect(receiver.spans).toEqual([]);
   });
 
+  it("a span processor that fails in all it does: the code that records spans does not notice, and one line for each says so", async () => {
+    const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
+    const fault = (): never => {
+      throw new Error("broken");
+    };
+    const late = async (): Promise<never> => fault();
+    // Whoever writes `onStart` as an async function has a promise that nobody waits for.
+    const broken = { onStart: vi.fn(late), onEnding: fault, onEnd: fault, forceFlush: late, shutdown: vi.fn(late) };
+    const telemetry = setupOtlp({ traces: false, metrics: false, logs: false, spanProcessors: [broken] });
+    trace.getTracer("test").startSpan("span").end();
+    await telemetry.shutdown();
+    const lines = console.mock.calls;
+    console.mockRestore();
+    expect(lines.map(([line]) => String(line)).toSorted()).toEqual(
+      ["forceFlush", "onEnd", "onEnding", "onStart", "shutdown"].map((method) => `durable-telemetry: spanProcessors[0].${method}() failed (broken); workflows go on without it`),
+    );
+    expect(broken.shutdown).toHaveBeenCalledTimes(1);
+  });
+
   it("a metric reader that fails when it is set up is refused, and nothing else is said", async () => {
     const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
     class Broken extends MetricReader {
@@ -141,10 +162,33 @@ describe("K1 a collector in trouble", () => {
       override async onForceFlush(): Promise<void> {}
       override async onShutdown(): Promise<void> {}
     }
-    expect(() => setupOtlp({ metricReaders: [new Broken()] })).toThrow("broken reader");
+    expect(() => setupOtlp({ metricReaders: [new Broken()], logLevel: "error" })).toThrow("broken reader");
+    // It would be told if there were another logger still.
+    const theirs = { error: vi.fn(), warn: vi.fn(), info: vi.fn(), debug: vi.fn(), verbose: vi.fn() };
+    diag.setLogger(theirs);
+    diag.disable();
+    expect(theirs.warn).not.toHaveBeenCalled();
     const lines = console.mock.calls;
     console.mockRestore();
     expect(lines).toEqual([]);
+    // Nothing is left of the set-up.
+    expect(trace.getTracer("test").startSpan("span").isRecording()).toBe(false);
+    expect(propagation.fields()).toEqual([]);
+    await vi.waitFor(() => expect(hasSubscribers("http.client.request.created")).toBe(false));
+  });
+
+  it("a metric reader that fails to shut down costs one line", async () => {
+    const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
+    class Broken extends MetricReader {
+      override async onForceFlush(): Promise<void> {}
+      override async onShutdown(): Promise<void> {
+        throw new Error("broken reader");
+      }
+    }
+    await setupOtlp({ metrics: false, metricReaders: [new Broken()] }).shutdown();
+    const lines = console.mock.calls;
+    console.mockRestore();
+    expect(lines).toEqual([["durable-telemetry: OpenTelemetry failed to shut down (broken reader)"]]);
   });
 
   it("a span processor that never settles does not keep shutdown from ending, nor the spans from being delivered", async () => {
@@ -152,7 +196,7 @@ describe("K1 a collector in trouble", () => {
     const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
     const never = new Promise<void>(() => {});
     const hung = { onStart: () => {}, onEnd: vi.fn(), forceFlush: () => never, shutdown: () => never };
-    const telemetry = setupOtlp({ endpoint: receiver.url, spanProcessors: [hung], shutdownTimeout: 50 });
+    const telemetry = setupOtlp({ endpoint: receiver.url, spanProcessors: [hung], shutdownTimeout: 1000 });
     const tracer = trace.getTracer("test");
     tracer.startSpan("span").end();
     await telemetry.shutdown();
@@ -160,7 +204,7 @@ describe("K1 a collector in trouble", () => {
     const lines = console.mock.calls;
     console.mockRestore();
     await receiver.waitFor((spans) => spans.length === 1);
-    expect(lines).toEqual([["durable-telemetry: shutdown stopped waiting after 50 ms; spans that were not delivered by then are lost"]]);
+    expect(lines).toEqual([["durable-telemetry: shutdown stopped waiting after 1000 ms; spans that were not delivered by then are lost"]]);
     expect(hung.onEnd).toHaveBeenCalledTimes(1);
   });
 });
@@ -202,6 +246,7 @@ describe("FailureReport", () => {
     report.exportFailed("there", refused);
     report.exportFailed("there", undefined);
     report.exportFailed("there", new RangeError("bad key hunter2"), ["hunter2"]);
+    report.exportFailed("there", new RangeError("the same kind in other words"));
     const lines = console.mock.calls.flat();
     console.mockRestore();
     expect(lines).toEqual(
@@ -209,6 +254,6 @@ describe("FailureReport", () => {
         (cause) => `durable-telemetry: cannot export spans to there (${cause}); workflows go on without it`,
       ),
     );
-    expect(report.failures).toBe(7);
+    expect(report.failures).toBe(8);
   });
 });

@@ -1,4 +1,4 @@
-import { context, diag, logs, metrics, propagation, trace } from "@opentelemetry/api";
+import { context, createContextKey, diag, logs, metrics, propagation, ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { setupOtlp } from "durable-telemetry/otlp";
 import { afterEach, describe, expect, it, vi } from "vitest";
@@ -30,10 +30,15 @@ describe("start, stop, start again", () => {
     expect(stdout.split("\n").slice(0, 4)).toEqual([traceparent(0), "span after 0 none", traceparent(1), "span after 1 none"]);
   });
 
-  it("tracers that were taken before, from whichever copy of the OpenTelemetry API, record", async () => {
+  it.each<[how: string, nodeArgs: readonly string[], isRequired: boolean]>([
+    ["imported", [], false],
+    ["required", [], true],
+    ["imported where no ES module can be required", ["--no-experimental-require-module"], false],
+  ])("%s: tracers and loggers that were taken before, from whichever copy of the OpenTelemetry API, record", async (_how, nodeArgs, isRequired) => {
     await using receiver = await startReceiver();
-    await runProgram("both-copies", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url } });
-    expect(receiver.spans.map(({ scope }) => scope.name).toSorted()).toEqual(["other", "own"]);
+    await runProgram("both-copies", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }, input: { isRequired }, nodeArgs });
+    expect(receiver.spans.map(({ scope }) => scope.name).toSorted()).toEqual(["imported", "required"]);
+    expect(receiver.logs.map(({ scope }) => scope.name).toSorted()).toEqual(["imported", "required"]);
   });
 
   it("await using shuts down at the end of the block", async () => {
@@ -88,14 +93,19 @@ describe("in one process", () => {
 
   it("after shutdown a tracer, forceFlush and shutdown do nothing", async () => {
     await using receiver = await startReceiver();
-    const telemetry = setupOtlp({ endpoint: receiver.url });
+    const theirs = { onStart: () => {}, onEnd: () => {}, forceFlush: vi.fn(async () => {}), shutdown: vi.fn(async () => {}) };
+    const telemetry = setupOtlp({ endpoint: receiver.url, spanProcessors: [theirs] });
     const tracer = trace.getTracer("test");
     await telemetry.shutdown();
+    expect(theirs.shutdown).toHaveBeenCalledTimes(1);
+    theirs.forceFlush.mockClear();
     tracer.startSpan("late").end();
     trace.getTracer("test").startSpan("later").end();
     await telemetry.forceFlush();
     await telemetry.shutdown();
     expect(receiver.requests).toEqual([]);
+    expect(theirs.forceFlush).not.toHaveBeenCalled();
+    expect(theirs.shutdown).toHaveBeenCalledTimes(1);
   });
 
   it("a second set-up throws, says to shut down the first, and harms nothing", async () => {
@@ -133,12 +143,51 @@ describe("in one process", () => {
         message: expect.stringContaining("new NodeSDK({ idGenerator: new DurableIdGenerator() })"),
       }),
     );
+    const ours = new SimpleSpanProcessor({ exporter: new InMemorySpanExporter() });
+    expect(() => setupOtlp({ traces: false, spanProcessors: [ours] })).toThrow("this process has another OpenTelemetry TracerProvider");
+    await setupOtlp({ disabled: true }).shutdown();
     trace.getTracer("test").startSpan("theirs").end();
     await vi.waitFor(() => expect(exporter.getFinishedSpans().map((span) => span.name)).toEqual(["theirs"]));
     expect(propagation.fields()).toEqual([]);
 
     trace.disable();
     await setupOtlp({ endpoint: await deadCollector() }).shutdown();
+  });
+
+  it("the longest times that there are do not end an export at once", async () => {
+    await using receiver = await startReceiver();
+    const longest = 2 ** 31 - 1;
+    await using telemetry = setupOtlp({ endpoint: receiver.url, timeout: longest, traces: { exportTimeout: longest }, shutdownTimeout: longest });
+    trace.getTracer("test").startSpan("span").end();
+    await telemetry.forceFlush();
+    expect(receiver.spans.map(({ name }) => name)).toEqual(["span"]);
+  });
+
+  it("forceFlush waits for 30 seconds at most", async () => {
+    const never = new Promise<void>(() => {});
+    const hung = { onStart: () => {}, onEnd: () => {}, forceFlush: () => never, shutdown: async () => {} };
+    const telemetry = setupOtlp({ traces: false, metrics: false, logs: false, spanProcessors: [hung], shutdownTimeout: 1 });
+    vi.useFakeTimers();
+    const flushed = vi.fn<() => void>();
+    void telemetry.forceFlush().then(flushed);
+    await vi.advanceTimersByTimeAsync(29_999);
+    expect(flushed).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(flushed).toHaveBeenCalledTimes(1);
+    vi.useRealTimers();
+    vi.spyOn(console, "warn").mockReturnValueOnce(undefined);
+    await telemetry.shutdown();
+  });
+
+  it("an option that is an empty list says none", async () => {
+    await using receiver = await startReceiver();
+    const telemetry = setupOtlp({ endpoint: receiver.url, propagators: [], resourceDetectors: [], metrics: { exporter: [] } });
+    expect(propagation.fields()).toEqual([]);
+    trace.getTracer("test").startSpan("span").end();
+    metrics.getMeter("test").createCounter("orders").add(1);
+    await telemetry.shutdown();
+    expect(receiver.requests.map(({ path }) => path)).toEqual(["/v1/traces"]);
+    expect(receiver.spans[0]?.resource).not.toHaveProperty("process.pid");
   });
 
   it("shutdown takes back its own registrations", async () => {
@@ -148,6 +197,29 @@ describe("in one process", () => {
     await telemetry.shutdown();
     expect(propagation.fields()).toEqual([]);
     expect(trace.getTracer("test").startSpan("span").isRecording()).toBe(false);
+    const key = createContextKey("test");
+    expect(context.with(ROOT_CONTEXT.setValue(key, true), () => context.active().getValue(key))).toBeUndefined();
+  });
+
+  it("shutdown leaves alone what the program has registered in the meantime", async () => {
+    vi.stubEnv("OTEL_LOG_LEVEL", "none");
+    const telemetry = setupOtlp();
+    for (const api of [propagation, diag]) api.disable();
+    const theirs = { error: vi.fn(), warn: vi.fn(), info: vi.fn(), debug: vi.fn(), verbose: vi.fn() };
+    diag.setLogger(theirs);
+    propagation.setGlobalPropagator({ fields: () => ["theirs"], inject: () => {}, extract: (extracted) => extracted });
+    await telemetry.shutdown();
+    expect(propagation.fields()).toEqual(["theirs"]);
+    diag.warn("after it");
+    expect(theirs.warn.mock.calls).toEqual([["after it"]]);
+  });
+
+  it("without a log level no logger of OpenTelemetry's own is left after the set-up", async () => {
+    await using _telemetry = setupOtlp();
+    const theirs = { error: vi.fn(), warn: vi.fn(), info: vi.fn(), debug: vi.fn(), verbose: vi.fn() };
+    // It would be told if it replaced another one.
+    diag.setLogger(theirs);
+    expect(theirs.warn).not.toHaveBeenCalled();
   });
 
   it("a propagator that the program has registered stays, then and afterwards", async () => {
@@ -215,5 +287,15 @@ describe("K3 SIGTERM", () => {
     expect(process.listenerCount("SIGTERM")).toBe(1);
     await telemetry.shutdown();
     expect(process.listenerCount("SIGTERM")).toBe(0);
+  });
+
+  it("beside a listener of the program it waits for an idle process, until shutdown", async () => {
+    const before = process.listenerCount("beforeExit");
+    const telemetry = setupOtlp({ handleSigterm: true });
+    process.once("SIGTERM", () => {});
+    process.emit("SIGTERM", "SIGTERM");
+    expect(process.listenerCount("beforeExit")).toBe(before + 1);
+    await telemetry.shutdown();
+    expect(process.listenerCount("beforeExit")).toBe(before);
   });
 });

@@ -68,6 +68,7 @@ describe("K1 in one process", () => {
   });
 
   it("each signal and cause is told once a minute, however many exports fail, to the program's diag logger", async () => {
+    const console = vi.spyOn(globalThis.console, "warn");
     const lines: string[] = [];
     const log = (...args: readonly unknown[]): void => void lines.push(args.join(" "));
     diag.setLogger({ error: log, warn: log, info: () => {}, debug: () => {}, verbose: () => {} });
@@ -83,6 +84,23 @@ describe("K1 in one process", () => {
     const line = (items: string, path: string): string =>
       `durable-telemetry: cannot export ${items} to ${collector.url}${path} (HTTP 400 Bad Request); workflows go on without it`;
     expect(lines.toSorted()).toEqual(signals.map(([, items, path]) => line(items, path)).toSorted());
+    expect(console).not.toHaveBeenCalled();
+  });
+
+  it("metrics that a collector hangs on are given up before the next ones are due: one line", async () => {
+    const { promise: told, resolve } = Promise.withResolvers<void>();
+    const lines: string[] = [];
+    const log = (...args: readonly unknown[]): void => {
+      lines.push(args.join(" "));
+      resolve();
+    };
+    diag.setLogger({ error: log, warn: log, info: () => {}, debug: () => {}, verbose: () => {} });
+    await using hung = await startHungCollector();
+    const telemetry = setupOtlp({ endpoint: hung.url, traces: false, logs: false, metrics: { exportInterval: 400 }, shutdownTimeout: 100 });
+    metrics.getMeter("test").createCounter("orders").add(1);
+    await told;
+    await telemetry.shutdown();
+    expect(lines).toEqual([`durable-telemetry: cannot export metrics to ${hung.url}/v1/metrics (Request timed out); workflows go on without it`]);
   });
 
   it("forceFlush is not held for longer than an export may take, and delivers the other signals", async () => {

@@ -212,6 +212,13 @@ describe("in one process", () => {
     await receiver.waitFor(() => receiver.metrics.length >= 2);
   });
 
+  it("metrics.exportInterval sets how often metrics are printed, too", async () => {
+    const printed = vi.spyOn(console, "dir").mockReturnValue(undefined);
+    await using _telemetry = setupOtlp({ traces: false, logs: false, metrics: { exporter: "console", exportInterval: 20 } });
+    metrics.getMeter("test").createCounter("orders").add(1);
+    await vi.waitFor(() => expect(printed.mock.calls.length).toBeGreaterThan(1));
+  });
+
   it.each([
     ["OTEL_BLRP_SCHEDULE_DELAY", "1", {}],
     ["the option logs.scheduleDelay", "3600000", { logs: { scheduleDelay: 1 } }],
@@ -246,6 +253,18 @@ describe("in one process", () => {
     // One batch was on its way at once; five waited.
     expect(receiver.logs).toHaveLength(7);
     expect(receiver.requests).toHaveLength(4);
+  });
+
+  it.each(["a b=1", "line=%0A", "=3", "4"])("%s in OTEL_EXPORTER_OTLP_HEADERS, which HTTP can't carry, is told of and left out; the rest is sent", async (wrong) => {
+    const lines = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    vi.stubEnv("OTEL_EXPORTER_OTLP_HEADERS", `${wrong},key=2`);
+    await using receiver = await startReceiver();
+    const telemetry = setupOtlp({ endpoint: receiver.url });
+    logs.getLogger("test").emit({ body: "ordered" });
+    await telemetry.shutdown();
+    expect(receiver.requests[0]?.headers).toMatchObject({ key: "2" });
+    expect(receiver.requests[0]?.headers).not.toHaveProperty("line");
+    expect(lines.mock.calls).toEqual([[expect.stringContaining('OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs')]]);
   });
 
   it("K3 after shutdown nothing is registered, and it can be set up again", async () => {
@@ -304,7 +323,7 @@ describe("in one process", () => {
     const providers = { metrics: new MeterProvider(), logs: new LoggerProvider() };
     metrics.setGlobalMeterProvider(providers.metrics);
     logs.setGlobalLoggerProvider(providers.logs);
-    await setupOtlp().shutdown();
+    await setupOtlp({ metricReaders: [new CollectingReader()] }).shutdown();
     expect(metrics.getMeterProvider()).toBe(providers.metrics);
     expect(lines.mock.calls.flat()).toEqual([
       'durable-telemetry: metrics are left to the MeterProvider that is registered already; "metrics: false" in setupOtlp\'s options says that this is meant',
@@ -313,5 +332,7 @@ describe("in one process", () => {
     lines.mockClear();
     await setupOtlp({ metrics: false, logs: false }).shutdown();
     expect(lines).not.toHaveBeenCalled();
+    await setupOtlp({ metrics: false, metricReaders: [new CollectingReader()], logs: false }).shutdown();
+    expect(lines.mock.calls.flat()).toEqual([expect.stringContaining("metrics are left to the MeterProvider")]);
   });
 });

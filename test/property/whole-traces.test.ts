@@ -1,5 +1,5 @@
 import { OrchestrationStatus, TaskHubGrpcWorker, terminateOptions, type Logger } from "@microsoft/durabletask-js";
-import { context, diag, ROOT_CONTEXT, TraceFlags, type DiagLogger } from "@opentelemetry/api";
+import { context, diag, ROOT_CONTEXT, type DiagLogger } from "@opentelemetry/api";
 import { TracerProvider } from "@opentelemetry/sdk-trace";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import * as fc from "fast-check";
@@ -7,32 +7,18 @@ import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { tracing } from "../../middlewares/tracing/index.ts";
 import { withDurableTelemetry } from "../../src/index.ts";
 import { DurableIdGenerator } from "../../src/otlp/index.ts";
+import { RecordedSpans } from "../../src/testing/recorder/recorded-spans.ts";
 import { startHub, use, type Hub } from "../harness.ts";
 import { breakableConnection } from "./breakable-connection.ts";
 import { missingSpans, problems, type EndedSpan } from "./span-problems.ts";
 import { always, bookkeeping, fates, Ledger, register, workflows, type Accident, type Fate, type Play, type Workflow } from "./workflows.ts";
 
-interface Recorded {
-  readonly ended: EndedSpan[];
-  open: number;
-}
-
 const providers = { "SDK 2.x": BasicTracerProvider, "SDK 3.x": TracerProvider } as const;
 
 /** Registers a provider for one test. */
-function record(sdk: keyof typeof providers, generator: boolean): Recorded {
-  const recorded: Recorded = { ended: [], open: 0 };
-  const processor = {
-    onStart: () => void (recorded.open += 1),
-    onEnd: (span: EndedSpan) => {
-      recorded.open -= 1;
-      // What exporters get.
-      if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0) recorded.ended.push(span);
-    },
-    forceFlush: async () => undefined,
-    shutdown: async () => undefined,
-  };
-  use(new providers[sdk]({ ...(generator ? { idGenerator: new DurableIdGenerator() } : {}), spanProcessors: [processor] }));
+function record(sdk: keyof typeof providers, generator: boolean): RecordedSpans {
+  const recorded = new RecordedSpans(() => undefined);
+  use(new providers[sdk]({ ...(generator ? { idGenerator: new DurableIdGenerator() } : {}), spanProcessors: [recorded] }));
   onTestFinished(() => use({ getTracer: () => { throw new Error("This test is over."); } }));
   return recorded;
 }
@@ -102,7 +88,7 @@ async function everythingEnds(client: Hub["client"], prefix: string): Promise<vo
 let batches = 0;
 
 /** Runs workflows side by side on three workers, one of which has an accident; gives what is wrong with their spans. */
-async function run(hub: Hub, recorded: Recorded, batch: readonly (readonly [Workflow, Fate])[], accident: Accident, seen: Set<string>): Promise<string[]> {
+async function run(hub: Hub, recorded: RecordedSpans, batch: readonly (readonly [Workflow, Fate])[], accident: Accident, seen: Set<string>): Promise<string[]> {
   batches += 1;
   const prefix = `batch-${batches}-`;
   const ledger = new Ledger();
@@ -177,7 +163,7 @@ describe("Random workflows, side by side on three workers, one of which is stopp
       // The number of the batch is part of its instance IDs, so a second run of the same would be another one.
       { numRuns: 1, endOnFailure: true },
     );
-    expect(recorded.open).toBe(0);
+    expect(recorded.open).toEqual([]);
     expect([...seen]).toEqual(expect.arrayContaining(["COMPLETED", "FAILED", "TERMINATED", "REWOUND"]));
     expect(said.filter((message) => generator || !message.includes("DurableIdGenerator"))).toEqual([]);
   });

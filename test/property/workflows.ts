@@ -299,8 +299,9 @@ export interface Accident {
 const work: Part = { kind: "activity", outcome: "ok", turns: 3, retry: "never" };
 const nothing: Fate = { act: "nothing", after: 0, hold: 0, rewind: false };
 
-/** What every batch has, so that none goes without a rewind and a termination: each with a child and a task that is left behind. */
+/** What every batch has, so that none goes without each of the ends: a rewind and a termination with a child and a task that is left behind. */
 export const always: readonly (readonly [Workflow, Fate])[] = [
+  [{ steps: [{ do: "wait", for: work, caught: false }], next: undefined }, nothing],
   [
     {
       steps: [

@@ -103,6 +103,62 @@ describe("The tree of a trace", () => {
     expect(recorder.treeText()).toBe("one internal [orphan]\ntwo internal [remote parent] [duplicate]");
   });
 
+  it("sorts spans that differ in what is below them only by that, whichever began first", () => {
+    const recorder = record();
+    const texts = ["b", "a"].map((name, number) => {
+      const root = tracer.startSpan("root");
+      for (const below of number === 0 ? ["one", "two"] : ["two", "one"]) {
+        const group = tracer.startSpan("group", {}, trace.setSpan(ROOT_CONTEXT, root));
+        tracer.startSpan(below, {}, trace.setSpan(ROOT_CONTEXT, group)).end();
+        group.end();
+      }
+      root.setAttribute("run", name).end();
+      return recorder.treeText(root.spanContext().traceId);
+    });
+    expect(texts[0]).toBe(["root internal", "├─ group internal", "│  └─ one internal", "└─ group internal", "   └─ two internal"].join("\n"));
+    expect(texts[1]).toBe(texts[0]);
+  });
+
+  it("has placeholders for IDs wherever they are in a text, and leaves short ones", () => {
+    const recorder = record();
+    const ids = ["instance-1", "instance-1:0001", "order-7"];
+    for (const id of ids) tracer.startSpan("step", { attributes: { "durabletask.task.instance_id": id, note: `${id}${ids[0]}, of ${id}` } }).end();
+    expect(recorder.treeText(undefined, { attributes: ["note"] })).toBe(
+      ['step internal {note="<instance><instance>, of <instance>"}', 'step internal {note="<instance><instance>, of <instance>"}', 'step internal {note="order-7<instance>, of order-7"}'].join("\n"),
+    );
+  });
+
+  it("has placeholders in names, events and lists too, for every kind of ID", () => {
+    const recorder = record();
+    const parent = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "00f067aa0ba902b7", traceFlags: 1 };
+    const execution = "execution-1";
+    const span = tracer.startSpan(`after ${parent.spanId}`, { attributes: { "durabletask.task.execution_id": execution } }, trace.setSpanContext(ROOT_CONTEXT, parent));
+    const { traceId, spanId } = span.spanContext();
+    span.setAttribute("seen", [traceId, spanId, execution]).addEvent(`at ${spanId}`, { seen: execution }).end();
+    expect(recorder.treeText(traceId, { attributes: ["seen"] })).toBe(
+      ['after <span> internal [orphan] {seen=["<trace>","<span>","<execution>"]}', '   · at <span> {seen="<execution>"}'].join("\n"),
+    );
+  });
+
+  it("of ten thousand spans is there at once, be they side by side or each below the other", { timeout: 20_000 }, () => {
+    const size = 10_000;
+    const recorder = record();
+    const root = tracer.startSpan("root");
+    for (let number = 0; number < size; number += 1) tracer.startSpan("step", { attributes: { number } }, trace.setSpan(ROOT_CONTEXT, root)).end();
+    root.end();
+    expect(recorder.treeText(undefined, { attributes: ["number"] }).split("\n")).toHaveLength(size + 1);
+    recorder.reset();
+    let parent = tracer.startSpan("step");
+    parent.end();
+    for (let depth = 0; depth < size; depth += 1) {
+      parent = tracer.startSpan("step", {}, trace.setSpan(ROOT_CONTEXT, parent));
+      parent.end();
+    }
+    const [tree] = recorder.tree();
+    expect(tree?.children).toHaveLength(1);
+    recorder.assertWhole();
+  });
+
   it("of a trace that is not known is refused; of nothing at all it is empty", async () => {
     const recorder = record();
     expect(recorder.tree()).toEqual([]);

@@ -1,4 +1,4 @@
-import { logs, metrics, ROOT_CONTEXT, trace, TraceFlags } from "@opentelemetry/api";
+import { logs, metrics, ROOT_CONTEXT, SpanKind, trace, TraceFlags } from "@opentelemetry/api";
 import { createTelemetryRecorder } from "../../src/testing/index.ts";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { record, refusal, startShop } from "./recorder-fixture.ts";
@@ -59,6 +59,16 @@ describe("A wait", () => {
     expect(looked).toBe(3);
   });
 
+  it("for a condition looks again when a span starts, and gives up on a condition that is never answered", async () => {
+    const recorder = record();
+    const waiting = recorder.waitFor(() => recorder.openSpans("begun").length === 1);
+    await new Promise(setImmediate);
+    tracer.startSpan("begun");
+    expect(await waiting).toBe(true);
+    const never = new Promise<never>(() => undefined);
+    expect((await refusal(() => recorder.waitFor(() => never, { timeout: 5 }))).code).toBe("DURABLE_TELEMETRY_WAIT_TIMED_OUT");
+  });
+
   it("for a condition that throws ends with what it threw, and the span's code is not disturbed", async () => {
     const recorder = record();
     const waiting = recorder.waitFor(() => {
@@ -94,6 +104,72 @@ describe("A wait", () => {
       `waitForMetric: nothing matched the function within 5 ms.\nInstruments that have measured something: orders.`,
       `waitFor: nothing matched the function within 5 ms.\n${spans}\nLog records: paid, a line.`,
     ]);
+  });
+
+  it("that lasts too long names no more than twenty of what was seen", async () => {
+    const recorder = record();
+    for (let number = 1; number <= 25; number += 1) tracer.startSpan(`step ${number}`).end();
+    const { message } = await refusal(() => recorder.waitForSpan("never", { timeout: 5 }));
+    expect(message).toMatch(/^Spans that ended: step 1, .* step 20 and 5 more\.$/m);
+  });
+
+  it("that lasts too long can show every body that a log record may have", async () => {
+    const recorder = record();
+    for (const body of [{ amount: 3 }, ["a", 1], Object.assign(Object.create(null), { amount: 4 }), undefined]) logger.emit({ body });
+    const { message } = await refusal(() => recorder.waitForLog("paid", { timeout: 5 }));
+    expect(message).toContain("Log records: { amount: 3 }, [ 'a', 1 ], [Object: null prototype] { amount: 4 }, one without a body.");
+  });
+
+  it("ends with what the making of its error throws", async () => {
+    const recorder = record();
+    tracer.startSpan("ended").end();
+    const broken = new RangeError("broken on purpose");
+    // As when something that is printed has a getter of its own.
+    Object.defineProperty(recorder.spans("ended")[0], "name", { get: () => { throw broken; } });
+    await expect(recorder.waitForLog("never", { timeout: 5 })).rejects.toMatchObject({ code: "DURABLE_TELEMETRY_WAIT_TIMED_OUT" });
+    await expect(recorder.waitForSpan(() => false, { timeout: 5 })).rejects.toBe(broken);
+  });
+
+  it("for a metric that is observed ends when it is what was waited for, though nothing tells of it", async () => {
+    const recorder = record();
+    const stock = metrics.getMeter("shop").createObservableGauge("stock");
+    let reads = 0;
+    const observe = (result: { observe(value: number): void }): void => result.observe((reads += 1));
+    stock.addCallback(observe);
+    onTestFinished(() => stock.removeCallback(observe));
+    expect(await recorder.waitForMetric(({ points }) => points[0]?.value === 3)).toMatchObject({ name: "stock", points: [{ value: 3 }] });
+  });
+
+  it("leaves no timer behind that would keep the process running", async () => {
+    const recorder = record();
+    const stock = metrics.getMeter("shop").createObservableGauge("stock");
+    const observe = (result: { observe(value: number): void }): void => result.observe(1);
+    stock.addCallback(observe);
+    onTestFinished(() => stock.removeCallback(observe));
+    tracer.startSpan("ended").end();
+    const timers = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
+    const before = timers();
+    for (let wait = 0; wait < 20; wait += 1) await recorder.waitForMetric("stock");
+    expect(timers() - before).toBeLessThan(10);
+    for (let wait = 0; wait < 20; wait += 1) await recorder.waitForSpan("ended");
+    expect(timers() - before).toBeLessThan(10);
+  });
+
+  it("leaves most of the time to others, if it takes long to look", async () => {
+    const recorder = record();
+    let looked = 0;
+    const waiting = recorder.waitFor(() => {
+      looked += 1;
+      for (const until = performance.now() + 10; performance.now() < until; );
+      return recorder.spans("last").length > 0;
+    });
+    for (let step = 0; step < 100; step += 1) {
+      await new Promise(setImmediate);
+      tracer.startSpan("step").end();
+    }
+    tracer.startSpan("last").end();
+    await waiting;
+    expect(looked).toBeLessThan(20);
   });
 
   it("has a time limit that fake timers do not stop", async () => {
@@ -137,19 +213,33 @@ describe("A wait for a trace", () => {
     expect((await shop.client.getOrchestrationState(id))?.serializedOutput).toBe('"on its way"');
   });
 
-  it("waits for an activity that nobody waited for", async () => {
+  it.each([
+    { what: "an activity", type: "activity", kind: SpanKind.CLIENT },
+    { what: "a sub-orchestration", type: "orchestration", kind: SpanKind.CLIENT },
+    { what: "an orchestration", type: "orchestration", kind: SpanKind.PRODUCER },
+  ])("waits for $what that nobody waited for", async ({ type, kind }) => {
     const recorder = record();
-    const root = tracer.startSpan("orchestration:order", { kind: 1 });
-    const inside = trace.setSpan(ROOT_CONTEXT, root);
-    const sent = tracer.startSpan("activity:notify", { kind: 2, attributes: { "durabletask.type": "activity" } }, inside);
+    const root = tracer.startSpan("root", { kind: SpanKind.SERVER });
+    const sent = tracer.startSpan("notify", { kind, attributes: { "durabletask.type": type } }, trace.setSpan(ROOT_CONTEXT, root));
     sent.end();
     root.end();
-    const error = await refusal(() => recorder.waitForTrace("orchestration:order", { timeout: 5 }));
+    const error = await refusal(() => recorder.waitForTrace("root", { timeout: 5 }));
     const { traceId, spanId } = sent.spanContext();
-    expect(error.message).toContain(`Trace ${traceId} is not complete:\n- missing: the SERVER span of what activity:notify CLIENT ${spanId} sent off`);
-    const waiting = recorder.waitForTrace("orchestration:order");
-    tracer.startSpan("activity:notify", { kind: 1 }, trace.setSpan(ROOT_CONTEXT, sent)).end();
+    expect(error.message).toContain(`Trace ${traceId} is not complete:\n- missing: the SERVER span of what notify ${SpanKind[kind]} ${spanId} sent off`);
+    const waiting = recorder.waitForTrace("root");
+    tracer.startSpan("notify", { kind: SpanKind.SERVER }, trace.setSpan(ROOT_CONTEXT, sent)).end();
     expect(await waiting).toBe(traceId);
+  });
+
+  it.each([
+    { what: "an event", type: "event", kind: SpanKind.PRODUCER },
+    { what: "a signal", type: "signal_entity", kind: SpanKind.PRODUCER },
+    { what: "a call of an entity", type: "call_entity", kind: SpanKind.CLIENT },
+  ])("does not wait for the spans that $what does not have", async ({ type, kind }) => {
+    const recorder = record();
+    const sent = tracer.startSpan("send", { kind, attributes: { "durabletask.type": type } });
+    sent.end();
+    expect(await recorder.waitForTrace("send", { timeout: 0 })).toBe(sent.spanContext().traceId);
   });
 
   it("says which spans are open and which parents are missing, and takes parents that are known", async () => {
@@ -163,6 +253,20 @@ describe("A wait for a trace", () => {
     const waiting = recorder.waitForTrace("step", { remoteParents: [remote.spanId] });
     open.end();
     expect(await waiting).toBe(remote.traceId);
+  });
+
+  it("says that the span which was named is open itself", async () => {
+    const recorder = record();
+    const { traceId, spanId } = tracer.startSpan("slow").spanContext();
+    const { message } = await refusal(() => recorder.waitForTrace("slow", { timeout: 5 }));
+    expect(message).toContain(`Trace ${traceId} is not complete:\n- open: slow INTERNAL ${spanId}`);
+  });
+
+  it("ends with a trace in which a span is there twice: that is assertWhole's to tell", async () => {
+    const recorder = record({ idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => "2".repeat(16) } });
+    for (const name of ["one", "two"]) tracer.startSpan(name).end();
+    expect(await recorder.waitForTrace("two")).toBe("1".repeat(32));
+    expect((await refusal(() => recorder.assertWhole())).problems).toMatchObject([{ kind: "duplicate" }]);
   });
 
   it("gives the first complete one of several with the same name", async () => {

@@ -95,6 +95,46 @@ describe("assertWhole", () => {
     expect(message).toContain(`the same task has the span ${idOf(first)} too`);
   });
 
+  it("S1 tells a span whose parent is in another trace, though a span of its own trace has that parent's ID", async () => {
+    const [one, two] = ["1".repeat(32), "2".repeat(32)];
+    const spanIds = ["a".repeat(16), "a".repeat(16), "b".repeat(16)];
+    let next = 0;
+    const recorder = record({ idGenerator: { generateTraceId: () => (next === 1 ? one : two), generateSpanId: () => spanIds[next++] ?? "" } });
+    for (const name of ["in one", "in two"]) tracer.startSpan(name).end();
+    // As tracing does with a span whose identity it has chosen.
+    const child = tracer.startSpan("child", {}, from(two, "a".repeat(16)));
+    Object.assign(child, { parentSpanContext: { traceId: one, spanId: "a".repeat(16), traceFlags: 1, isRemote: true } });
+    child.end();
+    const { problems, message } = await refusal(() => recorder.assertWhole(two));
+    expect(problems).toMatchObject([{ kind: "orphan", name: "child", parentSpanId: "a".repeat(16), parentTraceId: one, remote: false }]);
+    expect(message).toContain(`- orphan: child INTERNAL ${"b".repeat(16)}: its parent ${"a".repeat(16)} is in another trace, ${one}`);
+    recorder.assertWhole(one);
+  });
+
+  it("S1 tells every root after the first", async () => {
+    let next = 0;
+    const recorder = record({ idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => `${(next += 1)}`.repeat(16) } });
+    for (const name of ["one", "two", "three"]) tracer.startSpan(name, { startTime: [1_700_000_000, next] }).end();
+    // Entries that have one caller are no roots.
+    for (const name of ["four", "five"]) tracer.startSpan(name, {}, from("1".repeat(32), "c".repeat(16))).end();
+    const { problems, message } = await refusal(() => recorder.assertWhole("1".repeat(32), { remoteParents: ["c".repeat(16)] }));
+    expect(problems).toMatchObject([
+      { kind: "root", name: "two", of: "1".repeat(16) },
+      { kind: "root", name: "three", of: "1".repeat(16) },
+    ]);
+    expect(message).toContain(`- root: two INTERNAL ${"2".repeat(16)}: it has no parent, and neither has ${"1".repeat(16)}`);
+  });
+
+  it("tells every problem of a big trace, and leaves the waterfall out", async () => {
+    const recorder = record();
+    const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const count = 501;
+    for (let number = 1; number <= count; number += 1) tracer.startSpan("step", {}, from(traceId, number.toString(16).padStart(16, "0"))).end();
+    const { problems, message } = await refusal(() => recorder.assertWhole(traceId));
+    expect(problems).toHaveLength(count);
+    expect(message.split("\n")).toHaveLength(count + 1);
+  });
+
   it("tells a span that is its own ancestor", async () => {
     const spanIds = ["a".repeat(16), "b".repeat(16)];
     let next = 0;

@@ -1,5 +1,7 @@
+import { createRequire } from "node:module";
 import { context, diag, logs, metrics, propagation, trace, type BatchObservableResult } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import { AlwaysOffSampler as AlwaysOffSampler2, InMemorySpanExporter, RandomIdGenerator, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
 import { LoggerProvider } from "@opentelemetry/sdk-logs";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import { AlwaysOffSampler, SamplingDecision, TracerProvider, type Sampler, type SpanProcessor } from "@opentelemetry/sdk-trace";
@@ -68,6 +70,7 @@ describe("One recorder after the other", () => {
   it("takes everything back, and records what is its own, from tracers and loggers that were taken long before", async () => {
     for (const name of ["first", "second", "third"]) {
       const recorder = createTelemetryRecorder();
+      expect(logger.enabled()).toBe(true);
       tracer.startActiveSpan(name, (span) => {
         expect(trace.getActiveSpan()).toBe(span);
         logger.emit({ body: name });
@@ -75,6 +78,7 @@ describe("One recorder after the other", () => {
       });
       await recorder.shutdown();
       tracer.startSpan("between").end();
+      expect(logger.enabled()).toBe(false);
       logger.emit({ body: "between" });
       expect(recorder.spans().map((span) => span.name)).toEqual([name]);
       expect(recorder.logs().map(({ body }) => body)).toEqual([name]);
@@ -107,11 +111,17 @@ describe("One recorder after the other", () => {
     const histogram = meter.createHistogram("size");
     let stock = 5;
     const observed = meter.createObservableGauge("stock");
-    const observe = (result: { observe(value: number): void }): void => result.observe(stock);
+    const observations = new Map<string, number>();
+    const observing = (name: string): void => void observations.set(name, (observations.get(name) ?? 0) + 1);
+    const observe = (result: { observe(value: number): void }): void => {
+      observing("stock");
+      result.observe(stock);
+    };
     observed.addCallback(observe);
     const sold = meter.createObservableCounter("sold");
     const returned = meter.createObservableUpDownCounter("returned");
     const observeBoth = (result: BatchObservableResult): void => {
+      observing("both");
       result.observe(sold, 7, { shop: "a" });
       result.observe(returned, -2);
     };
@@ -147,21 +157,38 @@ describe("One recorder after the other", () => {
     measure();
     stock = 6;
     expect(await values(second)).toEqual({ ...expected, stock: ["gauge", 6] });
+    const reads = (): number => [...observations.values()].reduce((sum, each) => sum + each, 0);
     observed.removeCallback(observe);
-    second.reset();
-    expect(await values(second)).toEqual({ sold: ["counter", 7], returned: ["up-down counter", -2] });
     meter.removeBatchObservableCallback(observeBoth, [sold, returned]);
+    const before = reads();
+    await second.metrics();
     second.reset();
     expect(await values(second)).toEqual({});
+    expect(reads()).toBe(before);
     // What was recorded before can still be read.
     expect(await first.metrics("orders")).toMatchObject([{ points: [{ value: 2 }] }]);
   });
 
+  it("tells what the callbacks of observed instruments throw", async () => {
+    const recorder = record();
+    const broken = new RangeError("broken on purpose");
+    const stock = metrics.getMeter("shop").createObservableGauge("stock");
+    const fail = (): never => {
+      throw broken;
+    };
+    stock.addCallback(fail);
+    onTestFinished(() => stock.removeCallback(fail));
+    await expect(recorder.metrics()).rejects.toMatchObject({ errors: [broken] });
+    await expect(recorder.waitForMetric("orders")).rejects.toMatchObject({ errors: [broken] });
+  });
+
   it("is refused while another one is there, and that one goes on", async () => {
     const recorder = record();
-    const { code, message } = await refusal(() => createTelemetryRecorder());
+    const { code, message, cause } = await refusal(() => createTelemetryRecorder());
     expect(code).toBe("DURABLE_TELEMETRY_RECORDER_RUNNING");
     expect(message).toContain("shutdown()");
+    // So that the test that forgot it is found.
+    expect(cause).toMatchObject({ stack: expect.stringContaining("recorder-fixture.ts") as unknown });
     tracer.startSpan("still").end();
     expect(recorder.spans("still")).toHaveLength(1);
   });
@@ -178,6 +205,42 @@ describe("One recorder after the other", () => {
     expect(message).toContain(`a ${name} registered`);
     unregister();
     await createTelemetryRecorder().shutdown();
+  });
+
+  it("is refused where another version of the OpenTelemetry API was first, and registers nothing", async () => {
+    const key = Symbol.for("opentelemetry.js.api.1");
+    const own: unknown = Reflect.get(globalThis, key);
+    onTestFinished(() => void Reflect.set(globalThis, key, own));
+    Reflect.set(globalThis, key, { version: "1.9.0" });
+    const { code, message } = await refusal(() => createTelemetryRecorder());
+    expect(code).toBe("DURABLE_TELEMETRY_API_REFUSED");
+    expect(message).toContain("since version 1.9.0 of it was there first");
+    expect(Reflect.get(globalThis, key)).toEqual({ version: "1.9.0" });
+    Reflect.set(globalThis, key, own);
+    await createTelemetryRecorder().shutdown();
+  });
+
+  it("has the spans and log records of tracers and loggers that the API's other copy gave before there was any", () => {
+    // Before a provider is registered, those of the two copies are unrelated.
+    const api = createRequire(import.meta.url)("@opentelemetry/api") as typeof import("@opentelemetry/api");
+    expect(api.trace).not.toBe(trace);
+    const early = { tracer: api.trace.getTracer("early"), logger: api.logs.getLogger("early") };
+    early.tracer.startSpan("nobody's").end();
+    const recorder = record();
+    early.tracer.startSpan("required").end();
+    early.logger.emit({ body: "required" });
+    expect([recorder.spans().map(({ name }) => name), recorder.logs().map(({ body }) => body)]).toEqual([["required"], ["required"]]);
+  });
+
+  it("records a worker that was decorated, and has worked, before there was any recorder", async () => {
+    const shop = await startShop();
+    await shop.run("refused");
+    const recorder = record();
+    await shop.run("delivery");
+    const traceId = await recorder.waitForTrace("create_orchestration:delivery");
+    recorder.assertWhole(traceId);
+    await recorder.waitForMetric(({ points }) => points.some(({ attributes, count }) => attributes["durabletask.task.name"] === "delivery" && count === 1));
+    await recorder.waitForLog(({ eventName, spanContext }) => eventName === "durabletask.orchestration.finished" && spanContext?.traceId === traceId);
   });
 
   it("leaves a context manager and a propagator alone that were there before", async () => {
@@ -203,7 +266,7 @@ describe("One recorder after the other", () => {
 
   it("has the W3C propagators, and a context that lasts", async () => {
     record();
-    expect(propagation.fields()).toContain("traceparent");
+    expect(propagation.fields()).toEqual(expect.arrayContaining(["traceparent", "baggage"]));
     await tracer.startActiveSpan("outer", async (span) => {
       await Promise.resolve();
       expect(trace.getActiveSpan()).toBe(span);
@@ -232,7 +295,36 @@ describe("Options of createTelemetryRecorder", () => {
     expect(recorder.openSpans()).toEqual([]);
   });
 
-  it("let span processors work before the recorder sees a span, and shut them down", async () => {
+  it("take what SDK 2.x has for them", async () => {
+    const exporter = new InMemorySpanExporter();
+    const recorder = createTelemetryRecorder({ spanProcessors: [new SimpleSpanProcessor(exporter)], idGenerator: new RandomIdGenerator() });
+    tracer.startSpan("seen").end();
+    expect(exporter.getFinishedSpans().map(({ name }) => name)).toEqual(["seen"]);
+    expect(recorder.spans("seen")).toHaveLength(1);
+    await recorder.shutdown();
+    const none = record({ sampler: new AlwaysOffSampler2() });
+    tracer.startSpan("left out").end();
+    expect(none.spans()).toEqual([]);
+  });
+
+  it("let a span processor throw, and the span is recorded all the same", async () => {
+    let broken: "onStart" | "onEnd" = "onEnd";
+    const fail = (method: typeof broken) => (): void => {
+      if (method === broken) throw new Error("on purpose");
+    };
+    const processor: SpanProcessor = { onStart: fail("onStart"), onEnd: fail("onEnd"), forceFlush: async () => undefined, shutdown: async () => undefined };
+    const recorder = record({ spanProcessors: [processor] });
+    const waiting = recorder.waitForSpan("ended");
+    expect(() => tracer.startSpan("ended").end()).toThrow("on purpose");
+    expect((await waiting).name).toBe("ended");
+    expect(recorder.openSpans()).toEqual([]);
+    broken = "onStart";
+    // Who started it has no span to end.
+    expect(() => tracer.startSpan("started")).toThrow("on purpose");
+    expect((await refusal(() => recorder.assertWhole())).problems).toMatchObject([{ kind: "open", name: "started" }]);
+  });
+
+  it("let span processors change a span that is recorded, and shut them down", async () => {
     let stopped = 0;
     const processor: SpanProcessor = {
       onStart: (span) => void span.setAttribute("by", "processor"),
@@ -276,5 +368,8 @@ describe("A reset", () => {
     expect([recorder.spans(), recorder.openSpans(), recorder.logs(), await recorder.metrics()]).toEqual([[], [], [], []]);
     counter.add(1);
     expect(await recorder.metrics("orders")).toMatchObject([{ points: [{ value: 1 }] }]);
+    await recorder.shutdown();
+    recorder.reset();
+    expect(await recorder.metrics()).toEqual([]);
   });
 });

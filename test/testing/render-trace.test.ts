@@ -121,6 +121,14 @@ Trace 4bf92f3577b34da6a3ce929d0e0e4736 · 9 spans · 1.00 s · 2 failed
       expect(lines.filter((line) => line.includes("↳"))).toEqual(["  │ ↳ order rejected", "     ↳ declined"]);
     });
 
+    it("shows a message where the span below failed without one", () => {
+      const lines = plain([
+        { id: 1, name: "orchestration", end: 9, error: "order rejected" },
+        { id: 2, parent: 1, name: "charge", start: 1, end: 8, error: "" },
+      ]);
+      expect(lines.filter((line) => line.includes("↳"))).toEqual(["  │ ↳ order rejected"]);
+    });
+
     it("shortens a long message to the line, and makes one line of many", () => {
       const lines = plain([{ name: "a", end: 1, error: `first\nsecond ${"x".repeat(200)}` }], 80);
       const message = lines.at(-1) ?? "";
@@ -146,6 +154,7 @@ Trace 4bf92f3577b34da6a3ce929d0e0e4736 · 9 spans · 1.00 s · 2 failed
         { id: 4, parent: 1, start: 999.999, end: 1000 },
       ]);
       for (const line of lines.slice(3)) expect(line).toMatch(/ [╸╺]$/);
+      expect(Math.max(...lines.map(displayWidth))).toBe(100);
     });
 
     it("are a tick for a span that takes no time, also at the very end", () => {
@@ -194,6 +203,11 @@ Trace 4bf92f3577b34da6a3ce929d0e0e4736 · 9 spans · 1.00 s · 2 failed
       expect(lines.at(-2)).toMatch(/^✗ ⋯ +└─ level 399 /);
       expect(lines.at(-1)).toMatch(/^ {2}⋯ +↳ too deep$/);
       expect(Math.max(...lines.map(displayWidth))).toBe(80);
+    });
+
+    it("leave some of a name beside its marks", () => {
+      const spans = [{ id: 1, name: "root", end: 9 }, ...[5, 6].map((start) => ({ id: 2, parent: 9, name: "important", start, end: 1 }))];
+      expect(plain(spans, 60).at(-2)).toMatch(/^✓ impor… \[orphan\]/);
     });
 
     it("never make a line longer than the width that was asked for", () => {

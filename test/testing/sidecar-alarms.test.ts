@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
 import { Alarms } from "../../src/testing/sidecar/hub/alarms.ts";
+import { dueTime } from "../../src/testing/sidecar/hub/time-range.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -55,4 +57,9 @@ it("Clearing an owner's alarms stops those, also the ones far away, and no other
   alarms.set(other, 0, kept);
   alarms.clearAll();
   expect(vi.getTimerCount()).toBe(0);
+});
+
+it("What is due within a millisecond is due at its end, and never before its time", () => {
+  const at = (nanos: number): timestamps.Timestamp => new timestamps.Timestamp().setSeconds(7).setNanos(nanos);
+  expect([0, 1, 123_000_000, 123_000_001].map((nanos) => dueTime(at(nanos)))).toEqual([7000, 7001, 7123, 7124]);
 });

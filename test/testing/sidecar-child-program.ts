@@ -1,5 +1,5 @@
 // A program that uses a sidecar, closes it with work still open, and has nothing left to do.
-import { NoOpLogger, TaskHubGrpcClient, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import { EntityInstanceId, NoOpLogger, TaskHubGrpcClient, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import { startLocalSidecar } from "../../src/testing/sidecar/index.ts";
 
 const logger = new NoOpLogger();
@@ -14,5 +14,6 @@ const client = new TaskHubGrpcClient({ hostAddress, logger });
 await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration("sleep", 0.01));
 await client.waitForOrchestrationStart(await client.scheduleNewOrchestration("sleep", 3_600));
 await client.scheduleNewOrchestration("sleep", 1, { startAt: new Date("2999-01-01") });
+await client.signalEntity(new EntityInstanceId("account", "a"), "close", undefined, { signalTime: new Date("2999-01-01") });
 await Promise.all([worker.stop(), client.stop()]);
 await sidecar.close();

@@ -107,7 +107,11 @@ describe("starting an orchestration", () => {
     await expect(worker.start("second", reuse(Status.ORCHESTRATION_STATUS_COMPLETED))).rejects.toMatchObject({
       code: grpc.status.ALREADY_EXISTS,
     });
+    const ends = new pb.GetInstanceRequest().setInstanceid("same");
+    const ended = worker.call<pb.GetInstanceResponse>((stub, done) => stub.waitForInstanceCompletion(ends, done));
     await worker.start("second", reuse(Status.ORCHESTRATION_STATUS_PENDING));
+    // Who waited for the first one is not left to wait for the second.
+    expect((await ended).getOrchestrationstate()?.getOrchestrationstatus()).toBe(Status.ORCHESTRATION_STATUS_TERMINATED);
     const fresh = await worker.episode();
     expect(fresh.request.getExecutionid()?.getValue()).not.toBe(stale.request.getExecutionid()?.getValue());
     await expect(worker.answer(stale, [act.complete(1)])).rejects.toMatchObject({ code: grpc.status.NOT_FOUND });
@@ -215,6 +219,23 @@ describe("events, suspension and termination", () => {
     const history = types(await client.getOrchestrationHistory(id));
     expect(history.filter((type) => type === "ExecutionSuspended")).toHaveLength(1);
     expect(history).toContain("ExecutionResumed");
+  });
+
+  it("does not suspend or resume twice, nor show one that has not started as suspended", async () => {
+    const worker = await hub.rawWorker(await hub.start());
+    const request = new pb.ResumeRequest();
+    const resume = (id: string) => worker.call<pb.ResumeResponse>((stub, done) => stub.resumeInstance(request.setInstanceid(id), done));
+    const suspend = (id: string) => worker.call<pb.SuspendResponse>((stub, done) => stub.suspendInstance(new pb.SuspendRequest().setInstanceid(id), done));
+    const id = await worker.start("wait");
+    await resume(id);
+    await suspend(id);
+    await suspend(id);
+    expect((await worker.state(id))?.getOrchestrationstatus()).toBe(Status.ORCHESTRATION_STATUS_PENDING);
+    const first = await worker.episode();
+    await worker.answer(first, []);
+    expect((await worker.state(id))?.getOrchestrationstatus()).toBe(Status.ORCHESTRATION_STATUS_SUSPENDED);
+    const second = await worker.episode();
+    expect([first.events, second.events]).toEqual([["orchestratorstarted", "executionstarted"], ["orchestratorstarted", "executionsuspended"]]);
   });
 
   it("terminates an orchestration, suspended or not, with the output given", async () => {

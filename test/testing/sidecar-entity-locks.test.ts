@@ -122,11 +122,14 @@ describe("a lock", () => {
     const worker = await hub.rawWorker(await hub.start());
     await worker.signal(A, "before");
     const before = await worker.batch();
+    await worker.signal(A, "also before");
     await locking(worker, "owner", [A]);
     await worker.signal(A, "behind");
+    await worker.completeBatch(before, "0");
     // The lock waits for what came before it.
-    expect([before.operations, await holder(worker, A)]).toEqual([["before"], undefined]);
-    await worker.completeBatch(before, "1");
+    const alsoBefore = await worker.batch();
+    expect([before.operations, alsoBefore.operations, await holder(worker, A)]).toEqual([["before"], ["also before"], undefined]);
+    await worker.completeBatch(alsoBefore, "1");
     const inside = await granted(worker, "owner");
     await worker.answer(inside, [act.callEntity(2, A, "inside")]);
     const call = await worker.batch();

@@ -141,6 +141,27 @@ it("A rewind starts a failed sub-orchestration anew when it was purged", async (
   expect(await completed(client, id)).toBe("ok");
 });
 
+it("A rewind leaves a failed sub-orchestration of another parent alone, and starts its own in its place", async () => {
+  const { client } = await connected((worker) => {
+    worker.addNamedOrchestrator("child", async function* (ctx: OrchestrationContext, whose: string): Steps<string> {
+      if (whose !== "second's") yield ctx.waitForExternalEvent("go");
+      if (whose === "first's") throw new Error("broken");
+      return whose;
+    });
+    worker.addNamedOrchestrator("main", async function* (ctx: OrchestrationContext, whose: string): Steps<unknown> {
+      return yield ctx.callSubOrchestrator("child", whose, { instanceId: "shared" });
+    });
+  });
+  const first = await client.scheduleNewOrchestration("main", "first's");
+  await expect.poll(() => client.getOrchestrationState("shared")).toBeDefined();
+  const second = await client.scheduleNewOrchestration("main", "second's");
+  await failed(client, second);
+  await client.raiseOrchestrationEvent("shared", "go");
+  await failed(client, first);
+  await client.rewindInstance(second, "");
+  expect(await completed(client, second)).toBe("second's");
+});
+
 it("A rewind fails again over a sub-orchestration that was terminated: only failed ones are rewound", async () => {
   const { client } = await connected((worker) => {
     worker.addNamedOrchestrator("child", async function* (ctx: OrchestrationContext): Steps<unknown> {

@@ -86,6 +86,15 @@ describe("buildSpanForest", () => {
     expect(parentages(nodes)).toEqual({ a: "cycle", b: "child", "hanger-on": "child" });
   });
 
+  it("has a span at which a cycle is cut at its time among the other roots", () => {
+    const spans = [
+      finishedSpan({ name: "root", id: 3, start: 2 }),
+      finishedSpan({ name: "a", id: 1, parent: 2, start: 1 }),
+      finishedSpan({ name: "b", id: 2, parent: 1, start: 3 }),
+    ];
+    expect(tree(spans).outline).toEqual([{ a: ["b"] }, "root"]);
+  });
+
   it("cuts a span that is its own parent", () => {
     const { nodes, outline: roots } = tree([finishedSpan({ name: "self", id: 1, parent: 1 })]);
     expect(roots).toEqual(["self"]);

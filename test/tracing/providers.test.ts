@@ -5,10 +5,11 @@ import type { ActivityContext, OrchestrationContext, TaskHubGrpcWorker } from "@
 import { context, createContextKey, diag, propagation, ROOT_CONTEXT, SpanKind, trace, type DiagLogger } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { suppressTracing } from "@opentelemetry/core";
-import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider, type ReadableSpan, type SpanProcessor } from "@opentelemetry/sdk-trace";
+import { TracerProvider, type ReadableSpan, type SpanProcessor } from "@opentelemetry/sdk-trace";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DurableIdGenerator } from "../../src/otlp/index.ts";
+import { RecordedSpans } from "../../src/testing/recorder/recorded-spans.ts";
 import { runActivity } from "./activities.ts";
 import { episodeWorker, history, outgoing, runEpisode, type EpisodeRequest } from "./episodes.ts";
 
@@ -28,25 +29,15 @@ interface Provider {
 }
 
 function aProvider(): Provider {
-  const exporter = new InMemorySpanExporter();
-  let open = 0;
-  const counter: SpanProcessor = {
-    onStart: () => void (open += 1),
-    onEnd: () => void (open -= 1),
-    forceFlush: async () => undefined,
-    shutdown: async () => undefined,
-  };
-  const provider = new TracerProvider({
-    idGenerator: new DurableIdGenerator(),
-    spanProcessors: [new SimpleSpanProcessor({ exporter }), counter],
-  });
+  const spans = new RecordedSpans(() => undefined);
+  const provider = new TracerProvider({ idGenerator: new DurableIdGenerator(), spanProcessors: [spans] });
   return {
     provider,
     get finished() {
-      return exporter.getFinishedSpans();
+      return spans.ended;
     },
     get open() {
-      return open;
+      return spans.open.length;
     },
   };
 }
@@ -101,13 +92,12 @@ describe("The provider", () => {
     for (const generator of [{ idGenerator: new DurableIdGenerator() }, {}]) {
       for (const Provider of [TracerProvider, BasicTracerProvider]) {
         trace.disable();
-        const ended: { readonly name: string; spanContext(): { spanId: string; traceId: string }; readonly parentSpanContext?: { spanId: string } }[] = [];
-        const processor = { onStart: () => undefined, onEnd: (span: (typeof ended)[number]) => void ended.push(span), forceFlush: async () => undefined, shutdown: async () => undefined };
-        trace.setGlobalTracerProvider(new Provider({ ...generator, spanProcessors: [processor] }));
+        const spans = new RecordedSpans(() => undefined);
+        trace.setGlobalTracerProvider(new Provider({ ...generator, spanProcessors: [spans] }));
         const worker = episodeWorker(register);
         for (const request of [first, last, { fresh: [history.episode(0), history.started("unknown")] }]) await runEpisode(worker, request);
         await runActivity(worker, { name: "charge", executionId: "execution-1" });
-        found.push(ended.map((span) => [span.name, span.spanContext().traceId, span.spanContext().spanId, span.parentSpanContext?.spanId]));
+        found.push(spans.ended.map((span) => [span.name, span.spanContext().traceId, span.spanContext().spanId, span.parentSpanContext?.spanId]));
       }
     }
     expect(found).toEqual([found[0], found[0], found[0], found[0]]);

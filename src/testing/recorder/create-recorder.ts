@@ -1,6 +1,7 @@
 import { context, logs, metrics, propagation, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from "@opentelemetry/core";
+import { noteTracersAndLoggers } from "../../otlp/api-copies.ts";
 import { registrations, unregister, type Slot } from "../../otlp/global-api.ts";
 import { TelemetryRecorderError } from "./errors.ts";
 import { forwardingMeters, observeAll } from "./forwarding-meters.ts";
@@ -20,7 +21,8 @@ import type { TelemetryRecorder } from "./telemetry-recorder.ts";
  * @param options see {@link TelemetryRecorderOptions}; all are optional.
  * @throws TypeError that names an unknown or wrong option and what is allowed.
  * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_RECORDER_RUNNING` if there is a recorder that is not shut
- * down, or `DURABLE_TELEMETRY_PROVIDER_REGISTERED` if the process has another provider. Nothing is registered then.
+ * down, `DURABLE_TELEMETRY_PROVIDER_REGISTERED` if the process has another provider, or
+ * `DURABLE_TELEMETRY_API_REFUSED` if it has another version of the OpenTelemetry API. Nothing is registered then.
  *
  * @example
  * ```ts
@@ -35,11 +37,13 @@ import type { TelemetryRecorder } from "./telemetry-recorder.ts";
  */
 export function createTelemetryRecorder(options: TelemetryRecorderOptions = {}): TelemetryRecorder {
   const checked = checkOptions(options);
-  if (currentRecording() !== undefined) {
+  const running = currentRecording();
+  if (running !== undefined) {
     throw new TelemetryRecorderError(
       "DURABLE_TELEMETRY_RECORDER_RUNNING",
       "createTelemetryRecorder: another recorder is there. Call and await its shutdown() first, at the end of each test, " +
-        "or declare it with `await using`.",
+        "or declare it with `await using`. The error's cause tells where it was created.",
+      { cause: running.created },
     );
   }
   const before = registrations();
@@ -57,15 +61,27 @@ export function createTelemetryRecorder(options: TelemetryRecorderOptions = {}):
     unregister(before, ours);
     setRecording(undefined);
   });
+  const serveEarlyOnes = noteTracersAndLoggers();
   setRecording(recorder.recording);
-  trace.setGlobalTracerProvider(forwardingTracers);
-  metrics.setGlobalMeterProvider(forwardingMeters());
-  logs.setGlobalLoggerProvider(forwardingLoggers);
+  const registered = [
+    trace.setGlobalTracerProvider(forwardingTracers),
+    metrics.setGlobalMeterProvider(forwardingMeters()),
+    logs.setGlobalLoggerProvider(forwardingLoggers),
+  ];
+  serveEarlyOnes();
   if (before.context === undefined) context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   if (before.propagation === undefined) {
     propagation.setGlobalPropagator(new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()] }));
   }
   const ours = registrations();
+  if (registered.includes(false)) {
+    void recorder.shutdown();
+    throw new TelemetryRecorderError(
+      "DURABLE_TELEMETRY_API_REFUSED",
+      `createTelemetryRecorder: the OpenTelemetry API took no provider, since version ${String(Reflect.get(ours, "version"))} of it was there first. ` +
+        "Have one version of @opentelemetry/api only; `npm ls @opentelemetry/api` tells who brings another.",
+    );
+  }
   observeAll();
   return recorder;
 }

@@ -5,6 +5,7 @@ export type TelemetryRecorderErrorCode =
   | "DURABLE_TELEMETRY_RECORDER_RUNNING"
   | "DURABLE_TELEMETRY_RECORDER_SHUT_DOWN"
   | "DURABLE_TELEMETRY_PROVIDER_REGISTERED"
+  | "DURABLE_TELEMETRY_API_REFUSED"
   | "DURABLE_TELEMETRY_WAIT_TIMED_OUT"
   | "DURABLE_TELEMETRY_TRACE_UNKNOWN"
   | "DURABLE_TELEMETRY_TRACE_NOT_WHOLE";
@@ -17,9 +18,9 @@ export class TelemetryRecorderError extends Error {
   /** All that is wrong with the trace; empty but for `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`. */
   readonly problems: readonly TraceProblem[];
 
-  constructor(code: TelemetryRecorderErrorCode, message: string, problems: readonly TraceProblem[] = []) {
-    super(message);
+  constructor(code: TelemetryRecorderErrorCode, message: string, more: ErrorOptions & { readonly problems?: readonly TraceProblem[] } = {}) {
+    super(message, more);
     this.code = code;
-    this.problems = problems;
+    this.problems = more.problems ?? [];
   }
 }

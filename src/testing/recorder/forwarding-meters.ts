@@ -33,6 +33,11 @@ export function observeAll(): void {
   for (const observe of observed) observe();
 }
 
+/** Whether there are instruments that are observed. */
+export function isAnyObserved(): boolean {
+  return observed.size > 0;
+}
+
 class ForwardingMeter implements Meter {
   readonly #scope: Parameters<MeterProvider["getMeter"]>;
 
@@ -75,7 +80,6 @@ class ForwardingMeter implements Meter {
   readonly #batches = new Map<BatchObservableCallback<never>, () => unknown>();
 
   addBatchObservableCallback<A extends Attributes>(callback: BatchObservableCallback<A>, observables: Observable<A>[]): void {
-    this.removeBatchObservableCallback(callback);
     // The SDK knows its own instruments only.
     const own = (each: Observable<A>): Observable<A> => (each instanceof ForwardingObservable ? (each.now() ?? each) : each);
     const add = this.#inEach((meter) => {

@@ -7,7 +7,7 @@ export interface TelemetryRecorderOptions {
   readonly sampler?: Sampler;
   /** Gives spans their IDs. By default a `DurableIdGenerator` with random IDs for all spans that are not this package's. */
   readonly idGenerator?: IdGenerator;
-  /** Get every span before the recorder does, so that it records what they make of it. They are shut down with it. */
+  /** Get every span too, so that what they make of it is recorded. They are shut down with the recorder. */
   readonly spanProcessors?: readonly SpanProcessor[];
 }
 

@@ -1,7 +1,7 @@
 import { TraceFlags } from "@opentelemetry/api";
 import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace";
 
-/** Knows all spans that were started and ended. Those that an exporter would not get are left out. */
+/** Knows all spans that were started, and those that ended and that an exporter would get. */
 export class RecordedSpans implements SpanProcessor {
   #ended: ReadableSpan[] = [];
   readonly #open = new Set<ReadableSpan>();
@@ -16,9 +16,9 @@ export class RecordedSpans implements SpanProcessor {
     return this.#ended;
   }
 
-  /** In the order in which they started. */
+  /** In the order in which they started, with those that an exporter would not get. */
   get open(): readonly ReadableSpan[] {
-    return [...this.#open].filter(isSampled);
+    return [...this.#open];
   }
 
   onStart(span: Span): void {
@@ -43,6 +43,7 @@ export class RecordedSpans implements SpanProcessor {
 }
 
 // Asked late: tracing gives up a span whose work item became another worker's.
-function isSampled(span: ReadableSpan): boolean {
+/** Whether an exporter would get a span. */
+export function isSampled(span: ReadableSpan): boolean {
   return (span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0;
 }

@@ -4,7 +4,7 @@ import { DurableIdGenerator } from "../../otlp/durable-id-generator.ts";
 import { renderTrace } from "../render-trace.ts";
 import { buildSpanForest, type TraceTree } from "../span-tree.ts";
 import { TelemetryRecorderError } from "./errors.ts";
-import { observeAll } from "./forwarding-meters.ts";
+import { isAnyObserved, observeAll } from "./forwarding-meters.ts";
 import {
   attributesOf,
   remoteParentsOf,
@@ -16,7 +16,7 @@ import {
   type WholenessOptions,
 } from "./options.ts";
 import { collectedMeters, type RecordedMetric } from "./recorded-metrics.ts";
-import { RecordedSpans } from "./recorded-spans.ts";
+import { isSampled, RecordedSpans } from "./recorded-spans.ts";
 import type { Recording } from "./recording.ts";
 import { logsSeen, metricsSeen, spansSeen } from "./seen.ts";
 import { snapshotOf, snapshotText, type SpanSnapshot } from "./span-snapshot.ts";
@@ -25,6 +25,8 @@ import { missingFrom, problemsOf, problemText, type TraceProblem } from "./trace
 import { Waits, type Found } from "./waits.ts";
 
 const allTraces = "any trace";
+// Nobody reads a waterfall of more spans in an error's message.
+const mostDrawn = 500;
 
 /** A recorder; what it records is {@link recording}'s. */
 export class Recorder implements TelemetryRecorder {
@@ -33,7 +35,6 @@ export class Recorder implements TelemetryRecorder {
   readonly #waits = new Waits();
   readonly #spans = new RecordedSpans(() => this.#waits.changed());
   readonly #tracers: TracerProvider;
-  readonly #loggers: LoggerProvider;
   readonly #takeBack: () => void;
   #meters = collectedMeters();
   #logs: ReadableLogRecord[] = [];
@@ -45,7 +46,8 @@ export class Recorder implements TelemetryRecorder {
     this.#tracers = new TracerProvider({
       idGenerator: options.idGenerator ?? new DurableIdGenerator(),
       ...(options.sampler === undefined ? {} : { sampler: options.sampler }),
-      spanProcessors: [...(options.spanProcessors ?? []), this.#spans],
+      // First, so that no span is lost where another one throws. A span is one object, so what others make of it is seen.
+      spanProcessors: [this.#spans, ...(options.spanProcessors ?? [])],
     });
     const collector: LogRecordProcessor = {
       onEmit: (record) => {
@@ -55,15 +57,15 @@ export class Recorder implements TelemetryRecorder {
       forceFlush: async () => undefined,
       shutdown: async () => undefined,
     };
-    this.#loggers = new LoggerProvider({ processors: [collector] });
     const metersNow = (): Recording["meters"] => this.#meters.provider;
     this.recording = {
       tracers: this.#tracers,
-      loggers: this.#loggers,
+      loggers: new LoggerProvider({ processors: [collector] }),
       get meters() {
         return metersNow();
       },
       measured: () => this.#waits.changed(),
+      created: new Error("The other recorder was created here."),
     };
   }
 
@@ -72,7 +74,7 @@ export class Recorder implements TelemetryRecorder {
   }
 
   openSpans(filter?: RecordFilter<ReadableSpan>): readonly ReadableSpan[] {
-    return this.#spans.open.filter(spanTest(filter));
+    return this.#open.filter(spanTest(filter));
   }
 
   logs(filter?: RecordFilter<ReadableLogRecord>): readonly ReadableLogRecord[] {
@@ -81,7 +83,7 @@ export class Recorder implements TelemetryRecorder {
 
   async metrics(filter?: RecordFilter<RecordedMetric>): Promise<readonly RecordedMetric[]> {
     const collected = await this.#meters.collect();
-    return collected.filter(({ points }) => points.length > 0).filter(metricTest(filter));
+    return collected.filter(metricTest(filter));
   }
 
   waitForSpan(which: RecordFilter<ReadableSpan>, options: WaitOptions = {}): Promise<ReadableSpan> {
@@ -93,7 +95,7 @@ export class Recorder implements TelemetryRecorder {
     const { remoteParents, timeout } = traceWaitOf("waitForTrace", options);
     const test = spanTest(which);
     const candidates = (): readonly TraceTree<ReadableSpan>[] =>
-      this.#traces().filter(({ traceId, nodes }) => traceId === which || nodes.some(({ span }) => span.ended && test(span)));
+      this.#traces().filter(({ traceId, nodes }) => traceId === which || nodes.some(({ span }) => test(span)));
     const lacking = (tree: TraceTree<ReadableSpan>): readonly string[] => [
       ...this.#problems(tree, remoteParents).filter(({ kind }) => kind === "orphan" || kind === "open").map(problemText),
       ...missingFrom(tree),
@@ -112,13 +114,20 @@ export class Recorder implements TelemetryRecorder {
     return this.#until("waitForLog", which, options, () => this.#logs.find(test), () => logsSeen(this.#logs));
   }
 
-  waitForMetric(which: RecordFilter<RecordedMetric>, options: WaitOptions = {}): Promise<RecordedMetric> {
+  async waitForMetric(which: RecordFilter<RecordedMetric>, options: WaitOptions = {}): Promise<RecordedMetric> {
     let collected: readonly RecordedMetric[] = [];
+    const test = metricTest(which);
     const check = async (): Promise<RecordedMetric | undefined> => {
       collected = await this.metrics();
-      return collected.find(metricTest(which));
+      return collected.find(test);
     };
-    return this.#until("waitForMetric", which, options, check, () => metricsSeen(collected));
+    // An instrument that is observed tells nobody that it would be something else now.
+    const stopPolling = isAnyObserved() ? this.#waits.poll() : () => undefined;
+    try {
+      return await this.#until("waitForMetric", which, options, check, () => metricsSeen(collected));
+    } finally {
+      stopPolling();
+    }
   }
 
   waitFor<T>(check: () => Found<T> | Promise<Found<T>>, options: WaitOptions = {}): Promise<T> {
@@ -144,17 +153,16 @@ export class Recorder implements TelemetryRecorder {
       [
         `Trace ${tree.traceId} is not whole:`,
         ...problems.map((problem) => `- ${problemText(problem)}`),
-        "",
-        renderTrace(tree.nodes.map(({ span }) => span), { color: false, width: 120 }),
+        ...(tree.nodes.length > mostDrawn ? [] : ["", renderTrace(tree.nodes.map(({ span }) => span), { color: false, width: 120 })]),
       ].join("\n"),
     );
-    throw new TelemetryRecorderError("DURABLE_TELEMETRY_TRACE_NOT_WHOLE", texts.join("\n\n"), broken.flatMap(({ problems }) => problems));
+    const problems = broken.flatMap((each) => each.problems);
+    throw new TelemetryRecorderError("DURABLE_TELEMETRY_TRACE_NOT_WHOLE", texts.join("\n\n"), { problems });
   }
 
   reset(): void {
     this.#spans.reset();
     this.#logs = [];
-    if (this.#stopped !== undefined) return;
     this.#meters = collectedMeters();
     observeAll();
   }
@@ -172,13 +180,17 @@ export class Recorder implements TelemetryRecorder {
     // First of all, so that what comes from now on is nobody's.
     this.#takeBack();
     this.#waits.end(new TelemetryRecorderError("DURABLE_TELEMETRY_RECORDER_SHUT_DOWN", "The telemetry recorder was shut down while something waited for telemetry."));
-    await Promise.all([this.#tracers.shutdown(), this.#loggers.shutdown()]);
+    await this.#tracers.shutdown();
+  }
+
+  get #open(): readonly ReadableSpan[] {
+    return this.#spans.open.filter(isSampled);
   }
 
   readonly #isOpen = (span: ReadableSpan): boolean => !span.ended;
 
   #traces(): readonly TraceTree<ReadableSpan>[] {
-    return buildSpanForest([...this.#spans.ended, ...this.#spans.open]).traces;
+    return buildSpanForest([...this.#spans.ended, ...this.#open]).traces;
   }
 
   #tracesOf(method: string, traceId: string | undefined): readonly TraceTree<ReadableSpan>[] {
@@ -198,7 +210,7 @@ export class Recorder implements TelemetryRecorder {
   }
 
   #spansSeen(): string {
-    return spansSeen(this.#spans.ended, this.#spans.open);
+    return spansSeen(this.#spans.ended, this.#open);
   }
 
   async #until<T>(

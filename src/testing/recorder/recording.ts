@@ -8,6 +8,8 @@ export interface Recording {
   readonly meters: MeterProvider;
   /** Is called after each measurement. */
   measured(): void;
+  /** Has the stack of where the recorder was created. */
+  readonly created: Error;
 }
 
 // Process-wide, so that an ESM and a CJS copy of this package agree.

@@ -1,4 +1,5 @@
 /** Says what was recorded instead, for those who wait for something else. */
+import { inspect } from "node:util";
 import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import type { RecordedMetric } from "./recorded-metrics.ts";
@@ -9,11 +10,17 @@ export function spansSeen(ended: readonly ReadableSpan[], open: readonly Readabl
 }
 
 export function logsSeen(records: readonly ReadableLogRecord[]): string {
-  return `Log records: ${list(records.map(({ eventName, body }) => eventName ?? String(body)))}.`;
+  return `Log records: ${list(records.map(({ eventName, body }) => eventName ?? bodyText(body)))}.`;
 }
 
 export function metricsSeen(metrics: readonly RecordedMetric[]): string {
   return `Instruments that have measured something: ${list(metrics.map(({ name }) => name))}.`;
+}
+
+// A body is any value.
+function bodyText(body: ReadableLogRecord["body"]): string {
+  if (body === undefined) return "one without a body";
+  return typeof body === "string" ? body : inspect(body, { breakLength: Infinity, compact: true });
 }
 
 const longest = 20;

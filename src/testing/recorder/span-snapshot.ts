@@ -52,10 +52,13 @@ export function snapshotOf(
         .map(([key, value]) => [key, normalized(value, withoutIds)]),
     );
 
-  const snapshot = (node: SpanNode<ReadableSpan>): SpanSnapshot => {
+  const taken = new Map<SpanNode<ReadableSpan>, Taken>();
+  const ordered = (nodes: readonly SpanNode<ReadableSpan>[]): readonly Taken[] => nodes.flatMap((node) => taken.get(node) ?? []).toSorted(byTaskThenText);
+  // Children before their parents, and not recursive: a chain of spans may be deeper than the call stack.
+  for (const node of traces.flatMap(({ nodes }) => nodes).toReversed()) {
     const { span } = node;
     const marks = marksOf(node, isOpen);
-    return {
+    const own = {
       name: withoutIds(node.name),
       kind: (SpanKind[node.kind] ?? String(node.kind)).toLowerCase(),
       status: statuses[span.status.code] ?? "unset",
@@ -64,24 +67,32 @@ export function snapshotOf(
       attributes: chosen(span.attributes),
       events: span.events.map((event) => ({ name: withoutIds(event.name), attributes: chosen(event.attributes ?? {}) })),
       links: span.links.length,
-      children: ordered(node.children, snapshot),
     };
-  };
-  return ordered(traces.flatMap(({ roots }) => roots), snapshot);
+    const children = ordered(node.children);
+    const taskId = span.attributes[ATTR_TASK_ID];
+    taken.set(node, {
+      snapshot: { ...own, children: children.map(({ snapshot }) => snapshot) },
+      taskId: typeof taskId === "number" ? taskId : Number.MAX_SAFE_INTEGER,
+      // Added up, not joined: that costs nothing for those that have no sibling to be compared with.
+      text: children.reduce((text, child) => text + child.text, JSON.stringify(own)),
+    });
+  }
+  return ordered(traces.flatMap(({ roots }) => roots)).map(({ snapshot }) => snapshot);
 }
 
 const statuses = ["unset", "ok", "error"] as const;
 
+/** A snapshot, and its place among its siblings. */
+interface Taken {
+  readonly snapshot: SpanSnapshot;
+  readonly taskId: number;
+  /** All that is in the snapshot. */
+  readonly text: string;
+}
+
 // Starting times are no order: what runs at the same time starts now this way, now that way.
-function ordered(nodes: readonly SpanNode<ReadableSpan>[], snapshot: (node: SpanNode<ReadableSpan>) => SpanSnapshot): SpanSnapshot[] {
-  return nodes
-    .map((node) => {
-      const taken = snapshot(node);
-      const taskId = node.span.attributes[ATTR_TASK_ID];
-      return { taken, taskId: typeof taskId === "number" ? taskId : Number.MAX_SAFE_INTEGER, text: JSON.stringify(taken) };
-    })
-    .toSorted((a, b) => a.taskId - b.taskId || compare(a.text, b.text))
-    .map(({ taken }) => taken);
+function byTaskThenText(a: Taken, b: Taken): number {
+  return a.taskId - b.taskId || compare(a.text, b.text);
 }
 
 function marksOf(node: SpanNode<ReadableSpan>, isOpen: (span: ReadableSpan) => boolean): readonly string[] {
@@ -108,8 +119,18 @@ function placeholders(nodes: readonly SpanNode<ReadableSpan>[]): (text: string) 
     note(span.attributes[ATTR_TASK_INSTANCE_ID], "<instance>");
   }
   // The longest first: the ID of a sub-orchestration may begin with its parent's.
-  const ids = [...known].toSorted(([a], [b]) => b.length - a.length || compare(a, b));
-  return (text) => ids.reduce((left, [id, placeholder]) => left.replaceAll(id, placeholder), text);
+  const lengths = [...new Set([...known.keys()].map(({ length }) => length))].toSorted((a, b) => b - a);
+  // Looks each part of the text up, rather than each ID in the text: there are as many IDs as spans.
+  return (text) => {
+    let result = "";
+    for (let at = 0; at < text.length; ) {
+      const length = lengths.find((each) => known.has(text.slice(at, at + each))) ?? 1;
+      const part = text.slice(at, at + length);
+      result += known.get(part) ?? part;
+      at += length;
+    }
+    return result;
+  };
 }
 
 // A shorter one was chosen by somebody, and may well be a word of a name.
@@ -128,16 +149,18 @@ function compare(a: string, b: string): number {
 /** A snapshot as text, a line for each span and each event. */
 export function snapshotText(roots: readonly SpanSnapshot[]): string {
   const lines: string[] = [];
-  const write = (span: SpanSnapshot, first: string, rest: string): void => {
+  const pending = roots.map((span) => ({ span, first: "", rest: "" })).toReversed();
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const { span, first, rest } = next;
     lines.push(first + lineOf(span));
     const below = rest + (span.children.length > 0 ? "│  " : "   ");
     for (const event of span.events) lines.push(`${below}· ${event.name}${attributesText(event.attributes)}`);
-    span.children.forEach((child, index) => {
-      const last = index === span.children.length - 1;
-      write(child, rest + (last ? "└─ " : "├─ "), rest + (last ? "   " : "│  "));
+    // The last child first: `pending` is a stack.
+    span.children.toReversed().forEach((child, index) => {
+      const last = index === 0;
+      pending.push({ span: child, first: rest + (last ? "└─ " : "├─ "), rest: rest + (last ? "   " : "│  ") });
     });
-  };
-  for (const root of roots) write(root, "", "");
+  }
   return lines.join("\n");
 }
 

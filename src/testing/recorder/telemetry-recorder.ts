@@ -61,15 +61,17 @@ export interface TelemetryRecorder extends AsyncDisposable {
    */
   waitForLog(which: RecordFilter<ReadableLogRecord>, options?: WaitOptions): Promise<ReadableLogRecord>;
   /**
-   * Waits until an instrument has measured something.
+   * Waits until an instrument has measured something. Those that are observed are read every 50 ms, since they tell nobody.
    *
    * @param which its name, or a function that returns true for what it has measured.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen instead.
+   * @throws AggregateError with what the callbacks of observed instruments threw.
    */
   waitForMetric(which: RecordFilter<RecordedMetric>, options?: WaitOptions): Promise<RecordedMetric>;
   /**
    * Waits until `check` returns something other than `undefined` and `false`. It is called at once, and then whenever a
-   * span has started or ended, a log record was emitted or a measurement was made. What it throws ends the wait.
+   * span has started or ended, a log record was emitted or a measurement was made; less often, if it takes long. What it
+   * throws ends the wait.
    *
    * @returns what `check` returned.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen.
@@ -91,12 +93,12 @@ export interface TelemetryRecorder extends AsyncDisposable {
   /** The same as text, a line for each span. */
   treeText(traceId?: string, options?: SpanTreeOptions): string;
   /**
-   * Makes sure that a trace is whole: no orphans, no duplicates, nothing open (telemetry.md S1, I3). A span whose parent
-   * came from another process is an orphan too, unless the parent was recorded here, or is known as a remote parent.
+   * Makes sure that a trace is whole: no orphans, no duplicates, nothing open, one root (telemetry.md S1, I3). A span whose
+   * parent came from another process is an orphan too, unless the parent was recorded here, or is known as a remote parent.
    *
    * @param traceId the trace; all of them if it is left out.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`, whose `problems` and message tell
-   * every orphan, duplicate and open span; or with `DURABLE_TELEMETRY_TRACE_UNKNOWN` if no span of the trace was recorded.
+   * every orphan, duplicate, open span, cycle and further root; or with `DURABLE_TELEMETRY_TRACE_UNKNOWN` if no span of the trace was recorded.
    */
   assertWhole(traceId?: string, options?: WholenessOptions): void;
 

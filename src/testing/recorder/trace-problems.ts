@@ -25,16 +25,19 @@ interface ProblemSpan {
 
 /**
  * What keeps a trace from being whole:
- * - `orphan`: the span's parent was not recorded. `remote` tells whether the parent's ID came from outside of the process.
+ * - `orphan`: the span's parent was not recorded, or is in another trace, `parentTraceId`. `remote` tells whether the
+ *   parent's ID came from outside of the process.
  * - `duplicate`: another span has the same ID, or is the same task's span (`of` is its span ID).
  * - `open`: the span was started and has not ended.
  * - `cycle`: the span is its own ancestor.
+ * - `root`: the span has no parent, and neither has an earlier one of the trace, `of`: the trace is in pieces.
  */
 export type TraceProblem =
-  | (ProblemSpan & { readonly kind: "orphan"; readonly parentSpanId: string; readonly remote: boolean })
+  | (ProblemSpan & { readonly kind: "orphan"; readonly parentSpanId: string; readonly parentTraceId?: string; readonly remote: boolean })
   | (ProblemSpan & { readonly kind: "duplicate"; readonly of: string })
   | (ProblemSpan & { readonly kind: "open" })
-  | (ProblemSpan & { readonly kind: "cycle" });
+  | (ProblemSpan & { readonly kind: "cycle" })
+  | (ProblemSpan & { readonly kind: "root"; readonly of: string });
 
 /**
  * All that keeps a trace from being whole (telemetry.md S1, I4).
@@ -49,12 +52,15 @@ export function problemsOf<T extends FinishedSpan>(
 ): readonly TraceProblem[] {
   const problems: TraceProblem[] = [];
   const spansOfTasks = new Map<string, string>();
+  const first = trace.roots.find(({ parentage }) => parentage === "root");
   for (const node of trace.nodes) {
     const span = { name: node.name, spanKind: SpanKind[node.kind] ?? String(node.kind), traceId: trace.traceId, spanId: node.spanId };
-    const { parentage, parentSpanId } = node;
+    const { parentage, parentSpanId, parentTraceId } = node;
     if (parentSpanId !== undefined && (parentage === "orphan" || parentage === "remote") && !remoteParents.has(parentSpanId)) {
-      problems.push({ ...span, kind: "orphan", parentSpanId, remote: parentage === "remote" });
+      const elsewhere = parentTraceId === undefined ? {} : { parentTraceId };
+      problems.push({ ...span, kind: "orphan", parentSpanId, ...elsewhere, remote: parentage === "remote" });
     }
+    if (first !== undefined && parentage === "root" && node !== first && !node.duplicate) problems.push({ ...span, kind: "root", of: first.spanId });
     if (parentage === "cycle") problems.push({ ...span, kind: "cycle" });
     const of = node.duplicate ? node.spanId : firstOfTask(node, spansOfTasks);
     if (of !== undefined) problems.push({ ...span, kind: "duplicate", of });
@@ -70,9 +76,13 @@ export function problemText(problem: TraceProblem): string {
 }
 
 function why(problem: TraceProblem): string {
-  if (problem.kind === "orphan") return `its ${problem.remote ? "remote " : ""}parent ${problem.parentSpanId} was not recorded`;
+  if (problem.kind === "orphan") {
+    if (problem.parentTraceId !== undefined) return `its parent ${problem.parentSpanId} is in another trace, ${problem.parentTraceId}`;
+    return `its ${problem.remote ? "remote " : ""}parent ${problem.parentSpanId} was not recorded`;
+  }
   if (problem.kind === "open") return "it was started and has not ended";
   if (problem.kind === "cycle") return "it is its own ancestor";
+  if (problem.kind === "root") return `it has no parent, and neither has ${problem.of}`;
   return problem.of === problem.spanId ? "another span has the same ID" : `the same task has the span ${problem.of} too`;
 }
 
@@ -83,7 +93,7 @@ function firstOfTask({ span, kind, spanId, parentSpanId }: SpanNode, seen: Map<s
   if (!isExecution && attributes[ATTR_TASK_ID] === undefined) return undefined;
   // With the parent: task IDs begin anew in each execution, and not every span says whose it is.
   const facts = [ATTR_TYPE, ATTR_TASK_INSTANCE_ID, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID].map((key) => String(attributes[key]));
-  const task = JSON.stringify([parentSpanId, kind, ...facts]);
+  const task = JSON.stringify([parentSpanId, ...facts]);
   const first = seen.get(task);
   if (first === undefined) seen.set(task, spanId);
   return first;
@@ -99,8 +109,7 @@ export function missingFrom({ nodes }: TraceTree): readonly string[] {
     .map((node) => `missing: the SERVER span of what ${node.name} ${SpanKind[node.kind]} ${node.spanId} sent off`);
 }
 
-function isSentOff({ kind, name }: SpanNode, attributes: Readonly<Record<string, unknown>>): boolean {
+function isSentOff({ kind }: SpanNode, attributes: Readonly<Record<string, unknown>>): boolean {
   const type = attributes[ATTR_TYPE];
-  if (kind === producer) return type === TYPE_ORCHESTRATION && name.startsWith("create_orchestration:");
-  return kind === client && (type === TYPE_ACTIVITY || type === TYPE_ORCHESTRATION);
+  return (kind === client && type === TYPE_ACTIVITY) || ((kind === client || kind === producer) && type === TYPE_ORCHESTRATION);
 }

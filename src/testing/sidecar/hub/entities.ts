@@ -1,7 +1,6 @@
 /** The entities of a task hub, in memory: their states, their messages and their locks. */
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { Alarms } from "./alarms.ts";
-import { CriticalSections } from "./critical-sections.ts";
 import { criticalSection, operationOf, signalOf, targetOf } from "./entity-messages.ts";
 import { dueOperations, isVacant, newEntity } from "./entity.ts";
 import type { CriticalSection, Entity, EntityMessage, EntityWork, Operation } from "./entity.ts";
@@ -21,7 +20,8 @@ export interface Orchestrations {
 export class Entities {
   // In the order of their creation.
   readonly #entities = new Map<string, Entity>();
-  readonly #sections = new CriticalSections();
+  /** Those that orchestrations have entered, or wait to enter, and have not left. */
+  readonly #sections = new Set<CriticalSection>();
   readonly #alarms = new Alarms<Entities>();
   readonly #queue: WorkQueue;
   readonly #orchestrations: Orchestrations;
@@ -60,14 +60,18 @@ export class Entities {
     if (requested !== undefined) this.#lock(criticalSection(requested, task));
     const unlocked = event.getEntityunlocksent();
     if (unlocked !== undefined) {
-      const section = this.#sections.find(task.instanceId, unlocked.getCriticalsectionid());
+      const section = this.#sectionsOf(task.instanceId).find(({ id }) => id === unlocked.getCriticalsectionid());
       if (section !== undefined) this.#unlock(section, targetOf(unlocked));
     }
   }
 
   /** Ends the critical sections of an orchestration, since its execution has ended. */
   unlockAll(instanceId: string): void {
-    for (const section of this.#sections.of(instanceId)) this.#end(section);
+    for (const section of this.#sectionsOf(instanceId)) this.#end(section);
+  }
+
+  #sectionsOf(instanceId: string): CriticalSection[] {
+    return [...this.#sections].filter(({ owner }) => owner.instanceId === instanceId);
   }
 
   /** Forgets the entities that have neither a state nor anything to do. Returns how many there were. */
@@ -178,7 +182,7 @@ export class Entities {
 
   #release(section: CriticalSection, entityId: string): void {
     section.unreleased.delete(entityId);
-    if (section.unreleased.size === 0) this.#sections.remove(section);
+    if (section.unreleased.size === 0) this.#sections.delete(section);
     const entity = this.find(entityId);
     if (entity === undefined) return;
     entity.inbox = entity.inbox.filter((message) => message !== section);

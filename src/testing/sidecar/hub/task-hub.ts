@@ -113,7 +113,6 @@ export class TaskHub {
     append(generation.history, generation.inbox, [events.executionTerminated(at, output, recursive)]);
     const outcome = { status: Status.ORCHESTRATION_STATUS_TERMINATED, output, failure: undefined };
     this.#finish(at, instance, -1, outcome);
-    if (recursive) this.#terminateChildren(instance, output);
   }
 
   /** Starts a failed orchestration again from what failed in it. */
@@ -226,14 +225,11 @@ export class TaskHub {
   #finish(at: Date, instance: Instance, actionId: number, outcome: Outcome): void {
     const { generation } = instance;
     generation.history.push(events.executionCompleted(at, actionId, outcome));
-    // A failed orchestration may be rewound: what has arrived and what still arrives for it is kept for then.
-    const rewindable = outcome.status === Status.ORCHESTRATION_STATUS_FAILED;
-    generation.inbox = rewindable ? generation.inbox.filter((event) => !event.hasExecutionterminated()) : [];
-    if (!rewindable) generation.openTasks.clear();
+    // It may be rewound: what has arrived and what still arrives for it is kept for then.
+    generation.inbox = generation.inbox.filter((event) => !event.hasExecutionterminated());
     this.#alarms.clear(instance);
     this.entities.unlockAll(instance.id);
     instance.rewinding = undefined;
-    instance.nudged = false;
     instance.completedAt = at;
     instance.output = outcome.output;
     instance.failure = outcome.failure;
