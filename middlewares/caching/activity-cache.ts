@@ -11,7 +11,7 @@ import { admits, keyOf } from "./request.ts";
 import { resultOf, type StoredResult } from "./result.ts";
 import type { Runtime } from "./runtime.ts";
 import { canLock } from "./store.ts";
-import { Turns } from "./turns.ts";
+import { Turns, type Turn } from "./turns.ts";
 
 /** What `cache.delete` needs to know beside the name and the input, where entries depend on it. */
 export type DeleteRequest = Partial<Pick<CacheRequest, "version" | "tags" | "features">>;
@@ -44,6 +44,14 @@ export interface ActivityCache extends MiddlewareObject {
 
 type Context = ActivityMiddlewareContext;
 
+/** A call that can be cached. */
+interface Call {
+  readonly ctx: Context;
+  readonly next: ActivityNext;
+  readonly policy: Policy;
+  readonly entry: EntryKey;
+}
+
 /** The flow of a call: look up, wait for an identical call or run, keep. */
 export class PipelineCache implements ActivityCache {
   readonly name = "caching";
@@ -70,9 +78,10 @@ export class PipelineCache implements ActivityCache {
     if (policy === undefined) return next(ctx);
     const entry = keyOf(ctx, policy);
     if (typeof entry === "string") return pass(ctx, next, entry);
+    const call = { ctx, next, policy, entry };
     const flight = this.#flightOf(entry);
-    if (flight === undefined) return this.#begin(ctx, next, policy, entry);
-    return entry.namespace === undefined ? this.#join(ctx, next, flight) : this.#joinCurrent(ctx, next, policy, entry, entry.namespace);
+    if (flight === undefined) return this.#begin(call);
+    return entry.namespace === undefined ? this.#join(call, flight) : this.#joinCurrent(call, entry.namespace);
   };
 
   async delete(name: string, input: unknown, request: DeleteRequest = {}): Promise<void> {
@@ -105,11 +114,11 @@ export class PipelineCache implements ActivityCache {
     return flight?.isGood(this.#runtime.elapsed()) === true ? flight : undefined;
   }
 
-  #begin(ctx: Context, next: ActivityNext, policy: Policy, entry: EntryKey): Promise<void> | undefined {
-    const found = this.#entries.find(entry, policy);
+  #begin(call: Call): Promise<void> | undefined {
+    const found = this.#entries.find(call.entry, call.policy);
     // A store that answers at once costs no turn of the event loop.
-    if (!(found instanceof Promise) && found.state === "fresh") return hit(ctx, found.read());
-    return this.#lead(ctx, next, policy, entry, found);
+    if (!(found instanceof Promise) && found.state === "fresh") return hit(call.ctx, found.read());
+    return this.#lead(call, found);
   }
 
   /**
@@ -117,7 +126,7 @@ export class PipelineCache implements ActivityCache {
    * (C5): each of them is an activity with a retry policy of its own, so what is broken is asked once, not by all of them
    * one after the other; and a retry is a later call.
    */
-  async #join(ctx: Context, next: ActivityNext, flight: Flight): Promise<void> {
+  async #join({ ctx, next }: Call, flight: Flight): Promise<void> {
     const shared = await flight.share(() => this.#runtime.elapsed());
     switch (shared.kind) {
       case "result":
@@ -134,28 +143,32 @@ export class PipelineCache implements ActivityCache {
    * The same in a namespace, which any process may have invalidated since the run began. Where the store can't tell,
    * neither here nor at the run's look-up, the call waits: that result is not kept.
    */
-  async #joinCurrent(ctx: Context, next: ActivityNext, policy: Policy, entry: EntryKey, namespace: string): Promise<void> {
+  async #joinCurrent(call: Call, namespace: string): Promise<void> {
+    const { entry } = call;
     const generation = await this.#generations.current(namespace);
     for (let flight = this.#flightOf(entry); flight !== undefined; flight = this.#flightOf(entry)) {
-      if ((await flight.generation) === generation) return this.#join(ctx, next, flight);
+      if ((await flight.generation) === generation) return this.#join(call, flight);
       if (this.#flights.get(entry.key) === flight) this.#invalidate(entry.key, flight);
     }
-    await this.#begin(ctx, next, policy, entry);
+    await this.#begin(call);
   }
 
   /** Later calls start anew; those that wait already began before. */
   #invalidate(key: string, flight: Flight): void {
-    flight.invalidated = true;
+    flight.invalidate();
     this.#flights.delete(key);
   }
 
-  async #lead(ctx: Context, next: ActivityNext, policy: Policy, entry: EntryKey, looked: Found | Promise<Found>): Promise<void> {
+  async #lead(call: Call, looked: Found | Promise<Found>): Promise<void> {
+    const { ctx, entry } = call;
     const flight = new Flight(entry.namespace);
     this.#flights.set(entry.key, flight);
     try {
       const first = await looked;
       flight.looked(first.generation);
-      const { found, waited, release } = await this.#turn(first, policy, entry);
+      const { found, waited, release } = await this.#turn(call, first);
+      flight.release = release;
+      if (flight.invalidated) release();
       if (found.state === "fresh" || (found.state === "stale" && waited)) {
         const outcome = waited && found.state === "fresh" ? "coalesced" : "hit";
         flight.end({ kind: "result", outcome, read: found.read });
@@ -163,12 +176,9 @@ export class PipelineCache implements ActivityCache {
         return;
       }
       if (found.state === "stale") flight.serve({ kind: "result", outcome: "hit", read: found.read }, this.#runtime.elapsed() + found.left);
-      try {
-        await this.#run(ctx, next, policy, entry, found, flight);
-      } finally {
-        release();
-      }
+      await this.#run(call, found, flight);
     } finally {
+      flight.release();
       if (this.#flights.get(entry.key) === flight) this.#flights.delete(entry.key);
       // Nobody waits for ever, should there be a fault in the cache itself.
       flight.looked("");
@@ -176,21 +186,20 @@ export class PipelineCache implements ActivityCache {
     }
   }
 
-  async #turn(found: Found, policy: Policy, entry: EntryKey): Promise<{ found: Found; waited: boolean; release: () => void }> {
+  async #turn({ policy, entry }: Call, found: Found): Promise<Turn> {
     const absent = found.state === "none" || found.state === "stale";
     const { lockFor } = policy;
     if (absent && lockFor !== undefined && this.#turns !== undefined) return this.#turns.take(entry, found, lockFor, policy);
     return { found, waited: false, release: () => undefined };
   }
 
-  async #run(ctx: Context, next: ActivityNext, policy: Policy, entry: EntryKey, found: Found, flight: Flight): Promise<void> {
+  async #run(call: Call, found: Found, flight: Flight): Promise<void> {
+    const { ctx, next, policy } = call;
     const faulty = found.state === "fault";
     let value: unknown;
     try {
       value = await next(ctx);
     } catch (error) {
-      // Later calls begin anew (C5).
-      if (this.#flights.get(entry.key) === flight) this.#flights.delete(entry.key);
       flight.end({ kind: "failed", error });
       tell(ctx.features, faulty ? "error" : "miss");
       throw error;
@@ -199,18 +208,11 @@ export class PipelineCache implements ActivityCache {
     const shared: Shared = result === undefined ? { kind: "nothing" } : { kind: "result", outcome: "coalesced", read: result.read };
     // It may take its time to keep it.
     flight.end(shared, this.#runtime.elapsed() + policy.ttl);
-    const outcome = await this.#keep(ctx, policy, entry, found, flight, result);
+    const outcome = await this.#keep(call, found, flight, result);
     tell(ctx.features, faulty ? "error" : outcome);
   }
 
-  async #keep(
-    ctx: Context,
-    policy: Policy,
-    entry: EntryKey,
-    found: Found,
-    flight: Flight,
-    result: StoredResult | undefined,
-  ): Promise<CacheOutcome> {
+  async #keep({ ctx, policy, entry }: Call, found: Found, flight: Flight, result: StoredResult | undefined): Promise<CacheOutcome> {
     if (result === undefined || result.size > this.#settings.maxValueSize) return "bypass";
     const admitted = admits(result.read, ctx, policy);
     if (admitted !== true) return admitted === false ? "miss" : "error";

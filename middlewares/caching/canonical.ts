@@ -5,7 +5,7 @@ export class NoCanonicalForm extends TypeError {
   override readonly name = "NoCanonicalForm";
 }
 
-// Far above what anybody sends; what is deeper may have no end.
+// Far above what anybody sends; what is deeper may have no end, and what stands beside it is read again at each level.
 const deepest = 1_000;
 const fewKeys = 16;
 
@@ -26,7 +26,7 @@ export function canonical(value: unknown): string {
     text = write(value, "", 0);
   } catch (error) {
     // Also what `toJSON` and getters throw.
-    throw new NoCanonicalForm(error instanceof Error ? error.message : String(error), { cause: error });
+    throw new NoCanonicalForm("The value has no canonical form.", { cause: error });
   }
   if (text === undefined) throw new NoCanonicalForm("There is no JSON of undefined.");
   return text;

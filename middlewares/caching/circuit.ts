@@ -19,8 +19,8 @@ export class Circuit {
   readonly #now: () => number;
   #faults = 0;
   #pause = firstPause;
+  /** While one tries, for good. */
   #closedUntil = 0;
-  #trying = false;
   #underWay: UnderWay = { count: 0 };
 
   constructor(now: () => number) {
@@ -39,8 +39,8 @@ export class Circuit {
       this.failed();
       return false;
     }
-    if (this.#trying || this.#now() < this.#closedUntil) return false;
-    this.#trying = true;
+    if (this.#now() < this.#closedUntil) return false;
+    this.#closedUntil = Infinity;
     // What has not come to an end by now never will: clients lose operations with their connections.
     this.#underWay = { count: 0 };
     return true;
@@ -49,14 +49,11 @@ export class Circuit {
   succeeded(): void {
     this.#faults = 0;
     this.#pause = firstPause;
-    this.#trying = false;
   }
 
   failed(): void {
-    const wasClosed = this.#faults >= faultsInARow;
     // Those that were under way when it closed say nothing new.
-    if (wasClosed && !this.#trying) return;
-    this.#trying = false;
+    if (this.#faults >= faultsInARow && this.#closedUntil !== Infinity) return;
     this.#faults += 1;
     if (this.#faults < faultsInARow) return;
     this.#closedUntil = this.#now() + this.#pause;

@@ -1,4 +1,5 @@
-import { canonicalDigest } from "./digest.ts";
+import { canonical } from "./canonical.ts";
+import { digest } from "./digest.ts";
 import { open, seal } from "./envelope.ts";
 import type { Generations } from "./generations.ts";
 import type { GuardedStore, StoreAnswer } from "./guarded-store.ts";
@@ -30,12 +31,19 @@ export interface Lifetime {
   readonly staleFor: number;
 }
 
+// How long what overwrites a deleted entry lives: so long that no store takes it as expired before it has written it.
+const deletedTtl = 60_000;
+
 // By how much the clocks of machines that share a store may differ.
 const skew = 60_000;
 
-/** The key of an entry, from all that it depends on. */
+/**
+ * The key of an entry, from all that it depends on.
+ *
+ * @throws NoCanonicalForm, see {@link canonical}.
+ */
 export function entryKey(parts: readonly unknown[]): string {
-  return `${prefix}entry:${canonicalDigest(parts)}`;
+  return `${prefix}entry:${digest(canonical(parts))}`;
 }
 
 /** The entries in the store. */
@@ -70,10 +78,12 @@ export class Entries {
     const text = seal({ key, generation, expires: this.#runtime.now() + ttl }, json);
     const answer = this.#guard.ask("write", "set an entry", () => this.#store.set(key, text, ttl + staleFor), notFalse);
     if (!(answer instanceof Promise)) return answer.ok;
-    this.#writing.set(key, answer);
-    const { ok } = await answer;
-    if (this.#writing.get(key) === answer) this.#writing.delete(key);
-    return ok;
+    // With those before it, which it may have overtaken.
+    const writing = Promise.all([answer, this.#writing.get(key)]).finally(() => {
+      if (this.#writing.get(key) === writing) this.#writing.delete(key);
+    });
+    this.#writing.set(key, writing);
+    return (await answer).ok;
   }
 
   /** Takes an entry away; `false` if the store failed. */
@@ -84,7 +94,7 @@ export class Entries {
     const deleted = await this.#guard.ask("write", "delete an entry", () => this.#store.delete(key), (answer) => answer !== false);
     if (!deleted.ok || deleted.value) return deleted.ok;
     // Keyv says so where there was nothing, and where its store failed; a `set` tells which it is, and does as well.
-    return (await this.#guard.ask("write", "delete an entry", () => this.#store.set(key, "deleted", 1), notFalse)).ok;
+    return (await this.#guard.ask("write", "delete an entry", () => this.#store.set(key, "deleted", deletedTtl), notFalse)).ok;
   }
 
   #read(key: string, text: StoreAnswer<string | undefined>, own: StoreAnswer<string>, { ttl, staleFor }: Lifetime): Found {

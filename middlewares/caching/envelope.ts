@@ -13,7 +13,7 @@ export interface EntryFacts {
 
 /** What a text from a store turned out to be. */
 export type Opened =
-  | ({ readonly kind: "entry"; readonly value: unknown } & EntryFacts)
+  | { readonly kind: "entry"; readonly value: unknown; readonly generation: string; readonly expires: number }
   /** Another application's, another version's, another key's, or half-written: not there, as far as this cache goes. */
   | { readonly kind: "foreign" }
   /** It says that it is an entry, and is none. */
@@ -43,5 +43,5 @@ export function open(text: string, key: string): Opened {
   if (typeof own !== "string" || typeof generation !== "string" || typeof expires !== "number") return { kind: "broken" };
   if (Object.hasOwn(parsed, "value") === (isVoid === true)) return { kind: "broken" };
   if (own !== key) return { kind: "foreign" };
-  return { kind: "entry", key: own, generation, expires, value };
+  return { kind: "entry", generation, expires, value };
 }

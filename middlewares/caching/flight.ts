@@ -16,7 +16,9 @@ export class Flight {
   readonly generation: Promise<string>;
   /** Says what the generation is. The first time counts, as in the members below. */
   readonly looked: (generation: string) => void;
-  /** Whether the entry was invalidated since: then what comes of the run is out of date and not kept. */
+  /** Gives back the lock that the run holds. */
+  release: () => void = () => undefined;
+  /** What comes of the run is out of date, and not kept. */
   invalidated = false;
   readonly #serving: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #end: PromiseWithResolvers<Shared> = Promise.withResolvers();
@@ -36,11 +38,17 @@ export class Flight {
     this.#serving.resolve();
   }
 
-  /** Shares what it came to. A call that comes at the time `goodUntil` or later is not identical any more. */
-  end(shared: Shared, goodUntil: number = Infinity): void {
+  /** Shares what it came to with those that wait, and with who comes before the time `goodUntil`. */
+  end(shared: Shared, goodUntil: number = 0): void {
     this.#goodUntil = goodUntil;
     this.#end.resolve(shared);
     this.#serving.resolve();
+  }
+
+  /** The entry was invalidated since the look-up: later calls don't wait for the run, here or in its lock. */
+  invalidate(): void {
+    this.invalidated = true;
+    this.release();
   }
 
   isGood(now: number): boolean {

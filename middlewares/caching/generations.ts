@@ -20,38 +20,33 @@ export class Generations {
     this.#ttl = ttl;
   }
 
-  /** The generation that a namespace is in now, which is made if need be. At once where the store answers at once. */
+  /** The generation that a namespace is in now, which is made if need be. At once where the store has it and answers at once. */
   ask(namespace: string): StoreAnswer<string> | Promise<StoreAnswer<string>> {
     const key = generationKey(namespace);
     const answer = this.#guard.ask("read", "get a generation", () => this.#store.get(key), textOrNothing);
-    const orNew = (own: StoreAnswer<string | undefined>): StoreAnswer<string> | Promise<StoreAnswer<string>> => {
-      if (!own.ok) return own;
-      if (own.value !== undefined) return { ok: true, value: own.value };
-      return this.#making.get(key) ?? this.#newGeneration(key);
-    };
-    return answer instanceof Promise ? answer.then(orNew) : orNew(answer);
+    return answer instanceof Promise ? answer.then((own) => this.#orNew(key, own)) : this.#orNew(key, answer);
   }
 
-  #newGeneration(key: string): StoreAnswer<string> | Promise<StoreAnswer<string>> {
-    const made = this.#makeGeneration(key);
-    if (!(made instanceof Promise)) return made;
-    this.#making.set(key, made);
-    return made.finally(() => this.#making.delete(key));
+  #orNew(key: string, own: StoreAnswer<string | undefined>): StoreAnswer<string> | Promise<StoreAnswer<string>> {
+    if (!own.ok) return own;
+    if (own.value !== undefined) return { ok: true, value: own.value };
+    let making = this.#making.get(key);
+    if (making === undefined) {
+      making = this.#make(key).finally(() => this.#making.delete(key));
+      this.#making.set(key, making);
+    }
+    return making;
   }
 
   // A name that never was: a generation that the store has lost must not come back.
-  #makeGeneration(key: string): StoreAnswer<string> | Promise<StoreAnswer<string>> {
+  async #make(key: string): Promise<StoreAnswer<string>> {
     const [store, ttl, own] = [this.#store, this.#ttl, randomUUID()];
-    const set = this.#guard.ask("write", "set a generation", () => (store.setIfAbsent === undefined ? store.set(key, own, ttl) : store.setIfAbsent(key, own, ttl)), (answer) =>
-      store.setIfAbsent === undefined ? notFalse(answer) : trueOrFalse(answer),
-    );
-    const orOther = (isOwn: StoreAnswer<boolean>): StoreAnswer<string> | Promise<StoreAnswer<string>> => {
-      if (!isOwn.ok) return isOwn;
-      if (isOwn.value) return { ok: true, value: own };
-      // Another process was faster.
-      return this.#guard.ask("read", "get a generation", () => store.get(key), mustBeText);
-    };
-    return set instanceof Promise ? set.then(orOther) : orOther(set);
+    const set = (): unknown => (store.setIfAbsent === undefined ? store.set(key, own, ttl) : store.setIfAbsent(key, own, ttl));
+    const isOwn = await this.#guard.ask("write", "set a generation", set, store.setIfAbsent === undefined ? notFalse : trueOrFalse);
+    if (!isOwn.ok) return isOwn;
+    if (isOwn.value) return { ok: true, value: own };
+    // Another process was faster.
+    return this.#guard.ask("read", "get a generation", () => store.get(key), mustBeText);
   }
 
   /** The same; `""` if the store failed. */

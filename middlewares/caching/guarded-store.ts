@@ -1,5 +1,5 @@
 import { isPromiseLike } from "../logging/faults.ts";
-import { Circuit } from "./circuit.ts";
+import { Circuit, type UnderWay } from "./circuit.ts";
 import { report } from "./outcome.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -41,44 +41,39 @@ export class GuardedStore {
   ask<T>(direction: Direction, what: string, operation: () => unknown, check: (answer: unknown) => T): StoreAnswer<T> | Promise<StoreAnswer<T>> {
     const circuit = this.#circuits[direction];
     if (!circuit.admit()) return down;
-    let answer: unknown;
-    let isLater: boolean;
     try {
-      answer = operation();
+      const answer = operation();
       // Looks at the answer, which may throw.
-      isLater = isPromiseLike(answer);
+      return isPromiseLike(answer) ? this.#settled(circuit, what, answer, check) : answered(circuit, what, answer, check);
     } catch (error) {
       return failed(circuit, what, error);
     }
-    return isLater ? this.#settled(circuit, what, answer, check) : answered(circuit, what, answer, check);
   }
 
-  #settled<T>(circuit: Circuit, what: string, answer: unknown, check: (answer: unknown) => T): Promise<StoreAnswer<T>> {
-    const { underWay } = circuit;
-    underWay.count += 1;
-    const { promise, resolve } = Promise.withResolvers<StoreAnswer<T>>();
-    let open = true;
+  async #settled<T>(circuit: Circuit, what: string, answer: PromiseLike<unknown>, check: (answer: unknown) => T): Promise<StoreAnswer<T>> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const callOff = this.#runtime.after(this.#timeout, true, () => reject(new Error(`no answer within ${this.#timeout} ms`)));
     // What comes after the first is ignored: the activity has gone on.
-    const once = (make: () => StoreAnswer<T>): void => {
-      if (!open) return;
-      open = false;
+    void settle(circuit.underWay, answer, resolve, reject);
+    try {
+      return answered(circuit, what, await promise, check);
+    } catch (error) {
+      return failed(circuit, what, error);
+    } finally {
       callOff();
-      resolve(make());
-    };
-    const callOff = this.#runtime.after(this.#timeout, true, () =>
-      once(() => failed(circuit, what, new Error(`no answer within ${this.#timeout} ms`))),
-    );
-    const settle = (make: () => StoreAnswer<T>): void => {
-      underWay.count -= 1;
-      once(make);
-    };
-    // Adopted, as the `then` of a foreign thenable may throw.
-    void Promise.resolve(answer).then(
-      (value) => settle(() => answered(circuit, what, value, check)),
-      (error: unknown) => settle(() => failed(circuit, what, error)),
-    );
-    return promise;
+    }
   }
+}
+
+/** Sees an operation to its true end, until when it counts. */
+async function settle(underWay: UnderWay, answer: PromiseLike<unknown>, resolve: (value: unknown) => void, reject: (error: unknown) => void): Promise<void> {
+  underWay.count += 1;
+  try {
+    resolve(await answer);
+  } catch (error) {
+    reject(error);
+  }
+  underWay.count -= 1;
 }
 
 function answered<T>(circuit: Circuit, what: string, answer: unknown, check: (answer: unknown) => T): StoreAnswer<T> {

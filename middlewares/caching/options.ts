@@ -160,7 +160,8 @@ function policyOf(name: string, activity: unknown, store: CacheStore | undefined
       `${owner}: option "lockFor" needs a store with the methods setIfAbsent and deleteIfEqual; leave it out, as identical calls in one process run once anyhow.`,
     );
   }
-  const { jitter = 0, version, namespace } = activity;
+  const { jitter = 0, version } = activity;
+  const namespace = typeof activity.namespace === "function" ? activity.namespace.bind(activity) : activity.namespace;
   // Taken out of the object, which may change; the functions still have it as their `this`.
   const [key, shouldCache] = [activity.key?.bind(activity), activity.shouldCache?.bind(activity)];
   return { ttl, staleFor: milliseconds(activity.staleFor) ?? 0, jitter, lockFor, version, key, namespace, shouldCache };

@@ -14,7 +14,7 @@ export interface StoredResult {
  */
 export function resultOf(value: unknown): StoredResult | undefined {
   try {
-    const json = value === undefined ? undefined : (JSON.stringify(value) as string | undefined);
+    const json = JSON.stringify(value) as string | undefined;
     if (json === undefined) return { json, size: 0, read: () => undefined };
     // `JSON.rawJSON` writes numbers that no value has.
     if (JSON.stringify(JSON.parse(json)) !== json) return undefined;

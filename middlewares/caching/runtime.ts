@@ -8,7 +8,8 @@ export interface Runtime {
   random(): number;
   /**
    * Calls `callback` in `delay` milliseconds, and after what has come in by then: a process that was busy for longer
-   * than that has answers waiting, which are not late. What is returned calls it off.
+   * than that has answers waiting, which are not late. What is returned calls it off,
+   * as long as that is to come.
    *
    * @param waits whether the process has to stay alive for it.
    */
@@ -20,12 +21,8 @@ export const realRuntime: Runtime = {
   elapsed: () => performance.now(),
   random: () => Math.random(),
   after(delay, waits, callback) {
-    let turn: NodeJS.Immediate | undefined;
-    const timer = setTimeout(() => (turn = setImmediate(callback)), delay);
+    const timer = setTimeout(() => setImmediate(callback), delay);
     if (!waits) timer.unref();
-    return () => {
-      clearTimeout(timer);
-      clearImmediate(turn);
-    };
+    return () => clearTimeout(timer);
   },
 };

@@ -8,7 +8,7 @@ import { trueOrFalse, type LockingStore } from "./store.ts";
 export interface Turn {
   /** What is there now: a result if another process ran the activity meanwhile. */
   readonly found: Found;
-  /** Whether another process was seen to run it. */
+  /** Whether it is the work of another process, or one is at it: then there is no need to run. */
   readonly waited: boolean;
   /** Lets the next one have its turn. Returns at once, and never throws. */
   readonly release: () => void;
@@ -42,26 +42,22 @@ export class Turns {
    * @param lifetime see {@link Entries.find}; a stale entry spares the wait.
    */
   async take(entry: EntryKey, found: Found, lockFor: number, lifetime: Lifetime): Promise<Turn> {
-    const key = `${entry.key}:lock`;
     const token = randomUUID();
     const end = this.#runtime.elapsed() + 2 * lockFor;
-    const release = (): void => {
-      void this.#guard.ask("write", "unlock an entry", () => this.#store.deleteIfEqual(key, token), nothing);
-    };
     let current = found;
     for (let pause = firstPause, waited = false; ; pause = Math.min(pause * 2, longestPause), waited = true) {
+      // Nobody waits for a run from before its namespace was invalidated.
+      const key = `${entry.key}:${current.generation}:lock`;
+      const release = (): void => {
+        void this.#guard.ask("write", "unlock an entry", () => this.#store.deleteIfEqual(key, token), nothing);
+      };
       const lock = await this.#guard.ask("write", "lock an entry", () => this.#store.setIfAbsent(key, token, lockFor), trueOrFalse);
-      if (!lock.ok) {
-        // It may be set all the same, if the answer was late or lost.
-        release();
-        return { found: { state: "fault", down: lock.down, generation: current.generation }, waited, release: nothing };
-      }
+      // It may be set all the same, if the answer was late or lost.
+      if (!lock.ok) return { found: { state: "fault", down: lock.down, generation: current.generation }, waited: false, release };
       if (lock.value) {
         // The last holder may have come to an end after the look-up and before this.
         current = await this.#entries.find(entry, lifetime);
-        if (current.state !== "fresh") return { found: current, waited, release };
-        release();
-        return { found: current, waited, release: nothing };
+        return { found: current, waited: waited && current.state === "fresh", release };
       }
       const left = end - this.#runtime.elapsed();
       if (current.state === "stale" || left <= 0) return { found: current, waited: true, release: nothing };

@@ -1,6 +1,9 @@
 import { describe, expect, it } from "vitest";
 import type { MiddlewareObject } from "../../src/index.ts";
+import { seal } from "../../middlewares/caching/envelope.ts";
+import type { CacheStore } from "../../middlewares/index.ts";
 import { cachedWorker, Gate, name } from "./calls.ts";
+import { TestRuntime } from "./clock.ts";
 
 const turn = async (): Promise<void> => {
   for (let count = 0; count < 20; count += 1) await new Promise(setImmediate);
@@ -60,6 +63,30 @@ describe("Calls that wait for a run", () => {
     gate.open();
     expect((await Promise.all(all)).map(({ json }) => json)).toEqual(["[1]", "[2]", "[3]"]);
     expect((await calls.call(1)).json).toBe("[4]");
+  });
+
+  it.each([undefined, "prices"])("C5 don't wait for ever where the cache itself has a fault (in the namespace %s)", async (namespace) => {
+    const gate = new Gate();
+    const runtime = new TestRuntime();
+    const store: CacheStore = {
+      get: async (key) => {
+        if (key.includes("generation")) return "first";
+        await gate.pass();
+        // Nothing of the store's or the options' can do it.
+        runtime.now = () => {
+          throw new Error("a bug");
+        };
+        return seal({ key, generation: namespace === undefined ? "" : "first", expires: 0 }, "1");
+      },
+      set: () => true,
+      delete: () => true,
+    };
+    const calls = cachedWorker({ store, runtime, activity: { ttl: "5m", ...(namespace !== undefined && { namespace }) } });
+    const all = Array.from({ length: 3 }, () => calls.call(1));
+    await gate.reached;
+    await turn();
+    gate.open();
+    expect((await Promise.all(all)).map(({ failure }) => failure)).toContain("a bug");
   });
 
   it("C5 get the result also where middleware outside of it fails the call that they wait for", async () => {

@@ -1,8 +1,11 @@
-import { describe, expect, it, vi } from "vitest";
-import { diag, DiagLogLevel } from "@opentelemetry/api";
+import { queryObjects } from "node:v8";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { diag, DiagLogLevel, type Span } from "@opentelemetry/api";
 import { stat } from "node:fs/promises";
+import { onFault } from "../../middlewares/contained.ts";
 import { seal } from "../../middlewares/caching/envelope.ts";
 import type { CacheStore } from "../../middlewares/index.ts";
+import { ActivitySpan, type MiddlewareObject } from "../../src/index.ts";
 import { cachedWorker, Gate } from "./calls.ts";
 import { TestRuntime } from "./clock.ts";
 
@@ -226,12 +229,13 @@ describe("A store that hangs", () => {
   it("C6 keeps no process alive once its activity is done", async () => {
     const timers = (): number => process.getActiveResourcesInfo().filter((each) => each === "Timeout").length;
     const before = timers();
-    let answer: (text: undefined) => void = () => undefined;
-    const store: CacheStore = { ...keeping(undefined), get: () => new Promise<undefined>((resolve) => (answer = resolve)) };
-    const calls = cachedWorker({ store, timeout: "1h" });
+    const gate = new Gate();
+    const calls = cachedWorker({ store: { ...keeping(undefined), get: () => gate.pass() }, timeout: "1h" });
     const called = calls.call(1);
-    await vi.waitUntil(() => timers() > before);
-    answer(undefined);
+    await gate.reached;
+    // Until then it does, as nothing else may.
+    expect(timers()).toBe(before + 1);
+    gate.open();
     await called;
     expect(timers()).toBe(before);
   });
@@ -239,10 +243,12 @@ describe("A store that hangs", () => {
 
 describe("What is under a key and is no entry of this cache", () => {
   const key = "durable-telemetry:entry:x";
-  const facts = { key, generation: "", expires: 9e15 };
+  // Good for another minute.
+  const facts = { key, generation: "", expires: Date.now() + 60_000 };
   const good = seal(facts, '"wrong"');
 
-  it.each<[what: string, text: string]>([
+  it.each<[what: string, text: string | null]>([
+    ["what a store may say where there is nothing", null],
     ["another application's text", "hello"],
     ["another application's JSON", '{"value":1,"expires":9e15}'],
     ["JSON that is no object", "[1]"],
@@ -302,6 +308,48 @@ describe("What is under a key and is no entry of this cache", () => {
   });
 });
 
+it("C6 what breaks is counted each time, rubbish that says that it is an entry too", async () => {
+  const faults: string[] = [];
+  onFault((middleware) => faults.push(middleware));
+  onTestFinished(() => onFault(() => undefined));
+  const shapeless = JSON.stringify({ ...JSON.parse(seal({ key: "x", generation: "", expires: 9e15 }, "1")), expires: "soon" });
+  for (const store of [keeping(shapeless), keeping(42), { ...keeping(undefined), get: rejecting }]) {
+    const calls = cachedWorker({ store });
+    for (let run = 0; run < 2; run += 1) expect((await calls.call(1)).outcome).toBe("error");
+  }
+  await cachedWorker({ activity: { ttl: "5m", shouldCache: (() => "yes") as unknown as () => boolean } }).call(1);
+  expect(faults).toEqual(Array.from({ length: 7 }, () => "caching"));
+});
+
+it.each([undefined, "prices"])("C6 what is there and is no text is an error, and is put right (in the namespace %s)", async (namespace) => {
+  const entries = new Map<string, unknown>();
+  const store: CacheStore = {
+    get: (key) => (key.includes("entry") && !entries.has(key) ? 42 : entries.get(key)),
+    set: (key, value) => entries.set(key, value),
+    delete: (key) => entries.delete(key),
+  };
+  const calls = cachedWorker({ store, activity: { ttl: "5m", ...(namespace !== undefined && { namespace }) } });
+  expect([(await calls.call(1)).outcome, (await calls.call(1)).outcome]).toEqual(["error", "hit"]);
+});
+
+it("C6 nothing is held of operations that are over", async () => {
+  const entries = new Map<string, string>();
+  const store: CacheStore = {
+    get: async (key) => entries.get(key),
+    set: async (key, value) => void entries.set(key, value),
+    delete: async (key) => void entries.delete(key),
+  };
+  const calls = cachedWorker({ store });
+  const promises = async (): Promise<number> => {
+    for (let input = 0; input < 1_000; input += 1) await calls.call(`${entries.size} ${input}`);
+    await new Promise(setImmediate);
+    return queryObjects(Promise, { format: "count" });
+  };
+  const before = await promises();
+  expect((await promises()) - before).toBeLessThan(500);
+  expect(entries.size).toBe(2_000);
+});
+
 describe("A function of the options that fails", () => {
   const failing = (): never => {
     throw new Error("a bug in the options");
@@ -311,6 +359,7 @@ describe("A function of the options that fails", () => {
     ["key is async", { key: async () => failing() }],
     ["key gives what starts when it is awaited", { key: () => ({ [method]: async () => failing() }) }],
     ["namespace throws", { namespace: failing }],
+    ["namespace is async", { namespace: (async () => failing()) as unknown as () => string }],
     ["shouldCache throws", { shouldCache: failing }],
     ["shouldCache is async", { shouldCache: (async () => true) as unknown as () => boolean }],
     ["shouldCache returns no boolean", { shouldCache: (() => "yes") as unknown as () => boolean }],
@@ -329,6 +378,19 @@ describe("A function of the options that fails", () => {
     const calls = cachedWorker({ activity: { ttl: "5m", shouldCache } }, () => [1]);
     for (let round = 0; round < 3; round += 1) expect((await calls.call(1)).json).toBe("[1]");
   });
+});
+
+it("C7 a span that takes no attribute costs that, and nothing else", async () => {
+  const span = { setAttribute: broken } as unknown as Span;
+  const tracer: MiddlewareObject = {
+    name: "tracer",
+    activity: async (ctx, next) => {
+      ctx.features.set(ActivitySpan, span);
+      await next(ctx);
+    },
+  };
+  const calls = cachedWorker({ use: [tracer] });
+  expect([await calls.call(1), await calls.call(1)]).toMatchObject([{ json: "1", outcome: "miss" }, { json: "1", outcome: "hit" }]);
 });
 
 describe("A result that can't be kept", () => {
@@ -353,6 +415,9 @@ describe("A result that can't be kept", () => {
     expect(await outcomes("123456789")).toEqual(["bypass", "bypass"]);
     expect(await outcomes("éééé")).toEqual(["miss", "hit"]);
     expect(await outcomes("ééééé")).toEqual(["bypass", "bypass"]);
+    // A store of one's own has other bounds than that in memory.
+    const own = cachedWorker({ store: new Map<string, string>(), maxBytes: 1_000 }, () => "x".repeat(10_000));
+    expect([(await own.call(1)).outcome, (await own.call(1)).outcome]).toEqual(["miss", "hit"]);
   });
 });
 

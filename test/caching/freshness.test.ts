@@ -139,6 +139,31 @@ describe("A stale result", () => {
     expect(calls.runs).toBe(2);
   });
 
+  it("is served to those, too, who came before it was found", async () => {
+    const [runtime, gate, entries] = [new TestRuntime(), new Gate(), new Map<string, string>()];
+    const store = { get: async (key: string) => entries.get(key), set: async (key: string, value: string) => entries.set(key, value), delete: () => true };
+    const calls = cachedWorker({ runtime, activity, store }, async (_, run) => {
+      if (run === 2) await gate.pass();
+      return run;
+    });
+    await calls.call(1);
+    await runtime.advance(5.5 * minute);
+    const [renewing, meanwhile] = [calls.call(1), calls.call(1)];
+    expect(await meanwhile).toMatchObject({ json: "1", outcome: "hit" });
+    gate.open();
+    expect(await renewing).toMatchObject({ json: "2", outcome: "miss" });
+  });
+
+  it("is one from the millisecond on in which its time to live ends", async () => {
+    const runtime = new TestRuntime();
+    const calls = cachedWorker({ runtime, activity });
+    await calls.call(1);
+    await runtime.advance(5 * minute - 1);
+    expect((await calls.call(1)).outcome).toBe("hit");
+    await runtime.advance(1);
+    expect(await calls.call(1)).toMatchObject({ json: "2", outcome: "miss" });
+  });
+
   it("is not served after staleFor, nor without it", async () => {
     for (const options of [{ runtime: new TestRuntime(), activity }, { runtime: new TestRuntime() }]) {
       const gate = new Gate();

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { canonical, NoCanonicalForm } from "../../middlewares/caching/canonical.ts";
@@ -86,6 +87,13 @@ describe("The key of an entry", () => {
     expect(new Set(texts.map((each) => entryKey([each]))).size).toBe(texts.length);
   });
 
+  it("C2 is a SHA-256, and stays the same from release to release: else all entries would be lost", () => {
+    const parts = ["prices", "quote", null, "2", "input", { symbol: "ACME", at: [1.5, true, null, "\ud800"], "é": {} }];
+    const form = '[6"prices",5"quote",null,1"2",5"input",{2"at":[1.5,true,null,"\\ud800"],6"symbol":4"ACME",1"é":{}}]';
+    expect(canonical(parts)).toBe(form);
+    expect(entryKey(parts)).toBe(`durable-telemetry:entry:${createHash("sha256").update(form).digest("base64url")}`);
+  });
+
   it("C2 tells no input from null, and a text from what it is the JSON of", () => {
     const keys = [["no input"], ["input", null], ["input", "null"], ["input", []], ["key", null]].map((parts) => entryKey(parts));
     expect(new Set(keys).size).toBe(keys.length);
@@ -117,8 +125,20 @@ it("C2 the key of an input that changes while it is read is that of one reading"
 it("C2 is the same in whatever order an input has its members, be they few or many", () => {
   for (const count of [2, 3, 16, 17, 1000]) {
     const members = Array.from({ length: count }, (_, index) => [`m${(index * 7919) % 1009}`, index] as const);
-    expect(canonical(Object.fromEntries(members.toReversed()))).toBe(canonical(Object.fromEntries(members)));
+    const own = canonical(Object.fromEntries(members));
+    expect(canonical(Object.fromEntries(members.toReversed()))).toBe(own);
+    // JSON leaves it out, but it is a member more.
+    expect(canonical(Object.fromEntries([...members.toReversed(), ["left out", undefined]]))).toBe(own);
   }
+});
+
+it("C2 a cycle is found before what stands beside it was read for long", () => {
+  let reads = 0;
+  const beside = { toJSON: () => (reads += 1) };
+  const endless: { beside: unknown; self?: unknown } = { beside };
+  endless.self = endless;
+  expect(() => canonical(endless)).toThrow(NoCanonicalForm);
+  expect(reads).toBeLessThanOrEqual(1_001);
 });
 
 describe("What has no canonical form", () => {
@@ -183,6 +203,8 @@ describe("What has no canonical form", () => {
   it("C2 does not hold for what says with toJSON what it is, nor for objects without a prototype or of another realm", async () => {
     const { runInNewContext } = await import("node:vm");
     expect(canonical(new Date(0))).toBe(canonical("1970-01-01T00:00:00.000Z"));
+    const placed = { toJSON: (at: unknown) => ({ at }) };
+    for (const value of [placed, { a: placed }, [placed]]) expect(canonical(value)).toBe(canonical(JSON.parse(JSON.stringify(value))));
     expect(canonical(Object.assign(Object.create(null), { b: 1, a: 2 }))).toBe(canonical({ a: 2, b: 1 }));
     expect(canonical(runInNewContext("({ b: [1], a: 2 })"))).toBe(canonical({ a: 2, b: [1] }));
     const sparse: unknown[] = [undefined];

@@ -71,8 +71,8 @@ describe.skipIf(skipRedis)("Keyv over Redis", () => {
       onTestFinished(() => keyv.disconnect());
       return keyv;
     };
-    const first = await cachedWorker({ store: store() }, () => ["a result"]).call(1);
-    expect(await cachedWorker({ store: store() }).call(1)).toEqual({ ...first, outcome: "hit" });
+    const first = await cachedWorker({ store: store(), timeout: "20s" }, () => ["a result"]).call(1);
+    expect(await cachedWorker({ store: store(), timeout: "20s" }).call(1)).toEqual({ ...first, outcome: "hit" });
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cachedWorker, Gate, type Body, type Calls } from "./calls.ts";
+import { cachedWorker, Gate, name, type Body, type Calls } from "./calls.ts";
 import { TestRuntime } from "./clock.ts";
 import { LockingMemory } from "./locking-store.ts";
 
@@ -145,6 +145,21 @@ describe("Coalescing between processes", () => {
     expect(await renewing).toMatchObject({ json: "2", outcome: "miss" });
   });
 
+  it("C3 without staleFor serves no result that has expired, not even in the millisecond when it does", async () => {
+    const { runtime, store, workers } = processes(() => "own");
+    await workers[0]?.call(1);
+    await turn();
+    // Redis, too, may keep an entry for longer.
+    const [[key, entry] = ["", undefined]] = store.values;
+    await runtime.advance(3_600_000);
+    store.values.set(key, { value: entry?.value ?? "", until: Infinity });
+    store.setIfAbsent = async () => false;
+    const late = workers[1]?.call(1);
+    await turn();
+    await runtime.advance(21_000);
+    expect((await late)?.outcome).toBe("miss");
+  });
+
   it.each<[what: string, fault: () => Promise<boolean>]>([
     ["throws", async () => { throw new Error("down"); }],
     ["answers as Redis does", async () => "OK" as unknown as boolean],
@@ -152,6 +167,12 @@ describe("Coalescing between processes", () => {
     const { store, workers } = processes(() => "own", 1);
     store.setIfAbsent = fault;
     expect(await workers[0]?.call(1)).toMatchObject({ json: '"own"', outcome: "error" });
+  });
+
+  it("C6 a lock that is answered with rubbish costs the lock, and nothing else: the result is kept", async () => {
+    const { store, workers } = processes(() => "own", 1);
+    store.setIfAbsent = async () => "OK" as unknown as boolean;
+    expect([(await workers[0]?.call(1))?.outcome, (await workers[0]?.call(1))?.outcome]).toEqual(["error", "hit"]);
   });
 
   it("C6 a lock that was set but answered too late is not left to others to wait for", async () => {
@@ -218,6 +239,110 @@ describe("Coalescing between processes", () => {
     store.deleteIfEqual = async () => Promise.reject(new Error("down"));
     expect(await workers[0]?.call(1)).toMatchObject({ json: '"own"', outcome: "miss" });
     expect(await workers[0]?.call(1)).toMatchObject({ json: '"own"', outcome: "hit" });
+  });
+
+  it("C5 who has its turn after waiting renews what went stale meanwhile, and gives the lock back", async () => {
+    const gate = new Gate();
+    const { runtime, store, workers } = processes(async (input) => {
+      await gate.pass();
+      return input;
+    }, 2, { ttl: 10, staleFor: "1h" });
+    const [first, second] = workers.map((worker) => worker.call(1));
+    await gate.reached;
+    await turn();
+    gate.open();
+    expect((await first)?.outcome).toBe("miss");
+    await runtime.advance(20);
+    expect((await second)?.outcome).toBe("miss");
+    expect(totalRuns(workers)).toBe(2);
+    await turn();
+    expect([...store.values.keys()].filter((key) => key.endsWith(":lock"))).toEqual([]);
+  });
+
+  it.each<[where: string, worker: 0 | 1]>([["the process of", 0], ["another process than", 1]])(
+    "C5 nobody waits for a run from before its namespace was invalidated, in %s the one that runs it",
+    async (_, later) => {
+      const gate = new Gate();
+      let runs = 0;
+      const { workers } = processes(async () => {
+        runs += 1;
+        const run = runs;
+        if (run === 1) await gate.pass();
+        return run;
+      }, 2, { namespace: "prices" });
+      const old = workers[0]?.call(1);
+      await gate.reached;
+      await workers[1]?.cache.deleteNamespace("prices");
+      // At once: no timer has to go off.
+      expect(await workers[later]?.call(1)).toMatchObject({ json: "2", outcome: "miss" });
+      gate.open();
+      expect((await old)?.json).toBe("1");
+      expect((await workers[later]?.call(1))?.json).not.toBe("1");
+    },
+  );
+
+  it("C5 calls with other inputs don't wait for each other", async () => {
+    const gate = new Gate();
+    const { workers } = processes(async (input) => {
+      if (input === 1) await gate.pass();
+      return input;
+    });
+    const held = workers[0]?.call(1);
+    await gate.reached;
+    // At once: no timer has to go off.
+    expect(await workers[1]?.call(2)).toMatchObject({ json: "2", outcome: "miss" });
+    gate.open();
+    expect((await held)?.json).toBe("1");
+  });
+
+  it("C5 nobody waits for a run from before its entry was deleted in its process", async () => {
+    const gate = new Gate();
+    let runs = 0;
+    const { workers } = processes(async () => {
+      runs += 1;
+      const run = runs;
+      if (run === 1) await gate.pass();
+      return run;
+    });
+    const old = workers[0]?.call(1);
+    await gate.reached;
+    await workers[0]?.cache.delete(name, 1);
+    expect(await workers[1]?.call(1)).toMatchObject({ json: "2", outcome: "miss" });
+    gate.open();
+    expect((await old)?.json).toBe("1");
+    expect(await workers[0]?.call(1)).toMatchObject({ json: "2", outcome: "hit" });
+  });
+
+  it("C5 nobody waits for one that still waited for its turn then, either", async () => {
+    const gates = [new Gate(), new Gate()];
+    let runs = 0;
+    const { runtime, workers } = processes(async () => {
+      runs += 1;
+      const run = runs;
+      await gates[run - 1]?.pass();
+      if (run === 1) throw new Error("down");
+      return run;
+    });
+    const holder = workers[0]?.call(1);
+    await gates[0]?.reached;
+    const old = workers[1]?.call(1);
+    await turn();
+    await workers[1]?.cache.delete(name, 1);
+    const later = workers[1]?.call(1);
+    await turn();
+    gates[0]?.open();
+    await holder;
+    await runtime.advance(250);
+    expect(await later).toMatchObject({ json: "3", outcome: "miss" });
+    gates[1]?.open();
+    expect((await old)?.json).toBe("2");
+  });
+
+  it("C6 a store that can't be read is not asked for a lock", async () => {
+    const { store, workers } = processes(() => "own", 1);
+    store.get = async () => Promise.reject(new Error("down"));
+    expect((await workers[0]?.call(1))?.outcome).toBe("error");
+    expect(store.operations).toEqual([]);
   });
 
   it("C5 takes no lock for a hit, nor without lockFor", async () => {

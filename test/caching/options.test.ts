@@ -52,12 +52,14 @@ describe("Options that can't be right are refused with an error that names the k
     ["a jitter that is NaN", withActivity({ jitter: Number.NaN }), /option "jitter"/],
     ["a lock without a store", withActivity({ lockFor: "30s" }), /option "lockFor" needs a store with the methods setIfAbsent and deleteIfEqual/],
     ["a lock with a store that has none", withActivity({ lockFor: "30s" }, { store: new Map() }), /option "lockFor" needs/],
+    ["a lock with a store that can't give it back", withActivity({ lockFor: "30s" }, { store: { get() {}, set() {}, delete() {}, setIfAbsent() {} } }), /option "lockFor" needs/],
     ["a lock for a day", withActivity({ lockFor: "1d" }), /option "lockFor" must be .* of an hour at most/],
     ["a store without delete", { activities: {}, store: { get() {}, set() {} } }, /option "store" must be an object with the methods get, set and delete/],
     ["a store that is a URL", { activities: {}, store: "redis://localhost" }, /option "store"/],
     ["a malformed timeout", { activities: {}, timeout: "fast" }, /option "timeout" must be a duration/],
     ["a timeout of a day", { activities: {}, timeout: "1d" }, /option "timeout" must be .* of an hour at most/],
     ["no entries", { activities: {}, maxEntries: 0 }, /option "maxEntries" must be a whole number/],
+    ["more entries than a list has room for", { activities: {}, maxEntries: 2 ** 24 + 1 }, /option "maxEntries" must be a whole number, 1 to 16,777,216/],
     ["endless entries", { activities: {}, maxEntries: Infinity }, /option "maxEntries"/],
     ["a size as a text", { activities: {}, maxBytes: "1mb" }, /option "maxBytes" must be a whole number/],
     ["a negative size", { activities: {}, maxValueSize: -1 }, /option "maxValueSize" must be a whole number/],
@@ -87,6 +89,12 @@ it("C2 options count as they were when the cache was made, with the object as th
     ttl: "5m",
     key(request) {
       return this === activity ? request.input : undefined;
+    },
+    namespace() {
+      return this === activity ? "own" : undefined;
+    },
+    shouldCache() {
+      return this === activity;
     },
   };
   const calls = cachedWorker({ activity }, (input) => input);

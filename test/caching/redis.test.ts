@@ -124,9 +124,9 @@ describe.skipIf(skipRedis)("A real Redis", () => {
     const { url } = await redis();
     const before = await connected(url);
     const result = { price: 1.5, text: "\ud800 é \u0000", void: null };
-    const first = await cachedWorker({ store: redisStore(before) }, () => result).call({ b: 1, a: 2 });
+    const first = await cachedWorker({ store: redisStore(before), timeout: "20s" }, () => result).call({ b: 1, a: 2 });
     before.destroy();
-    const restarted = cachedWorker({ store: redisStore(await connected(url)) }, () => "ran");
+    const restarted = cachedWorker({ store: redisStore(await connected(url)), timeout: "20s" }, () => "ran");
     expect(await restarted.call({ a: 2, b: 1 })).toEqual({ ...first, outcome: "hit" });
     await restarted.cache.delete(name, { a: 2, b: 1 });
     expect(await restarted.call({ a: 2, b: 1 })).toMatchObject({ json: '"ran"', outcome: "miss" });
@@ -135,7 +135,7 @@ describe.skipIf(skipRedis)("A real Redis", () => {
   it("C4 forgets entries when their time is up, and stale ones later", async () => {
     const { url } = await redis();
     const client = await connected(url);
-    const worker = cachedWorker({ store: redisStore(client), activity: { ttl: "1h", staleFor: "1h", lockFor: "1m", namespace: "prices" } });
+    const worker = cachedWorker({ store: redisStore(client), timeout: "20s", activity: { ttl: "1h", staleFor: "1h", lockFor: "1m", namespace: "prices" } });
     await worker.call(1);
     const keys = await client.keys("*");
     const times = await Promise.all(keys.map(async (key) => [key.split(":")[1], Math.round((await client.pTTL(key)) / 3_600_000)] as const));

@@ -29,6 +29,20 @@ function revoked(): unknown {
   return proxy;
 }
 
+// Promises that a library has changed.
+const ownThen = (): unknown =>
+  Object.assign(Promise.resolve(5), {
+    [then]() {
+      throw new Error("hands off");
+    },
+  });
+const ownConstructor = (): unknown =>
+  Object.defineProperty(Promise.resolve(5), "constructor", {
+    get() {
+      throw new Error("hands off");
+    },
+  });
+
 /** What the process has nobody for while `run` runs, and some turns of the event loop longer. */
 async function straysOf(run: () => Promise<void>): Promise<readonly unknown[]> {
   const strays: unknown[] = [];
@@ -74,11 +88,14 @@ describe("A store's rubbish never fails an activity, and leaves nothing unhandle
     ["a promise of a promise that rejects with a symbol", { [then]: (resolve: Settle) => resolve({ [then]: (_: Settle, reject: Settle) => reject(Symbol("no")) }) }],
     ["what throws when it is asked whether it is a promise", touchy],
     ["a proxy that was revoked", revoked()],
+    ["a promise whose constructor throws", ownConstructor()],
+    ["a promise whose own member throws", ownThen()],
   ])("C6 get gives %s", async (_, answer) => runsAlways(keeping(answer)));
 
   it.each<[what: string, answer: unknown]>([
     ["what throws when it is asked whether it is a promise", touchy],
     ["a proxy that was revoked", revoked()],
+    ["a promise whose constructor throws", ownConstructor()],
   ])("C6 set, setIfAbsent and deleteIfEqual give %s", async (_, answer) => {
     await runsAlways({ ...keeping(undefined), set: () => answer });
     const locking = { ...keeping(undefined), setIfAbsent: () => true, deleteIfEqual: () => answer };

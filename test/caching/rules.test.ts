@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { caching } from "../../middlewares/index.ts";
 import type { MiddlewareObject } from "../../src/index.ts";
 import { startHub, type Steps } from "../harness.ts";
-import { cachedWorker, Gate } from "./calls.ts";
+import { cachedWorker, Gate, name } from "./calls.ts";
 
 describe("Which activities are cached", () => {
   it("C1 only those that are named, and no orchestration", async () => {
@@ -163,6 +163,22 @@ describe("A hit", () => {
     const calls = cachedWorker({ use: [spoiler] }, () => ["fresh"]);
     for (let round = 0; round < 3; round += 1) expect((await calls.call(1)).json).toBe('["fresh","spoilt"]');
     expect(calls.runs).toBe(1);
+  });
+
+  it("C3 is there at once where the store answers at once: nothing waits, and nobody can come between", async () => {
+    const returned: unknown[] = [];
+    const cache = caching({ activities: { [name]: { ttl: "5m" } } });
+    const direct: MiddlewareObject = {
+      name: "direct",
+      activity: (ctx, next) => {
+        const answer = cache.activity(ctx, next);
+        returned.push(answer);
+        return answer;
+      },
+    };
+    const calls = cachedWorker({ use: [direct] });
+    for (let round = 0; round < 2; round += 1) expect((await calls.call(1)).json).toBe("1");
+    expect(returned).toEqual([expect.any(Promise), undefined]);
   });
 
   it("C3 is one also where several calls waited for one look-up", async () => {
