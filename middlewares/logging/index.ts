@@ -33,7 +33,7 @@ export function logging(options: LoggingOptions = {}): MiddlewareObject {
       return run();
     },
     orchestration: async (ctx, next) => {
-      contained("an episode was not logged", () => ctx.features.get(TaskLog)?.begin(ctx));
+      ctx.features.get(TaskLog)?.begin(ctx);
       await next(ctx);
     },
     activity: async (ctx, next) => {

@@ -28,7 +28,7 @@ export class BoundedValues {
   #admits(key: string, value: string, limit: number): boolean {
     let seen = this.#seen.get(key);
     if (seen === undefined) this.#seen.set(key, (seen = new Set()));
-    if (!seen.has(value) && seen.size < limit) seen.add(value);
+    if (seen.size < limit) seen.add(value);
     return seen.has(value);
   }
 }

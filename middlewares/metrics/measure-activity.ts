@@ -36,14 +36,14 @@ function countCacheRequest({ facts: { name, features } }: ActivityWorkItem, name
 /** Counts the activities that run: a middleware, so that each is counted off again however it ends. */
 export function countActive(nameLimit: number): ActivityMiddleware {
   return async (ctx, next) => {
-    // Counted off where it was counted, also if another provider has come meanwhile.
-    const record = contained("an activity was not counted", () => currentRecorder(nameLimit));
-    const labels = { [ATTR_TASK_NAME]: ctx.name };
-    record?.("durabletask.activity.active", 1, labels);
+    // Counted off where and as it was counted, also if another provider has come meanwhile, or the name limit is reached.
+    const count = contained("an activity was not counted", () =>
+      currentRecorder(nameLimit)?.("durabletask.activity.active", 1, { [ATTR_TASK_NAME]: ctx.name }),
+    );
     try {
       await next(ctx);
     } finally {
-      record?.("durabletask.activity.active", -1, labels);
+      count?.(-1);
     }
   };
 }

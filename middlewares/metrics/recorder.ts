@@ -5,8 +5,11 @@ import { BoundedValues, type Labels } from "./bounded-values.ts";
 import { contained } from "./faults.ts";
 import { definitions, type InstrumentName } from "./instruments.ts";
 
-/** Records a measurement; one that can't be recorded is lost, and nothing else is (telemetry.md K1). */
-export type Recorder = (name: InstrumentName, value: number, labels: Labels) => void;
+/**
+ * Records a measurement; one that can't be recorded is lost, and nothing else is (telemetry.md K1). What it returns
+ * records another value with the very same attributes.
+ */
+export type Recorder = (name: InstrumentName, value: number, labels: Labels) => (value: number) => void;
 
 // One for each provider, so that one that is registered late, or takes another's place, is found at the next measurement.
 const providers = new WeakMap<MeterProvider, Instruments>();
@@ -43,16 +46,18 @@ class Instruments {
   // `undefined` stands for an instrument that could not be made; it is not tried again.
   readonly #made = new Map<InstrumentName, Instrument | undefined>();
 
-  record(name: InstrumentName, value: number, labels: Labels, limit: number): void {
+  record(name: InstrumentName, value: number, labels: Labels, limit: number): (value: number) => void {
     const instrument = this.#instrument(name);
-    if (instrument === undefined) return;
-    contained(`a measurement of ${name} was lost`, () => instrument.measure(value, instrument.values.fold(labels, limit)));
+    if (instrument === undefined) return () => undefined;
+    const attributes = instrument.values.fold(labels, limit);
+    const measure = (each: number): void => contained(`a measurement of ${name} was lost`, () => instrument.measure(each, attributes));
+    measure(value);
+    return measure;
   }
 
   #instrument(name: InstrumentName): Instrument | undefined {
     const { meter } = this;
     if (meter !== undefined && !this.#made.has(name)) {
-      this.#made.set(name, undefined);
       this.#made.set(name, contained(`there is no ${name}`, () => make(meter, name)));
     }
     return this.#made.get(name);

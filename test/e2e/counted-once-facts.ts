@@ -1,6 +1,7 @@
-/** The measurements that a task hub's history calls for, one for each durable fact; and how measurements are compared. */
-import { HistoryEventType } from "@microsoft/durabletask-js";
+/** What a task hub's history calls for: measurements and log records, one for each durable fact; and how they are compared. */
+import { HistoryEventType, type HistoryEvent } from "@microsoft/durabletask-js";
 import type { Attributes } from "@opentelemetry/api";
+import { factOf } from "../logging/facts-of-history.ts";
 import { label } from "../logging/record-logs.ts";
 import * as hubs from "../metrics/durable-facts.ts";
 
@@ -27,39 +28,85 @@ export function labelOf({ eventName, attributes }: LogOfFact): string {
   return label(eventName, ...values);
 }
 
-/** What the workers should have measured of finished executions. Levels are left out: they end at zero. */
-export function measurementsOf(execution: hubs.Execution): Measurement[] {
-  const { version, status, errorType } = execution;
-  const name = { "durabletask.task.name": execution.name };
-  const ofVersion = version === undefined ? name : { ...name, "durabletask.task.version": version };
-  const error = (type: string | undefined): Attributes => (type === undefined ? {} : { "error.type": type });
-  const episodes = hubs.episodes(execution);
-  return [
-    { instrument: "durabletask.orchestration.started", attributes: ofVersion, value: 1 },
-    { instrument: "durabletask.orchestration.duration", attributes: { ...ofVersion, "durabletask.task.status": status, ...error(errorType) } },
-    { instrument: "durabletask.orchestration.episodes", attributes: name, value: episodes.length },
-    { instrument: "durabletask.orchestration.history.size", attributes: name, value: hubs.eventsAtTheFinish(execution) },
-    ...episodes.flatMap((replayed, index): Measurement[] => {
-      const outcome = index === episodes.length - 1 ? status.toLowerCase() : "waiting";
-      return [
-        { instrument: "durabletask.episode.duration", attributes: { ...name, "durabletask.outcome": outcome } },
-        // What lies before the event that began the episode.
-        { instrument: "durabletask.episode.replayed_events", attributes: name, value: replayed },
-      ];
-    }),
-    ...hubs.attempts(execution).flatMap(({ turnaround, ...attempt }): Measurement[] => {
-      const task = { "durabletask.task.name": attempt.name };
-      const outcome = attempt.errorType === undefined ? "completed" : "failed";
-      const itsVersion = attempt.version === undefined ? {} : { "durabletask.task.version": attempt.version };
-      return [
-        { instrument: "durabletask.activity.duration", attributes: { ...task, ...itsVersion, ...error(attempt.errorType) } },
-        { instrument: "durabletask.activity.turnaround", attributes: { ...task, "durabletask.outcome": outcome }, value: turnaround },
-      ];
-    }),
-    ...hubs.timerLags(execution).map((lag) => ({ instrument: "durabletask.timer.lag", attributes: name, value: lag })),
-    ...retriesOf(execution),
-  ];
+/** A work item of a finished execution, and what its worker has to tell of it. */
+export interface WorkItem {
+  /** The same as in a process's own account. */
+  readonly key: string;
+  /** The log records that are due when it starts, in short. */
+  readonly atStart: readonly string[];
+  /** Those that are due when the hub has taken its response. */
+  readonly logs: readonly string[];
+  /** The measurements that are due then; levels are left out, as they end at zero. */
+  readonly measurements: readonly Measurement[];
 }
+
+/** The work items of a finished execution: between them they have all that there is to tell of it. */
+export const workItemsOf = (execution: hubs.Execution): WorkItem[] => [...episodesOf(execution), ...activitiesOf(execution)];
+
+function episodesOf(execution: hubs.Execution): WorkItem[] {
+  const { name, version, status, errorType, events } = execution;
+  const [instanceId] = hubs.ids(execution);
+  const task = { "durabletask.task.name": name };
+  const ofVersion = version === undefined ? task : { ...task, "durabletask.task.version": version };
+  const begins = hubs.episodes(execution);
+  return begins.map((replayed, index): WorkItem => {
+    const isLast = index === begins.length - 1;
+    const end = begins[index + 1] ?? events.length;
+    // What a list that grows with the history has more of after the episode than before it.
+    const fresh = <T>(list: (of: hubs.Execution) => readonly T[]): readonly T[] =>
+      list({ ...execution, events: events.slice(0, end) }).slice(list({ ...execution, events: events.slice(0, replayed) }).length);
+    const records = events.slice(replayed, end).map((event) => factOf(event, events, name, instanceId));
+    const started: Measurement = { instrument: "durabletask.orchestration.started", attributes: ofVersion, value: 1 };
+    const ending = { ...ofVersion, "durabletask.task.status": status, ...errorOf(errorType) };
+    const finish: Measurement[] = [
+      { instrument: "durabletask.orchestration.duration", attributes: ending },
+      { instrument: "durabletask.orchestration.episodes", attributes: task, value: begins.length },
+      { instrument: "durabletask.orchestration.history.size", attributes: task, value: hubs.eventsAtTheFinish(execution) },
+    ];
+    return {
+      key: `${instanceId} episode ${index + 1}`,
+      atStart: [],
+      logs: records.flatMap((record) => (record?.startsWith("orchestration.") ? [record] : [])),
+      measurements: [
+        { instrument: "durabletask.episode.duration", attributes: { ...task, "durabletask.outcome": isLast ? status.toLowerCase() : "waiting" } },
+        // What lies before the event that began the episode.
+        { instrument: "durabletask.episode.replayed_events", attributes: task, value: replayed },
+        ...(index === 0 ? [started] : []),
+        ...fresh(hubs.attempts).map(turnaroundOf),
+        ...fresh(hubs.timerLags).map((value): Measurement => ({ instrument: "durabletask.timer.lag", attributes: task, value })),
+        ...fresh(retriesOf),
+        ...(isLast ? finish : []),
+      ],
+    };
+  });
+}
+
+// Those that have ended.
+function activitiesOf(execution: hubs.Execution): WorkItem[] {
+  const { name, events } = execution;
+  const [instanceId] = hubs.ids(execution);
+  return hubs.attempts(execution).map(({ taskId, name: activity, version, errorType }) => {
+    const isOfTask = (event: HistoryEvent): boolean =>
+      ("taskScheduledId" in event && event.taskScheduledId === taskId) || (event.type === HistoryEventType.TaskScheduled && event.eventId === taskId);
+    const [start = "", ...ends] = events.filter(isOfTask).map((event) => factOf(event, events, name, instanceId) ?? "");
+    const itsVersion = version === undefined ? {} : { "durabletask.task.version": version };
+    const attributes = { "durabletask.task.name": activity, ...itsVersion, ...errorOf(errorType) };
+    return {
+      key: `${instanceId} task ${taskId}`,
+      atStart: [start],
+      logs: ends,
+      measurements: [{ instrument: "durabletask.activity.duration", attributes }],
+    };
+  });
+}
+
+const errorOf = (type: string | undefined): Attributes => (type === undefined ? {} : { "error.type": type });
+
+const turnaroundOf = ({ name, errorType, turnaround }: hubs.Attempt): Measurement => ({
+  instrument: "durabletask.activity.turnaround",
+  attributes: { "durabletask.task.name": name, "durabletask.outcome": errorType === undefined ? "completed" : "failed" },
+  value: turnaround,
+});
 
 // In the workflow each retried activity has a name of its own, and is called once.
 function retriesOf({ events }: hubs.Execution): Measurement[] {
@@ -70,6 +117,18 @@ function retriesOf({ events }: hubs.Execution): Measurement[] {
     attributes: { "durabletask.task.name": name, "durabletask.type": "activity" },
     value: 1,
   }));
+}
+
+// A measurement's instrument and attributes, in short.
+function keyOf({ instrument, attributes }: Measurement): string {
+  const sorted = Object.entries(attributes).toSorted(([one], [other]) => one.localeCompare(other));
+  return [instrument, ...sorted.map(([name, text]) => `${name.replace("durabletask.", "")}=${JSON.stringify(text)}`)].join(" ");
+}
+
+/** A measurement in short, with the value if it is one that the history tells. */
+export function measured({ value, ...measurement }: Measurement): string {
+  const isTold = value !== undefined && !measurement.instrument.endsWith(".duration");
+  return isTold ? `${keyOf(measurement)} ${Number(value.toFixed(6))}` : keyOf(measurement);
 }
 
 /** Measurements with the same instrument and attributes, added up. */
@@ -88,8 +147,7 @@ export interface Addend extends Measurement {
 export function totalsOf(addends: readonly Addend[]): Record<string, Total> {
   const totals: Record<string, Total> = {};
   for (const { instrument, attributes, count = 1, value } of addends) {
-    const sorted = Object.entries(attributes).toSorted(([one], [other]) => one.localeCompare(other));
-    const key = [instrument, ...sorted.map(([name, text]) => `${name.replace("durabletask.", "")}=${JSON.stringify(text)}`)].join(" ");
+    const key = keyOf({ instrument, attributes });
     const before = totals[key] ?? { count: 0, sum: 0 };
     const sum = before.sum === undefined || value === undefined ? undefined : before.sum + value;
     totals[key] = { count: before.count + count, sum };

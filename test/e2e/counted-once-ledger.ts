@@ -1,22 +1,35 @@
-/** A process's own account of what it has recorded, in a file that outlives it: for tests of what dies with a process. */
-import { appendFileSync, readFileSync } from "node:fs";
+/**
+ * A process's own account of what it does and records, in a file that outlives it: for tests of what dies with a process.
+ * Each entry is in the file before anything else happens, so the account is true up to the moment of a SIGKILL.
+ */
+import { appendFileSync } from "node:fs";
 import { logs, metrics, type Attributes, type LogRecord } from "@opentelemetry/api";
-import { isLevel, type LogOfFact, type Measurement } from "./counted-once-facts.ts";
+import type { LogOfFact, Measurement } from "./counted-once-facts.ts";
 
-type WorkItemKind = "orchestration" | "activity";
+/**
+ * What a process has come to with a work item: it began; the code of the activity runs; the response stands and is about
+ * to leave; the process hears that the hub has taken it; all that there is to tell of the work item has been recorded.
+ */
+export type Step = "began" | "runs" | "answers" | "accepted" | "told";
 
-type Entry =
+export type Entry =
   | ({ readonly kind: "measurement" } & Measurement)
   | ({ readonly kind: "log" } & LogOfFact)
-  | { readonly kind: "began" | "ended"; readonly workItem: WorkItemKind }
+  | { readonly kind: Step; readonly workItem: string }
   | { readonly kind: "flushed" };
 
 /** Writes the account. */
 export class Ledger {
   readonly #file: string;
+  readonly #beforeEntry: (entry: Entry) => void;
 
-  constructor(file: string) {
+  /**
+   * @param file may exist already.
+   * @param beforeEntry called before an entry is written.
+   */
+  constructor(file: string, beforeEntry: (entry: Entry) => void = () => undefined) {
     this.#file = file;
+    this.#beforeEntry = beforeEntry;
     // It may stay empty.
     appendFileSync(file, "");
   }
@@ -40,14 +53,9 @@ export class Ledger {
     logs.setGlobalLoggerProvider(loggers);
   }
 
-  /** Notes that a work item began. */
-  began(workItem: WorkItemKind): void {
-    this.#write({ kind: "began", workItem });
-  }
-
-  /** Notes that a work item is over: what there is to record of it has been recorded. */
-  ended(workItem: WorkItemKind): void {
-    this.#write({ kind: "ended", workItem });
+  /** Notes what the process has come to with a work item. */
+  note(step: Step, workItem: string): void {
+    this.#write({ kind: step, workItem });
   }
 
   /** Notes that all there is so far has been delivered. */
@@ -64,6 +72,7 @@ export class Ledger {
   }
 
   #write(entry: Entry): void {
+    this.#beforeEntry(entry);
     appendFileSync(this.#file, `${JSON.stringify(entry)}\n`);
   }
 }
@@ -78,41 +87,4 @@ function watched<T>(target: T, told: (args: readonly unknown[], result: unknown,
       return (...args: unknown[]): unknown => told(args, value.apply(target, args), member);
     },
   });
-}
-
-/** What a process has recorded. */
-export interface Recorded {
-  /** Without those of levels. */
-  readonly measurements: readonly Measurement[];
-  readonly logs: readonly LogOfFact[];
-}
-
-/** The account of a process. */
-export interface Account {
-  readonly delivered: Recorded;
-  /** What it had when it ended. */
-  readonly left: Recorded;
-  /** How many work items it had begun by then, and not ended. */
-  readonly open: Readonly<Record<WorkItemKind, number>>;
-}
-
-export function readLedger(file: string): Account {
-  const lines = readFileSync(file, "utf8").split("\n").filter((line) => line !== "");
-  const entries = lines.map((line): Entry => JSON.parse(line));
-  const flushed = entries.findLastIndex(({ kind }) => kind === "flushed") + 1;
-  const count = (kind: string, workItem: WorkItemKind): number =>
-    entries.filter((entry) => entry.kind === kind && "workItem" in entry && entry.workItem === workItem).length;
-  const open = (workItem: WorkItemKind): number => count("began", workItem) - count("ended", workItem);
-  return {
-    delivered: recordedIn(entries.slice(0, flushed)),
-    left: recordedIn(entries.slice(flushed)),
-    open: { orchestration: open("orchestration"), activity: open("activity") },
-  };
-}
-
-function recordedIn(entries: readonly Entry[]): Recorded {
-  return {
-    measurements: entries.flatMap((entry) => (entry.kind === "measurement" && !isLevel(entry) ? [entry] : [])),
-    logs: entries.flatMap((entry) => (entry.kind === "log" ? [entry] : [])),
-  };
 }

@@ -3,11 +3,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startHub, type Hub } from "../harness.ts";
-import { factsOf } from "../logging/facts-of-history.ts";
 import { label } from "../logging/record-logs.ts";
 import * as hubs from "../metrics/durable-facts.ts";
 import { startReceiver, type OtlpReceiver } from "../otlp/receiver.ts";
-import { readLedger, type Account } from "./counted-once-ledger.ts";
+import { readLedger, type Account } from "./counted-once-account.ts";
+import { workItemsOf, type Measurement, type WorkItem } from "./counted-once-facts.ts";
 import { deliveredBy, type Delivered } from "./counted-once-received.ts";
 import { startCountedWorker, type CountedWorker, type CountedWorkerOptions } from "./counted-once-worker.ts";
 import { runsIn, type Run } from "./counted-once-workflow.ts";
@@ -20,7 +20,7 @@ export interface Place {
   /** All workers that were started, in order. */
   readonly workers: readonly CountedWorker[];
   /** Starts one; resolves when the hub gives it work. */
-  readonly start: (id: string, options: CountedWorkerOptions) => Promise<void>;
+  readonly start: (id: string, options: CountedWorkerOptions) => Promise<CountedWorker>;
   /** The orchestrations that showed that. */
   readonly greetings: readonly string[];
 }
@@ -34,11 +34,12 @@ export async function inPlace<T>(action: (place: Place) => Promise<T>): Promise<
   const workers: CountedWorker[] = [];
   const greetings: string[] = [];
   const start: Place["start"] = async (id, options) => {
-    const input = { hostAddress: hub.sidecar.address, runs, held: join(directory, "held"), ledger: join(directory, `ledger of ${id}`) };
+    const input = { hostAddress: hub.sidecar.address, runs, held: join(directory, "held"), compiled: join(directory, "compiled"), ledger: join(directory, `ledger of ${id}`) };
     const worker = await startCountedWorker(id, receiver, { ...input, ...options });
     workers.push(worker);
     const answer = worker.program.printed("greeted\n").then(() => true);
     while (!(await Promise.race([answer, Promise.resolve(false)]))) greetings.push((await hub.run("greet")).instanceId);
+    return worker;
   };
   try {
     return await action({ hub, receiver, runs, workers, start, greetings });
@@ -53,6 +54,15 @@ export async function untilCustomStatus({ client }: Hub, id: string, status: str
   while ((await client.getOrchestrationState(id))?.serializedCustomStatus !== JSON.stringify(status));
 }
 
+/** Resolves when the worker has no work and has exported all, for the `count`th time; `false` if it died instead. */
+export function flushed({ program }: CountedWorker, count: number): Promise<boolean> {
+  program.kill("SIGUSR2");
+  return program.printed(`flushed ${count}\n`).then(
+    () => true,
+    () => false,
+  );
+}
+
 /** A process that has ended. */
 export interface Process {
   readonly id: string;
@@ -64,8 +74,8 @@ export interface Process {
 
 export interface Outcome {
   readonly executions: readonly hubs.Execution[];
-  /** The log records that the history calls for, in short. */
-  readonly facts: readonly string[];
+  /** What the history calls for. */
+  readonly workItems: readonly WorkItem[];
   readonly runs: readonly Run[];
   readonly processes: readonly Process[];
 }
@@ -78,11 +88,10 @@ export async function outcomeOf({ hub, receiver, runs, workers, greetings }: Pla
     const { code, signal, stderr } = await program.result;
     if ((code !== 0 && signal !== "SIGKILL") || stderr !== "") throw new Error(`The worker ${id} ended with ${code ?? signal}: ${stderr}`);
   }
-  const executions = await Promise.all(ids.map((id) => executionsOf(hub, id)));
-  const facts = await Promise.all(ids.map((id) => factsOf(hub.client, id)));
+  const executions = (await Promise.all(ids.map((id) => executionsOf(hub, id)))).flat();
   return {
-    executions: executions.flat(),
-    facts: facts.flat(),
+    executions,
+    workItems: executions.flatMap(workItemsOf),
     runs: runsIn(runs),
     processes: workers.map(({ id, ledger }) => ({ id, delivered: deliveredBy(id, receiver), account: readLedger(ledger) })),
   };
@@ -99,6 +108,12 @@ export function secondRuns({ runs }: Outcome): readonly Run[] {
   const keys = runs.map(({ instanceId, taskId }) => `${instanceId} ${taskId}`);
   return runs.filter((_, index) => keys.indexOf(keys[index] ?? "") < index);
 }
+
+/** The measurements that the history calls for. */
+export const measurementsOf = ({ workItems }: Outcome): readonly Measurement[] => workItems.flatMap(({ measurements }) => measurements);
+
+/** The log records that the history calls for, in short. */
+export const recordsOf = ({ workItems }: Outcome): readonly string[] => workItems.flatMap(({ atStart, logs }) => [...atStart, ...logs]);
 
 /** The log records that these runs call for, in short. */
 export const startedAgain = (outcome: Outcome): readonly string[] =>

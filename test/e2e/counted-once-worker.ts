@@ -7,6 +7,15 @@ export interface CountedWorkerOptions {
   readonly holds?: "activity" | "episode" | undefined;
   /** How often it exports, in milliseconds. By default only when it is asked to, and at its end. */
   readonly interval?: number;
+  /** Whether it exports at all; by default it does. A process that does not starts in half the time. */
+  readonly exports?: boolean;
+  /** Has one work item after the other, so that all that happens has an order. */
+  readonly oneByOne?: boolean;
+  /**
+   * It kills itself with SIGKILL in place of this entry of its ledger, counted from 1 at the first one of a work item of
+   * the instance.
+   */
+  readonly dies?: { readonly instanceId: string; readonly entry: number };
 }
 
 export interface CountedWorkerInput extends CountedWorkerOptions {
@@ -15,6 +24,8 @@ export interface CountedWorkerInput extends CountedWorkerOptions {
   readonly runs: string;
   /** A directory that who holds something makes: so only one process does. */
   readonly held: string;
+  /** A directory for what one process has compiled, so that the others start sooner. */
+  readonly compiled: string;
   /** The file of the process's own account. */
   readonly ledger: string;
 }
@@ -33,6 +44,7 @@ export async function startCountedWorker(id: string, receiver: OtlpReceiver, inp
   const program = startProgram("../../e2e/fixtures/counted-worker", {
     input,
     env: {
+      NODE_COMPILE_CACHE: input.compiled,
       OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
       OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
       OTEL_RESOURCE_ATTRIBUTES: `service.instance.id=${id}`,

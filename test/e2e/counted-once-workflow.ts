@@ -20,6 +20,8 @@ export function runsIn(file: string): Run[] {
 export interface Surroundings {
   /** Where the runs of activities stand. */
   readonly runs: string;
+  /** Called before the code of an activity does anything. */
+  readonly runsNow: (ctx: ActivityContext) => void;
   /** Called in the first run of the activity `held`, and awaited. */
   readonly hold: () => Promise<void>;
   /** Called in the orchestrator `greet`. */
@@ -28,9 +30,11 @@ export interface Surroundings {
 
 const retry = new RetryPolicy({ maxNumberOfAttempts: 3, firstRetryIntervalInMilliseconds: 10 });
 
-/** Registers `fifty` and what it calls, `waits`, and `greet`. */
-export function register(worker: TaskHubGrpcWorker, { runs, hold, greeted }: Surroundings): void {
-  const run = (name: string, { orchestrationId, taskId }: ActivityContext): Run[] => {
+/** Registers `fifty` and what it calls, `brief`, `waits`, and `greet`. */
+export function register(worker: TaskHubGrpcWorker, { runs, runsNow, hold, greeted }: Surroundings): void {
+  const run = (name: string, ctx: ActivityContext): Run[] => {
+    runsNow(ctx);
+    const { orchestrationId, taskId } = ctx;
     appendFileSync(runs, `${JSON.stringify({ name, instanceId: orchestrationId, taskId } satisfies Run)}\n`);
     return runsIn(runs).filter((each) => each.name === name && each.instanceId === orchestrationId);
   };
@@ -43,9 +47,9 @@ export function register(worker: TaskHubGrpcWorker, { runs, hold, greeted }: Sur
     throw new RangeError("no such order");
   });
   for (const name of ["flaky one", "flaky two", "flaky three"]) {
-    worker.addNamedActivity(name, (ctx: ActivityContext) => {
+    worker.addNamedActivity(name, (ctx: ActivityContext, needed: number | null) => {
       const attempts = new Set(run(name, ctx).map(({ taskId }) => taskId)).size;
-      if (attempts < 3) throw new TypeError("not yet");
+      if (attempts < (needed ?? 3)) throw new TypeError("not yet");
     });
   }
   worker.addNamedActivity("held", async (ctx: ActivityContext) => {
@@ -77,6 +81,10 @@ export function register(worker: TaskHubGrpcWorker, { runs, hold, greeted }: Sur
   });
   worker.addNamedOrchestrator("child", async function* (ctx: OrchestrationContext, kind: string): Steps {
     return yield ctx.callActivity(kind === "bad" ? "fail" : "step", 1);
+  });
+  // As little as has each kind of measurement and record that an activity and an orchestration may have.
+  worker.addNamedOrchestrator("brief", async function* (ctx: OrchestrationContext): Steps<void> {
+    yield ctx.callActivity("flaky one", 2, { retry });
   });
   worker.addNamedOrchestrator("greet", () => greeted());
   worker.addNamedOrchestrator("waits", async function* (ctx: OrchestrationContext): Steps<void> {

@@ -1,14 +1,16 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { OrchestrationStatus, type OrchestrationContext } from "@microsoft/durabletask-js";
-import { diag, logs, type Logger, type LoggerProvider } from "@opentelemetry/api";
+import { diag, INVALID_SPAN_CONTEXT, logs, type Logger, type LoggerProvider, type Span } from "@opentelemetry/api";
 import { LoggerProvider as SdkLoggerProvider } from "@opentelemetry/sdk-logs";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import type { LoggingOptions } from "../../middlewares/index.ts";
-import { currentLogger, type Middleware, type MiddlewareLogger } from "../../src/index.ts";
+import { logging, type LoggingOptions } from "../../middlewares/index.ts";
+import { ActivitySpan, currentLogger, OrchestrationSpan, type Middleware, type MiddlewareLogger, type OrchestrationSpanHandle } from "../../src/index.ts";
+import { version } from "../../src/version.ts";
 import type { Steps } from "../harness.ts";
 import { WorkItems } from "../metrics/record-metrics.ts";
 import { inMemoryHub } from "../registration/in-memory.ts";
+import { runActivity } from "../tracing/activities.ts";
 import { firstEpisode, hostWorker } from "../worker/requests.ts";
 import { recordLogs, untraced } from "./record-logs.ts";
 
@@ -41,6 +43,8 @@ const throws = (cause: string) => (): never => {
 };
 
 const every = (write: () => unknown): MiddlewareLogger => ({ error: write, warn: write, info: write, debug: write });
+/** Has all members, a `then` among them, that a promise might have; `get` says what they are. */
+const likePromise = (get: () => unknown): object => new Proxy({}, { has: () => true, get });
 const listening: Logger = { enabled: () => true, emit: () => undefined };
 
 describe("K1 a fault of logging never changes what the workflow does", () => {
@@ -76,15 +80,19 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
 
   it("K1 a provider that can't even say whether it listens costs log records, and is told once", async () => {
     const told = faults();
-    logs.setGlobalLoggerProvider({ getLogger: () => ({ ...listening, enabled: throws("deaf") }) });
+    const emit = vi.fn<() => void>();
+    logs.setGlobalLoggerProvider({ getLogger: () => ({ emit, enabled: throws("deaf") }) });
     onTestFinished(() => logs.disable());
     expect(await run()).toBe(OrchestrationStatus.COMPLETED);
+    expect(emit).not.toHaveBeenCalled();
     expect(told.filter((message) => message.includes("deaf"))).toHaveLength(1);
   });
 
   it.each<[string, (cause: string) => MiddlewareLogger]>([
     ["throws", (cause) => every(throws(cause))],
     ["is async and rejects", (cause) => every(async () => throws(cause)())],
+    ["returns a promise that can't be waited for", (cause) => every(() => likePromise(() => throws(cause)))],
+    ["returns what can't be looked at", (cause) => every(() => likePromise(throws(cause)))],
   ])("K1 a logger that %s costs its lines, and is told once; the LoggerProvider goes on", async (how, logger) => {
     const told = faults();
     const cause = `a logger that ${how}`;
@@ -93,6 +101,18 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     expect(recorded.events).toHaveLength(2 + 2 * 2);
     expect(recorded.lines).toHaveLength(1 + 2);
     expect(told.filter((message) => message.includes(cause))).toHaveLength(1);
+  });
+
+  it.each<[what: string, returned: unknown]>([
+    ["null", null],
+    ["a number", 1],
+    ["an object", {}],
+    ["what only looks like a promise", likePromise(() => "later")],
+    ["a promise", Promise.resolve()],
+  ])("K1 a logger may return %s: that is no fault", async (_, returned) => {
+    const told = faults();
+    expect(await run({ logger: every(() => returned) })).toBe(OrchestrationStatus.COMPLETED);
+    expect(told).toEqual([]);
   });
 
   it("K1 a worker's own logger that throws costs its lines", async () => {
@@ -114,6 +134,77 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     expect(response.getActionsList()[0]?.getCompleteorchestration()?.getResult()?.getValue()).toBe('"done"');
     expect(recorded.lines.map(({ body }) => body)).toEqual(["a line"]);
     expect(told.filter((message) => message.includes("the worker's logger is broken"))).toHaveLength(1);
+  });
+
+  it("K1 a logger, and a log record processor, that writes a line for each line loses its own, and that is told once", async () => {
+    const told = faults();
+    let written = 0;
+    const again = (): void => {
+      written += 1;
+      currentLogger()?.info(`this is line ${written}`);
+    };
+    const write = async (options: LoggingOptions): Promise<void> => {
+      const worker = hostWorker(untraced(options));
+      worker.addNamedOrchestrator("plain", () => currentLogger()?.info("a line"));
+      await firstEpisode(worker, { name: "plain" });
+    };
+    // The line; the start and the end, and the lines that are written of these two.
+    const lines = 1 + 2 * 2;
+    await write({ logger: every(again) });
+    expect(written).toBe(lines);
+    logs.setGlobalLoggerProvider({ getLogger: () => ({ ...listening, emit: again }) });
+    onTestFinished(() => logs.disable());
+    await write({});
+    expect(written).toBe(2 * lines);
+    expect(told.filter((message) => message.includes("writes to currentLogger()"))).toHaveLength(1);
+  });
+
+  it("K1 a span of another's making that breaks costs the records that should name it, and is told", async () => {
+    const told = faults();
+    const recorded = recordLogs();
+    const broken = { spanContext: throws("no span today") };
+    const spans: Middleware = {
+      name: "spans",
+      async orchestration(ctx, next) {
+        ctx.features.set(OrchestrationSpan, broken as unknown as OrchestrationSpanHandle);
+        await next(ctx);
+      },
+      async activity(ctx, next) {
+        ctx.features.set(ActivitySpan, broken as unknown as Span);
+        await next(ctx);
+      },
+    };
+    const items = new WorkItems();
+    const memory = inMemoryHub({ middlewares: () => [items.middleware, spans, logging()] });
+    memory.worker.addNamedActivity("step", () => undefined);
+    memory.worker.addNamedOrchestrator("steps", async function* (ctx: OrchestrationContext): Steps<void> {
+      yield ctx.callActivity("step");
+    });
+    expect((await memory.run("steps")).runtimeStatus).toBe(OrchestrationStatus.COMPLETED);
+    await items.over();
+    expect(recorded.records).toEqual([]);
+    const lost = ["an activity", "an episode", "the end of an activity", "the end of an orchestration"];
+    expect(new Set(told.map((message) => /: (.*) was not logged: no span today/.exec(message)?.[1]))).toEqual(new Set(lost));
+    expect(told).toHaveLength(lost.length);
+  });
+
+  it("K1 a span that breaks after the activity costs the record of its end, and is told", async () => {
+    const told = faults();
+    const recorded = recordLogs();
+    let isBroken = false;
+    const span = { ...INVALID_SPAN_CONTEXT };
+    const spans: Middleware = {
+      name: "spans",
+      async activity(ctx, next) {
+        ctx.features.set(ActivitySpan, { spanContext: () => (isBroken ? throws("no span any more")() : span) } as unknown as Span);
+        await next(ctx);
+      },
+    };
+    const worker = hostWorker({ middlewares: () => [spans, logging()] });
+    worker.addNamedActivity("step", () => undefined);
+    await runActivity(worker, { name: "step", complete: () => void (isBroken = true) });
+    expect(recorded.events.map(({ eventName }) => eventName)).toEqual(["durabletask.activity.started"]);
+    expect(told).toEqual([expect.stringContaining("the end of an activity was not logged: no span any more")]);
   });
 
   it("K1 attributes that can't be read cost their line", async () => {
@@ -138,6 +229,17 @@ describe("Where nobody listens", () => {
     expect(await run({ include: { input: true, output: true }, redact })).toBe(OrchestrationStatus.COMPLETED);
     expect(redact).not.toHaveBeenCalled();
     expect(emit).not.toHaveBeenCalled();
+  });
+
+  it("L1 a provider is asked for its logger once, and the logger whether it listens in the context of what is to be written", async () => {
+    const enabled = vi.fn<NonNullable<Logger["enabled"]>>(() => true);
+    const getLogger = vi.fn<() => Logger>(() => ({ ...listening, enabled }));
+    logs.setGlobalLoggerProvider({ getLogger });
+    onTestFinished(() => logs.disable());
+    await run();
+    expect(getLogger.mock.calls).toEqual([["durable-telemetry", version]]);
+    expect(enabled).toHaveBeenCalled();
+    for (const [asked] of enabled.mock.calls) expect(asked?.context).toBeDefined();
   });
 
   it("L1 a logger that can't be asked gets everything", async () => {

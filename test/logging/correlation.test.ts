@@ -1,5 +1,5 @@
 import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
-import { context, ROOT_CONTEXT, SpanKind, trace } from "@opentelemetry/api";
+import { context, INVALID_SPAN_CONTEXT, ROOT_CONTEXT, SpanKind, trace } from "@opentelemetry/api";
 import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
 import { AlwaysOffSampler, type ReadableSpan } from "@opentelemetry/sdk-trace";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -7,6 +7,7 @@ import { logging, tracing } from "../../middlewares/index.ts";
 import { currentLogger, type Middleware } from "../../src/index.ts";
 import { recordSpans, startHub, wholeness, type Hub, type RecordedSpans, type Steps } from "../harness.ts";
 import { WorkItems } from "../metrics/record-metrics.ts";
+import { firstEpisode, hostWorker } from "../worker/requests.ts";
 import { attribute, logged, recordLogs, untraced } from "./record-logs.ts";
 
 const items = new WorkItems();
@@ -132,6 +133,18 @@ describe("Correlation", () => {
     const own = spans.finished.filter(({ name }) => name === "user span").map((span) => idsOf(span.spanContext()));
     const written = recorded.lines.filter(({ body }) => body === "in the user's span");
     expect(written.map(({ spanContext }) => idsOf(spanContext)).toSorted()).toEqual(own.toSorted());
+  });
+
+  it("L2 a span that is none gives a line of the user's logger no IDs", async () => {
+    const lines: unknown[][] = [];
+    const write = (...args: unknown[]): void => void lines.push(args);
+    const worker = hostWorker(untraced({ logger: { error: write, warn: write, info: write, debug: write } }));
+    worker.addNamedOrchestrator("plain", () => {
+      context.with(trace.setSpanContext(ROOT_CONTEXT, INVALID_SPAN_CONTEXT), () => currentLogger()?.info("a line"));
+    });
+    await firstEpisode(worker, { name: "plain" });
+    const identity = { "durabletask.task.name": "plain", "durabletask.task.instance_id": "instance" };
+    expect(lines.filter(([line]) => line === "a line")).toEqual([["a line", identity]]);
   });
 
   it("L1 with tracing but no tracer provider there are no IDs either", async () => {

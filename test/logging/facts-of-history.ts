@@ -19,7 +19,8 @@ export async function factsOf(client: TaskHubGrpcClient, instanceId: string): Pr
   return [...events.flatMap((event) => factOf(event, events, name, instanceId) ?? []), ...below.flat()].toSorted();
 }
 
-function factOf(event: HistoryEvent, events: readonly HistoryEvent[], name: string | undefined, id: string): string | undefined {
+/** The record that there should be of an event of a history, as `labelOf` names it. */
+export function factOf(event: HistoryEvent, events: readonly HistoryEvent[], name: string | undefined, id: string | undefined): string | undefined {
   switch (event.type) {
     case HistoryEventType.ExecutionStarted:
       return label("orchestration.started", name, id);

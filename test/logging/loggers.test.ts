@@ -148,6 +148,7 @@ describe("The options of logging", () => {
   it.each<[unknown, string]>([
     [{ loger: console }, 'logging: unknown option "loger"; the options are logger, include, redact.'],
     [{ logger: "console" }, `logging: option "logger" must be an object with the methods ${methods}.`],
+    [{ logger: null }, `logging: option "logger" must be an object with the methods ${methods}.`],
     [{ logger: { info: () => undefined } }, `logging: option "logger" must be an object with the methods ${methods}.`],
     [{ include: true }, 'logging: option "include" must be an object.'],
     [{ include: { inputs: true } }, 'logging: include: unknown option "inputs"; the options are input, output.'],
@@ -158,7 +159,9 @@ describe("The options of logging", () => {
     expect(() => logging(options as object)).toThrow(new TypeError(message));
   });
 
-  it("take the console as it is", () => {
+  it("take the console as it is, and a logger that is a function", () => {
     expect(logging({ logger: console }).name).toBe("logging");
+    const { error, warn, info, debug } = console;
+    expect(logging({ logger: Object.assign(() => undefined, { error, warn, info, debug }) }).name).toBe("logging");
   });
 });

@@ -1,11 +1,13 @@
-import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
+import { whenAny, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
 import { diag } from "@opentelemetry/api";
 import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
-import { describe, expect, it, onTestFinished } from "vitest";
-import type { LoggingOptions, PayloadContext } from "../../middlewares/index.ts";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { logging, type LoggingOptions, type PayloadContext } from "../../middlewares/index.ts";
 import type { Middleware } from "../../src/index.ts";
 import type { Steps } from "../harness.ts";
 import { inMemoryHub } from "../registration/in-memory.ts";
+import { history, runEpisode } from "../tracing/episodes.ts";
+import { hostWorker } from "../worker/requests.ts";
 import { isEnd, recordLogs, untraced } from "./record-logs.ts";
 
 const secret = "4111 1111";
@@ -47,8 +49,9 @@ const paid = { ...order, paid: true };
 
 describe("L3 payloads", () => {
   it("L3 are never logged by default", async () => {
-    const { records } = await run({});
+    const { records, faults } = await run({});
     expect(records).toHaveLength(4);
+    expect(faults).toEqual([]);
     expect(payloads(records)).toEqual({});
     expect(JSON.stringify(records.map(({ body, attributes }) => [body, attributes]))).not.toContain(secret);
   });
@@ -66,6 +69,55 @@ describe("L3 payloads", () => {
     const { records, faults } = await run({ include });
     expect(payloads(records)).toEqual(expected);
     expect(faults).toEqual([]);
+  });
+
+  it("L3 are no outputs where the task failed after all", async () => {
+    const late: Middleware = {
+      name: "late",
+      async orchestration(ctx, next) {
+        await next(ctx);
+        throw new Error("too late");
+      },
+      async activity(ctx, next) {
+        await next(ctx);
+        throw new Error("too late");
+      },
+    };
+    const recorded = recordLogs();
+    // Outside, where logging knows of a result.
+    const memory = inMemoryHub({ middlewares: () => [late, logging({ include: { output: true } })] });
+    memory.worker.addNamedActivity("charge", () => paid);
+    memory.worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+      yield whenAny([ctx.callActivity("charge")]);
+      return paid;
+    });
+    await memory.run("order");
+    await recorded.waitFor((records) => records.some(isEnd("order")));
+    expect(recorded.events.filter(({ severityText }) => severityText === "ERROR")).toHaveLength(2);
+    expect(payloads(recorded.events)).toEqual({});
+  });
+
+  it("L3 are an input as it came, and no attribute where there is none", async () => {
+    const lines: object[] = [];
+    const write = (_: string, fields: unknown): void => void lines.push(fields as object);
+    const redact = vi.fn<() => undefined>();
+    const include = { input: true, output: true };
+    const ran = async (options: LoggingOptions, rawInput?: string): Promise<void> => {
+      const worker = hostWorker(untraced({ ...options, logger: { error: write, warn: write, info: write, debug: write } }));
+      worker.addNamedOrchestrator("order", () => (rawInput === undefined ? undefined : 1));
+      const started = history.started("order", { version: "2.0", input: rawInput });
+      if (rawInput !== undefined) started.getExecutionstarted()?.getInput()?.setValue(rawInput);
+      await runEpisode(worker, { fresh: [history.episode(), started] });
+    };
+    await ran({ include });
+    await ran({ include, redact });
+    expect(redact).not.toHaveBeenCalled();
+    await ran({ include, redact }, '{ "card" : 1 }');
+    const whose = (payload: string): unknown => expect.objectContaining({ payload, version: "2.0" });
+    expect(new Set<unknown>(redact.mock.calls)).toEqual(new Set([[{ card: 1 }, whose("input")], [1, whose("output")]]));
+    expect(lines.flatMap((fields) => Object.keys(fields).filter((key) => key.endsWith("put")))).toEqual([]);
+    await ran({ include }, '{ "card" : 1 }');
+    expect(lines.at(-2)).toMatchObject({ "durabletask.task.input": '{ "card" : 1 }' });
   });
 
   it("L3 go through redact, which is told whose they are", async () => {

@@ -1,11 +1,13 @@
 import { HistoryEventType, type OrchestrationContext } from "@microsoft/durabletask-js";
 import { logs } from "@opentelemetry/api";
 import { hrTimeToMilliseconds } from "@opentelemetry/core";
-import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { register } from "../e2e/scenarios.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { WorkItems } from "../metrics/record-metrics.ts";
 import { at, episodeWorker, history, runEpisode } from "../tracing/episodes.ts";
+import { runActivity } from "../tracing/activities.ts";
+import { hostWorker } from "../worker/requests.ts";
 import { logged, loggerProvider, recordLogs, untraced } from "./record-logs.ts";
 
 const items = new WorkItems();
@@ -35,6 +37,16 @@ describe("A record", () => {
     expect(started && hrTimeToMilliseconds(started.hrTime)).toBe(at(7).getTime());
     expect(started && hrTimeToMilliseconds(started.hrTimeObserved)).toBeGreaterThanOrEqual(before);
     expect(finished && hrTimeToMilliseconds(finished.hrTime)).toBeGreaterThanOrEqual(before);
+  });
+
+  it("L1 of an activity has the time of its start, and of its response, however long the backend takes to accept that", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: at(10) });
+    onTestFinished(() => void vi.useRealTimers());
+    const recorded = recordLogs();
+    const worker = hostWorker(untraced());
+    worker.addNamedActivity("charge", () => void vi.setSystemTime(at(20)));
+    await runActivity(worker, { name: "charge", complete: () => void vi.setSystemTime(at(30)) });
+    expect(recorded.events.map(({ hrTime }) => hrTimeToMilliseconds(hrTime))).toEqual([at(10).getTime(), at(20).getTime()]);
   });
 
   it("L1 of a suspension has the time of the suspension, and the same event twice is two records", async () => {
@@ -94,6 +106,29 @@ describe("A record", () => {
     expect(failures.map(({ body }) => body)).toEqual([
       `Activity fail failed (task 2 of instance ${id}): RangeError: no such order`,
       expect.stringContaining(`Orchestration failure failed (instance ${id}): TaskFailedError: `),
+    ]);
+  });
+
+  it("S3 of a failure without a stack trace has no attribute for one", async () => {
+    const ends: unknown[] = [];
+    const none = (): void => undefined;
+    const error = (_: string, fields: unknown): void => void ends.push(fields);
+    const worker = hostWorker(untraced({ logger: { error, warn: none, info: none, debug: none } }));
+    worker.addNamedActivity("plain", () => {
+      throw Object.assign(new RangeError("negative"), { stack: undefined });
+    });
+    await runActivity(worker, { name: "plain" });
+    expect(ends).toStrictEqual([
+      {
+        "event.name": "durabletask.activity.failed",
+        "durabletask.task.name": "plain",
+        "durabletask.task.instance_id": "instance-1",
+        "durabletask.task.task_id": 1,
+        "durabletask.task.status": "Failed",
+        "error.type": "RangeError",
+        "exception.type": "RangeError",
+        "exception.message": "negative",
+      },
     ]);
   });
 

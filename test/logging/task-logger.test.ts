@@ -154,7 +154,20 @@ describe("L2 a line", () => {
     );
     const attributes = { amount: 12, currency: "EUR", ...identity };
     expect(records.map(({ body, attributes: all }) => [body, all])).toEqual([["charged", attributes]]);
-    expect(calls).toEqual([["info", "charged", attributes]]);
+    // There is no version, and so no attribute for one.
+    expect(calls).toStrictEqual([["info", "charged", attributes]]);
+  });
+
+  it("L2 takes them from an object without a prototype too, as a parsed query string is", async () => {
+    const { records } = await writing((logger) => logger?.info("%s, 50%%", "charged", Object.assign(Object.create(null) as object, { amount: 12 })));
+    expect(records.map(({ body, attributes }) => [body, attributes])).toEqual([["charged, 50%", { amount: 12, ...identity }]]);
+  });
+
+  it("L2 says whose it is also where it has more attributes than a record takes", async () => {
+    const many = Object.fromEntries(Array.from({ length: 200 }, (_, index) => [`attribute ${index}`, index]));
+    const { records } = await writing((logger) => logger?.info("a line", many));
+    expect(records.map(({ attributes }) => attributes)).toEqual([expect.objectContaining(identity)]);
+    expect(records[0]?.droppedAttributesCount).toBeGreaterThan(0);
   });
 
   it("L2 takes an exception from an error", async () => {
@@ -173,11 +186,22 @@ describe("L2 a line", () => {
     ]);
   });
 
+  it("L2 takes no stack trace from an error that has none", async () => {
+    const error = Object.assign(new RangeError("negative"), { stack: undefined });
+    const { calls } = await writing((logger) => logger?.warn("no luck", error));
+    expect(calls).toStrictEqual([["warn", "no luck", { ...identity, "exception.type": "RangeError", "exception.message": "negative" }]]);
+  });
+
   it.each<[expected: string, args: [string, ...unknown[]]]>([
     ["charged 12 EUR", ["charged", 12, "EUR"]],
     ["charged 12 of 20", ["charged %d of %s", 12, "20"]],
+    ["nothing null", ["nothing", null]],
     ["100%", ["100%"]],
+    ["100% of { a: 1 }", ["100%% of %o", { a: 1 }]],
+    ['{"a":1} or {"b":2} or 3', ["%j or %j or", { a: 1 }, { b: 2 }, 3]],
     ["items [ 1, 2 ]", ["items", [1, 2]]],
+    // Whoever has no types may write anything.
+    ["[ 'items' ] 1", [["items"] as unknown as string, 1]],
   ])("L2 has what else was written in its text, as in the console: %s", async (expected, args) => {
     const { records, calls } = await writing((logger) => logger?.info(...args));
     expect(records.map(({ body }) => body)).toEqual([expected]);

@@ -1,11 +1,14 @@
 import { NoOpLogger, TaskHubGrpcWorker, whenAll, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
+import { BoundedValues } from "../../middlewares/metrics/bounded-values.ts";
 import { metrics, type MetricsOptions } from "../../middlewares/metrics/index.ts";
 import { withDurableTelemetry } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { recordMetrics, WorkItems } from "./record-metrics.ts";
+import { runActivity } from "./work-items.ts";
 
 const NAME = "durabletask.task.name";
+const VERSION = "durabletask.task.version";
 
 let hub: Hub;
 let workItems: WorkItems;
@@ -80,6 +83,39 @@ describe("A limit on names that nobody set", () => {
     const counts = collected.counts("durabletask.activity.duration", NAME);
     expect(Object.keys(counts)).toHaveLength(201);
     expect(counts["_other"]).toBe(50);
+  });
+});
+
+describe("Two limits in one process", () => {
+  const worker = (nameLimit: number): TaskHubGrpcWorker =>
+    withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { middlewares: () => [metrics({ nameLimit })] });
+
+  it("count an activity off under the name under which it was counted, whatever the other one has let in meanwhile", async () => {
+    const recorded = recordMetrics();
+    const [few, many] = [worker(1), worker(2)];
+    many.addNamedActivity("second", () => undefined);
+    few.addNamedActivity("first", () => undefined);
+    few.addNamedActivity("second", () => runActivity(many, "second"));
+    await runActivity(few, "first");
+    await runActivity(few, "second");
+    const collected = await recorded.collect();
+    expect(collected.counts("durabletask.activity.active", NAME)).toEqual({ first: 0, second: 0, _other: 0 });
+  });
+});
+
+describe("The values of attributes", () => {
+  it("that are not there take no place of others", () => {
+    const values = new BoundedValues();
+    expect(values.fold({ [VERSION]: undefined }, 1)).toStrictEqual({});
+    expect(values.fold({ [VERSION]: "1.0" }, 1)).toEqual({ [VERSION]: "1.0" });
+    expect(values.fold({ [VERSION]: "2.0" }, 1)).toEqual({ [VERSION]: "_other" });
+  });
+
+  it("of which there are few by nature are never folded", () => {
+    const values = new BoundedValues();
+    for (const outcome of ["completed", "failed", "waiting"]) {
+      expect(values.fold({ "durabletask.outcome": outcome }, 1)).toEqual({ "durabletask.outcome": outcome });
+    }
   });
 });
 

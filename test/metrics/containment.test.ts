@@ -4,6 +4,7 @@ import { afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from "
 import { contained, onFault } from "../../middlewares/contained.ts";
 import { metrics } from "../../middlewares/metrics/index.ts";
 import { tracing } from "../../middlewares/tracing/index.ts";
+import { ActivityCacheOutcome, type Middleware } from "../../src/index.ts";
 import { recordSpans, resultOf, startHub, type Hub, type Steps } from "../harness.ts";
 import { meterProvider, recordMetrics, WorkItems, type RecordedMetrics } from "./record-metrics.ts";
 
@@ -17,7 +18,15 @@ beforeAll(async () => {
   const attributes = (): never => {
     throw new Error("no attributes today");
   };
-  await hub.worker({ middlewares: () => [workItems.middleware, tracing({ attributes }), metrics()] }, (worker) => {
+  // As the activity cache says it.
+  const cached: Middleware = {
+    name: "cached",
+    activity: async (ctx, next) => {
+      ctx.features.set(ActivityCacheOutcome, "miss");
+      await next(ctx);
+    },
+  };
+  await hub.worker({ middlewares: () => [workItems.middleware, tracing({ attributes }), metrics(), cached] }, (worker) => {
     worker.addNamedActivity("charge", () => 21);
     worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
       const amount: number = yield ctx.callActivity("charge");
@@ -105,6 +114,20 @@ describe("K1 metrics that break cost metrics only", () => {
     await expect(run()).resolves.toBe(42);
   });
 
+  it("K1 with a provider that is none the orchestration's outcome is its own, and what is lost is told", async () => {
+    const told = diagnostics();
+    api.setGlobalMeterProvider("no provider" as unknown as MeterProvider);
+    await expect(run()).resolves.toBe(42);
+    for (const lost of [
+      "an activity was not counted",
+      "a request of the activity cache was not counted",
+      "the measurement of an activity was lost",
+      "the measurements of an episode were lost",
+    ]) {
+      expect(told.filter((line) => line.includes(lost))).toHaveLength(1);
+    }
+  });
+
   it("K1 what is not broken is measured, and the faults are counted", async () => {
     const told = diagnostics();
     const recorded = register((meter) =>
@@ -145,7 +168,7 @@ describe("K1 metrics that break cost metrics only", () => {
     const told = diagnostics(() => fault("no diagnostics"));
     register(() => fault(`no meter for ${crypto.randomUUID()}`));
     await expect(run()).resolves.toBe(42);
-    expect(told).toHaveLength(1);
+    expect(told).toEqual([expect.stringContaining("there are no metrics: no meter for ")]);
   });
 });
 

@@ -80,6 +80,7 @@ export function endsBetween({ events }: Execution): readonly [number, number] {
 
 /** A completed attempt of an activity. */
 export interface Attempt {
+  readonly taskId: number;
   readonly name: string;
   readonly version: string | undefined;
   readonly errorType: string | undefined;
@@ -95,6 +96,7 @@ export function attempts({ events }: Execution): readonly Attempt[] {
     const start = scheduled.get(end.taskScheduledId);
     if (start === undefined) throw new Error(`Task ${end.taskScheduledId} was never scheduled.`);
     return {
+      taskId: start.eventId,
       name: start.name,
       version: start.version,
       errorType: end.type === HistoryEventType.TaskFailed ? (end.failureDetails?.errorType ?? "") : undefined,

@@ -55,6 +55,8 @@ describe("A response", () => {
     expect(recordedOnce).toEqual({ activities: count, started: count, finished: count, episodes: count });
     // That one is not about facts: the activity ran, and runs no more.
     expect(active).toEqual([0]);
+    // Nor is that one, and there is no cache that could have been asked.
+    expect(collected.instrument("durabletask.activity.cache.requests")).toBeUndefined();
   });
 
   it("that an in-memory backend refuses is not recorded either", async () => {
@@ -227,12 +229,16 @@ describe("Times", () => {
     const recorded = recordMetrics();
     const day = 24 * 60 * 60 * 1000;
     const past = [history.episode(), history.started("order"), history.scheduled(1, "charge", 100)];
+    const begin = performance.now();
     await runEpisode(shop, { past, fresh: [history.episode(day), history.completed(1, 1, day + 100)] });
+    const episode = (performance.now() - begin) / 1000;
     const before = performance.now();
     await runActivity(shop, "charge");
     const took = (performance.now() - before) / 1000;
     const collected = await recorded.collect();
     expect(collected.total("durabletask.activity.turnaround").sum).toBe(day / 1000);
+    expect(collected.total("durabletask.episode.duration").sum).toBeGreaterThan(0);
+    expect(collected.total("durabletask.episode.duration").sum).toBeLessThanOrEqual(episode);
     expect(collected.total("durabletask.activity.duration").sum).toBeGreaterThan(0);
     expect(collected.total("durabletask.activity.duration").sum).toBeLessThanOrEqual(took);
     expect(collected.total("durabletask.orchestration.duration").sum).toBeCloseTo((Date.now() - at(0).getTime()) / 1000, -1);

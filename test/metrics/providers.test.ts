@@ -1,4 +1,4 @@
-import { createNoopMeter, metrics as api, type Meter, type MeterProvider, type MetricOptions } from "@opentelemetry/api";
+import { createNoopMeter, metrics as api, ValueType, type Meter, type MeterProvider, type MetricOptions } from "@opentelemetry/api";
 import { DataPointType } from "@opentelemetry/sdk-metrics";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { metrics } from "../../middlewares/metrics/index.ts";
@@ -98,7 +98,11 @@ describe("The MeterProvider", () => {
     for (const { name, kind, options } of made) {
       const definition = definitions[name as InstrumentName];
       expect(kind).toBe(definition.kind);
-      expect(options).toMatchObject({ unit: definition.unit, description: definition.description });
+      expect(options).toMatchObject({
+        unit: definition.unit,
+        description: definition.description,
+        valueType: definition.unit === "s" ? ValueType.DOUBLE : ValueType.INT,
+      });
       expect(options?.advice?.explicitBucketBoundaries).toEqual(definition.buckets);
     }
   });
