@@ -55,7 +55,7 @@ for (const [steps, batch] of [[10, 200], [200, 20]] as const) {
       variant("the SDK's own tracing", bare, true),
     ],
     batch,
-    80,
+    25,
   );
   console.log(`${steps} steps of history (bare SDK: ${results[0]?.baseline.toFixed(0)} µs of CPU for an episode)`);
   for (const { name, ratio } of results) console.log(`  ${name.padEnd(32)} x${ratio.toFixed(3)}`);
