@@ -8,8 +8,7 @@ export interface Runtime {
   random(): number;
   /**
    * Calls `callback` in `delay` milliseconds, and after what has come in by then: a process that was busy for longer
-   * than that has answers waiting, which are not late. What is returned calls it off,
-   * as long as that is to come.
+   * than that has answers waiting, which are not late. What is returned calls it off, until the delay is over.
    *
    * @param waits whether the process has to stay alive for it.
    */
