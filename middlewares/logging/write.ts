@@ -1,5 +1,6 @@
-import { logs, SeverityNumber, type Context, type Logger, type LoggerProvider } from "@opentelemetry/api";
+import type { Context } from "@opentelemetry/api";
 import type { MiddlewareLogger } from "../../src/pipeline/index.ts";
+import { registeredLoggerProvider, SeverityNumber, type Logger, type LoggerProvider } from "../../src/telemetry/logs-api.ts";
 import { version } from "../../src/version.ts";
 import { traceFields } from "./correlation.ts";
 import type { Level, LogEntry } from "./entry.ts";
@@ -20,9 +21,10 @@ export function write(entry: LogEntry, logger: MiddlewareLogger | undefined): vo
 // A provider gives the same logger each time; asking it anew may be expensive.
 const loggers = new WeakMap<LoggerProvider, Logger>();
 
-// Of the provider that is registered now, if one is.
-function currentLogger(): Logger {
-  const provider = logs.getLoggerProvider();
+// Of the provider that is registered now; `undefined` if none is.
+function currentLogger(): Logger | undefined {
+  const provider = registeredLoggerProvider();
+  if (provider === undefined) return undefined;
   let logger = loggers.get(provider);
   if (logger === undefined) {
     logger = provider.getLogger(LOGGER_NAME, version);
@@ -33,14 +35,15 @@ function currentLogger(): Logger {
 
 function isRecorded(context: Context): boolean {
   const recorded = contained("log records were lost", () => {
-    // Providers of OpenTelemetry SDK 2.x may have loggers that can't be asked.
-    const logger: Partial<Logger> = currentLogger();
+    const logger = currentLogger();
+    if (logger === undefined) return false;
+    // Loggers of OpenTelemetry SDK 2.x may have no `enabled`.
     return logger.enabled?.({ context }) ?? true;
   });
   return recorded ?? false;
 }
 
-const severities: Readonly<Record<Level, SeverityNumber>> = {
+const severities: Readonly<Record<Level, number>> = {
   error: SeverityNumber.ERROR,
   warn: SeverityNumber.WARN,
   info: SeverityNumber.INFO,
@@ -48,7 +51,7 @@ const severities: Readonly<Record<Level, SeverityNumber>> = {
 };
 
 function emit({ level, line, attributes, context, eventName, at }: LogEntry): void {
-  currentLogger().emit({
+  currentLogger()?.emit({
     severityNumber: severities[level],
     severityText: level.toUpperCase(),
     body: line,

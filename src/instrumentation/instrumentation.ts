@@ -1,15 +1,15 @@
-import { InstrumentationBase, InstrumentationNodeModuleDefinition } from "@opentelemetry/instrumentation";
-import type { InstrumentationConfig } from "@opentelemetry/instrumentation";
 import { warn } from "../otlp/diagnostics.ts";
 import { version } from "../version.ts";
 import { attachPipeline, compose, type DurableTelemetryOptions } from "../with-durable-telemetry.ts";
 import { isAttached } from "../worker/attach.ts";
-import { supportedSdkRange } from "../worker/sdk-version.ts";
 import { beforeMethods } from "./before-methods.ts";
-import { exportedWorkers, sdkName, watchWorkerFiles } from "./worker-classes.ts";
+import { exportedWorkers, watchWorkerFiles } from "./worker-classes.ts";
 
 /** Options of {@link DurableTaskInstrumentation}: those of `withDurableTelemetry`, for every worker, and `enabled`. */
-export interface DurableTaskInstrumentationConfig extends InstrumentationConfig, DurableTelemetryOptions {}
+export interface DurableTaskInstrumentationConfig extends DurableTelemetryOptions {
+  /** Whether workers are decorated. On by default. */
+  readonly enabled?: boolean | undefined;
+}
 
 /**
  * Gives every Durable Task worker of the process durable telemetry, as `withDurableTelemetry` does for one, without a
@@ -27,6 +27,9 @@ export interface DurableTaskInstrumentationConfig extends InstrumentationConfig,
  * Telemetry goes to the providers that are registered with the OpenTelemetry API, as `NodeSDK` and `setupOtlp` do;
  * those that are set with `setTracerProvider`, `setMeterProvider` or `setLoggerProvider` are not used.
  *
+ * It has the shape of OpenTelemetry's `Instrumentation`, which `NodeSDK` and `registerInstrumentations` of SDK 2.x and
+ * 3.x take, and needs no OpenTelemetry package but the API.
+ *
  * A fault while a worker is decorated never stops it (telemetry.md K1): it is reported once, through `diag` or on the
  * console, and the worker runs without telemetry.
  *
@@ -43,7 +46,12 @@ export interface DurableTaskInstrumentationConfig extends InstrumentationConfig,
  * sdk.start();
  * ```
  */
-export class DurableTaskInstrumentation extends InstrumentationBase<DurableTaskInstrumentationConfig> {
+export class DurableTaskInstrumentation {
+  /** The name of this instrumentation, as OpenTelemetry asks for it. */
+  readonly instrumentationName: string = "durable-telemetry";
+  /** The version of this package. */
+  readonly instrumentationVersion: string = version;
+  #config: DurableTelemetryOptions & { readonly enabled: boolean } = { enabled: true };
   /** What takes the patch off each class that is patched now, by the class's prototype. */
   readonly #patched = new Map<object, () => void>();
   readonly #reported = new Set<string>();
@@ -54,10 +62,8 @@ export class DurableTaskInstrumentation extends InstrumentationBase<DurableTaskI
    * @throws TypeError for unknown options and wrong types, as `withDurableTelemetry` does.
    */
   constructor(config: DurableTaskInstrumentationConfig = {}) {
-    // The base class would enable it before the fields above are there.
-    super("durable-telemetry", version, { enabled: false });
     this.setConfig(config);
-    if (this.getConfig().enabled === true) this.enable();
+    if (this.#config.enabled) this.enable();
   }
 
   /**
@@ -65,33 +71,41 @@ export class DurableTaskInstrumentation extends InstrumentationBase<DurableTaskI
    *
    * @throws TypeError for unknown options and wrong types.
    */
-  override setConfig(config: DurableTaskInstrumentationConfig = {}): void {
+  setConfig(config: DurableTaskInstrumentationConfig = {}): void {
     compose(optionsOf(config));
-    super.setConfig({ ...config, enabled: config.enabled ?? true });
+    this.#config = { ...config, enabled: config.enabled ?? true };
   }
 
+  /** The options of the workers that start from now on. */
+  getConfig(): DurableTelemetryOptions & { readonly enabled: boolean } {
+    return this.#config;
+  }
+
+  /** Whether it decorates the workers that start from now on. */
+  isEnabled(): boolean {
+    return this.#stopWatching !== undefined;
+  }
+
+  /** Does nothing: spans go to the tracer provider that is registered with the OpenTelemetry API. */
+  setTracerProvider(_provider: object): void {}
+
+  /** Does nothing: measurements go to the meter provider that is registered with the OpenTelemetry API. */
+  setMeterProvider(_provider: object): void {}
+
+  /** Does nothing: log records go to the logger provider that is registered with the OpenTelemetry API. */
+  setLoggerProvider(_provider: object): void {}
+
   /** Decorates the workers that start from now on. */
-  override enable(): void {
-    super.enable();
+  enable(): void {
     this.#stopWatching ??= watchWorkerFiles((exports) => this.#patch(exports));
   }
 
   /** Leaves the workers that start from now on untouched; see the class for those that are decorated. */
-  override disable(): void {
-    super.disable();
+  disable(): void {
     this.#stopWatching?.();
     this.#stopWatching = undefined;
     for (const unpatch of this.#patched.values()) unpatch();
     this.#patched.clear();
-  }
-
-  protected override init(): InstrumentationNodeModuleDefinition {
-    const patch = (exports: unknown): unknown => {
-      this.#patch(exports);
-      return exports;
-    };
-    // What is patched, here and by way of the files, is known to `disable`.
-    return new InstrumentationNodeModuleDefinition(sdkName, [supportedSdkRange], patch, () => undefined);
   }
 
   #patch(exports: unknown): void {
@@ -103,7 +117,7 @@ export class DurableTaskInstrumentation extends InstrumentationBase<DurableTaskI
   readonly #decorate = (worker: object): void => {
     try {
       // Without the members `use`, `middlewares` and so on: they might hide some of the application's own.
-      if (!isAttached(worker)) attachPipeline(worker, optionsOf(this.getConfig()));
+      if (!isAttached(worker)) attachPipeline(worker, optionsOf(this.#config));
     } catch (error) {
       const message = `cannot instrument a worker, which runs without telemetry (${error instanceof Error ? error.message : String(error)})`;
       if (this.#reported.has(message)) return;

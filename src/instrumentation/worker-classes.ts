@@ -2,9 +2,6 @@ import { createRequire } from "node:module";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { basename } from "node:path";
 
-/** The package whose workers are instrumented. */
-export const sdkName = "@microsoft/durabletask-js";
-
 /** A class of the SDK whose objects are workers. */
 export interface WorkerClass {
   readonly name: string;

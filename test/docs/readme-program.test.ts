@@ -13,6 +13,7 @@ const [program, ...more] = snippets(readme).filter(({ language }) => language ==
 interface LockedPackage {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean } | undefined>>;
 }
 const lock = JSON.parse(readFileSync(new URL("package-lock.json", root), "utf8")) as {
   readonly packages: Readonly<Record<string, LockedPackage>>;
@@ -79,9 +80,13 @@ describe("The README's program, pasted into an empty directory with the packed p
     ]);
   });
 
-  it("needs what the README says to install: the package and its peers", () => {
-    const peers = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as LockedPackage;
-    const command = `npm install durable-telemetry ${Object.keys(peers.peerDependencies ?? {}).join(" ")}`;
-    expect(readme.text).toContain(`\n${command}\n`);
+  it("needs what the README says to install: its peers but the API, which npm installs, and for its own set-up the optional ones", () => {
+    const { peerDependencies = {}, peerDependenciesMeta = {} } = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as LockedPackage;
+    const isOptional = (name: string): boolean => peerDependenciesMeta[name]?.optional === true;
+    const peers = Object.keys(peerDependencies).filter((name) => name !== "@opentelemetry/api");
+    const required = ["npm install durable-telemetry", ...peers.filter((name) => !isOptional(name))].join(" ");
+    const withSetup = [required, ...peers.filter(isOptional)].join(" ");
+    expect(readme.text).toContain(`\n${required}\n`);
+    expect(readme.text).toContain(`\n${withSetup}\n`);
   });
 });
