@@ -8,10 +8,12 @@ import {
   type ActivityMiddleware,
   type AwaitGuardOptions,
   type Middleware,
+  type MiddlewareLogger,
   type MiddlewareObject,
   type OrchestrationMiddleware,
   type Position,
 } from "./pipeline/index.ts";
+import { startupProblems } from "./telemetry/startup-check.ts";
 import { wrapMethod } from "./worker/adapter.ts";
 import { adapterFor, attach, isWorker, markAttached, pipelineFor } from "./worker/attach.ts";
 
@@ -37,6 +39,12 @@ export interface DurableTelemetryOptions {
   readonly middlewares?: (defaults: readonly Middleware[]) => readonly Middleware[];
   /** What to do when orchestration code awaits something that is not durable (contract.md D2). */
   readonly awaitGuard?: AwaitGuardOptions;
+  /**
+   * Whether the worker's logger gets a warning at the first `worker.start()` if what the built-in middlewares record can't
+   * arrive: no provider is registered, or another copy of the OpenTelemetry API is in the way (telemetry.md I12). On by
+   * default.
+   */
+  readonly startupCheck?: boolean;
 }
 
 /** What {@link withDurableTelemetry} adds to a worker. */
@@ -89,6 +97,7 @@ const rules: OptionRules<DurableTelemetryOptions> = {
   use: anArray,
   middlewares: aFunction,
   awaitGuard: anObject,
+  startupCheck: aBoolean,
 };
 
 const guardRules: OptionRules<AwaitGuardOptions> = {
@@ -156,16 +165,25 @@ function cacheOf(option: DurableTelemetryOptions["caching"]): readonly Middlewar
 /**
  * Leads all work of `worker` through the pipeline that `options` ask for; the worker gets no members of ours.
  *
+ * @param isStarting whether the worker is in its first start already, so that no later call of `start` is the first.
  * @throws as {@link withDurableTelemetry} does.
  */
-export function attachPipeline(worker: object, options: DurableTelemetryOptions): Pipeline {
+export function attachPipeline(worker: object, options: DurableTelemetryOptions, isStarting = false): Pipeline {
   const middlewares = compose(options);
   const adapter = adapterFor(worker);
   const pipeline = pipelineFor(worker, adapter);
   // All checks come before the first change.
   fill(pipeline, middlewares, options);
-  attach(worker, adapter, pipeline, options.awaitGuard);
+  const onFirstStart = options.startupCheck === false ? undefined : checkAtStart;
+  const { runFirstStart } = attach(worker, adapter, pipeline, { guard: options.awaitGuard, onFirstStart });
+  if (isStarting) runFirstStart();
   return pipeline;
+}
+
+function checkAtStart(pipeline: Pipeline, logger: MiddlewareLogger): void {
+  for (const problem of startupProblems(pipeline.names)) {
+    logger.warn(`durable-telemetry: ${problem} The option "startupCheck: false" of withDurableTelemetry silences this.`);
+  }
 }
 
 /** Puts `middlewares` into a new pipeline; an error names the option that they come from. */

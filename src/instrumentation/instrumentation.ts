@@ -117,7 +117,7 @@ export class DurableTaskInstrumentation {
   readonly #decorate = (worker: object): void => {
     try {
       // Without the members `use`, `middlewares` and so on: they might hide some of the application's own.
-      if (!isAttached(worker)) attachPipeline(worker, optionsOf(this.#config));
+      if (!isAttached(worker)) attachPipeline(worker, optionsOf(this.#config), true);
     } catch (error) {
       const message = `cannot instrument a worker, which runs without telemetry (${error instanceof Error ? error.message : String(error)})`;
       if (this.#reported.has(message)) return;

@@ -1,4 +1,4 @@
-import { Pipeline, type AwaitGuardOptions } from "../pipeline/index.ts";
+import { Pipeline, type AwaitGuardOptions, type MiddlewareLogger } from "../pipeline/index.ts";
 import { wrapMethod, type WorkerAdapter } from "./adapter.ts";
 import { taskHubGrpcWorker } from "./grpc-worker.ts";
 import { PipelineHost } from "./host.ts";
@@ -78,21 +78,51 @@ export function pipelineFor(worker: object, adapter: WorkerAdapter): Pipeline {
   return new Pipeline(() => adapter.isRunning(worker));
 }
 
-/** Leads all work of `worker` through `pipeline`. */
-export function attach(worker: object, adapter: WorkerAdapter, pipeline: Pipeline, guard: AwaitGuardOptions = {}): void {
+/** What {@link attach} may be given. */
+export interface AttachOptions {
+  readonly guard?: AwaitGuardOptions | undefined;
+  /** Called when the worker is started for the first time. What it throws is logged, and does not stop the worker. */
+  readonly onFirstStart?: ((pipeline: Pipeline, logger: MiddlewareLogger) => void) | undefined;
+}
+
+/**
+ * Leads all work of `worker` through `pipeline`.
+ *
+ * @returns what to call where the worker is starting already; a later `start` is not the first then.
+ */
+export function attach(
+  worker: object,
+  adapter: WorkerAdapter,
+  pipeline: Pipeline,
+  { guard, onFirstStart }: AttachOptions = {},
+): { readonly runFirstStart: () => void } {
   // Without a logger of its own a worker logs to the console, as in the SDK.
   const host = new PipelineHost(pipeline, adapter.logger(worker) ?? console, guard);
   markAttached(worker, adapter.kind);
   adapter.attach(worker, host);
+  let startedBefore = false;
+  const runFirstStart = (): void => {
+    if (startedBefore) return;
+    startedBefore = true;
+    try {
+      onFirstStart?.(pipeline, host.logger);
+    } catch (error) {
+      host.report("the check at the first start failed", error);
+    }
+  };
   // A start or stop that the worker refuses, because it runs or does not, changes nothing.
   wrapMethod<unknown[], unknown>(worker, "start", (original) => (...args) => {
-    if (!adapter.isRunning(worker)) host.started();
+    if (!adapter.isRunning(worker)) {
+      host.started();
+      runFirstStart();
+    }
     return original(...args);
   });
   wrapMethod<unknown[], unknown>(worker, "stop", (original) => (...args) => {
     if (adapter.isRunning(worker)) host.stopping();
     return original(...args);
   });
+  return { runFirstStart };
 }
 
 function describe(value: unknown): string {
