@@ -1,7 +1,8 @@
 import { createRequire } from "node:module";
-import { logs, trace } from "@opentelemetry/api";
+import * as api from "@opentelemetry/api";
 
-type Api = Pick<typeof import("@opentelemetry/api"), "trace" | "logs">;
+// API 1.9 has no logs.
+type Api = Pick<typeof api, "trace"> & Partial<Pick<typeof api, "logs">>;
 
 /**
  * Notes where tracers and loggers came from so far: each copy of the OpenTelemetry API that a process has loaded, the
@@ -12,11 +13,12 @@ type Api = Pick<typeof import("@opentelemetry/api"), "trace" | "logs">;
  * @returns what has those tracers and loggers record with the providers that are registered then.
  */
 export function noteTracersAndLoggers(): () => void {
-  const noted = copies().map((copy) => ({ tracers: copy.trace.getTracerProvider(), loggers: copy.logs.getLoggerProvider() }));
+  const noted = copies().map((copy) => ({ tracers: copy.trace.getTracerProvider(), loggers: copy.logs?.getLoggerProvider() }));
   return () => {
     for (const { tracers, loggers } of noted) {
-      connect(tracers, "setDelegate", trace.getTracerProvider());
-      connect(loggers, "_setDelegate", logs.getLoggerProvider());
+      connect(tracers, "setDelegate", api.trace.getTracerProvider());
+      const { logs }: Api = api;
+      connect(loggers, "_setDelegate", logs?.getLoggerProvider());
     }
   };
 }
@@ -33,10 +35,12 @@ function copies(): readonly Api[] {
     const fromHere = createRequire(import.meta.url);
     return fromHere(file(fromHere.resolve("@opentelemetry/api"))) as Api;
   };
-  return [(path: string) => path, (path: string) => path.replace(/\.cjs$/, ".mjs")].flatMap((file) => load(() => require(file)));
+  const required = [(path: string) => path, (path: string) => path.replace(/\.cjs$/, ".mjs")].flatMap((file) => load(() => require(file)));
+  return [api, ...required];
 }
 
-function connect(proxy: object, method: string, registered: object): void {
+function connect(proxy: object | undefined, method: string, registered: object | undefined): void {
+  if (proxy === undefined || registered === undefined) return;
   const setDelegate: unknown = Reflect.get(proxy, method);
   // Where nothing was registered in the meantime it is the copy's own again.
   if (proxy !== registered && typeof setDelegate === "function") Reflect.apply(setDelegate, proxy, [registered]);

@@ -1,8 +1,9 @@
-import { type ChannelCredentials, credentials, Metadata } from "@grpc/grpc-js";
+import type { ChannelCredentials, Metadata } from "@grpc/grpc-js";
 import type { TimedExporter } from "./contained-exporter.ts";
 import { httpEndpoint, urlOfSignal, withoutCredentials } from "./endpoints.ts";
 import type { Headers } from "./key-values.ts";
 import type { OtlpProtocol } from "./options.ts";
+import { load } from "./packages.ts";
 import type { Signal, SignalSettings } from "./settings.ts";
 import { type TlsFiles, tlsFilesOf } from "./tls.ts";
 
@@ -20,11 +21,11 @@ interface GrpcConfiguration {
   readonly timeoutMillis: number;
 }
 
-/** The SDK's exporters of one signal. */
+/** What loads the SDK's exporters of one signal. */
 export interface OtlpExporters<TExporter> {
-  readonly "http/json": new (configuration: HttpConfiguration) => TExporter;
-  readonly "http/protobuf": new (configuration: HttpConfiguration) => TExporter;
-  readonly grpc: new (configuration: GrpcConfiguration) => TExporter;
+  readonly "http/json": () => new (configuration: HttpConfiguration) => TExporter;
+  readonly "http/protobuf": () => new (configuration: HttpConfiguration) => TExporter;
+  readonly grpc: () => new (configuration: GrpcConfiguration) => TExporter;
 }
 
 /** Where a signal goes, and how. */
@@ -49,12 +50,15 @@ export function chooseCollector<TExporter>(
   const files = tlsFilesOf(signal, settings);
   const create = (timeoutMillis: number): TExporter => {
     if (protocol !== "grpc") {
-      return new exporters[protocol]({ url, headers: { ...headers }, httpAgentOptions: { keepAlive: true, ...files }, timeoutMillis });
+      const Exporter = exporters[protocol]();
+      return new Exporter({ url, headers: { ...headers }, httpAgentOptions: { keepAlive: true, ...files }, timeoutMillis });
     }
+    const { Metadata } = load("@grpc/grpc-js");
+    const Exporter = exporters.grpc();
     const metadata = new Metadata();
     for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
     // The exporter would make them as late as at its first export, from variables alone.
-    return new exporters.grpc({ url, metadata, credentials: grpcCredentials(url, files, settings.insecure.value), timeoutMillis });
+    return new Exporter({ url, metadata, credentials: grpcCredentials(url, files, settings.insecure.value), timeoutMillis });
   };
   return {
     target: withoutCredentials(url),
@@ -64,6 +68,7 @@ export function chooseCollector<TExporter>(
 }
 
 function grpcCredentials(url: string, { ca, key, cert }: TlsFiles, isInsecure: boolean): ChannelCredentials {
+  const { credentials } = load("@grpc/grpc-js");
   const scheme = /^(https?):/i.exec(url)?.[1]?.toLowerCase();
   if (scheme === "http" || (scheme === undefined && isInsecure)) return credentials.createInsecure();
   return credentials.createSsl(ca, key, cert);

@@ -1,4 +1,4 @@
-import { type ExportResult, ExportResultCode } from "@opentelemetry/core";
+import type { ExportResult, ExportResultCode } from "@opentelemetry/core";
 import { ExportRequests, type RequestsOfExport } from "./export-requests.ts";
 import { longestTimeout } from "./value-kinds.ts";
 
@@ -25,6 +25,10 @@ export interface ContainedExporterOptions<TItems> {
   /** Is told of every export that failed. */
   readonly onFailure: (error: unknown) => void;
 }
+
+// The SDK's own constants would load it.
+const success: ExportResultCode.SUCCESS = 0;
+const failed: ExportResultCode.FAILED = 1;
 
 // An exporter that keeps to its time knows the cause of a failure better, so it may be a little late.
 const grace = 1.05;
@@ -63,16 +67,16 @@ export class ContainedExporter<TItems> implements Exporter<TItems> {
       hasEnded = true;
       clearTimeout(timer);
       this.#underWay.delete(hurry);
-      if (code !== ExportResultCode.SUCCESS && requests?.gotRefused === true) {
+      if (code !== success && requests?.gotRefused === true) {
         // Its next attempt is the last exporter's.
         this.export(items, done);
         return;
       }
-      if (code !== ExportResultCode.SUCCESS) this.#fail(error);
+      if (code !== success) this.#fail(error);
       else if (requests?.gotWebPage) this.#fail(new Error("the answer is a web page, not that of an OTLP collector"));
-      done({ code: ExportResultCode.SUCCESS });
+      done({ code: success });
     };
-    const fail = (error: unknown): void => end({ code: ExportResultCode.FAILED, error: asError(error) });
+    const fail = (error: unknown): void => end({ code: failed, error: asError(error) });
     const expire = (): void => {
       fail(new Error("Request timed out"));
       requests?.drop();

@@ -1,4 +1,4 @@
-import { type Sampler, SamplingDecision, type SamplingResult } from "@opentelemetry/sdk-trace";
+import type { Sampler, SamplingDecision, SamplingResult } from "@opentelemetry/sdk-trace";
 import type { FailureReport } from "./failure-report.ts";
 
 /** Keeps the faults of a user's sampler away from the code that starts spans (telemetry.md K1): what it can't decide is not recorded. */
@@ -18,12 +18,14 @@ export class ContainedSampler implements Sampler {
       throw new TypeError("it returned no decision");
     } catch (error) {
       this.#report.memberFailed("sampler", "shouldSample", error);
-      return { decision: SamplingDecision.NOT_RECORD };
+      return { decision: notRecord };
     }
   }
 }
 
-const decisions: ReadonlySet<unknown> = new Set(Object.values(SamplingDecision));
+// The SDK's own constants would load it.
+const notRecord: SamplingDecision.NOT_RECORD = 0;
+const decisions: ReadonlySet<unknown> = new Set([0, 1, 2]);
 
 function isResult(value: unknown): value is SamplingResult {
   return typeof value === "object" && value !== null && "decision" in value && decisions.has(value.decision);

@@ -1,5 +1,4 @@
 import { diag, DiagConsoleLogger, DiagLogLevel, type DiagLogger } from "@opentelemetry/api";
-import { diagLogLevelFromString } from "@opentelemetry/core";
 import { registrations } from "./global-api.ts";
 
 const prefix = "durable-telemetry: ";
@@ -26,7 +25,7 @@ export function withVisibleDiagnostics<T>(
 ): { readonly result: T; readonly removeLogger: () => void } {
   if (registrations().diag !== undefined) return { result: fn(), removeLogger: () => {} };
 
-  const level = diagLogLevelFromString(logLevel);
+  const level = levels.find(([name]) => name === logLevel?.toUpperCase())?.[1];
   if (level === undefined) diag.setLogger(consoleLogger(), DiagLogLevel.WARN);
   else diag.setLogger(new DiagConsoleLogger(), level);
   const installed = registrations().diag;
@@ -43,6 +42,8 @@ export function withVisibleDiagnostics<T>(
     if (failed || level === undefined) removeLogger();
   }
 }
+
+const levels = Object.entries(DiagLogLevel).filter((entry): entry is [string, DiagLogLevel] => typeof entry[1] === "number");
 
 const ignore = (): void => {};
 

@@ -1,4 +1,3 @@
-import { RandomIdGenerator } from "@opentelemetry/sdk-trace";
 import { takeSpanId, takeTraceId } from "../../middlewares/tracing/chosen-ids.ts";
 
 /** What the OpenTelemetry SDK asks for IDs. Structural, so that it is the `IdGenerator` of SDK 2.x and 3.x alike. */
@@ -37,7 +36,7 @@ export class DurableIdGenerator implements SpanIdGenerator {
    * @param others makes the IDs of all other spans; random ones by default.
    * @throws TypeError if `others` is given and is not an ID generator.
    */
-  constructor(others: SpanIdGenerator = new RandomIdGenerator()) {
+  constructor(others: SpanIdGenerator = randomIds) {
     if (!isIdGenerator(others)) {
       throw new TypeError("DurableIdGenerator: the argument must be an ID generator with generateTraceId() and generateSpanId()");
     }
@@ -53,6 +52,15 @@ export class DurableIdGenerator implements SpanIdGenerator {
   generateSpanId(): string {
     return takeSpanId() ?? this.#others.generateSpanId();
   }
+}
+
+// Not the SDK's own: this class works with every SDK, and is loaded where there is none.
+const randomIds: SpanIdGenerator = { generateTraceId: () => randomId(4), generateSpanId: () => randomId(2) };
+
+function randomId(words: number): string {
+  let id = "";
+  for (let i = 0; i < words; i++) id += Math.floor(Math.random() * 2 ** 32).toString(16).padStart(8, "0");
+  return /[^0]/.test(id) ? id : randomId(words);
 }
 
 function isIdGenerator(value: unknown): value is SpanIdGenerator {

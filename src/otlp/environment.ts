@@ -1,8 +1,6 @@
-import { getStringFromEnv } from "@opentelemetry/core";
-
 /** The variable's text, trimmed; empty and blank mean unset, as the OpenTelemetry specification says. */
 export function textFromEnv(name: string): string | undefined {
-  return getStringFromEnv(name)?.trim();
+  return process.env[name]?.trim() || undefined;
 }
 
 /**

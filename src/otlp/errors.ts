@@ -1,4 +1,4 @@
-type Code = "DURABLE_TELEMETRY_OTLP_RUNNING" | "DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED";
+type Code = "DURABLE_TELEMETRY_OTLP_RUNNING" | "DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED" | "DURABLE_TELEMETRY_SDK_MISSING";
 
 const messages: Readonly<Record<Code, string>> = {
   DURABLE_TELEMETRY_OTLP_RUNNING:
@@ -6,16 +6,19 @@ const messages: Readonly<Record<Code, string>> = {
   DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED:
     "setupOtlp: this process has another OpenTelemetry TracerProvider, so no span would come here. Shut that one down first (and call " +
     "trace.disable()), or keep it, leave setupOtlp out, and give it the ID generator: new NodeSDK({ idGenerator: new DurableIdGenerator() }).",
+  DURABLE_TELEMETRY_SDK_MISSING:
+    "setupOtlp needs OpenTelemetry's SDK 3.x. Install it with: npm install @opentelemetry/sdk-node@latest. " +
+    "(A program that has SDK 2.x keeps its own set-up and leaves setupOtlp out.)",
 };
 
-/** `setupOtlp` can't set up because something else has been. */
+/** `setupOtlp` can't set up: something else has been, or something is missing. */
 export class OtlpSetupError extends Error {
   override readonly name = "OtlpSetupError";
   /** Stable code of this error. */
   readonly code: Code;
 
-  constructor(code: Code) {
-    super(messages[code]);
+  constructor(code: Code, cause?: string) {
+    super(cause === undefined ? messages[code] : `${messages[code]} The cause: ${cause}.`);
     this.code = code;
   }
 }

@@ -1,4 +1,9 @@
-import { context, logs, metrics, propagation, trace } from "@opentelemetry/api";
+import * as api from "@opentelemetry/api";
+
+const { context, metrics, propagation, trace } = api;
+
+// API 1.9 has none.
+const logs = Reflect.get(api, "logs") as typeof api.logs | undefined;
 
 /** What a process can register once with the OpenTelemetry API. */
 export type Slot = "trace" | "context" | "propagation" | "metrics" | "logs" | "diag";
@@ -21,7 +26,7 @@ export function unregister(before: Registrations, ours: Registrations): void {
   const isOurs = (slot: Slot): boolean => ours[slot] !== before[slot] && now[slot] === ours[slot];
   if (isOurs("trace")) trace.disable();
   if (isOurs("metrics")) metrics.disable();
-  if (isOurs("logs")) logs.disable();
+  if (isOurs("logs")) logs?.disable();
   if (isOurs("propagation")) propagation.disable();
   if (isOurs("context")) context.disable();
 }

@@ -1,7 +1,6 @@
 import { validateHeaderName, validateHeaderValue } from "node:http";
-import { Metadata } from "@grpc/grpc-js";
-import { parseKeyPairsIntoRecord } from "@opentelemetry/core";
 import { invalid, kindOf } from "./errors.ts";
+import { load } from "./packages.ts";
 import type { ResourceAttributes, ResourceAttributeValue } from "./resource.ts";
 import type { ValueKind } from "./value-kinds.ts";
 
@@ -14,13 +13,17 @@ export const headers: ValueKind<Headers> = headersFor("HTTP", (name, value) => {
 });
 
 /** The same for gRPC, which allows less. */
-export const grpcHeaders: ValueKind<Headers> = headersFor("gRPC", (name, value) => new Metadata().set(name, value));
+export const grpcHeaders: ValueKind<Headers> = headersFor("gRPC", (name, value) => {
+  const { Metadata } = load("@grpc/grpc-js");
+  new Metadata().set(name, value);
+});
 
 function headersFor(protocol: string, check: (name: string, value: string) => void): ValueKind<Headers> {
   const isHeader = (name: string, value: string): boolean => passes(() => check(name, value));
   return {
     is: `key=value pairs, separated by commas, that make valid ${protocol} headers`,
     fromText: (text, ignore) => {
+      const { parseKeyPairsIntoRecord } = load("@opentelemetry/core");
       const found: Record<string, string> = {};
       for (const entry of entriesOf(text)) {
         const pair = parseKeyPairsIntoRecord(entry);

@@ -1,20 +1,19 @@
-import { OTLPMetricExporter as GrpcExporter } from "@opentelemetry/exporter-metrics-otlp-grpc";
-import { OTLPMetricExporter as JsonExporter } from "@opentelemetry/exporter-metrics-otlp-http";
-import { OTLPMetricExporter as ProtobufExporter } from "@opentelemetry/exporter-metrics-otlp-proto";
-import {
-  AggregationType,
-  ConsoleMetricExporter,
-  InstrumentType,
-  type MetricReader,
-  PeriodicExportingMetricReader,
-  type PushMetricExporter,
-  type ResourceMetrics,
+import type {
+  MetricReader,
+  PeriodicExportingMetricReaderOptions,
+  PushMetricExporter,
+  ResourceMetrics,
 } from "@opentelemetry/sdk-metrics";
 import { FailureReport } from "./failure-report.ts";
+import { load } from "./packages.ts";
 import type { MetricSettings, Settings } from "./settings.ts";
 import { createOtlpExport, createSignalExport, type OtlpExport, type SignalExport } from "./signal-export.ts";
 
-const exporters = { "http/json": JsonExporter, "http/protobuf": ProtobufExporter, grpc: GrpcExporter };
+const exporters = {
+  "http/json": () => load("@opentelemetry/exporter-metrics-otlp-http").OTLPMetricExporter,
+  "http/protobuf": () => load("@opentelemetry/exporter-metrics-otlp-proto").OTLPMetricExporter,
+  grpc: () => load("@opentelemetry/exporter-metrics-otlp-grpc").OTLPMetricExporter,
+};
 
 /** What the meter provider is read by (none if metrics shall go nowhere), and the way that they take. */
 export function createMetricExport({ metrics, general, metricReaders }: Settings): {
@@ -24,9 +23,10 @@ export function createMetricExport({ metrics, general, metricReaders }: Settings
   const report = new FailureReport("metrics");
   const shutdownTimeout = general.shutdownTimeout.value;
   const interval = metrics.exportInterval.value;
-  const ours: OnceMetricReader[] = [];
+  const ours: MetricReader[] = [];
   if (metrics.exporter.value.includes("console")) {
-    ours.push(new OnceMetricReader({ exporter: new ConsoleMetricExporter(), exportIntervalMillis: interval, exportTimeoutMillis: interval }));
+    const { ConsoleMetricExporter } = load("@opentelemetry/sdk-metrics");
+    ours.push(createReader({ exporter: new ConsoleMetricExporter(), exportIntervalMillis: interval, exportTimeoutMillis: interval }));
   }
   const otlp = metrics.exporter.value.includes("otlp")
     ? createOtlpExport<PushMetricExporter, ResourceMetrics>("metrics", metrics, exporters, {
@@ -37,7 +37,7 @@ export function createMetricExport({ metrics, general, metricReaders }: Settings
     : undefined;
   if (otlp !== undefined) {
     ours.push(
-      new OnceMetricReader({ exporter: pushExporter(otlp, metrics), exportIntervalMillis: interval, exportTimeoutMillis: interval }),
+      createReader({ exporter: pushExporter(otlp, metrics), exportIntervalMillis: interval, exportTimeoutMillis: interval }),
     );
   }
   const flushes = [...ours, ...metricReaders].map((reader) => () => reader.forceFlush());
@@ -51,6 +51,7 @@ export function createMetricExport({ metrics, general, metricReaders }: Settings
 
 /** The contained exporter, with what the SDK's exporter knows of temporality. */
 function pushExporter({ exporter, contained }: OtlpExport<PushMetricExporter, ResourceMetrics>, settings: MetricSettings): PushMetricExporter {
+  const { AggregationType, InstrumentType } = load("@opentelemetry/sdk-metrics");
   const isExponential = settings.histogramAggregation.value === "base2_exponential_bucket_histogram";
   return {
     export: (metrics, done) => contained.export(metrics, done),
@@ -66,10 +67,13 @@ function pushExporter({ exporter, contained }: OtlpExport<PushMetricExporter, Re
 }
 
 /** A reader that can be shut down before its provider is, which shuts it down again. */
-class OnceMetricReader extends PeriodicExportingMetricReader {
-  #ended: Promise<void> | undefined;
+function createReader(options: PeriodicExportingMetricReaderOptions): MetricReader {
+  const { PeriodicExportingMetricReader } = load("@opentelemetry/sdk-metrics");
+  return new (class extends PeriodicExportingMetricReader {
+    #ended: Promise<void> | undefined;
 
-  override shutdown(): Promise<void> {
-    return (this.#ended ??= super.shutdown());
-  }
+    override shutdown(): Promise<void> {
+      return (this.#ended ??= super.shutdown());
+    }
+  })(options);
 }

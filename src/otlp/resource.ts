@@ -1,11 +1,6 @@
-import {
-  hostDetector,
-  osDetector,
-  processDetector,
-  type ResourceDetector,
-  serviceInstanceIdDetector,
-} from "@opentelemetry/resources";
+import type { ResourceDetector } from "@opentelemetry/resources";
 import packageJson from "../../package.json" with { type: "json" };
+import { load } from "./packages.ts";
 import type { GeneralSettings } from "./settings.ts";
 
 /** A value of a resource attribute. */
@@ -25,12 +20,10 @@ export const distribution: { readonly name: string; readonly version: string } =
 
 // The names that the OpenTelemetry SDK for Node.js knows in OTEL_NODE_RESOURCE_DETECTORS; what the environment says
 // ("env") is always heard.
-const detectorsByName = {
-  serviceinstance: serviceInstanceIdDetector,
-  process: processDetector,
-  host: hostDetector,
-  os: osDetector,
-} as const;
+function detectorsByName(): Readonly<Record<string, ResourceDetector>> {
+  const { hostDetector, osDetector, processDetector, serviceInstanceIdDetector } = load("@opentelemetry/resources");
+  return { serviceinstance: serviceInstanceIdDetector, process: processDetector, host: hostDetector, os: osDetector };
+}
 
 /**
  * What describes the service, the weakest first: what is detected, then the environment, then this package, then code.
@@ -63,9 +56,9 @@ export function resourceDetectors(settings: GeneralSettings): ResourceDetector[]
 
 function detected({ resourceDetectors: { value: names } }: GeneralSettings): ResourceDetector[] {
   if (names.includes("none")) return [];
-  if (names.every((name) => name === "env") || names.includes("all")) return Object.values(detectorsByName);
-  return names.flatMap((name) => (name in detectorsByName ? Object.entries(detectorsByName).filter(([known]) => known === name) : []))
-    .map(([, detector]) => detector);
+  if (names.every((name) => name === "env") || names.includes("all")) return Object.values(detectorsByName());
+  const detectors = detectorsByName();
+  return names.flatMap((name) => detectors[name] ?? []);
 }
 
 function definedOnly(attributes: ResourceAttributes): Record<string, unknown> {

@@ -1,5 +1,5 @@
 import { diag } from "@opentelemetry/api";
-import { NodeSDK } from "@opentelemetry/sdk-node";
+import type { NodeSDK } from "@opentelemetry/sdk-node";
 import { noteTracersAndLoggers } from "./api-copies.ts";
 import { atSignal } from "./at-signal.ts";
 import { exporterVariables } from "./collector.ts";
@@ -13,6 +13,7 @@ import { registrations, unregister } from "./global-api.ts";
 import { createLogExport } from "./log-export.ts";
 import { createMetricExport } from "./metric-export.ts";
 import type { OtlpOptions } from "./options.ts";
+import { load } from "./packages.ts";
 import { resourceDetectors } from "./resource.ts";
 import { readSettings, type Settings } from "./settings.ts";
 import { settledWithin } from "./settled-within.ts";
@@ -198,6 +199,7 @@ function variablesForSdk(settings: Settings): Readonly<Record<string, string | u
 }
 
 function startSdk(settings: Settings): { readonly sdk: NodeSDK; readonly ways: readonly SignalExport[] } {
+  const { NodeSDK } = load("@opentelemetry/sdk-node");
   const before = registrations();
   const connectEarly = noteTracersAndLoggers();
   const traces = createTraceExport(settings);

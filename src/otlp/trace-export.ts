@@ -1,15 +1,17 @@
-import { OTLPTraceExporter as GrpcExporter } from "@opentelemetry/exporter-trace-otlp-grpc";
-import { OTLPTraceExporter as JsonExporter } from "@opentelemetry/exporter-trace-otlp-http";
-import { OTLPTraceExporter as ProtobufExporter } from "@opentelemetry/exporter-trace-otlp-proto";
-import { ConsoleSpanExporter, type ReadableSpan, type Sampler, SimpleSpanProcessor, type SpanExporter, type SpanProcessor } from "@opentelemetry/sdk-trace";
-import { WaitingBatchSpanProcessor } from "./batch-span-processor.ts";
+import type { ReadableSpan, Sampler, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace";
+import { createBatchSpanProcessor } from "./batch-span-processor.ts";
 import { ContainedSampler } from "./contained-sampler.ts";
 import { ContainedSpanProcessor } from "./contained-span-processor.ts";
 import { FailureReport } from "./failure-report.ts";
+import { load } from "./packages.ts";
 import type { Settings } from "./settings.ts";
 import { createOtlpExport, createSignalExport, type SignalExport } from "./signal-export.ts";
 
-const exporters = { "http/json": JsonExporter, "http/protobuf": ProtobufExporter, grpc: GrpcExporter };
+const exporters = {
+  "http/json": () => load("@opentelemetry/exporter-trace-otlp-http").OTLPTraceExporter,
+  "http/protobuf": () => load("@opentelemetry/exporter-trace-otlp-proto").OTLPTraceExporter,
+  grpc: () => load("@opentelemetry/exporter-trace-otlp-grpc").OTLPTraceExporter,
+};
 
 /** What the tracer provider hands spans to (none if they shall go nowhere), and the way that they take. */
 export function createTraceExport({ traces, general, spanProcessors }: Settings): {
@@ -23,14 +25,17 @@ export function createTraceExport({ traces, general, spanProcessors }: Settings)
   const processors: SpanProcessor[] = spanProcessors.map(
     (processor, index) => new ContainedSpanProcessor(processor, `spanProcessors[${index}]`, report),
   );
-  if (traces.exporter.value.includes("console")) processors.push(new SimpleSpanProcessor({ exporter: new ConsoleSpanExporter() }));
+  if (traces.exporter.value.includes("console")) {
+    const { ConsoleSpanExporter, SimpleSpanProcessor } = load("@opentelemetry/sdk-trace");
+    processors.push(new SimpleSpanProcessor({ exporter: new ConsoleSpanExporter() }));
+  }
 
   const otlp = traces.exporter.value.includes("otlp")
     ? createOtlpExport<SpanExporter, ReadableSpan[]>("traces", traces, exporters, { report, shutdownTimeout })
     : undefined;
   if (otlp !== undefined) {
     processors.push(
-      new WaitingBatchSpanProcessor({
+      createBatchSpanProcessor({
         exporter: otlp.contained,
         maxQueueSize: traces.maxQueueSize.value,
         maxExportBatchSize: traces.maxExportBatchSize.value,

@@ -1,0 +1,2 @@
+export const file: string | undefined;
+export function fromBundle(name: string): unknown;
