@@ -1,6 +1,6 @@
 import { diag, DiagConsoleLogger, DiagLogLevel, type DiagLogger } from "@opentelemetry/api";
 import { diagLogLevelFromString } from "@opentelemetry/core";
-import { registrations } from "./global-api.ts";
+import { registrations } from "../telemetry/api-globals.ts";
 
 const prefix = "durable-telemetry: ";
 
