@@ -1,6 +1,6 @@
 import { diag } from "@opentelemetry/api";
 import type { NodeSDK } from "@opentelemetry/sdk-node";
-import { noteTracersAndLoggers } from "./api-copies.ts";
+import { noteTracersAndLoggers } from "../telemetry/api-copies.ts";
 import { atSignal } from "./at-signal.ts";
 import { exporterVariables } from "./collector.ts";
 import { warn, withVisibleDiagnostics } from "./diagnostics.ts";
@@ -9,7 +9,7 @@ import { DurableIdGenerator } from "./durable-id-generator.ts";
 import { type Endable, Ending } from "./ending.ts";
 import { withEnv } from "./environment.ts";
 import { OtlpSetupError } from "./errors.ts";
-import { registrations, unregister } from "./global-api.ts";
+import { registrations, unregister } from "../telemetry/api-globals.ts";
 import { createLogExport } from "./log-export.ts";
 import { createMetricExport } from "./metric-export.ts";
 import type { OtlpOptions } from "./options.ts";
