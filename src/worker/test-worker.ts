@@ -10,7 +10,7 @@ import {
 import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
 import { attachToRegistry } from "./grpc-worker.ts";
 import type { PipelineHost } from "./host.ts";
-import { outcomeOf, scheduledBy, sentBy } from "./messages.ts";
+import { failureOfError, outcomeOf, scheduledBy, sentBy } from "./messages.ts";
 import { orchestrationWorkItem } from "./work-items.ts";
 
 /** What the in-memory backend keeps of an orchestration, as far as the seam reads it. */
@@ -87,7 +87,7 @@ function observedBackend(backend: Members): Members {
       const actions = args[2];
       return completed(OrchestrationWorkItem, "completeOrchestration", args, (item) =>
         item.respond({
-          outcome: outcomeOf(actions),
+          outcome: outcomeOf(actions, item.facts.history),
           scheduled: scheduledBy(actions, item.run),
           sent: sentBy(actions),
           actions: actions.length,
@@ -103,7 +103,7 @@ function observedBackend(backend: Members): Members {
           outcome:
             error === undefined
               ? { status: "completed" }
-              : { status: "failed", failure: { type: error.name, message: error.message, stack: error.stack } },
+              : { status: "failed", failure: failureOfError(error) },
         }),
       );
     },
