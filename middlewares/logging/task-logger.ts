@@ -3,7 +3,7 @@ import type { Attributes } from "@opentelemetry/api";
 import type { AnyWorkItem, MiddlewareLogger } from "../../src/pipeline/index.ts";
 import { contextOfCode, identityAttributes } from "./correlation.ts";
 import type { Level } from "./entry.ts";
-import { contained, containedCall } from "./faults.ts";
+import { isolated } from "./faults.ts";
 import * as semconv from "./semconv.ts";
 import { isHeard, write } from "./write.ts";
 
@@ -16,7 +16,7 @@ import { isHeard, write } from "./write.ts";
 export function taskLogger(item: AnyWorkItem, logger: MiddlewareLogger | undefined): MiddlewareLogger {
   const writeLine = (level: Level, message: string, args: readonly unknown[]): void => {
     if (logger === undefined) {
-      containedCall("a line of the worker's logger was lost", () => item.facts.logger[level](message, ...args));
+      isolated.start("a line of the worker's logger was lost", () => item.facts.logger[level](message, ...args));
     }
     const context = contextOfCode(item);
     if (!isHeard(context, logger)) return;
@@ -28,7 +28,7 @@ export function taskLogger(item: AnyWorkItem, logger: MiddlewareLogger | undefin
   const at =
     (level: Level) =>
     (message: string, ...args: unknown[]): void =>
-      contained("a line of the task's code was lost", () => alone(() => writeLine(level, message, args)));
+      isolated.run("a line of the task's code was lost", () => alone(() => writeLine(level, message, args)));
   return { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
 }
 

@@ -4,7 +4,7 @@ import { registeredLoggerProvider, SeverityNumber, type Logger, type LoggerProvi
 import { version } from "../../src/version.ts";
 import { traceFields } from "./correlation.ts";
 import type { Level, LogEntry } from "./entry.ts";
-import { contained, containedCall } from "./faults.ts";
+import { isolated } from "./faults.ts";
 import { ATTR_EVENT_NAME, LOGGER_NAME } from "./semconv.ts";
 
 /** Whether anybody gets what is written in `context`: where nobody does, nothing need be put together. */
@@ -14,8 +14,8 @@ export function isHeard(context: Context, logger: MiddlewareLogger | undefined):
 
 /** Writes an entry as an OpenTelemetry log record, and to `logger` if there is one. Neither one's fault reaches the other. */
 export function write(entry: LogEntry, logger: MiddlewareLogger | undefined): void {
-  contained("a log record was lost", () => emit(entry));
-  if (logger !== undefined) containedCall("a line of the logger was lost", () => logger[entry.level](entry.line, fieldsOf(entry)));
+  isolated.run("a log record was lost", () => emit(entry));
+  if (logger !== undefined) isolated.start("a line of the logger was lost", () => logger[entry.level](entry.line, fieldsOf(entry)));
 }
 
 // A provider gives the same logger each time; asking it anew may be expensive.
@@ -34,7 +34,7 @@ function currentLogger(): Logger | undefined {
 }
 
 function isRecorded(context: Context): boolean {
-  const recorded = contained("log records were lost", () => {
+  const recorded = isolated.run("log records were lost", () => {
     const logger = currentLogger();
     if (logger === undefined) return false;
     // Loggers of OpenTelemetry SDK 2.x may have no `enabled`.
