@@ -45,14 +45,6 @@ export function failureOf(details: Proto.TaskFailureDetails | undefined, causes:
   };
 }
 
-/** The failure that the SDK records for `error`. */
-export function failureOfError(error: unknown, causes: number = 10): TaskFailure {
-  if (!(error instanceof Error)) return { type: "UnknownError", message: String(error) };
-  const { name, message, stack, cause } = error;
-  const hasCause = cause !== undefined && cause !== null && causes > 0;
-  return { type: name, message, stack, ...(hasCause ? { cause: failureOfError(cause, causes - 1) } : {}) };
-}
-
 /**
  * `failure` of an orchestration with the failure of its task as the last cause, where that was not caught: the error that
  * the SDK throws for it carries its message and names the task, but records none of its causes.

@@ -7,10 +7,11 @@ import {
   OrchestrationWorkItem,
   type AnyWorkItem,
 } from "../pipeline/index.ts";
+import { failureFrom } from "../telemetry/failure-causes.ts";
 import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
 import { attachToRegistry } from "./grpc-worker.ts";
 import type { PipelineHost } from "./host.ts";
-import { failureOfError, outcomeOf, scheduledBy, sentBy } from "./messages.ts";
+import { outcomeOf, scheduledBy, sentBy } from "./messages.ts";
 import { orchestrationWorkItem } from "./work-items.ts";
 
 /** What the in-memory backend keeps of an orchestration, as far as the seam reads it. */
@@ -103,7 +104,7 @@ function observedBackend(backend: Members): Members {
           outcome:
             error === undefined
               ? { status: "completed" }
-              : { status: "failed", failure: failureOfError(error) },
+              : { status: "failed", failure: failureFrom(error) },
         }),
       );
     },

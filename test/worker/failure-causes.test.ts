@@ -107,10 +107,7 @@ describe("S11 The causes of a failure", () => {
     if (failure === undefined) throw new Error("It did not fail.");
     // A cause that is no error has no type.
     expect(rootCause(failure).type).toBe("RangeError");
-    expect(messageWithCauses(failure).split("\n")).toEqual([
-      "Activity task #1 failed: fetch failed",
-      ...causes.map((cause) => `Caused by: ${cause}`),
-    ]);
+    expect(messageWithCauses(failure).split("; caused by ")).toEqual(["Activity task #1 failed: fetch failed", ...causes]);
     expect(stackWithCauses(failure)?.split("\n").filter((line) => line.startsWith("Caused by: "))).toEqual(
       causes.map((cause) => `Caused by: ${cause}`),
     );
