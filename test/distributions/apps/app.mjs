@@ -1,10 +1,11 @@
 // A worker and a client of the lab's workflow, as an application has them. It knows nothing of the distribution, which
-// `--import` starts before. BARE=1: without durable telemetry. ORCHESTRATIONS: how many, four at a time.
+// `--import` starts before. BARE=1: without durable telemetry. UNDECORATED=1: `durable-telemetry/register` decorates.
+// ORCHESTRATIONS: how many, four at a time.
 import { writeFileSync } from "node:fs";
 import { NoOpLogger, RetryPolicy, TaskHubGrpcClient, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import { trace } from "@opentelemetry/api";
 
-const { BARE, HOST_ADDRESS, ORCHESTRATIONS = "1" } = process.env;
+const { BARE, HOST_ADDRESS, ORCHESTRATIONS = "1", UNDECORATED } = process.env;
 const { currentLogger, withDurableTelemetry } = BARE === undefined ? await import("durable-telemetry") : {};
 const nothing = () => {};
 // What the worker warns of, a line each.
@@ -12,7 +13,7 @@ const logger = { error: (text) => console.error(text), warn: (text) => console.e
 const options = { hostAddress: HOST_ADDRESS, logger };
 
 const worker = new TaskHubGrpcWorker(options);
-withDurableTelemetry?.(worker);
+if (UNDECORATED === undefined) withDurableTelemetry?.(worker);
 
 const failed = new Set();
 worker.addNamedActivity("quick", async (_, name) => {
