@@ -2,6 +2,7 @@
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { gunzipSync, inflateSync } from "node:zlib";
+import { decodeLogsRequest } from "../otlp/decode-logs.ts";
 import { decodeMetricsRequest } from "../otlp/decode-metrics.ts";
 import { startReceiver } from "../otlp/receiver.ts";
 import type { Received, Span } from "./account.ts";
@@ -40,6 +41,54 @@ export async function startOtlp(): Promise<Backend> {
     }),
     [Symbol.asyncDispose]: () => receiver.close(),
   };
+}
+
+/** Datadog: OTLP too, but with JSON whose times are numbers, which the strict decoder refuses. */
+export async function startDatadog(): Promise<Backend> {
+  const spans: Span[] = [];
+  const logs: string[] = [];
+  const metrics = new Set<string>();
+  const server = await startHttp(({ url, contentType, body }) => {
+    if (url.pathname === "/v1/traces") spans.push(...datadogSpans(JSON.parse(body.toString()) as DatadogTraces));
+    if (url.pathname === "/v1/logs") logs.push(...decodeLogsRequest(contentType, body).map((record) => `${record.eventName} ${String(record.body)}`));
+    if (url.pathname === "/v1/metrics") for (const { name } of decodeMetricsRequest(contentType, body)) metrics.add(name);
+    return {};
+  });
+  return {
+    env: {
+      DD_SERVICE: "lab",
+      DD_TRACE_STARTUP_LOGS: "false",
+      DD_INSTRUMENTATION_TELEMETRY_ENABLED: "false",
+      DD_REMOTE_CONFIGURATION_ENABLED: "false",
+      OTEL_TRACES_EXPORTER: "otlp",
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${server.port}`,
+    },
+    received: () => ({ spans, logs, metrics }),
+    [Symbol.asyncDispose]: async () => server.close(),
+  };
+}
+
+interface DatadogTraces {
+  readonly resourceSpans: readonly { readonly scopeSpans: readonly { readonly spans: readonly DatadogSpan[] }[] }[];
+}
+
+interface DatadogSpan {
+  readonly name: string;
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId?: string;
+  readonly startTimeUnixNano: number;
+  readonly endTimeUnixNano: number;
+}
+
+function datadogSpans({ resourceSpans }: DatadogTraces): Span[] {
+  return resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans)).map((span) => ({
+    name: span.name,
+    traceId: span.traceId,
+    spanId: span.spanId,
+    parentSpanId: span.parentSpanId === undefined || /^0*$/.test(span.parentSpanId) ? undefined : span.parentSpanId,
+    duration: (span.endTimeUnixNano - span.startTimeUnixNano) / 1e6,
+  }));
 }
 
 /** Application Insights: envelopes in JSON, over TLS. */
@@ -193,7 +242,7 @@ export async function startNewRelic(): Promise<Backend> {
     }
     const method = url.searchParams.get("method") ?? "";
     const data = body.length === 0 ? [] : (JSON.parse(body.toString()) as readonly unknown[]);
-    if (method === "span_event_data") spans.push(...(data[2] as readonly NewRelicSpan[]).map(([span]) => newRelicSpan(span)));
+    if (method === "span_event_data") spans.push(...(data[2] as readonly NewRelicSpan[]).filter(([{ guid }]) => guid !== undefined).map(newRelicSpan));
     if (method === "log_event_data") logs.push(...(data[0] as { readonly logs: readonly { readonly message: string }[] }).logs.map(({ message }) => message));
     if (method === "preconnect") return { return_value: { redirect_host: `localhost:${server.port}` } };
     return { return_value: answers[method] ?? [] };
@@ -217,9 +266,11 @@ export async function startNewRelic(): Promise<Backend> {
   };
 }
 
-type NewRelicSpan = readonly [Readonly<Record<string, string | number>>];
+type NewRelicAttributes = Readonly<Record<string, string | number>>;
+/** What the agent knows, what the application has set, and what the agent has found. */
+type NewRelicSpan = readonly [NewRelicAttributes, NewRelicAttributes, NewRelicAttributes];
 
-function newRelicSpan({ name, traceId, guid, parentId, duration }: NewRelicSpan[0]): Span {
+function newRelicSpan([{ name, traceId, guid, parentId, duration }, user, agent]: NewRelicSpan): Span {
   return {
     name: String(name),
     traceId: String(traceId),

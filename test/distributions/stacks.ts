@@ -1,5 +1,5 @@
 /** The OpenTelemetry set-ups that people run, each as its own documentation starts it. */
-import { startApplicationInsights, startNewRelic, startOtlp, startSentry, type Backend } from "./backends.ts";
+import { startApplicationInsights, startDatadog, startNewRelic, startOtlp, startSentry, type Backend } from "./backends.ts";
 
 /** A set-up, and what is expected beside it. */
 export interface Stack {
@@ -261,8 +261,8 @@ export const stacks: readonly Stack[] = [
     sdk: "own",
     files: ["datadog.mjs", "flush.mjs"],
     nodeArgs: ["--import", "dd-trace/register.js", "--import", "./datadog.mjs"],
-    env: { DD_TRACE_OTEL_ENABLED: "true", DD_LOGS_OTEL_ENABLED: "true", DD_METRICS_OTEL_ENABLED: "true", DD_TRACE_STARTUP_LOGS: "false" },
-    start: startOtlp,
+    env: { DD_LOGS_OTEL_ENABLED: "true", DD_METRICS_OTEL_ENABLED: "true" },
+    start: startDatadog,
     orchestrations: 2,
     signals: all,
     inTests: false,
