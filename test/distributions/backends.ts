@@ -29,7 +29,8 @@ export async function startOtlp(): Promise<Backend> {
       OTEL_SERVICE_NAME: "lab",
     },
     received: () => ({
-      spans: receiver.spans.map(({ name, traceId, spanId, parentSpanId, startTimeUnixNano, endTimeUnixNano }) => ({
+      // Logfire shows each span when it starts too, as another span.
+      spans: receiver.spans.filter(({ attributes }) => attributes["logfire.span_type"] !== "pending_span").map(({ name, traceId, spanId, parentSpanId, startTimeUnixNano, endTimeUnixNano }) => ({
         name,
         traceId,
         spanId,
@@ -118,7 +119,7 @@ export async function startApplicationInsights(): Promise<Backend> {
         parentSpanId: tags["ai.operation.parentId"],
         duration: millisecondsOf(String(baseData["duration"])),
       })),
-      logs: of("MessageData", "ExceptionData", "EventData").map(({ data: { baseData } }) => String(baseData["message"] ?? baseData["name"])),
+      logs: of("MessageData", "ExceptionData", "EventData").map(({ data: { baseData } }) => JSON.stringify(baseData)),
       metrics: new Set(of("MetricData").flatMap(({ data: { baseData } }) => (baseData["metrics"] as readonly { readonly name: string }[]).map(({ name }) => name))),
     }),
     [Symbol.asyncDispose]: async () => {
@@ -267,12 +268,14 @@ export async function startNewRelic(): Promise<Backend> {
 }
 
 type NewRelicAttributes = Readonly<Record<string, string | number>>;
-/** What the agent knows, what the application has set, and what the agent has found. */
+/** What the agent says of a span, what the application says through the agent's API, and the OpenTelemetry attributes. */
 type NewRelicSpan = readonly [NewRelicAttributes, NewRelicAttributes, NewRelicAttributes];
 
-function newRelicSpan([{ name, traceId, guid, parentId, duration }, user, agent]: NewRelicSpan): Span {
+function newRelicSpan([{ name, traceId, guid, parentId, duration }, , attributes]: NewRelicSpan): Span {
+  const { "durabletask.type": type, "durabletask.task.name": task } = attributes;
   return {
-    name: String(name),
+    // It names a span by rules of its own, which know HTTP and databases.
+    name: type === undefined ? String(name).replace(/^Custom\//, "") : `${type}:${task}`,
     traceId: String(traceId),
     spanId: String(guid),
     parentSpanId: parentId === undefined ? undefined : String(parentId),

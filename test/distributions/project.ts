@@ -112,7 +112,7 @@ export function inherited(): Record<string, string | undefined> {
 }
 
 /** As a terminal's: of npm's own variables, those that say where packages come from. Its `node` is the one that runs the tests. */
-function npmEnvironment(): Record<string, string | undefined> {
+export function npmEnvironment(): Record<string, string | undefined> {
   const where = /^npm_config_(registry|cache|userconfig|globalconfig|proxy|https_proxy|noproxy|cafile)$/i;
   const npm = Object.fromEntries(Object.entries(process.env).filter(([name]) => where.test(name)));
   return { ...inherited(), ...npm, PATH: `${dirname(process.execPath)}${delimiter}${process.env["PATH"] ?? ""}` };

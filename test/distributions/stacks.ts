@@ -23,6 +23,10 @@ export interface Stack {
   readonly orchestrations: number;
   /** The signals for which it has providers, so that something must arrive. */
   readonly signals: { readonly traces: boolean; readonly logs: boolean; readonly metrics: boolean };
+  /** Whether its sampler leaves traces out by default. */
+  readonly isSampled?: boolean;
+  /** Whether its receiver needs a certificate. */
+  readonly isTls?: boolean;
   /** Whether the ordinary tests run it. */
   readonly inTests: boolean;
   /** What a reader does for durable telemetry, in the table. */
@@ -30,6 +34,14 @@ export interface Stack {
   /** What else a reader should know, in the table. */
   readonly remarks: string;
 }
+
+/** How many log records there are of the workflow: of what starts, finishes and fails, and two that the application writes. */
+export function logsOf({ orchestrations }: Stack): number {
+  return orchestrations * 16;
+}
+
+/** How many of the metrics the workflow has values for. */
+export const metricsOf = 11;
 
 const all = { traces: true, logs: true, metrics: true };
 const generator = "`idGenerator: new DurableIdGenerator()`";
@@ -102,6 +114,8 @@ export const stacks: readonly Stack[] = [
     files: ["azure.mjs"],
     nodeArgs: ["--import", "@azure/monitor-opentelemetry/loader", "--import", "./azure.mjs"],
     start: startApplicationInsights,
+    isSampled: true,
+    isTls: true,
     // Over the limit of its default sampler.
     orchestrations: 20,
     signals: all,
@@ -117,6 +131,8 @@ export const stacks: readonly Stack[] = [
     files: ["applicationinsights.cjs"],
     nodeArgs: ["--import", "./applicationinsights.cjs"],
     start: startApplicationInsights,
+    isSampled: true,
+    isTls: true,
     orchestrations: 20,
     signals: all,
     inTests: false,
@@ -277,6 +293,7 @@ export const stacks: readonly Stack[] = [
     files: ["new-relic.mjs"],
     nodeArgs: ["--import", "newrelic/esm-loader.mjs", "--import", "./new-relic.mjs"],
     start: startNewRelic,
+    isTls: true,
     orchestrations: 2,
     signals: all,
     inTests: true,
