@@ -37,7 +37,7 @@ export async function startOtlp(): Promise<Backend> {
         parentSpanId,
         duration: Number(endTimeUnixNano - startTimeUnixNano) / 1e6,
       })),
-      logs: receiver.logs.map(({ body, eventName }) => `${eventName} ${String(body)}`),
+      logs: receiver.logs.map(({ body, eventName }) => `${eventName} ${JSON.stringify(body)}`),
       metrics: new Set(receiver.metrics.map(({ name }) => name)),
     }),
     [Symbol.asyncDispose]: () => receiver.close(),
@@ -51,7 +51,7 @@ export async function startDatadog(): Promise<Backend> {
   const metrics = new Set<string>();
   const server = await startHttp(({ url, contentType, body }) => {
     if (url.pathname === "/v1/traces") spans.push(...datadogSpans(JSON.parse(body.toString()) as DatadogTraces));
-    if (url.pathname === "/v1/logs") logs.push(...decodeLogsRequest(contentType, body).map((record) => `${record.eventName} ${String(record.body)}`));
+    if (url.pathname === "/v1/logs") logs.push(...decodeLogsRequest(contentType, body).map((record) => `${record.eventName} ${JSON.stringify(record.body)}`));
     if (url.pathname === "/v1/metrics") for (const { name } of decodeMetricsRequest(contentType, body)) metrics.add(name);
     return {};
   });
@@ -134,10 +134,10 @@ interface Envelope {
   readonly data: { readonly baseType: string; readonly baseData: Readonly<Record<string, unknown>> };
 }
 
-/** Of "days.hours:minutes:seconds"; days can be missing. */
+/** Of "hours:minutes:seconds"; none here takes a day. */
 function millisecondsOf(duration: string): number {
-  const [days = 0, hours = 0, minutes = 0, seconds = 0] = (/^(?:(\d+)\.)?(\d+):(\d+):([\d.]+)$/.exec(duration) ?? []).slice(1).map((part = "0") => Number(part));
-  return (((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000;
+  const [hours = 0, minutes = 0, seconds = 0] = duration.split(":").map(Number);
+  return ((hours * 60 + minutes) * 60 + seconds) * 1000;
 }
 
 interface LoopbackServer {

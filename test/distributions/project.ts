@@ -30,7 +30,11 @@ export class Project implements Disposable {
   /** Its path. */
   readonly path: string = realpathSync(mkdtempSync(join(tmpdir(), "durable-telemetry-project-")));
 
-  constructor() {
+  readonly #registry: string | undefined;
+
+  /** @param registry - Where npm looks for packages; by default as it is configured. */
+  constructor(registry?: string) {
+    this.#registry = registry;
     this.write("package.json", JSON.stringify({ name: "project", version: "1.0.0", private: true }));
   }
 
@@ -46,7 +50,7 @@ export class Project implements Disposable {
 
   /** Runs npm as it is installed, without flags of ours. */
   npm(...args: readonly string[]): Promise<Ended> {
-    return run("npm", args, { cwd: this.path, env: npmEnvironment(), timeout: 240_000 });
+    return run("npm", args, { cwd: this.path, env: { ...npmEnvironment(), ...(this.#registry && { npm_config_registry: this.#registry }) }, timeout: 240_000 });
   }
 
   /** Runs npm, which must succeed. */

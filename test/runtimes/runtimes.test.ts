@@ -62,7 +62,7 @@ describe.skipIf(offline)("On another runtime", () => {
     }, 5 * minutes);
     afterAll(() => project[Symbol.dispose]());
 
-    it.each(["", "/middlewares", "/otlp", "/instrumentation", "/register", "/testing"])("durable-telemetry%s says so in one line when it is loaded, imported or required", async (entry, { skip }) => {
+    it.for(["", "/middlewares", "/otlp", "/instrumentation", "/register", "/testing"])("durable-telemetry%s says so in one line when it is loaded, imported or required", async (entry, { skip }) => {
       skip(project.isMissing);
       const imported = await project.run(["--input-type=module", "-e", `await import("durable-telemetry${entry}"); await import("durable-telemetry${entry}")`]);
       const required = await project.run(["-e", `require("durable-telemetry${entry}"); import("durable-telemetry${entry}")`]);
