@@ -1,7 +1,7 @@
 /** Empty npm projects outside the repository, in which packages are installed as a user's are. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -38,9 +38,11 @@ export class Project implements Disposable {
     this.write("package.json", JSON.stringify({ name: "project", version: "1.0.0", private: true }));
   }
 
-  /** Writes a file. */
+  /** Writes a file; its directory is made. */
   write(name: string, text: string): void {
-    writeFileSync(join(this.path, name), text);
+    const file = join(this.path, name);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
   }
 
   /** Copies `apps/NAME` of this folder into the project. */
