@@ -15,6 +15,7 @@
  */
 import type { DiagLogger } from "@opentelemetry/api";
 import type { Ending } from "../otlp/ending.ts";
+import { isRuntimeSupported } from "../runtime.ts";
 import { deliverAtTheEnd } from "./at-the-end.ts";
 // Loaded when needed, so that what is missing can't stop the application.
 import { instrumentation, otlp } from "./lazy.cjs";
@@ -53,7 +54,7 @@ function attempt(task: string, step: () => void): void {
 
 const isDisabled = process.env["OTEL_SDK_DISABLED"]?.trim().toLowerCase() === "true";
 
-if (!isDisabled && !Reflect.has(globalThis, registered)) {
+if (!isDisabled && isRuntimeSupported() && !Reflect.has(globalThis, registered)) {
   Reflect.set(globalThis, registered, true);
   attempt("set up OpenTelemetry", setUpOtlp);
   attempt("instrument workers", instrumentWorkers);

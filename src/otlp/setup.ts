@@ -1,5 +1,6 @@
 import { diag } from "@opentelemetry/api";
 import type { NodeSDK } from "@opentelemetry/sdk-node";
+import { isRuntimeSupported } from "../runtime.ts";
 import { noteTracersAndLoggers } from "../telemetry/api-copies.ts";
 import { atSignal } from "./at-signal.ts";
 import { exporterVariables } from "./collector.ts";
@@ -88,6 +89,10 @@ const runningKey = Symbol.for("durable-telemetry.otlp-running");
  * ```
  */
 export function setupOtlp(options: OtlpOptions = {}): OtlpTelemetry {
+  if (!isRuntimeSupported()) {
+    const doNothing = async (): Promise<void> => {};
+    return { forceFlush: doNothing, shutdown: doNothing, [Symbol.asyncDispose]: doNothing };
+  }
   const read = readSettings(options);
   if (Reflect.has(globalThis, runningKey)) throw new OtlpSetupError("DURABLE_TELEMETRY_OTLP_RUNNING");
   const isDisabled = read.general.disabled.value;

@@ -1,3 +1,5 @@
+import { isRuntimeSupported } from "../runtime.ts";
+
 export { startLocalSidecar, type LocalSidecar, type LocalSidecarOptions } from "./sidecar/index.ts";
 export {
   createTelemetryRecorder,
@@ -25,3 +27,6 @@ export {
 } from "./recorder/index.ts";
 export { renderTrace, type RenderTraceOptions } from "./render-trace.ts";
 export type { FinishedSpan } from "./span-tree.ts";
+
+// Says at load that Node.js is too old, where it is.
+isRuntimeSupported();
