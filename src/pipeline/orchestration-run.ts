@@ -1,5 +1,5 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
-import { watch, type AwaitGuardMode, type AwaitGuardOptions, type Guarded } from "./await-guard.ts";
+import { unwatch, watch, type AwaitGuardMode, type AwaitGuardOptions, type Guarded } from "./await-guard.ts";
 import { OrchestrationMiddlewareContextImpl, type Outcome } from "./context.ts";
 import { joinFailures, MiddlewareContractError, NonDurableAwaitError } from "./errors.ts";
 import type { DurableSteps, OrchestrationMiddleware } from "./middleware.ts";
@@ -136,6 +136,7 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
 
   end({ status }: EpisodeOutcome): void {
     this.#state = "finished";
+    if (this.#guarded) unwatch(this);
     // A middleware whose own code ended has nothing left to close. What was registered while the orchestrator ran
     // counts as the innermost middleware's.
     const parked = (level: number): boolean => this.#frames[Math.min(level, this.#stages.length - 1)]?.state !== "ended";
