@@ -7,6 +7,7 @@ import { withDurableTelemetry, type DurableTelemetryOptions, type Middleware } f
 import { customOnly } from "../custom-only.ts";
 import { recordSpans } from "../harness.ts";
 import { expectNoUnhandledRejections } from "../pipeline/cases.ts";
+import { shown } from "../pipeline/episodes.ts";
 import { bareWorker, hostWorker, orchestratorRequest, startEvents, text } from "../worker/requests.ts";
 import { activityOf, everyValueInEveryPlace, hostileActivities, hostileOrchestrators, orchestratorOf, type HostileActivity, type HostileOrchestrator } from "./hostile.ts";
 import { comparable } from "./simulate.ts";
@@ -206,5 +207,59 @@ describe.each(Object.entries(entries))("Hostile code, %s,", (_, entry) => {
       await expectSame((options) => activityUnder(entry, activity, options));
       spans.reset();
     }
+  });
+});
+
+const isHostile = (name: string): boolean => name === "main";
+
+/** Middlewares that do to `main` what `hostile` says, in place of `next`, or after it. */
+const hostileMiddlewares: Readonly<Record<string, (hostile: HostileOrchestrator) => Middleware>> = {
+  "in place of next": (hostile) => ({
+    name: "hostile",
+    orchestration: (ctx, next) => (isHostile(ctx.name) ? (orchestratorOf(hostile, [])(ctx.orchestrationContext, undefined) as Promise<unknown>) : next(ctx)),
+  }),
+  "after next, in a function": (hostile) => ({
+    name: "hostile",
+    orchestration: async (ctx, next) => {
+      await next(ctx);
+      if (isHostile(ctx.name)) await (orchestratorOf(hostile, [])(ctx.orchestrationContext, undefined) as Promise<unknown>);
+    },
+  }),
+  "after next, in a generator": (hostile) => ({
+    name: "hostile",
+    orchestration: async function* (ctx, next) {
+      yield* next(ctx);
+      if (isHostile(ctx.name)) yield (orchestratorOf(hostile, [])(ctx.orchestrationContext, undefined) as never);
+    },
+  }),
+};
+
+const possibleEnds: Readonly<Record<string, ReadonlySet<string>>> = {
+  "in place of next": new Set(["failed", "schedule"]),
+  "after next, in a function": new Set(["failed", "completed"]),
+  "after next, in a generator": new Set(["failed"]),
+};
+
+describe.each(Object.entries(hostileMiddlewares))("A middleware that is hostile %s", (place, middleware) => {
+  it("O4 O9 fails its orchestration alone", async () => {
+    const spans = recordSpans();
+    const ends = new Set<string>();
+    for (const hostile of everyValueInEveryPlace) {
+      const worker = hostWorker({ tracing: true, metrics: true, logging: true, use: [plain, middleware(hostile), durable] });
+      worker.addNamedOrchestrator("main", () => "done");
+      worker.addNamedOrchestrator("neighbour", () => "undisturbed");
+      const run = (name: string): Promise<Made> =>
+        made(
+          worker
+            .processOrchestratorRequest(orchestratorRequest(startEvents({ name }), [], { instanceId: name }).serializeBinary())
+            .then((bytes) => shown(pb.OrchestratorResponse.deserializeBinary(bytes).getActionsList())),
+        );
+      const [end, neighbour] = await Promise.all([run("main"), run("neighbour")]);
+      expect([hostile, neighbour]).toEqual([hostile, JSON.stringify(['1 completed "undisturbed"'])]);
+      ends.add(/^\["-?\d (failed|completed|schedule)/.exec(end)?.[1] ?? `${end} of ${JSON.stringify(hostile)}`);
+      spans.reset();
+    }
+    // Each of them ends, or waits for a task that it scheduled.
+    expect(ends).toEqual(possibleEnds[place]);
   });
 });
