@@ -1,5 +1,5 @@
 /**
- * Runs `callback`, a function that is not the engine's, so that its faults stay out of the work item (contract.md W5):
+ * Runs `callback`, a function that is not the engine's, so that its faults stay out of the work item (telemetry.md K1):
  * what it throws goes to `onFault`, and what a promise or thenable that it returns rejects with. Nothing waits for that.
  *
  * @param onFault must not throw.

@@ -201,7 +201,7 @@ async function runBoth(worker: TaskHubGrpcWorker, inCode: () => void): Promise<u
   return [shown(episode.getActionsList()), activity.getResult()?.getValue(), activity.getFailuredetails()?.getErrormessage()];
 }
 
-describe.each(Object.entries(callbacks))("K1 W5 A callback that misbehaves, %s,", (_, each) => {
+describe.each(Object.entries(callbacks))("K1 A callback that misbehaves, %s,", (_, each) => {
   it.each(Object.entries(misbehaviours))("changes nothing and is reported once for each call: it %s", async (_name, { run, reported }) => {
     const expected = await runBoth(bareWorker(), () => undefined);
     let calls = 0;
@@ -227,7 +227,7 @@ describe.each(Object.entries(callbacks))("K1 W5 A callback that misbehaves, %s,"
   });
 });
 
-it("W5 There is a test for each place in the engine that calls a function which it does not need", () => {
+it("K1 There is a test for each place in the engine that calls a function which it does not need", () => {
   const root = new URL("../../src/", import.meta.url);
   const files = readdirSync(root, { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".ts"))

@@ -31,6 +31,7 @@ const durable: Middleware = {
 const pipelines: Readonly<Record<string, DurableTelemetryOptions>> = {
   "one middleware": { ...customOnly, use: [plain] },
   "two middlewares, one of them durable": { ...customOnly, use: [durable, plain] },
+  "the activity cache": { ...customOnly, use: [plain], caching: { activities: { work: { ttl: "1m" } } } },
   "the default pipeline": { tracing: true, metrics: true, logging: true, use: [plain] },
 };
 
