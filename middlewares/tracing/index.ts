@@ -1,4 +1,4 @@
-import { context, ROOT_CONTEXT, type Attributes } from "@opentelemetry/api";
+import { ROOT_CONTEXT, type Attributes } from "@opentelemetry/api";
 import {
   aroundWorkItem,
   type AnyWorkItem,
@@ -6,6 +6,7 @@ import {
   type MiddlewareObject,
   type WorkItemMiddleware,
 } from "../../src/pipeline/index.ts";
+import { runIn, takeContextFault } from "../../src/telemetry/active-context.ts";
 import { contained } from "../contained.ts";
 import { ActivitySpan, OrchestrationSpan } from "./handles.ts";
 import { suppressed, type Scope } from "./live-context.ts";
@@ -49,12 +50,21 @@ export function tracing(options: TracingOptions = {}): MiddlewareObject {
 
 function scopeOf(item: AnyWorkItem, options: TracingOptions): Scope {
   const scope = contained("a work item could not be traced", (): Scope => {
-    const tracer = currentTracer();
+    const contextFault = takeContextFault();
+    if (contextFault !== undefined) item.facts.report(contextFaultMessage(contextFault));
+    const tracer = currentTracer(item.facts.report);
     if (tracer === undefined) return (run) => run();
     return item.kind === "orchestration" ? traceEpisode(item, tracer, options) : traceActivity(item, tracer);
   });
   if (scope !== undefined) return scope;
   // What broke here would break the SDK's own tracing too, which does not contain it: so it stays silenced.
   item.facts.takeTraceContexts();
-  return (run) => context.with(suppressed(ROOT_CONTEXT), run);
+  return (run) => runIn(suppressed(ROOT_CONTEXT), run);
+}
+
+function contextFaultMessage(fault: string): string {
+  return (
+    `the registered OpenTelemetry context manager does not do its work: ${fault}. The workflow goes on without it, and spans of your own code have no parent. ` +
+    "Register AsyncLocalStorageContextManager (@opentelemetry/context-async-hooks), or let setupOtlp() or NodeSDK do it."
+  );
 }

@@ -74,7 +74,7 @@ class SentEvents {
 }
 
 /** Whether there is a span to link to. */
-export function isSampled({ traceFlags }: SpanContext): boolean {
+export function isSampled({ traceFlags }: Pick<SpanContext, "traceFlags">): boolean {
   return (traceFlags & TraceFlags.SAMPLED) !== 0;
 }
 

@@ -1,16 +1,17 @@
-import { context, ROOT_CONTEXT, SpanKind, trace, type Link } from "@opentelemetry/api";
+import { ROOT_CONTEXT, SpanKind, trace, type Link } from "@opentelemetry/api";
 import type { Delivery, DurableFact, EpisodeResponse, OrchestrationWorkItem, OrchestrationWorkItemFacts, ReceivedFact } from "../../src/pipeline/index.ts";
+import { runIn } from "../../src/telemetry/active-context.ts";
 import { contained } from "../contained.ts";
 import { identify, type TracedExecution } from "./execution.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { OrchestrationSpan, RecordedSpan, type RecordedEvent } from "./handles.ts";
-import { formatTraceContext } from "./identity.ts";
+import { contextOf, formatTraceContext } from "./identity.ts";
 import { LiveContext, type Scope } from "./live-context.ts";
 import type { TracingOptions } from "./options.ts";
 import { recentWork } from "./recent-work.ts";
 import * as semconv from "./semconv.ts";
 import { notBefore, TaskSpans } from "./task-spans.ts";
-import { contextOf, type IdentityTracer } from "./tracer.ts";
+import type { IdentityTracer } from "./tracer.ts";
 
 /**
  * Traces one episode: what runs in the scope that this returns runs under the identity of the orchestration's span,
@@ -19,7 +20,7 @@ import { contextOf, type IdentityTracer } from "./tracer.ts";
  */
 export function traceEpisode(item: OrchestrationWorkItem, tracer: IdentityTracer, options: TracingOptions): Scope {
   const episode = new TracedEpisode(item, tracer, options);
-  return (run) => context.with(episode.context, run);
+  return (run) => runIn(episode.context, run);
 }
 
 class TracedEpisode {
