@@ -8,7 +8,7 @@ import type {
 } from "../../src/pipeline/index.ts";
 import { statusNames, TYPE_ACTIVITY, TYPE_ORCHESTRATION, type FinalOutcome } from "../tracing/semconv.ts";
 import type { Labels } from "./bounded-values.ts";
-import { contained } from "./faults.ts";
+import { isolated } from "./faults.ts";
 import type { InstrumentName } from "./instruments.ts";
 import { currentRecorder, type Recorder } from "./recorder.ts";
 import { ATTR_ERROR_TYPE, ATTR_OUTCOME, ATTR_TASK_NAME, ATTR_TASK_STATUS, ATTR_TASK_VERSION, ATTR_TYPE } from "./semconv.ts";
@@ -32,7 +32,7 @@ export function measureEpisode(item: OrchestrationWorkItem, nameLimit: number): 
     answered = { outcome, scheduled, at: new Date(), took: (performance.now() - begun) / 1000 };
   });
   item.onDelivered((delivery) =>
-    contained("the measurements of an episode were lost", () => {
+    isolated.run("the measurements of an episode were lost", () => {
       const record = currentRecorder(nameLimit);
       if (delivery === "accepted" && answered !== undefined && record !== undefined) recordEpisode(item.facts, answered, record);
     }),

@@ -2,7 +2,7 @@ import { createNoopMeter, metrics, ValueType, type Meter, type MeterProvider } f
 import { version } from "../../src/version.ts";
 import { TRACER_NAME as SCOPE_NAME } from "../tracing/semconv.ts";
 import { BoundedValues, type Labels } from "./bounded-values.ts";
-import { contained } from "./faults.ts";
+import { isolated } from "./faults.ts";
 import { definitions, type InstrumentName } from "./instruments.ts";
 
 /**
@@ -26,7 +26,7 @@ export function currentRecorder(nameLimit: number): Recorder | undefined {
     instruments = new Instruments();
     // Before it has a meter: a fault in getting one is counted, and so comes here again.
     providers.set(provider, instruments);
-    instruments.meter = contained("there are no metrics", () => provider.getMeter(SCOPE_NAME, version));
+    instruments.meter = isolated.run("there are no metrics", () => provider.getMeter(SCOPE_NAME, version));
   }
   const { meter } = instruments;
   if (meter === undefined || meter === createNoopMeter()) return undefined;
@@ -50,7 +50,7 @@ class Instruments {
     const instrument = this.#instrument(name);
     if (instrument === undefined) return () => undefined;
     const attributes = instrument.values.fold(labels, limit);
-    const measure = (each: number): void => contained(`a measurement of ${name} was lost`, () => instrument.measure(each, attributes));
+    const measure = (each: number): void => isolated.run(`a measurement of ${name} was lost`, () => instrument.measure(each, attributes));
     measure(value);
     return measure;
   }
@@ -58,7 +58,7 @@ class Instruments {
   #instrument(name: InstrumentName): Instrument | undefined {
     const { meter } = this;
     if (meter !== undefined && !this.#made.has(name)) {
-      this.#made.set(name, contained(`there is no ${name}`, () => make(meter, name)));
+      this.#made.set(name, isolated.run(`there is no ${name}`, () => make(meter, name)));
     }
     return this.#made.get(name);
   }

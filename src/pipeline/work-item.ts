@@ -14,6 +14,8 @@ export interface TaskFailure {
   readonly type: string;
   readonly message: string;
   readonly stack?: string | undefined;
+  /** What caused it: `error.cause`, or the failure of the task that the orchestration did not catch. */
+  readonly cause?: TaskFailure | undefined;
 }
 
 /** Who started a sub-orchestration. What the backend did not send is `undefined` (contract.md X3). */
@@ -103,6 +105,8 @@ export interface EpisodeHistory {
   facts(): readonly DurableFact[];
   /** What was told to the orchestration since its start, in order. */
   received(): readonly ReceivedFact[];
+  /** Why the task of that ID failed; `undefined` if it did not, or has not finished. */
+  failureOfTask(taskId: number): TaskFailure | undefined;
   /** Whether an earlier episode's action has this ID: while an orchestration is suspended, the SDK returns actions again. */
   hasLeft(taskId: number): boolean;
   /** What was scheduled and has not finished. */

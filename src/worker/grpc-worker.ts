@@ -113,7 +113,7 @@ function orchestrationStub(stub: unknown, item: OrchestrationWorkItem): unknown 
       }
       restoreTraceContext(actions, item.facts.traceContext);
       item.respond({
-        outcome: outcomeOf(actions),
+        outcome: outcomeOf(actions, item.facts.history),
         scheduled: scheduledBy(actions, item.run),
         sent: sentBy(actions),
         actions: actions.length,

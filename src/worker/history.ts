@@ -1,6 +1,6 @@
 import type { HistoryEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import type { DurableFact, EpisodeHistory, ReceivedFact, ScheduledTask } from "../pipeline/index.ts";
+import type { DurableFact, EpisodeHistory, ReceivedFact, ScheduledTask, TaskFailure } from "../pipeline/index.ts";
 import { answeredRequest, entityFailure, entityRequest } from "./entity-messages.ts";
 import { failureOf, timeOf, traceContextOf } from "./messages.ts";
 
@@ -80,6 +80,12 @@ export class ProtoHistory implements EpisodeHistory {
     return [...tasks.values()];
   }
 
+  failureOfTask(taskId: number): TaskFailure | undefined {
+    const isFailure = (event: HistoryEvent): boolean => finishedKey(event) === taskId && failureIn(event) !== undefined;
+    const failed = this.#new.findLast(isFailure) ?? this.#past.findLast(isFailure);
+    return failed && failureIn(failed);
+  }
+
   hasLeft(taskId: number): boolean {
     // IDs count up, so most are seen to be new at once; but what a rewind took out of the history leaves anew.
     this.#lastLeft ??= this.#past.findLast(isAction)?.getEventid() ?? 0;
@@ -144,9 +150,12 @@ function factOf(event: HistoryEvent, scheduled: Scheduled): DurableFact | undefi
   const task = origin && scheduledTask(origin);
   // A completion of something that was never scheduled here is the SDK's to complain about.
   if (task === undefined) return receivedFact(event, undefined);
+  return { type: "task_finished", task, at, failure: failureIn(event) ?? entityFailure(event) };
+}
+
+function failureIn(event: HistoryEvent): TaskFailure | undefined {
   const failed = event.getTaskfailed() ?? event.getSuborchestrationinstancefailed();
-  const failure = failed === undefined ? entityFailure(event) : failureOf(failed.getFailuredetails());
-  return { type: "task_finished", task, at, failure };
+  return failed && failureOf(failed.getFailuredetails());
 }
 
 function receivedFact(event: HistoryEvent, otherwise: Date | undefined): ReceivedFact | undefined {

@@ -2,7 +2,7 @@ import type * as Proto from "@microsoft/durabletask-js/dist/proto/orchestrator_s
 import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
 import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
-import type { EpisodeOutcome, EpisodeRun, ScheduledTask, SentMessage, TaskFailure, TraceContext } from "../pipeline/index.ts";
+import type { EpisodeHistory, EpisodeOutcome, EpisodeRun, ScheduledTask, SentMessage, TaskFailure, TraceContext } from "../pipeline/index.ts";
 
 /** The Durable Task protocol's messages, read and written in durable terms. */
 
@@ -31,13 +31,35 @@ export function traceContextOf(message: Proto.TraceContext | undefined): TraceCo
   return { traceparent, tracestate: message?.getTracestate()?.getValue() };
 }
 
-export function failureOf(details: Proto.TaskFailureDetails | undefined): TaskFailure {
+// The SDK records ten causes below a failure; other SDKs may record more.
+const causeLimit = 32;
+
+/** A failure with its causes. */
+export function failureOf(details: Proto.TaskFailureDetails | undefined, causes: number = causeLimit): TaskFailure {
+  const inner = causes > 0 ? details?.getInnerfailure() : undefined;
   return {
     type: details?.getErrortype() || "Error",
     message: details?.getErrormessage() ?? "",
     stack: details?.getStacktrace()?.getValue(),
+    ...(inner === undefined ? {} : { cause: failureOf(inner, causes - 1) }),
   };
 }
+
+/**
+ * `failure` of an orchestration with the failure of its task as the last cause, where that was not caught: the error that
+ * the SDK throws for it carries its message and names the task, but records none of its causes.
+ */
+function withFailedTask(failure: TaskFailure, history: EpisodeHistory): TaskFailure {
+  if (failure.cause !== undefined) return { ...failure, cause: withFailedTask(failure.cause, history) };
+  if (!errorsOfTasks.has(failure.type)) return failure;
+  const named = / task #(\d{1,10}) failed: /.exec(failure.message);
+  const cause = named === null ? undefined : history.failureOfTask(Number(named[1]));
+  if (named === null || cause === undefined) return failure;
+  return failure.message.startsWith(cause.message, named.index + named[0].length) ? { ...failure, cause } : failure;
+}
+
+// What the SDK (0.4) throws for one task, and for a `whenAll`, whose message names the first that failed.
+const errorsOfTasks: ReadonlySet<string> = new Set(["TaskFailedError", "AggregateError"]);
 
 /** What `actions` schedule, in the episode that `run` ran. */
 export function scheduledBy(actions: readonly Proto.OrchestratorAction[], run: EpisodeRun | undefined): ScheduledTask[] {
@@ -85,14 +107,14 @@ export function sentBy(actions: readonly Proto.OrchestratorAction[]): SentMessag
   });
 }
 
-/** How an episode that returned `actions` ended. */
-export function outcomeOf(actions: readonly Proto.OrchestratorAction[]): EpisodeOutcome {
+/** How an episode of that history ended, which returned `actions`. */
+export function outcomeOf(actions: readonly Proto.OrchestratorAction[], history: EpisodeHistory): EpisodeOutcome {
   if (actions.some((action) => action.hasRewindorchestration())) return { status: "rewound" };
   const complete = actions.find((action) => action.hasCompleteorchestration())?.getCompleteorchestration();
   if (complete === undefined) return { status: "waiting" };
   switch (complete.getOrchestrationstatus()) {
     case proto.OrchestrationStatus.ORCHESTRATION_STATUS_FAILED:
-      return { status: "failed", failure: failureOf(complete.getFailuredetails()) };
+      return { status: "failed", failure: withFailedTask(failureOf(complete.getFailuredetails()), history) };
     case proto.OrchestrationStatus.ORCHESTRATION_STATUS_TERMINATED:
     case proto.OrchestrationStatus.ORCHESTRATION_STATUS_CANCELED:
       return { status: "terminated" };

@@ -7,6 +7,7 @@ import {
   OrchestrationWorkItem,
   type AnyWorkItem,
 } from "../pipeline/index.ts";
+import { failureFrom } from "../telemetry/failure-causes.ts";
 import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
 import { attachToRegistry } from "./grpc-worker.ts";
 import type { PipelineHost } from "./host.ts";
@@ -87,7 +88,7 @@ function observedBackend(backend: Members): Members {
       const actions = args[2];
       return completed(OrchestrationWorkItem, "completeOrchestration", args, (item) =>
         item.respond({
-          outcome: outcomeOf(actions),
+          outcome: outcomeOf(actions, item.facts.history),
           scheduled: scheduledBy(actions, item.run),
           sent: sentBy(actions),
           actions: actions.length,
@@ -103,7 +104,7 @@ function observedBackend(backend: Members): Members {
           outcome:
             error === undefined
               ? { status: "completed" }
-              : { status: "failed", failure: { type: error.name, message: error.message, stack: error.stack } },
+              : { status: "failed", failure: failureFrom(error) },
         }),
       );
     },

@@ -1,7 +1,6 @@
 import { diag, DiagLogLevel, metrics as api, type Meter, type MeterProvider } from "@opentelemetry/api";
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
-import { afterEach, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
-import { contained, onFault } from "../../middlewares/contained.ts";
+import { afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { metrics } from "../../middlewares/metrics/index.ts";
 import { tracing } from "../../middlewares/tracing/index.ts";
 import { ActivityCacheOutcome, type Middleware } from "../../src/index.ts";
@@ -169,44 +168,5 @@ describe("K1 metrics that break cost metrics only", () => {
     register(() => fault(`no meter for ${crypto.randomUUID()}`));
     await expect(run()).resolves.toBe(42);
     expect(told).toEqual([expect.stringContaining("there are no metrics: no meter for ")]);
-  });
-});
-
-describe("What is contained", () => {
-  // Has faults counted as metrics again.
-  afterEach(() => void metrics());
-
-  it("K1 is told once for each cause and minute, and counted each time", () => {
-    vi.useFakeTimers();
-    onTestFinished(() => void vi.useRealTimers());
-    const told = diagnostics();
-    const counted: string[] = [];
-    onFault((middleware) => counted.push(middleware));
-    for (const cause of ["one", "one", "two"]) expect(contained("it is lost", () => fault(cause))).toBeUndefined();
-    expect(told).toHaveLength(2);
-    vi.advanceTimersByTime(60_000);
-    expect(contained("it is lost", () => fault("one"))).toBeUndefined();
-    expect(told).toHaveLength(3);
-    expect(counted).toEqual(["tracing", "tracing", "tracing", "tracing"]);
-  });
-
-  it("K1 whatever was thrown, and whatever happens in counting it", () => {
-    const told = diagnostics();
-    let counts = 0;
-    onFault(() => {
-      counts += 1;
-      contained("counting is lost", () => fault("no counting"));
-      fault("no counting at all");
-    });
-    const unspeakable = { [Symbol.toPrimitive]: () => fault("no text") };
-    for (const error of [undefined, null, "text", unspeakable, Object.create(null)] as unknown[]) {
-      const lose = (): never => {
-        throw error;
-      };
-      expect(contained("it is lost, whatever", lose)).toBeUndefined();
-    }
-    expect(counts).toBe(5);
-    expect(told.filter((line) => line.includes("whatever: text"))).toHaveLength(1);
-    expect(contained("nothing is lost", () => 42)).toBe(42);
   });
 });
