@@ -1,6 +1,6 @@
 import { SamplingDecision, TraceFlags, type Attributes, type Context, type Link, type SpanContext, type SpanKind } from "@opentelemetry/api";
-import { contained } from "../contained.ts";
-import { isLate } from "./callback-results.ts";
+import { resultNow } from "../../src/telemetry/isolate.ts";
+import { isolated } from "./faults.ts";
 import { contextOf } from "./identity.ts";
 
 /** A sampler as the OpenTelemetry SDK (2.x and 3.x) has it: the API has no type for one. */
@@ -77,13 +77,14 @@ export class Decisions {
 
   // What a sampler that fails can't decide is not sampled, as a whole.
   #ask({ traceId, name, kind, attributes, parent }: SpanToDecide, sampler: Sampler): Answer {
-    return contained("the sampler failed, and a trace is not sampled", () => answerOf(sampler, contextOf(parent), traceId, name, kind, attributes)) ?? unsampled;
+    return isolated.run("the sampler failed, so a trace is not sampled", () => answerOf(sampler, contextOf(parent), traceId, name, kind, attributes)) ?? unsampled;
   }
 
   #remember(traceId: string, answer: Answer): void {
     this.#answers.set(traceId, answer);
+    if (this.#answers.size <= answersKept) return;
     const [oldest] = this.#answers.keys();
-    if (oldest !== undefined && this.#answers.size > answersKept) this.#answers.delete(oldest);
+    if (oldest !== undefined) this.#answers.delete(oldest);
   }
 }
 
@@ -137,8 +138,8 @@ const decisions: ReadonlySet<unknown> = new Set([SamplingDecision.NOT_RECORD, Sa
 function answerOf(sampler: Sampler, context: Context, traceId: string, name: string, kind: SpanKind, attributes: Attributes): Answer {
   // A sampler may write to what it is given; the SDK reads the attributes there, too.
   const given = { ...attributes };
-  const result = sampler.shouldSample(context, traceId, name, kind, given, []);
-  if (typeof result !== "object" || result === null || isLate(result)) throw new TypeError("it returned no decision");
+  const result = resultNow(sampler.shouldSample(context, traceId, name, kind, given, []), "shouldSample");
+  if (typeof result !== "object" || result === null) throw new TypeError("it returned no decision");
   const { decision, traceState, attributes: own } = result as Partial<Answer>;
   if (decision === undefined || !decisions.has(decision)) throw new TypeError("it returned no decision");
   const added = Object.entries({ ...given, ...own }).filter(([key, value]) => value !== attributes[key] && isSmall(value));

@@ -2,7 +2,7 @@ import { SpanKind, TraceFlags, type Attributes, type Link, type SpanContext } fr
 import type { OrchestrationWorkItemFacts } from "../../src/pipeline/index.ts";
 import { withState, type Decision } from "./decisions.ts";
 import { continuedIds, executionIds, isSpanId, parseTraceContext, type Execution, type ExecutionIds } from "./identity.ts";
-import { isSampled, recentWork, type ContinuedExecution } from "./recent-work.ts";
+import { isSampled, kept, keyOf, recentWork, type ContinuedExecution } from "./recent-work.ts";
 import * as semconv from "./semconv.ts";
 import type { IdentityTracer } from "./tracer.ts";
 
@@ -19,8 +19,8 @@ export interface TracedExecution {
   readonly attributes: Attributes;
   readonly parent: SpanContext | undefined;
   readonly span: SpanContext;
-  /** What is to be remembered of it if it continues as new. */
-  readonly remembered: ContinuedExecution;
+  /** What is remembered of it if it continues as new. */
+  remembered(): ContinuedExecution;
   /** Links to what came before it, where that is known. */
   linksBack(): Link[];
 }
@@ -57,16 +57,16 @@ export function identify(facts: OrchestrationWorkItemFacts, tracer: IdentityTrac
     // A span that is not sampled is never emitted, and is nobody's parent (S1).
     parent: parent !== undefined && isSampled(span) && !isSampled(parent) ? undefined : parent,
     span,
-    remembered: { span, traceparent: facts.traceContext?.traceparent },
+    remembered: () => ({ span: kept(span), traceparent: facts.traceContext && keyOf(facts.traceContext.traceparent) }),
     linksBack: () => [previousOf(facts, span), isOwnTrace ? started : undefined].flatMap((context) => (context === undefined || !isSampled(context) ? [] : { context })),
   };
 }
 
 // The span of the execution before, where this process ran that.
 function previousOf({ instanceId, traceContext }: OrchestrationWorkItemFacts, own: SpanContext): SpanContext | undefined {
-  const previous = recentWork().continued.get(instanceId);
+  const previous = recentWork().continued.get(keyOf(instanceId));
   // What another caller started is no continuation; and what is done twice does not continue itself.
-  const isOther = traceContext !== undefined && traceContext.traceparent !== previous?.traceparent;
+  const isOther = traceContext !== undefined && keyOf(traceContext.traceparent) !== previous?.traceparent;
   return isOther || previous?.span.spanId === own.spanId ? undefined : previous?.span;
 }
 

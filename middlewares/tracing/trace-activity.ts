@@ -1,9 +1,9 @@
 import { ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Span, type SpanContext, type TimeInput } from "@opentelemetry/api";
 import type { ActivityWorkItem, ActivityWorkItemFacts, Delivery } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
-import { contained } from "../contained.ts";
 import { withState } from "./decisions.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
+import { isolated } from "./faults.ts";
 import { ActivitySpan } from "./handles.ts";
 import { activitySpanId, contextOf, executionIds, parseTraceContext, taskSpanId } from "./identity.ts";
 import { suppressed, type Scope } from "./live-context.ts";
@@ -36,7 +36,7 @@ export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): S
   // A reading of the clock that the SDK measures a live span with.
   let end: number | undefined;
   item.onResponse(({ outcome }) =>
-    contained("a span was lost", () => {
+    isolated.run("a span was lost", () => {
       end = performance.now();
       if (outcome.status !== "failed") return;
       setFailure(span, outcome.failure);
@@ -44,7 +44,7 @@ export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): S
     }),
   );
   const finish = (delivery: Delivery): void => {
-    contained("a span was lost", () => {
+    isolated.run("a span was lost", () => {
       // The work item is another worker's by now, whose span it will be: this one ends, but is not exported.
       if (delivery === "rejected") unsample(span);
       endSpan(end);
@@ -52,7 +52,11 @@ export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): S
   };
   item.onDelivered(finish);
   // A response that could not be sent at all, as the worker's connection is closed say, is never acknowledged.
-  const leaveNoneOpen = (): void => (span.isRecording() ? finish("rejected") : undefined);
+  const leaveNoneOpen = (): void => {
+    isolated.run("a span was lost", () => {
+      if (span.isRecording()) finish("rejected");
+    });
+  };
   return (run) => {
     // Silences the SDK's own span; the activity itself runs in its span's context.
     const result = runIn(suppressed(ROOT_CONTEXT), run);

@@ -313,7 +313,7 @@ describe("Memory", () => {
       collect();
       return process.memoryUsage().heapUsed;
     };
-    const before = await heapAfter(500, "warm-up");
+    const before = await heapAfter(1500, "warm-up");
     const after = await heapAfter(5000, "run");
     // A single kept object for each orchestration would be more.
     expect((after - before) / 5000).toBeLessThan(100);
