@@ -14,6 +14,7 @@ import {
   type Position,
 } from "./pipeline/index.ts";
 import { startupProblems } from "./telemetry/startup-check.ts";
+import { isRuntimeSupported } from "./runtime.ts";
 import { wrapMethod } from "./worker/adapter.ts";
 import { adapterFor, attach, isWorker, markAttached, pipelineFor } from "./worker/attach.ts";
 
@@ -169,6 +170,8 @@ function cacheOf(option: DurableTelemetryOptions["caching"]): readonly Middlewar
  * @throws as {@link withDurableTelemetry} does.
  */
 export function attachPipeline(worker: object, options: DurableTelemetryOptions, isStarting = false): Pipeline {
+  // The worker stays as it is then, and nothing runs what is put into the pipeline.
+  if (!isRuntimeSupported()) return new Pipeline(() => false);
   const middlewares = compose(options);
   const adapter = adapterFor(worker);
   const pipeline = pipelineFor(worker, adapter);
@@ -222,7 +225,7 @@ function isBuilder(worker: unknown): worker is { build: (...args: unknown[]) => 
 
 function decorateBuilder(builder: { build: (...args: unknown[]) => object }, options: DurableTelemetryOptions): void {
   // What is wrong with the options shows here, not when the builder builds.
-  fill(new Pipeline(() => false), compose(options), options);
+  if (isRuntimeSupported()) fill(new Pipeline(() => false), compose(options), options);
   markAttached(builder, "builder");
   wrapMethod<unknown[], object>(builder, "build", (build) => (...args) => {
     const worker = build(...args);

@@ -39,8 +39,7 @@ function currentLogger(): Logger | undefined {
 }
 
 function checked(logger: Logger): Logger {
-  const { emit } = resultNow<Partial<Logger> | null>(logger, "getLogger") ?? {};
-  if (typeof emit !== "function") throw new TypeError("the LoggerProvider returned a logger without the method emit");
+  if (typeof resultNow<Partial<Logger> | null | undefined>(logger, "getLogger")?.emit !== "function") throw new TypeError("the LoggerProvider returned a logger without the method emit");
   return logger;
 }
 

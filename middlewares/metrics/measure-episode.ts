@@ -6,6 +6,7 @@ import type {
   OrchestrationWorkItemFacts,
   ScheduledTask,
 } from "../../src/pipeline/index.ts";
+import { rootCause } from "../../src/telemetry/failure-causes.ts";
 import { statusNames, TYPE_ACTIVITY, TYPE_ORCHESTRATION, type FinalOutcome } from "../tracing/semconv.ts";
 import type { Labels } from "./bounded-values.ts";
 import { isolated } from "./faults.ts";
@@ -76,7 +77,7 @@ function recordFinish({ history, name, version }: OrchestrationWorkItemFacts, ou
     [ATTR_TASK_NAME]: name,
     [ATTR_TASK_VERSION]: version,
     [ATTR_TASK_STATUS]: statusNames[outcome.status],
-    [ATTR_ERROR_TYPE]: outcome.status === "failed" ? outcome.failure.type : undefined,
+    [ATTR_ERROR_TYPE]: outcome.status === "failed" ? rootCause(outcome.failure).type : undefined,
   };
   recordTime("durabletask.orchestration.duration", history.startedAt, at, labels, record);
   record("durabletask.orchestration.episodes", history.episodes, { [ATTR_TASK_NAME]: name });

@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import crypto from "node:crypto";
 import { createTraceState, isValidSpanId, isValidTraceId, ROOT_CONTEXT, trace, TraceFlags, type Context, type SpanContext } from "@opentelemetry/api";
 import type { TraceContext } from "../../src/pipeline/index.ts";
 
@@ -10,7 +10,7 @@ import type { TraceContext } from "../../src/pipeline/index.ts";
 function digest(label: string, facts: readonly string[]): string {
   let text = label;
   for (const fact of facts) text += `|${fact.length}:${fact}`;
-  return hash("sha256", text, "hex");
+  return crypto.hash("sha256", text, "hex");
 }
 
 /** The durable facts that name an execution. */

@@ -1,4 +1,4 @@
-import { hash } from "node:crypto";
+import crypto from "node:crypto";
 import { TraceFlags, type SpanContext } from "@opentelemetry/api";
 
 /**
@@ -24,7 +24,7 @@ const longestKey = 64;
 
 /** `text`, or a digest of it if it is long. */
 export function keyOf(text: string): string {
-  return text.length <= longestKey ? text : hash("sha256", text);
+  return text.length <= longestKey ? text : crypto.hash("sha256", text);
 }
 
 /** A span context to keep. Its IDs may be parts of a message, all of which they would keep. */

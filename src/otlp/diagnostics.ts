@@ -1,5 +1,5 @@
 import { diag, DiagConsoleLogger, DiagLogLevel, type DiagLogger } from "@opentelemetry/api";
-import { registrations } from "./global-api.ts";
+import { registrations } from "../telemetry/api-globals.ts";
 
 const prefix = "durable-telemetry: ";
 

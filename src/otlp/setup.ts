@@ -1,6 +1,7 @@
 import { diag } from "@opentelemetry/api";
 import type { NodeSDK } from "@opentelemetry/sdk-node";
-import { noteTracersAndLoggers } from "./api-copies.ts";
+import { isRuntimeSupported } from "../runtime.ts";
+import { noteTracersAndLoggers } from "../telemetry/api-copies.ts";
 import { atSignal } from "./at-signal.ts";
 import { exporterVariables } from "./collector.ts";
 import { warn, withVisibleDiagnostics } from "./diagnostics.ts";
@@ -9,7 +10,7 @@ import { DurableIdGenerator } from "./durable-id-generator.ts";
 import { type Endable, Ending } from "./ending.ts";
 import { withEnv } from "./environment.ts";
 import { OtlpSetupError } from "./errors.ts";
-import { registrations, unregister } from "./global-api.ts";
+import { registrations, unregister } from "../telemetry/api-globals.ts";
 import { createLogExport } from "./log-export.ts";
 import { createMetricExport } from "./metric-export.ts";
 import type { OtlpOptions } from "./options.ts";
@@ -88,6 +89,10 @@ const runningKey = Symbol.for("durable-telemetry.otlp-running");
  * ```
  */
 export function setupOtlp(options: OtlpOptions = {}): OtlpTelemetry {
+  if (!isRuntimeSupported()) {
+    const doNothing = async (): Promise<void> => {};
+    return { forceFlush: doNothing, shutdown: doNothing, [Symbol.asyncDispose]: doNothing };
+  }
   const read = readSettings(options);
   if (Reflect.has(globalThis, runningKey)) throw new OtlpSetupError("DURABLE_TELEMETRY_OTLP_RUNNING");
   const isDisabled = read.general.disabled.value;

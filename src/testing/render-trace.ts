@@ -1,4 +1,4 @@
-import { styleText } from "node:util";
+import util from "node:util";
 import { displayWidth, padEnd, padStart, printable, shorten } from "./display-width.ts";
 import { formatDuration } from "./duration.ts";
 import { buildSpanForest, type FinishedSpan, type SpanNode, type TraceTree } from "./span-tree.ts";
@@ -49,14 +49,14 @@ function isIterable(value: unknown): boolean {
   return typeof value === "object" && value !== null && typeof Reflect.get(value, Symbol.iterator) === "function";
 }
 
-type Format = Parameters<typeof styleText>[0];
+type Format = Parameters<typeof util.styleText>[0];
 type Paint = (format: Format, text: string) => string;
 
 function painter(color: boolean | undefined): Paint {
   // styleText itself is asked what it would do, so NO_COLOR, FORCE_COLOR and the terminal's depth need no rules here.
-  const colored = color ?? styleText("bold", ".", { stream: process.stdout }) !== ".";
+  const colored = color ?? util.styleText("bold", ".", { stream: process.stdout }) !== ".";
   if (!colored) return (_format, text) => text;
-  return (format, text) => (text === "" ? "" : styleText(format, text, { validateStream: false }));
+  return (format, text) => (text === "" ? "" : util.styleText(format, text, { validateStream: false }));
 }
 
 const defaultWidth = 100;
