@@ -137,8 +137,8 @@ function isSdkTracer(tracer: Tracer): tracer is SdkTracer {
 
 /** How the spans of a provider get their identity (telemetry.md I6), the best way first. */
 type Way =
-  // From a tracer that is derived from the SDK's.
-  | "derived"
+  // As the answers that a tracer of the SDK gets.
+  | "answered"
   // From DurableIdGenerator in a provider that wraps the SDK's.
   | "chosen"
   // Written to the span after its start, where a provider wraps the SDK's and has another generator.
@@ -148,10 +148,14 @@ class ProviderTracer implements IdentityTracer {
   readonly #provider: string;
   readonly #decisions: Decisions;
   #tracer: Tracer | undefined;
-  #way: Way = "derived";
+  #way: Way = "answered";
   #unfit: string | undefined;
-  // What a derived tracer is answered while it starts a span.
+  // What the SDK's tracer is answered while it starts a span.
   #identity: SpanContext = INVALID_SPAN_CONTEXT;
+  readonly #answers: Pick<SdkTracer, "_sampler" | "_idGenerator"> = {
+    _sampler: { shouldSample: (): Answer => this.#decisions.answerFor(this.#identity) },
+    _idGenerator: { generateTraceId: () => this.#identity.traceId, generateSpanId: () => this.#identity.spanId },
+  };
   isReported = false;
 
   constructor(provider: TracerProvider) {
@@ -192,7 +196,8 @@ class ProviderTracer implements IdentityTracer {
     try {
       // The trace ID, which samplers look at, must be right from the start: one that is written later comes from a parent.
       const above = isWritten && isRoot ? contextOf({ ...identity, isRemote: true }) : parent;
-      const { result } = withChosenIds(isRoot ? { traceId, spanId } : { spanId }, () => tracer.startSpan(name, options, above));
+      const start = (): Span => tracer.startSpan(name, options, above);
+      const { result } = withChosenIds(isRoot ? { traceId, spanId } : { spanId }, this.#way === "answered" ? () => this.#answering(tracer, start) : start);
       if (!isSpan(result)) return undefined;
       if (isWritten && result.isRecording()) write(result, spanId, isRoot);
       return result;
@@ -203,11 +208,8 @@ class ProviderTracer implements IdentityTracer {
 
   // Finds the way in which spans get their identity, with spans that are not sampled; what is in the way if there is none.
   #findWay(tracer: Tracer): string | undefined {
-    if (isSdkTracer(tracer)) {
-      this.#tracer = this.#derive(tracer);
-      if (this.#probe() === undefined) return undefined;
-    }
     this.#tracer = tracer;
+    if (isSdkTracer(tracer) && this.#probe() === undefined) return undefined;
     this.#way = "chosen";
     if (this.#probe() === undefined) return undefined;
     this.#way = "written";
@@ -237,17 +239,19 @@ class ProviderTracer implements IdentityTracer {
   }
 
   /**
-   * The SDK's tracer with answers of ours in place of its sampler and its ID generator: so a span has its durable identity
-   * from the start, whatever generator the provider has (telemetry.md I6), and the user's sampler is not asked about
-   * spans whose trace is decided (I10). The provider's own tracers stay as they are.
+   * Starts a span while the SDK's tracer has answers of ours in place of its sampler and its ID generator: so a span has its
+   * durable identity from the start, whatever generator the provider has (telemetry.md I6), and the user's sampler is not
+   * asked about spans whose trace is decided (I10). The tracer is of this package's scope; nobody else has it, and it is as
+   * it was afterwards.
    */
-  #derive(tracer: SdkTracer): Tracer {
-    const generator: IdGenerator = {
-      generateTraceId: () => this.#identity.traceId,
-      generateSpanId: () => this.#identity.spanId,
-    };
-    const sampler: Sampler = { shouldSample: (): Answer => this.#decisions.answerFor(this.#identity) };
-    return Object.create(tracer, { _sampler: { value: sampler }, _idGenerator: { value: generator } }) as Tracer;
+  #answering(tracer: Tracer, start: () => Span): Span {
+    const { _sampler, _idGenerator } = tracer as SdkTracer;
+    Object.assign(tracer, this.#answers);
+    try {
+      return start();
+    } finally {
+      Object.assign(tracer, { _sampler, _idGenerator });
+    }
   }
 }
 
