@@ -196,15 +196,14 @@ export class PipelineCache implements ActivityCache {
   async #run(call: Call, found: Found, flight: Flight): Promise<void> {
     const { ctx, next, policy } = call;
     const faulty = found.state === "fault";
-    let value: unknown;
     try {
-      value = await next(ctx);
+      await next(ctx);
     } catch (error) {
       flight.end({ kind: "failed", error });
       tell(ctx.features, faulty ? "error" : "miss");
       throw error;
     }
-    const result = resultOf(value);
+    const result = resultOf(ctx.result);
     const shared: Shared = result === undefined ? { kind: "nothing" } : { kind: "result", outcome: "coalesced", read: result.read };
     // It may take its time to keep it.
     flight.end(shared, this.#runtime.elapsed() + policy.ttl);

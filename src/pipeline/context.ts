@@ -1,6 +1,7 @@
 import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
 import type { MiddlewareFeatures } from "./features.ts";
-import { replaySafeLogger, workItemLogger, type MiddlewareLogger } from "./logger.ts";
+import { isolate } from "./isolate.ts";
+import { workItemLogger, type MiddlewareLogger } from "./logger.ts";
 import type {
   ActivityWorkItem,
   ActivityWorkItemFacts,
@@ -58,9 +59,10 @@ export interface OrchestrationMiddlewareContext<TInput = unknown, TResult = unkn
   readonly orchestrationContext: OrchestrationContext;
   /**
    * Runs `callback` when this episode ends and the code after `next` does not run (O7): close there what you
-   * opened for this episode. Callbacks run last-registered first; one that throws is reported and stops nothing.
+   * opened for this episode. Callbacks run last-registered first; one that throws, or returns a promise that rejects, is
+   * reported and stops nothing. Nothing waits for the promise.
    */
-  onSuspend(callback: (reason: SuspendReason) => void): void;
+  onSuspend(callback: (reason: SuspendReason) => unknown): void;
 }
 
 /** What activity middleware sees of the activity (contract.md X2). */
@@ -140,7 +142,7 @@ export class OrchestrationMiddlewareContextImpl
 {
   readonly kind = "orchestration";
   readonly orchestrationContext: OrchestrationContext;
-  readonly #onSuspend: { readonly level: number; readonly run: (reason: SuspendReason) => void }[] = [];
+  readonly #onSuspend: { readonly level: number; readonly run: (reason: SuspendReason) => unknown }[] = [];
   readonly #levelNow: () => number;
   #logger: MiddlewareLogger | undefined;
 
@@ -164,10 +166,10 @@ export class OrchestrationMiddlewareContextImpl
     return this.orchestrationContext.isReplaying;
   }
   get logger(): MiddlewareLogger {
-    return (this.#logger ??= replaySafeLogger(workItemLogger(this.facts), () => this.isReplaying));
+    return (this.#logger ??= workItemLogger(this.facts, () => this.isReplaying));
   }
 
-  onSuspend(callback: (reason: SuspendReason) => void): void {
+  onSuspend(callback: (reason: SuspendReason) => unknown): void {
     if (typeof callback !== "function") throw new TypeError("onSuspend: callback must be a function.");
     this.#onSuspend.push({ level: this.#levelNow(), run: callback });
   }
@@ -176,11 +178,11 @@ export class OrchestrationMiddlewareContextImpl
   suspend(reason: SuspendReason, parked: (level: number) => boolean): void {
     for (let callback = this.#onSuspend.pop(); callback !== undefined; callback = this.#onSuspend.pop()) {
       if (!parked(callback.level)) continue;
-      try {
-        callback.run(reason);
-      } catch (error) {
-        this.facts.report(`An onSuspend callback of orchestration "${this.name}" threw; the orchestration goes on.`, error);
-      }
+      const { run } = callback;
+      isolate(
+        () => run(reason),
+        (error) => this.facts.report(`An onSuspend callback of orchestration "${this.name}" failed; the orchestration goes on.`, error),
+      );
     }
   }
 }
@@ -188,6 +190,7 @@ export class OrchestrationMiddlewareContextImpl
 export class ActivityMiddlewareContextImpl extends Context<ActivityWorkItemFacts> implements ActivityMiddlewareContext {
   readonly kind = "activity";
   readonly activityContext: ActivityContext;
+  #logger: MiddlewareLogger | undefined;
   #replacement: { readonly value: unknown } | undefined;
 
   constructor(item: ActivityWorkItem, activityContext: ActivityContext, input: unknown) {
@@ -201,7 +204,7 @@ export class ActivityMiddlewareContextImpl extends Context<ActivityWorkItemFacts
     return this.facts.taskId;
   }
   get logger(): MiddlewareLogger {
-    return workItemLogger(this.facts);
+    return (this.#logger ??= workItemLogger(this.facts));
   }
 
   // An arrow function, so that `const { setResult } = ctx` works.

@@ -15,6 +15,7 @@ export {
   type MiddlewareFeature,
 } from "./features.ts";
 export type { DurableFact, ReceivedFact, ScheduledTask, SentMessage } from "./history.ts";
+export { isolate } from "./isolate.ts";
 export { WorkItemLogger, type MiddlewareLogger } from "./logger.ts";
 export {
   aroundWorkItem,

@@ -44,7 +44,13 @@ export class Isolation {
 
   /** Calls a function of the user's whose result is not used. It may be asynchronous: a rejection is a fault too. */
   start(what: string, callback: () => unknown): void {
-    this.run(what, () => settled(callback(), (error) => this.fault(what, error)));
+    // A fault in counting is not counted, when it comes to light later either: that would have no end.
+    const isCounted = !counting;
+    const onRejection = (error: unknown): void => {
+      if (isCounted) this.fault(what, error);
+      else quietly(() => logOnce(what, error));
+    };
+    this.run(what, () => settled(callback(), onRejection));
   }
 
   /** Counts and logs a fault. Never throws. */

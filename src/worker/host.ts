@@ -3,6 +3,7 @@ import {
   ActivityWorkItem,
   CurrentWorkItem,
   currentFeatures,
+  isolate,
   OrchestrationRun,
   OrchestrationWorkItem,
   runActivity,
@@ -51,14 +52,12 @@ export class PipelineHost {
     this.#stopping.abort(new Error("The worker is stopping."));
   }
 
-  /** Logs an isolated error as a warning. */
-  readonly report = (message: string, error?: unknown): void => {
-    try {
-      this.logger.warn(`durable-telemetry: ${message}`, ...(error === undefined ? [] : [error]));
-    } catch {
-      // A logger that throws loses its message and nothing else (telemetry.md K1).
-    }
-  };
+  /** Logs an isolated error as a warning. A logger that fails loses its line and nothing else (telemetry.md K1). */
+  readonly report = (message: string, error?: unknown): void =>
+    isolate(
+      () => this.logger.warn(`durable-telemetry: ${message}`, ...(error === undefined ? [] : [error])),
+      () => undefined,
+    );
 
   /**
    * Runs a work item: `execute` is the SDK's own execution. It starts from the root context, not from whatever was

@@ -86,6 +86,17 @@ describe("K1 a fault", () => {
     expect(logged).toEqual([line("counting is lost: again"), line("lost: once")]);
   });
 
+  it("in counting that comes to light later is not counted either, but logged", async () => {
+    onFault((middleware) => {
+      counted.push(middleware);
+      isolated.start("counting is lost", async () => fault("later"));
+    });
+    isolated.fault("lost", "once");
+    await settle();
+    expect(counted).toEqual(["tests"]);
+    expect(logged).toEqual([line("lost: once"), line("counting is lost: later")]);
+  });
+
   it.each<[string, unknown, string]>([
     ["a revoked proxy", revokedProxy(), "what was thrown can't be read"],
     ["an error whose message throws", Object.defineProperty(new Error("hidden"), "message", { get: () => fault("no message") }), "what was thrown can't be read"],

@@ -1,13 +1,9 @@
-/** The recorder as it is installed: the packed package beside each version of OpenTelemetry's API, and no SDK that it could use. */
-import { mkdirSync } from "node:fs";
+/** The recorder as it is installed: the packed package beside each version of OpenTelemetry's API. */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { root } from "../docs/markdown.ts";
 import { program, Workspace, type Ended } from "../docs/workspace.ts";
-
-// What of the package's dependencies has nothing to do with OpenTelemetry.
-const others = ["@microsoft/durabletask-js@0.4.0", "@grpc/grpc-js@1", "google-protobuf@3"];
 
 /** Notes which packages are loaded, by `import` and by `require`. */
 const noteLoaded = `
@@ -25,7 +21,8 @@ globalThis.loadedPackages = loaded;
 /** Records all signals twice: with what was taken before there was a recorder, and with what was taken after. */
 const steps = (load: (name: string) => string): string => `
 const { metrics, trace } = ${load("@opentelemetry/api")};
-const { createTelemetryRecorder } = ${load("durable-telemetry/testing")};
+const { createTelemetryRecorder, startLocalSidecar } = ${load("durable-telemetry/testing")};
+const { withDurableTelemetry } = ${load("durable-telemetry")};
 const loaded = [...globalThis.loadedPackages].filter((name) => name.startsWith("@opentelemetry/"));
 const { logs } = process.env.LOGS === "@opentelemetry/api" ? ${load("@opentelemetry/api")} : ${load("@opentelemetry/api-logs")};
 const early = { tracer: trace.getTracer("early"), logger: logs.getLogger("early") };
@@ -56,8 +53,28 @@ for (let time = 0; time < 2; time += 1) {
   logger.emit({ body: "nobody's" });
   if (recorder.logs().length !== 1) throw new Error("A record came after the end.");
 }
+
+const { NoOpLogger, TaskHubGrpcClient, TaskHubGrpcWorker } = ${load("@microsoft/durabletask-js")};
+const recorder = createTelemetryRecorder();
+const sidecar = await startLocalSidecar();
+const connection = { hostAddress: sidecar.address, logger: new NoOpLogger() };
+const worker = withDurableTelemetry(new TaskHubGrpcWorker(connection));
+const client = new TaskHubGrpcClient(connection);
+worker.addNamedActivity("charge", () => "paid");
+worker.addNamedOrchestrator("order", async function* (ctx) { return yield ctx.callActivity("charge"); });
+await worker.start();
+await client.scheduleNewOrchestration("order");
+const traceId = await recorder.waitForTrace("orchestration:order");
+recorder.assertWhole(traceId);
+const { points } = await recorder.waitForMetric("durabletask.orchestration.duration");
+const finished = await recorder.waitForLog("durabletask.orchestration.finished");
+const workflow = { tree: recorder.treeText(traceId).split("\\n"), orchestrations: points[0].count, isLogged: finished.spanContext?.traceId === traceId };
+await Promise.all([worker.stop(), client.stop()]);
+await sidecar.close();
+await recorder.shutdown();
+
 const exported = options.exporter?.getFinishedSpans().map(({ name, resource }) => [name, resource.attributes["service.name"]]);
-console.log(JSON.stringify({ loaded, seen, exported }));
+console.log(JSON.stringify({ loaded, seen, workflow, exported }));
 `;
 
 const sdkOptions = `
@@ -101,11 +118,7 @@ describe.each(["api@1.9.0 sdk-trace-base@2.12.0 api-logs@0.223.0", "api@1.9.1 ap
   beforeAll(async () => {
     project.write("package.json", JSON.stringify({ type: "module" }));
     const flags = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"];
-    expect(await project.run("npm", ["install", ...flags, ...installed, ...others])).toMatchObject({ code: 0 });
-    // Without its dependencies: what of OpenTelemetry it has is what was installed above.
-    const own = join(project.path, "node_modules", "durable-telemetry");
-    mkdirSync(own);
-    expect(await project.run("tar", ["-xzf", packed, "--strip-components=1", "-C", own])).toMatchObject({ code: 0 });
+    expect(await project.run("npm", ["install", ...flags, packed, "@microsoft/durabletask-js@0.4.0", ...installed])).toMatchObject({ code: 0 });
     const before = `import { createRequire } from "node:module"; const require = createRequire(import.meta.url);`;
     project.write("note.cjs", noteLoaded);
     project.write("program.mjs", `${before}${sdkOptions}${steps((name) => `(await import("${name}"))`)}`);
@@ -123,11 +136,21 @@ describe.each(["api@1.9.0 sdk-trace-base@2.12.0 api-logs@0.223.0", "api@1.9.1 ap
     enabled: true,
   });
 
-  it.each(["program.mjs", "program.cjs"])("records all three signals, in %s, and loads no package of OpenTelemetry but the API", async (file) => {
+  it.each(["program.mjs", "program.cjs"])("records all three signals of a program and of a workflow, in %s, and loads no package of OpenTelemetry but the API", async (file) => {
     const env = { LOGS: logsApi, ...(sdk ? { SDK: "2" } : {}) };
-    const { loaded, seen, exported } = result(await project.run(process.execPath, ["--require", "./note.cjs", file], env)) as Record<string, unknown>;
+    const { loaded, seen, workflow, exported } = result(await project.run(process.execPath, ["--require", "./note.cjs", file], env)) as Record<string, unknown>;
     expect(loaded).toEqual(["@opentelemetry/api"]);
     expect(seen).toMatchObject([signals(0, "early"), signals(1, "late")]);
+    expect(workflow).toEqual({
+      tree: [
+        "create_orchestration:order producer ok",
+        '└─ orchestration:order server {durabletask.task.status="Completed"}',
+        "   └─ activity:charge client",
+        "      └─ activity:charge server",
+      ],
+      orchestrations: 1,
+      isLogged: true,
+    });
     // The processor was shut down with the first recorder.
     expect(exported).toEqual(sdk ? ["inner", "outer"].map((name) => [name, "unknown_service:node"]) : undefined);
   });

@@ -43,7 +43,7 @@ export function createTelemetryRecorder(options: TelemetryRecorderOptions = {}):
     throw new TelemetryRecorderError(
       "DURABLE_TELEMETRY_RECORDER_RUNNING",
       "createTelemetryRecorder: another recorder is there. Call and await its shutdown() first, at the end of each test, " +
-        "or declare it with `await using`. The error's cause tells where it was created.",
+        "or declare it with `await using`. The error's cause has the stack of its creation.",
       { cause: running.created },
     );
   }
@@ -78,7 +78,7 @@ export function createTelemetryRecorder(options: TelemetryRecorderOptions = {}):
     throw new TelemetryRecorderError(
       "DURABLE_TELEMETRY_API_REFUSED",
       `createTelemetryRecorder: the OpenTelemetry API took no provider, since version ${String(Reflect.get(ours, "version"))} of it was there first. ` +
-        "Have one version of @opentelemetry/api only; `npm ls @opentelemetry/api` tells who brings another.",
+        "Have one version of @opentelemetry/api only; `npm ls @opentelemetry/api` says which package brings another.",
     );
   }
   return recorder;

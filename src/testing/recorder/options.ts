@@ -29,7 +29,7 @@ export interface WholenessOptions {
 /** Options of a span tree. */
 export interface SpanTreeOptions {
   /**
-   * Keys of attributes, of spans and their events, that shall be in the tree. How an orchestration ended
+   * Keys of attributes, of spans and their events, to put into the tree. How an orchestration ended
    * (`durabletask.task.status`), `error.type`, and an exception's type and message always are.
    */
   readonly attributes?: readonly string[] | undefined;

@@ -61,7 +61,7 @@ export class Measurements {
 
   /** @throws AggregateError with what the callbacks of observed instruments threw. */
   async collect(): Promise<readonly RecordedMetric[]> {
-    // What callbacks give is true for the moment only.
+    // By the specification, what callbacks no longer observe is gone. (The SDKs 2.12 and 3.1 keep its last value.)
     const observed = new Measurements();
     const called = await Promise.allSettled([...observers].map(async (observer) => observer(observed.measure)));
     const errors = called.flatMap((each) => (each.status === "rejected" ? [each.reason as unknown] : []));

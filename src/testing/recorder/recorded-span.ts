@@ -1,6 +1,6 @@
 import type { Attributes, Context, HrTime, Link, Span, SpanContext, SpanKind, SpanStatus, TraceState } from "@opentelemetry/api";
 
-/** Who made a span or a log record. */
+/** The library or the part of a program that a span or a log record comes from. */
 export interface InstrumentationScope {
   readonly name: string;
   readonly version?: string;

@@ -114,7 +114,7 @@ export class Recorder implements TelemetryRecorder {
       collected = await this.metrics();
       return collected.find(test);
     };
-    // An instrument that is observed tells nobody that it would be something else now.
+    // An observed instrument gives no sign when its value changes.
     const stopPolling = observers.size > 0 ? this.#waits.poll() : () => undefined;
     try {
       return await this.#until("waitForMetric", which, options, check, () => metricsSeen(collected));
@@ -169,7 +169,7 @@ export class Recorder implements TelemetryRecorder {
   }
 
   async #stop(): Promise<void> {
-    // First of all, so that what comes from now on is nobody's.
+    // First, so that nothing that comes from now on is recorded.
     this.#takeBack();
     this.#waits.end(new TelemetryRecorderError("DURABLE_TELEMETRY_RECORDER_SHUT_DOWN", "The telemetry recorder was shut down while something waited for telemetry."));
     await Promise.all(this.#processors.map((processor) => processor.shutdown()));

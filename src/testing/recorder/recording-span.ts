@@ -51,7 +51,7 @@ export class RecordingSpan implements Span, RecordedSpan {
   readonly droppedLinksCount: number = 0;
   readonly #spanContext: SpanContext;
   readonly #observers: readonly SpanProcessor[];
-  // A span's times follow a clock that nobody sets, unless the program gave the start: then there is nothing to go on from.
+  // The span's later times follow a monotonic clock from its start on. A start that the program gives has no such reading.
   readonly #steadyStart: number | undefined;
 
   /** @param observers are called in their order; what one throws reaches the program, and the rest are not called. */

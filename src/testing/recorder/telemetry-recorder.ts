@@ -61,7 +61,7 @@ export interface TelemetryRecorder extends AsyncDisposable {
    */
   waitForLog(which: RecordFilter<RecordedLogRecord>, options?: WaitOptions): Promise<RecordedLogRecord>;
   /**
-   * Waits until an instrument has measured something. Those that are observed are read every 50 ms, since they tell nobody.
+   * Waits until an instrument has measured something. Those that are observed are read every 50 ms, since they give no sign when their values change.
    *
    * @param which its name, or a function that returns true for what it has measured.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen instead.
@@ -97,7 +97,7 @@ export interface TelemetryRecorder extends AsyncDisposable {
    * parent came from another process is an orphan too, unless the parent was recorded here, or is known as a remote parent.
    *
    * @param traceId the trace; all of them if it is left out.
-   * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`, whose `problems` and message tell
+   * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`, whose `problems` and message name
    * every orphan, duplicate, open span, cycle and further root; or with `DURABLE_TELEMETRY_TRACE_UNKNOWN` if no span of the trace was recorded.
    */
   assertWhole(traceId?: string, options?: WholenessOptions): void;
