@@ -100,6 +100,7 @@ class Frame {
     const set = this.#set;
     const problem = this.#endProblem(own, set !== undefined);
     if (problem !== undefined) this.#break("A1", problem);
+    if (own.ok) this.#ctx.reportReturned(this.#stage, own.value);
 
     const failures: unknown[] = [];
     // A result that was set after the failure recovers from it (A3), but not from a broken rule (A5); catching alone

@@ -45,7 +45,10 @@ export type AwaitGuardMode = "fail" | "warn" | "off";
 /** What to do about illegal awaits of each kind of code (contract.md D2). */
 export interface AwaitGuardOptions {
   /** In orchestration middleware; default `"fail"`. */
-  readonly middleware?: AwaitGuardMode;
+  readonly middleware?: AwaitGuardMode | undefined;
   /** In the orchestrator; default `"warn"`, as the SDK tolerates such awaits. */
-  readonly orchestrator?: AwaitGuardMode;
+  readonly orchestrator?: AwaitGuardMode | undefined;
 }
+
+/** What to do about illegal awaits of each kind of code, with the defaults filled in. */
+export type AwaitGuardModes = Readonly<Record<keyof AwaitGuardOptions, AwaitGuardMode>>;

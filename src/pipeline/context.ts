@@ -83,6 +83,9 @@ export interface ActivityMiddlewareContext<TInput = unknown, TResult = unknown>
 /** How what lies inside a middleware ended. */
 export type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
 
+// Each worker has stages of its own.
+const warnedOfValue = new WeakSet<object>();
+
 abstract class Context<TFacts extends OrchestrationWorkItemFacts | ActivityWorkItemFacts> {
   protected readonly facts: TFacts;
   readonly input: unknown;
@@ -130,6 +133,15 @@ abstract class Context<TFacts extends OrchestrationWorkItemFacts | ActivityWorkI
     return { name, instanceId, executionId, version };
   }
 
+  /** Warns, once for each middleware of a worker, of a value that it returned: it has no effect. */
+  reportReturned(middleware: { readonly name: string }, value: unknown): void {
+    // Returning what `next` resolved with changes nothing.
+    if (value === undefined || Object.is(value, this.result) || warnedOfValue.has(middleware)) return;
+    warnedOfValue.add(middleware);
+    this.facts.report(`Middleware "${middleware.name}" returned a value, which has no effect. ${this.remedyForReturned}`);
+  }
+  protected abstract readonly remedyForReturned: string;
+
   /** The engine tells how the part inside the middleware that runs next ended. */
   settle(outcome: Outcome): void {
     this.#outcome = outcome;
@@ -164,6 +176,9 @@ export class OrchestrationMiddlewareContextImpl
   }
   get isReplaying(): boolean {
     return this.orchestrationContext.isReplaying;
+  }
+  protected get remedyForReturned(): string {
+    return "An orchestration's result can't be replaced (O3); return nothing.";
   }
   get logger(): MiddlewareLogger {
     return (this.#logger ??= workItemLogger(this.facts, () => this.isReplaying));
@@ -202,6 +217,9 @@ export class ActivityMiddlewareContextImpl extends Context<ActivityWorkItemFacts
 
   get taskId(): number {
     return this.facts.taskId;
+  }
+  protected get remedyForReturned(): string {
+    return "To set the activity's result, call ctx.setResult(value) (A3).";
   }
   get logger(): MiddlewareLogger {
     return (this.#logger ??= workItemLogger(this.facts));

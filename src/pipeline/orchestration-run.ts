@@ -1,5 +1,5 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
-import { unwatch, watch, type AwaitGuardMode, type AwaitGuardOptions, type Guarded } from "./await-guard.ts";
+import { unwatch, watch, type AwaitGuardMode, type AwaitGuardModes, type Guarded } from "./await-guard.ts";
 import { OrchestrationMiddlewareContextImpl, type Outcome } from "./context.ts";
 import { joinFailures, MiddlewareContractError, NonDurableAwaitError } from "./errors.ts";
 import type { DurableSteps, OrchestrationMiddleware } from "./middleware.ts";
@@ -74,7 +74,7 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
   readonly #stages: readonly Stage<OrchestrationMiddleware>[];
   readonly #orchestrator: Orchestrator;
   readonly #ctx: OrchestrationMiddlewareContextImpl;
-  readonly #guard: Required<AwaitGuardOptions>;
+  readonly #guard: AwaitGuardModes;
   readonly #frames: Frame[] = [];
   // The innermost level whose code runs: a frame's index, or the number of stages for the orchestrator.
   #level = 0;
@@ -99,7 +99,7 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
     orchestrator: Orchestrator,
     context: OrchestrationContext,
     input: unknown,
-    guard: Required<AwaitGuardOptions>,
+    guard: AwaitGuardModes,
   ) {
     this.#item = item;
     this.#stages = stages;
@@ -350,6 +350,7 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
     if (problem !== undefined) frame.broken.push(new MiddlewareContractError(frame.name, "O1", problem));
     failures.push(...frame.broken);
     if (!own.ok) failures.push(own.error);
+    else this.#ctx.reportReturned(this.#stages[frame.index] ?? frame, own.value);
     this.#settleInside(
       frame.index,
       failures.length > 0 ? { ok: false, error: joinFailures(failures) } : (inner ?? own),

@@ -10,9 +10,9 @@ export interface RenderTraceOptions {
    * Whether to colour the text. By default as `node:util`'s `styleText` decides for `process.stdout`: if it is a
    * terminal with colours, unless `NO_COLOR` or `FORCE_COLOR` say otherwise.
    */
-  readonly color?: boolean;
+  readonly color?: boolean | undefined;
   /** The longest line, in columns, from 60 to 1000. By default the terminal's width, and 100 where there is none. */
-  readonly width?: number;
+  readonly width?: number | undefined;
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   type Activity,
   type AnyWorkItem,
   type AroundWorkItem,
+  type AwaitGuardModes,
   type AwaitGuardOptions,
   type MiddlewareLogger,
   type Orchestrator,
@@ -23,7 +24,7 @@ import { observeCustomStatus } from "./custom-status.ts";
 export class PipelineHost {
   readonly pipeline: Pipeline;
   readonly logger: MiddlewareLogger;
-  readonly #guard: Required<AwaitGuardOptions>;
+  readonly #guard: AwaitGuardModes;
   #stopping = new AbortController();
 
   constructor(pipeline: Pipeline, logger: MiddlewareLogger, guard: AwaitGuardOptions = {}) {

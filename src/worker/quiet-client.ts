@@ -8,10 +8,10 @@ import { activeContext, runIn } from "../telemetry/active-context.ts";
  * and would stand in no trace, or in one each. What the worker does with the answers is not part of a call: it runs in
  * the context of the caller.
  */
-export function quietClient(client: object): object {
-  const stub: unknown = Reflect.get(client, "stub");
+export function quietClient(client: object, member: string): object {
+  const stub: unknown = Reflect.get(client, member);
   if (typeof stub !== "object" || stub === null) return client;
-  return Object.create(client, { stub: { value: quietStub(stub) } }) as object;
+  return Object.create(client, { [member]: { value: quietStub(stub) } }) as object;
 }
 
 function quietStub(stub: object): object {

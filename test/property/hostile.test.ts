@@ -19,7 +19,7 @@ const durable: Middleware = {
   name: "durable",
   async *orchestration(ctx, next) {
     try {
-      return yield* next(ctx);
+      yield* next(ctx);
     } finally {
       await Promise.resolve();
     }
@@ -217,7 +217,7 @@ const isHostile = (name: string): boolean => name === "main";
 const hostileMiddlewares: Readonly<Record<string, (hostile: HostileOrchestrator) => Middleware>> = {
   "in place of next": (hostile) => ({
     name: "hostile",
-    orchestration: (ctx, next) => (isHostile(ctx.name) ? (orchestratorOf(hostile, [])(ctx.orchestrationContext, undefined) as Promise<unknown>) : next(ctx)),
+    orchestration: (ctx, next) => (isHostile(ctx.name) ? (orchestratorOf(hostile, [])(ctx.orchestrationContext, undefined) as Promise<void>) : next(ctx)),
   }),
   "after next, in a function": (hostile) => ({
     name: "hostile",

@@ -8,7 +8,7 @@ import { inMemoryHub } from "../registration/in-memory.ts";
 const failures = new Map<string, TaskFailure>();
 const observer = {
   name: "observer",
-  activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => next(ctx),
+  activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => void (await next(ctx)),
   [aroundWorkItem]: <T>(item: AnyWorkItem, run: () => T): T => {
     const keep = ({ outcome }: { readonly outcome: EpisodeOutcome }): void => {
       if (outcome.status === "failed") failures.set(`${item.kind}:${item.facts.name}`, outcome.failure);
