@@ -18,6 +18,7 @@ import { currentTracer } from "./tracer.ts";
 
 export { ActivitySpan, OrchestrationSpan, type OrchestrationSpanHandle } from "./handles.ts";
 export type { TracingOptions } from "./options.ts";
+export { inspectProvider, type ProviderState } from "./tracer.ts";
 
 /**
  * Replay-aware tracing: one trace for an orchestration, with one span for the orchestration and one for each of its

@@ -74,11 +74,12 @@ export function currentTracer(report: (message: string) => void): IdentityTracer
     tracer = new ProviderTracer(provider);
     tracers.set(provider, tracer);
   }
-  if (tracer.state.state !== "unfit") return tracer;
+  const { unfit } = tracer;
+  if (unfit === undefined) return tracer;
   if (!tracer.isReported) {
     tracer.isReported = true;
     report(
-      `the tracer provider (${tracer.state.provider}) can't give spans their durable identity: ${tracer.state.reason}. ` +
+      `the tracer provider (${nameOf(provider)}) can't give spans their durable identity: ${unfit}. ` +
         "So there is no whole trace of an orchestration: this package makes no spans here, and those of the Durable Task SDK stay on. " +
         "Metrics and logs are not affected. For whole traces, register a tracer provider of the OpenTelemetry SDK, with setupOtlp() or NodeSDK.",
     );
@@ -91,23 +92,29 @@ const noop = new ProxyTracerProvider().getDelegate();
 const tracers = new WeakMap<TracerProvider, ProviderTracer>();
 
 function currentProvider(): TracerProvider | undefined {
-  let provider = trace.getTracerProvider();
+  let provider: Partial<Proxied> | undefined = trace.getTracerProvider();
   // By shape: it may be another copy's proxy, and a proxy of a proxy.
-  for (let depth = 0; depth < 10 && isProxy(provider); depth += 1) provider = provider.getDelegate();
-  return isNoop(provider) ? undefined : provider;
+  for (let depth = 0; depth < 10 && typeof provider?.getDelegate === "function"; depth += 1) provider = provider.getDelegate();
+  return isProvider(provider) && !isNoop(provider) ? provider : undefined;
 }
 
-function isProxy(provider: TracerProvider): provider is TracerProvider & { getDelegate(): TracerProvider } {
-  return "getDelegate" in provider && typeof provider.getDelegate === "function";
+/** A provider that hands on to another, as the API's own does. */
+interface Proxied extends TracerProvider {
+  getDelegate(): Partial<Proxied> | undefined;
 }
 
-// That of another copy of the API is another object of a class with the same name.
+function isProvider(provider: unknown): provider is TracerProvider {
+  return typeof provider === "object" && provider !== null && "getTracer" in provider;
+}
+
+// That of another copy of the API is another object, of a class with the same name where no minifier was at work.
 function isNoop(provider: TracerProvider): boolean {
-  return provider === noop || provider.constructor.name === noop.constructor.name;
+  return provider === noop || nameOf(provider) === "NoopTracerProvider";
 }
 
 function nameOf(provider: TracerProvider): string {
-  return provider.constructor.name || "Object";
+  const { constructor: made } = provider as { readonly constructor?: { readonly name?: string } };
+  return made?.name || "Object";
 }
 
 function tracerOf(provider: TracerProvider): Tracer | undefined {
@@ -149,7 +156,8 @@ class ProviderTracer implements IdentityTracer {
   readonly #decisions: Decisions;
   #tracer: Tracer | undefined;
   #way: Way = "answered";
-  #unfit: string | undefined;
+  /** Why its spans can't be given an identity, if they can't. */
+  unfit: string | undefined;
   // What the SDK's tracer is answered while it starts a span.
   #identity: SpanContext = INVALID_SPAN_CONTEXT;
   readonly #answers: Pick<SdkTracer, "_sampler" | "_idGenerator"> = {
@@ -163,11 +171,11 @@ class ProviderTracer implements IdentityTracer {
     const tracer = tracerOf(provider);
     const sampler = tracer !== undefined && isSdkTracer(tracer) ? tracer._sampler : undefined;
     this.#decisions = new Decisions(sampler);
-    this.#unfit = tracer === undefined ? "it gives no tracer" : this.#findWay(tracer);
+    this.unfit = tracer === undefined ? "it gives no tracer" : this.#findWay(tracer);
   }
 
   get state(): ProviderState {
-    return this.#unfit === undefined ? { state: "ready" } : { state: "unfit", provider: this.#provider, reason: this.#unfit };
+    return this.unfit === undefined ? { state: "ready" } : { state: "unfit", provider: this.#provider, reason: this.unfit };
   }
 
   decide(span: SpanToDecide): Decision {
@@ -182,7 +190,7 @@ class ProviderTracer implements IdentityTracer {
     const bounded = { ...options, attributes: cutAttributes(options.attributes ?? {}) };
     const span = this.#started(cut(name, spanValueLimit()), bounded, identity, parent);
     if (span !== undefined && hasIdentity(span, identity)) return span;
-    if (span?.isRecording() === true) this.#unfit = discarded(span, identity);
+    if (span?.isRecording() === true) this.unfit = discarded(span, identity);
     return trace.wrapSpanContext({ ...identity, traceFlags: TraceFlags.NONE });
   }
 

@@ -206,6 +206,7 @@ describe("I12 a tracer provider whose spans can't be given an identity", () => {
   });
 
   it.each<[string, ApiTracerProvider]>([
+    ["has no prototype", Object.assign(Object.create(null) as ApiTracerProvider, { getTracer: () => undefined as unknown as Tracer })],
     ["gives no tracer", { getTracer: () => undefined as unknown as Tracer }],
     ["throws when it is asked for a tracer", { getTracer: () => { throw new Error("broken on purpose"); } }],
     ["throws when it starts a span", new Foreign(() => { throw new Error("broken on purpose"); })],
