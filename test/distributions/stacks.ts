@@ -1,4 +1,5 @@
 /** The OpenTelemetry set-ups that people run, each as its own documentation starts it. */
+import { transactions, type Whole } from "./account.ts";
 import { startApplicationInsights, startDatadog, startNewRelic, startOtlp, startSentry, type Backend } from "./backends.ts";
 
 /** A set-up, and what is expected beside it. */
@@ -21,6 +22,8 @@ export interface Stack {
   readonly start: () => Promise<Backend>;
   /** How many orchestrations to run; four at a time. */
   readonly orchestrations: number;
+  /** What it keeps of a trace, where that is not all. */
+  readonly whole?: Whole;
   /** The signals for which it has providers, so that something must arrive. */
   readonly signals: { readonly traces: boolean; readonly logs: boolean; readonly metrics: boolean };
   /** Whether its sampler leaves traces out by default. */
@@ -277,7 +280,7 @@ export const stacks: readonly Stack[] = [
     sdk: "own",
     files: ["datadog.mjs", "flush.mjs"],
     nodeArgs: ["--import", "dd-trace/register.js", "--import", "./datadog.mjs"],
-    env: { DD_LOGS_OTEL_ENABLED: "true", DD_METRICS_OTEL_ENABLED: "true" },
+    env: { DD_LOGS_OTEL_ENABLED: "true", DD_METRICS_OTEL_ENABLED: "true", OTEL_METRIC_EXPORT_INTERVAL: "500" },
     start: startDatadog,
     orchestrations: 2,
     signals: all,
@@ -290,9 +293,10 @@ export const stacks: readonly Stack[] = [
     link: "https://www.npmjs.com/package/newrelic",
     install: ["newrelic@14.5.1"],
     sdk: "own",
-    files: ["new-relic.mjs"],
+    files: ["new-relic.mjs", "flush.mjs"],
     nodeArgs: ["--import", "newrelic/esm-loader.mjs", "--import", "./new-relic.mjs"],
     start: startNewRelic,
+    whole: transactions,
     isTls: true,
     orchestrations: 2,
     signals: all,

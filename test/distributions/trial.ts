@@ -63,7 +63,7 @@ export async function runWorkflow(project: Project, stack: Stack, options: { rea
   const ended = await project.node([...stack.nodeArgs, "app.mjs"], env, 120_000);
   const file = join(project.path, "results.json");
   return {
-    ...accountFor(backend.received(), stack.orchestrations),
+    ...accountFor(backend.received(), stack.orchestrations, stack.whole),
     ended,
     results: existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as readonly unknown[]) : [],
     lines: `${ended.stdout}\n${ended.stderr}`.split("\n").filter((line) => /durable-telemetry|durable telemetry/i.test(line)),
