@@ -34,14 +34,22 @@ export const wholeTrace: Whole = {
   names: [
     "create_orchestration:lab",
     "orchestration:lab",
-    ...Array<string>(2).fill("activity:quick"),
+    // The wait for an activity, and its execution.
+    "activity:quick",
+    "activity:quick",
     "user work",
-    ...Array<string>(2).fill("activity:slow"),
+    "activity:slow",
+    "activity:slow",
     // Two attempts, and the wait between them.
-    ...Array<string>(4).fill("activity:flaky"),
+    "activity:flaky",
+    "activity:flaky",
     "orchestration:lab:timer",
-    ...Array<string>(2).fill("orchestration:lab-child"),
-    ...Array<string>(2).fill("activity:quick"),
+    "activity:flaky",
+    "activity:flaky",
+    "orchestration:lab-child",
+    "orchestration:lab-child",
+    "activity:quick",
+    "activity:quick",
     "user work",
   ],
 };

@@ -145,7 +145,7 @@ export const stacks: readonly Stack[] = [
   {
     name: "Vercel",
     link: "https://www.npmjs.com/package/@vercel/otel",
-    install: ["@vercel/otel@2.1.3", "@opentelemetry/api@1.9", "@opentelemetry/api-logs"],
+    install: ["@vercel/otel@2.1.3", "@opentelemetry/api", "@opentelemetry/api-logs"],
     sdk: "2",
     files: ["vercel.mjs", "flush.mjs"],
     nodeArgs: ["--import", "./vercel.mjs"],
@@ -217,6 +217,7 @@ export const stacks: readonly Stack[] = [
   {
     name: "Pydantic Logfire",
     link: "https://www.npmjs.com/package/@pydantic/logfire-node",
+    // Without the others npm refuses its peers by itself, on Node.js 22 and later.
     install: ["@pydantic/logfire-node@0.18.25", "@opentelemetry/api@1.9", "@opentelemetry/auto-instrumentations-node@0.79"],
     sdk: "2",
     files: ["logfire.mjs", "flush.mjs"],

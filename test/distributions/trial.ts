@@ -23,7 +23,8 @@ export interface Installed {
 
 /** Installs a stack as its documentation says, then this package with one line. @throws Error if npm fails. */
 export async function install(project: Project, stack: Stack, tarball: string): Promise<Installed> {
-  await project.npmOk("install", ...stack.install, durableTaskSdk);
+  if (stack.install.length > 0) await project.npmOk("install", ...stack.install);
+  await project.npmOk("install", durableTaskSdk);
   const [before, apiBefore] = [project.size(), project.versions("@opentelemetry/api")];
   const installed = await project.npmOk("install", tarball, "@microsoft/durabletask-js", ...(stack.with ?? []));
   const after = project.size();
