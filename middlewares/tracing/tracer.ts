@@ -18,6 +18,7 @@ import { cutAttributes } from "./attributes.ts";
 import { withChosenIds } from "./chosen-ids.ts";
 import { Decisions, type Answer, type Decision, type Sampler, type SpanToDecide } from "./decisions.ts";
 import { contextOf } from "./identity.ts";
+import { suppressed } from "./live-context.ts";
 import { TRACER_NAME } from "./semconv.ts";
 
 /** What this package's tracer can do that the API's cannot: say who a span is, and whether it is sampled. */
@@ -26,6 +27,11 @@ export interface IdentityTracer {
   decide(span: SpanToDecide): Decision;
   /** The trace state that the sampler gave a trace, where it was asked in this process. */
   traceStateOf(traceId: string): SpanContext["traceState"];
+  /**
+   * The context in which user code runs under the span `identity`. Where the trace is left out, and the sampler may let
+   * through single spans of it all the same, tracing is suppressed there: a trace is whole or absent (telemetry.md I10).
+   */
+  contextForCode(context: Context, identity: SpanContext): Context;
   /**
    * Starts the span that `identity` names, under the span in `parent`, sampled as `identity` says. A span that the
    * provider can't start comes back as one that records nothing.
@@ -184,6 +190,10 @@ class ProviderTracer implements IdentityTracer {
 
   traceStateOf(traceId: string): SpanContext["traceState"] {
     return this.#decisions.traceStateOf(traceId);
+  }
+
+  contextForCode(context: Context, identity: SpanContext): Context {
+    return this.#decisions.letsThroughStrays(identity) ? suppressed(context) : context;
   }
 
   start(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
