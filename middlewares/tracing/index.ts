@@ -18,7 +18,6 @@ import { currentTracer } from "./tracer.ts";
 
 export { ActivitySpan, OrchestrationSpan, type OrchestrationSpanHandle } from "./handles.ts";
 export type { TracingOptions } from "./options.ts";
-export { inspectProvider, type ProviderState } from "./tracer.ts";
 
 /**
  * Replay-aware tracing: one trace for an orchestration, with one span for the orchestration and one for each of its
@@ -50,6 +49,14 @@ export function tracing(options: TracingOptions = {}): MiddlewareObject {
     },
   };
   return middleware;
+}
+
+/**
+ * Calls `report` if the tracer provider that is registered now can't give spans their durable identity, with what is lost
+ * and the way out; once for each provider. It may start one span there, which is not sampled.
+ */
+export function checkTracerProvider(report: (message: string) => void): void {
+  currentTracer(report);
 }
 
 function scopeOf(item: AnyWorkItem, options: TracingOptions): Scope {

@@ -40,32 +40,6 @@ export interface IdentityTracer {
 }
 
 /**
- * What the tracer provider that is registered now offers this package:
- *
- * - `none`: no provider is registered, so there are no spans.
- * - `ready`: spans get their durable identity.
- * - `unverified`: a provider that is not the OpenTelemetry SDK's; whether its spans can be given an identity shows at the
- *   first work item.
- * - `unfit`: its spans can't be given one, so this package makes none; the spans of the Durable Task SDK stay on.
- */
-export type ProviderState =
-  | { readonly state: "none" }
-  | { readonly state: "ready" }
-  | { readonly state: "unverified"; readonly provider: string }
-  | { readonly state: "unfit"; readonly provider: string; readonly reason: string };
-
-/** Inspects the tracer provider that is registered now, without starting a span. */
-export function inspectProvider(): ProviderState {
-  const provider = currentProvider();
-  if (provider === undefined) return { state: "none" };
-  const known = tracers.get(provider);
-  if (known !== undefined) return known.state;
-  const tracer = tracerOf(provider);
-  if (tracer === undefined) return { state: "unfit", provider: nameOf(provider), reason: "it gives no tracer" };
-  return isSdkTracer(tracer) ? { state: "ready" } : { state: "unverified", provider: nameOf(provider) };
-}
-
-/**
  * The tracer of the provider that is registered now; `undefined` where there is none, or none that is fit: then the spans
  * of the Durable Task SDK stay on.
  *
@@ -178,10 +152,6 @@ class ProviderTracer implements IdentityTracer {
     const sampler = tracer !== undefined && isSdkTracer(tracer) ? tracer._sampler : undefined;
     this.#decisions = new Decisions(sampler);
     this.unfit = tracer === undefined ? "it gives no tracer" : this.#findWay(tracer);
-  }
-
-  get state(): ProviderState {
-    return this.unfit === undefined ? { state: "ready" } : { state: "unfit", provider: this.#provider, reason: this.unfit };
   }
 
   decide(span: SpanToDecide): Decision {
