@@ -170,7 +170,12 @@ class ProviderTracer implements IdentityTracer {
     const bounded = { ...options, attributes: cutAttributes(options.attributes ?? {}) };
     const span = this.#started(cut(name, spanValueLimit()), bounded, identity, parent);
     if (span !== undefined && hasIdentity(span, identity)) return span;
-    if (span?.isRecording() === true) this.unfit = discarded(span, identity);
+    if (span?.isRecording() === true) {
+      this.unfit = obstacleIn(span, identity);
+      // It has IDs of its own, so it must not be exported.
+      unsample(span);
+      span.end();
+    }
     return trace.wrapSpanContext({ ...identity, traceFlags: TraceFlags.NONE });
   }
 
@@ -218,9 +223,8 @@ class ProviderTracer implements IdentityTracer {
       const span = this.#started("durable-telemetry", {}, identity, parent);
       if (span === undefined) return "its spans are no OpenTelemetry spans";
       if (this.#way === "written") write(span, identity.spanId, false);
-      const fits = hasIdentity(span, identity);
-      const obstacle = span.isRecording() || !fits ? discarded(span, identity) : undefined;
-      return fits ? undefined : obstacle;
+      // It is left open: a provider that records what is not sampled would export it once it ends.
+      return hasIdentity(span, identity) ? undefined : obstacleIn(span, identity);
     } catch {
       return "it can't start spans";
     }
@@ -249,12 +253,9 @@ function write(span: Span, spanId: string, isRoot: boolean): void {
   if (isRoot) Reflect.set(span, "parentSpanContext", undefined);
 }
 
-// Ends a span that has IDs of its own, so that it is not exported.
-function discarded(span: Span, identity: SpanContext): string {
-  const { traceId } = span.spanContext();
-  unsample(span);
-  span.end();
-  return traceId === identity.traceId ? "it takes no span IDs" : "it takes no trace IDs of 128 bits";
+// Why a span can't have the identity.
+function obstacleIn(span: Span, { traceId }: SpanContext): string {
+  return span.spanContext().traceId === traceId ? "it takes no span IDs" : "it takes no trace IDs of 128 bits";
 }
 
 function hasIdentity(span: Span, { traceId, spanId }: SpanContext): boolean {

@@ -196,9 +196,10 @@ describe("I12 a tracer provider whose spans can't be given an identity", () => {
     expect(result).toBe('"charged"');
     expect(warnings).toEqual([expect.stringContaining(reason)]);
     expect(warnings[0]).toContain("those of the Durable Task SDK stay on");
-    // The probe aside, which is not sampled.
-    const [probe, ...others] = (foreign.spans as unknown as ForeignSpan[]).filter(({ name }) => name === "durable-telemetry");
-    expect([probe?.ended, others.every(({ ended }) => ended)]).toEqual([true, true]);
+    // What ends may be exported, sampled or not: the probes of the provider do not end.
+    const probes = (foreign.spans as unknown as ForeignSpan[]).filter(({ name }) => name === "durable-telemetry");
+    expect(probes.map(({ ended }) => ended)).toEqual(probes.map(() => false));
+    expect(probes.length).toBeGreaterThan(0);
     const names = (foreign.spans as unknown as ForeignSpan[]).map(({ name }) => name).filter((name) => name !== "durable-telemetry");
     expect(names.filter((name) => name === "orchestration:order")).toHaveLength(6);
     expect(names.filter((name) => name === "activity:charge").length).toBeGreaterThanOrEqual(3);
