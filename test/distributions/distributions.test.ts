@@ -1,15 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { page } from "../docs/markdown.ts";
 import { canCertify } from "./certificate.ts";
 import { pack, type Tarball } from "./package.ts";
 import { Project } from "./project.ts";
 import { isOffline } from "./registry.ts";
-import { logsOf, metricsOf, stacks } from "./stacks.ts";
+import { logsOf, metricsOf, stacks, versionOf } from "./stacks.ts";
 import { install, runWorkflow, type Installed, type Trial } from "./trial.ts";
 
 // Real projects in empty directories: what people run, installed as its documentation says, and this package beside it.
 
 const offline = await isOffline();
 const minutes = 60_000;
+
+it("The table in the documentation has a row for each set-up, with the version that is tried", () => {
+  const rows = page("docs/distributions.md").text.split("\n").filter((line) => line.startsWith("| ["));
+  const starts = rows.map((row) => row.split(" | ").slice(0, 2).join(" | "));
+  expect(starts).toEqual(stacks.map((stack) => `| [${stack.name}](${stack.link}) | ${versionOf(stack)}`));
+});
 
 describe.each(stacks.filter(({ inTests }) => inTests))("Beside $name", (stack) => {
   const skip = offline || (stack.isTls === true && !canCertify && !process.env["CI"]);
@@ -23,6 +30,11 @@ describe.each(stacks.filter(({ inTests }) => inTests))("Beside $name", (stack) =
     tarball = await pack();
     installed = await install(project, stack, tarball.path);
     trial = await runWorkflow(project, stack);
+    const { whole, absent, logs, metrics } = trial;
+    console.info(
+      `Beside ${stack.name}: ${installed.packages} packages and ${installed.megabytes.toFixed(1)} MB more; ` +
+        `of ${stack.orchestrations} traces ${whole} whole, ${absent} left out; ${logs} log records, ${metrics} metrics.`,
+    );
   }, 8 * minutes);
   afterAll(() => {
     tarball?.[Symbol.dispose]();

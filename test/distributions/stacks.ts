@@ -38,6 +38,11 @@ export interface Stack {
   readonly remarks: string;
 }
 
+/** The version of a set-up that is tried. */
+export function versionOf({ install: [main = ""] }: Stack): string {
+  return /.@(.+)$/.exec(main)?.[1] ?? "this one's";
+}
+
 /** How many log records there are of the workflow: of what starts, finishes and fails, and two that the application writes. */
 export function logsOf({ orchestrations }: Stack): number {
   return orchestrations * 16;

@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { pack } from "./package.ts";
 import { Project } from "./project.ts";
-import { logsOf, metricsOf, stacks, type Stack } from "./stacks.ts";
+import { logsOf, metricsOf, stacks, versionOf, type Stack } from "./stacks.ts";
 import { install, runWorkflow, type Installed, type Trial } from "./trial.ts";
 
 const page = new URL("../../docs/distributions.md", import.meta.url);
@@ -34,9 +34,7 @@ if (words.length === 0) {
 }
 
 async function rowOf(stack: Stack): Promise<string> {
-  const [main = ""] = stack.install;
-  const version = /.@(.+)$/.exec(main)?.[1] ?? "this one's";
-  const cells = [`[${stack.name}](${stack.link})`, version, stack.sdk, stack.needed];
+  const cells = [`[${stack.name}](${stack.link})`, versionOf(stack), stack.sdk, stack.needed];
   using project = new Project();
   try {
     const installed = await install(project, stack, tarball.path);
