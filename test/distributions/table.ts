@@ -1,6 +1,7 @@
 /**
  * Tries all set-ups, and writes the table in docs/distributions.md: `npm run distributions`. It installs a gigabyte and
- * takes a quarter of an hour. With words, only set-ups whose names have one of them are tried, and the page stays as it is.
+ * takes a quarter of an hour. With words, `npm run distributions azure`, it tries the set-ups whose names contain one of them, and
+ * keeps the rows of the others.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { pack } from "./package.ts";
@@ -19,22 +20,24 @@ const words = process.argv.slice(2).map((word) => word.toLowerCase());
 const wanted = stacks.filter(({ name }) => words.length === 0 || words.some((word) => name.toLowerCase().includes(word)));
 
 using tarball = await pack();
-const rows: string[] = [];
+const tried = new Map<string, string>();
 for (const stack of wanted) {
   console.error(`${stack.name} …`);
   const row = await rowOf(stack);
   console.error(row);
-  rows.push(row);
+  tried.set(firstCell(stack), row);
 }
-if (words.length === 0) {
-  const text = readFileSync(page, "utf8");
-  const [before, rest = ""] = text.split(begin);
-  const after = rest.slice(rest.indexOf(end));
-  writeFileSync(page, `${before}${begin}\n${[...head, ...rows].join("\n")}\n${after}`);
+const [before = "", rest = ""] = readFileSync(page, "utf8").split(begin);
+const present = rest.split("\n");
+const rows = stacks.flatMap((stack) => tried.get(firstCell(stack)) ?? present.find((line) => line.startsWith(`| ${firstCell(stack)} |`)) ?? []);
+writeFileSync(page, `${before}${begin}\n${[...head, ...rows].join("\n")}\n${rest.slice(rest.indexOf(end))}`);
+
+function firstCell({ name, link }: Stack): string {
+  return `[${name}](${link})`;
 }
 
 async function rowOf(stack: Stack): Promise<string> {
-  const cells = [`[${stack.name}](${stack.link})`, versionOf(stack), stack.sdk, stack.needed];
+  const cells = [firstCell(stack), versionOf(stack), stack.sdk, stack.needed];
   using project = new Project();
   try {
     const installed = await install(project, stack, tarball.path);
