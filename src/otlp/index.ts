@@ -22,5 +22,5 @@ export type { ResourceAttributes, ResourceAttributeValue } from "./resource.ts";
 export type { SamplerName } from "./samplers.ts";
 export { type OtlpTelemetry, setupOtlp } from "./setup.ts";
 
-// Says at load that Node.js is too old, where it is.
+// Warns at load if Node.js is too old.
 isRuntimeSupported();
