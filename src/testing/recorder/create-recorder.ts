@@ -1,8 +1,8 @@
 import { context, logs, metrics, propagation, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from "@opentelemetry/core";
-import { noteTracersAndLoggers } from "../../otlp/api-copies.ts";
-import { registrations, unregister, type Slot } from "../../otlp/global-api.ts";
+import { noteTracersAndLoggers } from "../../telemetry/api-copies.ts";
+import { registrations, unregister, type Slot } from "../../telemetry/api-globals.ts";
 import { TelemetryRecorderError } from "./errors.ts";
 import { forwardingMeters, observeAll } from "./forwarding-meters.ts";
 import { forwardingLoggers, forwardingTracers } from "./forwarding-tracers.ts";
