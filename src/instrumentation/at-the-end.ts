@@ -1,4 +1,4 @@
-import { deliverAtSignals, type Ending, whenIdle } from "../otlp/ending.ts";
+import { deliverAtSignals, type Ending, whenIdle } from "../ending/process-end.ts";
 import { exportedWorkers, watchWorkerFiles } from "./worker-classes.ts";
 
 /**

@@ -4,7 +4,7 @@
  * delivered before the process ends.
  *
  * A fault in it is reported and never stops the application (telemetry.md K1). `OTEL_SDK_DISABLED=true` leaves
- * everything as it is.
+ * everything as it is, and so does a Node.js that is older than 22.15, with one line that says so.
  *
  * @example
  * ```sh
@@ -14,7 +14,7 @@
  * @module durable-telemetry/register
  */
 import { createRequire } from "node:module";
-import type { Ending } from "../otlp/ending.ts";
+import type { Ending } from "../ending/process-end.ts";
 import { deliverAtTheEnd } from "./at-the-end.ts";
 
 // Loaded here and not by import, so that what is missing can't stop the application.
@@ -51,14 +51,33 @@ function attempt(task: string, step: () => void): void {
   try {
     step();
   } catch (error) {
-    console.warn(`durable-telemetry/register: cannot ${task}; the application runs on without it.`, error);
+    // One that names the way out needs no stack.
+    const shown: unknown = error instanceof Error && String(Reflect.get(error, "code")).startsWith("DURABLE_TELEMETRY_") ? error.message : error;
+    console.warn(`durable-telemetry/register: cannot ${task}; the application runs on without it.`, shown);
   }
+}
+
+/** Why this runtime can't do what this file is for, if it can't. */
+function unfit(): string | undefined {
+  const { node } = process.versions;
+  const [major = 0, minor = 0] = node.split(".").map(Number);
+  if (major > 22 || (major === 22 && minor >= 15)) return undefined;
+  return `Node.js ${node} is too old, 22.15 or later is needed; the application runs on without telemetry.`;
 }
 
 const isDisabled = process.env["OTEL_SDK_DISABLED"]?.trim().toLowerCase() === "true";
 
 if (!isDisabled && !Reflect.has(globalThis, registered)) {
   Reflect.set(globalThis, registered, true);
-  attempt("set up OpenTelemetry", setUpOtlp);
-  attempt("instrument workers", instrumentWorkers);
+  const problem = unfit();
+  if (problem === undefined) {
+    attempt("set up OpenTelemetry", setUpOtlp);
+    attempt("instrument workers", instrumentWorkers);
+  } else console.warn(`durable-telemetry/register: ${problem}`);
+  if ("bun" in process.versions) {
+    console.warn(
+      "durable-telemetry/register: no worker is instrumented, since Bun does not say which modules it loads. Decorate workers in code, " +
+        "with withDurableTelemetry() of \"durable-telemetry\".",
+    );
+  }
 }

@@ -1,7 +1,7 @@
 import { context, ROOT_CONTEXT } from "@opentelemetry/api";
 import type { ISerializer } from "@opentelemetry/otlp-transformer";
 import { type LossReport, messageOf } from "./diagnostics.ts";
-import type { Deadline } from "./ending.ts";
+import type { Deadline } from "../ending/deadline.ts";
 import { load } from "./packages.ts";
 import type { Signal, SignalSettings } from "./settings.ts";
 import { type Answer, createTransport, timedOut, type Transport } from "./transport.ts";

@@ -29,7 +29,7 @@ interface Waiting<T> {
 
 const mostBytes = 32 * 2 ** 20;
 /** A batch is serialized in one go, which must not take long. */
-const mostBytesOfBatch = 2 ** 19;
+const mostBytesOfBatch = 2 ** 18;
 const mostExports = 4;
 
 /**
@@ -107,7 +107,7 @@ export class BatchQueue<T> {
   }
 
   async #exportBatches(): Promise<void> {
-    for (await nextTurn(); this.#isDue(); await nextTurn()) await this.#options.taker.export(this.#take());
+    for (await turn(); this.#isDue(); await turn()) await this.#options.taker.export(this.#take());
     if (this.#count > 0) this.#timer ??= setTimeout(() => this.#flush(), this.#options.scheduleDelay).unref();
   }
 
@@ -157,6 +157,14 @@ export class BatchQueue<T> {
     if (this.#dropped > 0) taker.drop("dropped", this.#dropped, `more than maxQueueSize (${maxQueueSize}), or ${mostBytes >> 20} MiB, waited for the collector`);
     this.#dropped = 0;
   }
+}
+
+let lastTurn: Promise<void> = Promise.resolve();
+
+/** A turn of the event loop in which no other batch of any queue is made: that would hold the program for longer. */
+function turn(): Promise<void> {
+  lastTurn = lastTurn.then(() => nextTurn());
+  return lastTurn;
 }
 
 /** A list that gives its first item in constant time. */

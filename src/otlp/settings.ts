@@ -32,7 +32,7 @@ type Rows<TValues> = { readonly [K in keyof TValues]: Row<TValues[K]> };
 type Read<TValues> = { readonly [K in keyof TValues]: Found<TValues[K]> };
 
 const row = <T>(variable: string, kind: Kind<T>, otherwise: T): Row<T> => ({ variable, kind, otherwise });
-const optional = <T>(variable: string, kind: Kind<T>): Row<T | undefined> => ({ variable, kind: kind as Kind<T | undefined>, otherwise: undefined });
+const optional = <T>(variable: string, kind: Kind<T>): Row<T | undefined> => ({ variable, kind, otherwise: undefined });
 
 interface GeneralValues {
   readonly disabled: boolean;
@@ -157,8 +157,8 @@ export function readSettings(options: unknown): Settings {
     traces: bounded(readSignal(reader, "traces", ofBatches("OTEL_BSP_", 5000))),
     metrics: readSignal(reader, "metrics", ofMetrics),
     logs: bounded(readSignal(reader, "logs", ofBatches("OTEL_BLRP_", 1000))),
-    spanProcessors: reader.objects<SpanProcessor>("spanProcessors", "span processor", ["onStart", "onEnd", "forceFlush", "shutdown"]),
-    metricReaders: reader.objects<MetricReader>("metricReaders", "metric reader", metricReaderMethods),
+    spanProcessors: reader.objects("spanProcessors", "span processor", ["onStart", "onEnd", "forceFlush", "shutdown"]) as readonly SpanProcessor[],
+    metricReaders: reader.objects("metricReaders", "metric reader", metricReaderMethods) as readonly MetricReader[],
     places: [...reader.places.values()],
     warnings: reader.warnings,
   };
@@ -202,7 +202,7 @@ function readSignal<TValues extends { readonly exportTimeout: number }>(reader: 
     headers: byName(headers),
     ...all,
     ...reader.read(rows, (option, variable) => [{ option: `${signal}.${option}`, variable }]),
-  } as SignalSettings & Read<TValues>;
+  };
 }
 
 /** A batch is no larger than the queue. */
@@ -258,12 +258,12 @@ class Reader {
   }
 
   /** An option for objects, which code alone can give. */
-  objects<T>(option: string, what: string, methods: readonly string[]): readonly T[] {
+  objects(option: string, what: string, methods: readonly string[]): readonly object[] {
     this.places.set(option, { option });
     const value = this.valueOf(option) ?? [];
     if (!Array.isArray(value)) throw invalid(`"${option}" must be an array of ${what}s, not ${kindOf(value)}`);
     return value.map((item: unknown, index) => {
-      if (values.hasMethods<T>(item, methods)) return item;
+      if (values.hasMethods(item, methods)) return item;
       throw invalid(`"${option}[${index}]" must be a ${what} with ${methods.slice(0, -1).join("(), ")}() and ${methods.at(-1)}(), not ${kindOf(item)}`);
     });
   }
@@ -320,8 +320,11 @@ export function describeSettings({ general: { resourceAttributes: given, ...rest
   };
   return [
     `durable-telemetry: diagnostics (durable-telemetry ${version}, Node.js ${process.version}, ${process.platform} ${process.arch})`,
-    ...["  general", ...Object.entries<Found<unknown>>(rest).map(line), ...given.map((found) => line(["resourceAttributes", found]))],
-    ...[...objects("spanProcessors", spanProcessors), ...objects("metricReaders", metricReaders)],
-    ...["  traces", ...signal(traces), "  metrics", ...signal(metrics), "  logs", ...signal(logs)],
+    "  general",
+    ...Object.entries<Found<unknown>>(rest).map(line),
+    ...given.map((found) => line(["resourceAttributes", found])),
+    ...objects("spanProcessors", spanProcessors),
+    ...objects("metricReaders", metricReaders),
+    ...Object.entries({ traces, metrics, logs }).flatMap(([name, settings]) => [`  ${name}`, ...signal(settings)]),
   ].join("\n");
 }

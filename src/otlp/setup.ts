@@ -1,4 +1,4 @@
-import { context, diag, metrics as metricsApi, propagation, trace, type TextMapPropagator } from "@opentelemetry/api";
+import { context, metrics as metricsApi, propagation, trace, type TextMapPropagator } from "@opentelemetry/api";
 import type { LogRecordProcessor } from "@opentelemetry/sdk-logs";
 import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import type { Resource } from "@opentelemetry/resources";
@@ -9,7 +9,8 @@ import { startupProblems } from "../telemetry/startup-check.ts";
 import { version } from "../version.ts";
 import { LossReport, messageOf, OtlpSetupError, warn, withVisibleDiagnostics } from "./diagnostics.ts";
 import { DurableIdGenerator } from "./durable-id-generator.ts";
-import { Deadline, deliverAtSignals, type Ending, settledWithin, whenIdle } from "./ending.ts";
+import { Deadline, settledWithin } from "../ending/deadline.ts";
+import { deliverAtSignals, type Ending, whenIdle } from "../ending/process-end.ts";
 import { isolatedSampler, isolatedSpanProcessor } from "./isolation.ts";
 import type { OtlpOptions } from "./options.ts";
 import { load } from "./packages.ts";
@@ -91,7 +92,7 @@ export function setupOtlp(options: OtlpOptions = {}): OtlpTelemetry {
 
   const shared = { deadline: new Deadline(shutdownTimeout.value), report: new LossReport() };
   const { result: running, removeLogger } = withVisibleDiagnostics(logLevel.value, () => {
-    for (const warning of read.warnings) diag.warn(warning);
+    for (const warning of read.warnings) warn(warning);
     const settings = disabled.value ? read : withoutTaken(read);
     if (diagnostics.value) console.error(describeSettings(settings));
     return disabled.value ? nothing : start(settings, shared);
@@ -129,7 +130,7 @@ function withoutTaken(settings: Settings): Settings {
     const { exporter } = settings[signal];
     const isWanted = exporter.value.length > 0 || (signal === "metrics" && settings.metricReaders.length > 0);
     if (registrations()[signal] === undefined || !isWanted) return {};
-    diag.warn(`${signal} are left to the ${provider} that is registered already; "${signal}: false" in setupOtlp's options says that this is meant`);
+    warn(`${signal} are left to the ${provider} that is registered already; "${signal}: false" in setupOtlp's options says that this is meant`);
     return { [signal]: { ...settings[signal], exporter: leftOut(`the ${provider} of the program`) } };
   };
   const metrics = taken("MeterProvider", "metrics");
@@ -173,16 +174,19 @@ function start(settings: Settings, shared: Shared): Running {
   const ours = registrations();
   if (refused) {
     const problems = startupProblems(["tracing", "metrics"]);
-    for (const problem of problems.length === 0 ? ["the OpenTelemetry API does not take what setupOtlp registers"] : problems) diag.warn(problem);
+    for (const problem of problems.length === 0 ? ["the OpenTelemetry API does not take what setupOtlp registers"] : problems) {
+      // The API's own logger may be of the other version too.
+      console.warn(`durable-telemetry: ${problem}`);
+    }
   }
 
   const flush = async (waiting: Set<string>, isLast: boolean): Promise<void> => {
     await Promise.all(
-      flushed.map(async ({ name, forceFlush, byProvider }) => {
-        if (isLast && byProvider === true) return;
-        waiting.add(name);
-        await settled(forceFlush);
-        waiting.delete(name);
+      flushed.map(async (each) => {
+        if (isLast && each.byProvider === true) return;
+        waiting.add(each.name);
+        await settled(() => each.forceFlush());
+        waiting.delete(each.name);
       }),
     );
   };

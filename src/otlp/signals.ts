@@ -3,7 +3,7 @@ import type { LogRecordProcessor, ReadableLogRecord } from "@opentelemetry/sdk-l
 import type { MetricReader, ResourceMetrics } from "@opentelemetry/sdk-metrics";
 import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace";
 import { type LossReport, messageOf } from "./diagnostics.ts";
-import type { Deadline } from "./ending.ts";
+import type { Deadline } from "../ending/deadline.ts";
 import { OtlpExporter, type SignalKind } from "./exporter.ts";
 import { load } from "./packages.ts";
 import { BatchQueue, type BatchTaker } from "./queue.ts";

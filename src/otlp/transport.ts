@@ -3,10 +3,9 @@ import * as https from "node:https";
 import { createSecureContext } from "node:tls";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { diag } from "@opentelemetry/api";
 import type { ServiceError } from "@grpc/grpc-js";
 import { version } from "../version.ts";
-import { messageOf } from "./diagnostics.ts";
+import { messageOf, warn } from "./diagnostics.ts";
 import { load } from "./packages.ts";
 import type { Signal, SignalSettings } from "./settings.ts";
 
@@ -55,7 +54,7 @@ function tlsFilesOf(signal: Signal, { certificate, clientCertificate, clientKey 
     createSecureContext(files);
     return files;
   } catch (error) {
-    diag.warn(`${signal} are exported without what is in the files of ${given.map(({ source }) => source).join(", ")} (${messageOf(error)})`);
+    warn(`${signal} are exported without what is in the files of ${given.map(({ source }) => source).join(", ")} (${messageOf(error)})`);
     return {};
   }
 }

@@ -90,7 +90,7 @@ export const aSampler: Kind<Sampler | SamplerName> = {
   ...named,
   fromCode: (option, value) => {
     if (typeof value === "string") return named.fromCode(option, value);
-    if (hasMethods<Sampler>(value, ["shouldSample"])) return value;
+    if (hasMethods(value, ["shouldSample"])) return value as Sampler;
     throw invalid(`"${option}" must be a sampler with shouldSample(), or the name of one (${named.is}), not ${kindOf(value)}`);
   },
   show: (value) => (typeof value === "string" ? value : "a sampler made in code"),
@@ -136,7 +136,7 @@ export const httpEndpoint: Kind<string> = kind('an http or https URL such as "ht
 /** Where OTLP over gRPC goes; in a variable it may lack its scheme. */
 export const grpcEndpoint: Kind<string> = {
   ...kind('an address such as "http://localhost:4317"', "string", (text) => (URL.canParse(withScheme(text)) ? text : undefined), address),
-  fromCode: httpEndpoint.fromCode,
+  fromCode: (option, value) => httpEndpoint.fromCode(option, value),
 };
 
 /** The URL of a signal below the base URL of a collector. A base URL that names a signal by mistake works too. */
@@ -235,6 +235,6 @@ function isPlainObject(value: unknown): value is Readonly<Record<string, unknown
 }
 
 /** Whether an object has all of these methods, which is what a thing of code is known by. */
-export function hasMethods<T>(value: unknown, methods: readonly string[]): value is T {
+export function hasMethods(value: unknown, methods: readonly string[]): value is object {
   return typeof value === "object" && value !== null && methods.every((method) => typeof Reflect.get(value, method) === "function");
 }

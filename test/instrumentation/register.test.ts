@@ -130,6 +130,31 @@ describe.concurrent("K1 a fault in the set-up is reported, and the application r
     expect(stderr).toContain("@microsoft/durabletask-js");
   });
 
+  it.each(["--import", "--require"])("%s where OpenTelemetry's SDK is missing: one line says how to install it", async (option) => {
+    using workspace = installedWithout("@opentelemetry/sdk-node");
+    const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n"); process.exitCode = 7;');
+    await using app = startApp(`file://${file}`, { nodeArgs: [option, "durable-telemetry/register"], cwd: workspace.path });
+    const { code, stdout, stderr } = await app.ended;
+    expect({ code, stdout }).toEqual({ code: 7, stdout: "runs\n" });
+    expect(stderr.split("\n")).toEqual([
+      expect.stringMatching(/^durable-telemetry\/register: cannot set up OpenTelemetry; the application runs on without it\. setupOtlp needs .* npm install @opentelemetry\/sdk-node@latest/),
+      "",
+    ]);
+  });
+
+  // The version is what register looks at; a real Node.js 20 loads it in the same way.
+  it.each([
+    ["--import", { node: "20.19.0" }, "Node.js 20.19.0 is too old, 22.15 or later is needed; the application runs on without telemetry."],
+    ["--require", { node: "22.14.0" }, "Node.js 22.14.0 is too old, 22.15 or later is needed; the application runs on without telemetry."],
+    ["--import", { bun: "1.3.0" }, "no worker is instrumented, since Bun does not say which modules it loads. Decorate workers in code, with withDurableTelemetry() of \"durable-telemetry\"."],
+  ])("%s on a runtime with %j: one line says what it can't do, and the application runs as it would", async (option, versions, line) => {
+    using workspace = installedWithout();
+    const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n"); process.exitCode = 7;');
+    const faked = workspace.write("versions.cjs", `Object.defineProperty(process, "versions", { value: { ...process.versions, ...${JSON.stringify(versions)} } });`);
+    await using app = startApp(`file://${file}`, { nodeArgs: ["--require", faked, option, "durable-telemetry/register"], env: { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" }, cwd: workspace.path });
+    expect(await app.ended).toEqual({ code: 7, signal: null, stdout: "runs\n", stderr: `durable-telemetry/register: ${line}\n` });
+  });
+
   it.each(["--import", "--require"])("%s where OpenTelemetry's API is missing", async (option) => {
     using workspace = installedWithout("@opentelemetry/api");
     const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n");');
@@ -231,7 +256,7 @@ describe.concurrent("Exactly one orchestration span, whatever is combined", () =
 });
 
 /** This package and what it needs, copied so that one package is missing. */
-function installedWithout(missing: string): Workspace {
+function installedWithout(missing?: string): Workspace {
   const workspace = new Workspace();
   workspace.link(installedPackages().filter((name) => name !== missing && name !== "durable-telemetry"));
   for (const name of ["package.json", "dist"]) {

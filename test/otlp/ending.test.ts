@@ -2,7 +2,8 @@ import { createServer } from "node:http";
 import { trace } from "@opentelemetry/api";
 import { setupOtlp } from "durable-telemetry/otlp";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Deadline, deliverAtSignals } from "../../src/otlp/ending.ts";
+import { Deadline } from "../../src/ending/deadline.ts";
+import { deliverAtSignals } from "../../src/ending/process-end.ts";
 
 describe("K3 Deadline: all waits take its time altogether", () => {
   beforeEach(() => void vi.useFakeTimers());
@@ -55,7 +56,7 @@ describe("K3 Deadline: all waits take its time altogether", () => {
   it("a wait leaves a tenth of the time to say why an export failed, and shortens the exports under way", async () => {
     const deadline = new Deadline(1000);
     const aborted = vi.fn<() => void>();
-    void deadline.run(60_000, (signal) => new Promise((resolve) => void signal.addEventListener("abort", () => resolve(aborted()))));
+    void deadline.run(60_000, (signal) => new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(aborted()))));
     void deadline.spend(never);
     await vi.advanceTimersByTimeAsync(899);
     expect(aborted).not.toHaveBeenCalled();
@@ -68,7 +69,7 @@ describe("K3 Deadline: all waits take its time altogether", () => {
     void deadline.spend(() => new Promise((resolve) => void setTimeout(resolve, 600)));
     await vi.advanceTimersByTimeAsync(600);
     const start = performance.now();
-    const run = deadline.run(60_000, (signal) => new Promise<number>((resolve) => void signal.addEventListener("abort", () => resolve(performance.now() - start))));
+    const run = deadline.run(60_000, (signal) => new Promise<number>((resolve) => signal.addEventListener("abort", () => resolve(performance.now() - start))));
     await vi.advanceTimersByTimeAsync(1000);
     expect(await run).toBe(360);
   });
