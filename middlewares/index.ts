@@ -1,4 +1,6 @@
 /** The built-in middlewares, for pipelines of one's own making. */
+import { isRuntimeSupported } from "../src/runtime.ts";
+
 export {
   ActivityCacheOutcome,
   caching,
@@ -14,3 +16,6 @@ export {
 export { logging, type LoggedPayloads, type LoggingOptions, type PayloadContext } from "./logging/index.ts";
 export { metrics, type MetricsOptions } from "./metrics/index.ts";
 export { ActivitySpan, OrchestrationSpan, tracing, type OrchestrationSpanHandle, type TracingOptions } from "./tracing/index.ts";
+
+// Says at load that Node.js is too old, where it is.
+isRuntimeSupported();

@@ -3,6 +3,8 @@
  *
  * @packageDocumentation
  */
+import { isRuntimeSupported } from "./runtime.ts";
+
 export {
   ActivityCacheOutcome,
   type ActivityCache,
@@ -55,3 +57,6 @@ export {
   type WithDurableTelemetry,
   type WorkerBuilder,
 } from "./with-durable-telemetry.ts";
+
+// Says at load that Node.js is too old, where it is.
+isRuntimeSupported();

@@ -14,37 +14,38 @@ import {
   type Position,
 } from "./pipeline/index.ts";
 import { startupProblems } from "./telemetry/startup-check.ts";
+import { isRuntimeSupported } from "./runtime.ts";
 import { wrapMethod } from "./worker/adapter.ts";
 import { adapterFor, attach, isWorker, markAttached, pipelineFor } from "./worker/attach.ts";
 
 /** Options of {@link withDurableTelemetry}. */
 export interface DurableTelemetryOptions {
   /** `false` leaves tracing out, an object configures it. On by default. */
-  readonly tracing?: TracingOptions | boolean;
+  readonly tracing?: TracingOptions | boolean | undefined;
   /** `false` leaves metrics out, an object configures them. On by default. */
-  readonly metrics?: MetricsOptions | boolean;
+  readonly metrics?: MetricsOptions | boolean | undefined;
   /** `false` leaves logging out, an object configures it. On by default: OpenTelemetry log records only, see {@link LoggingOptions}. */
-  readonly logging?: LoggingOptions | boolean;
+  readonly logging?: LoggingOptions | boolean | undefined;
   /**
    * The activity cache: its options, or what `caching(options)` made, for who wants to keep the handle to invalidate
    * entries. Off by default (telemetry.md C1); innermost, so that everything else sees hits too (contract.md R6).
    */
-  readonly caching?: CachingOptions | ActivityCache | false;
+  readonly caching?: CachingOptions | ActivityCache | false | undefined;
   /** Custom middleware, in order, at its place inside the built-in telemetry (contract.md R6). */
-  readonly use?: readonly Middleware[];
+  readonly use?: readonly Middleware[] | undefined;
   /**
    * Full control of the list: gets the members that the other options make, outermost first, and returns those that
    * the worker shall have.
    */
-  readonly middlewares?: (defaults: readonly Middleware[]) => readonly Middleware[];
+  readonly middlewares?: ((defaults: readonly Middleware[]) => readonly Middleware[]) | undefined;
   /** What to do when orchestration code awaits something that is not durable (contract.md D2). */
-  readonly awaitGuard?: AwaitGuardOptions;
+  readonly awaitGuard?: AwaitGuardOptions | undefined;
   /**
    * Whether the worker's logger gets a warning at the first `worker.start()` if what the built-in middlewares record can't
    * arrive: no provider is registered, or another copy of the OpenTelemetry API is in the way (telemetry.md I12). On by
    * default.
    */
-  readonly startupCheck?: boolean;
+  readonly startupCheck?: boolean | undefined;
 }
 
 /** What {@link withDurableTelemetry} adds to a worker. */
@@ -81,8 +82,15 @@ export type WithDurableTelemetry<T> = T extends { start(...args: never[]): unkno
   ? T & MiddlewareHost
   : T extends { build(...args: infer TArgs): infer TWorker }
     ? // An intersection, so that the builder's private members stay, and its methods that return `this` return this type.
-      { build(...args: TArgs): TWorker & MiddlewareHost } & T
+      { build(...args: TArgs): TWorker & MiddlewareHost } & ChainedMethods<T> & T
     : T & MiddlewareHost;
+
+/** The methods of a builder that return the builder: they return the decorated one. */
+type ChainedMethods<T> = {
+  [Name in keyof T as T[Name] extends (...args: never[]) => T ? Name : never]: T[Name] extends (...args: infer TArgs) => T
+    ? (...args: TArgs) => WithDurableTelemetry<T>
+    : never;
+};
 
 const builtIn = (name: string): OptionRule => ({
   is: `an object with ${name} options, true or false`,
@@ -169,6 +177,8 @@ function cacheOf(option: DurableTelemetryOptions["caching"]): readonly Middlewar
  * @throws as {@link withDurableTelemetry} does.
  */
 export function attachPipeline(worker: object, options: DurableTelemetryOptions, isStarting = false): Pipeline {
+  // The worker stays as it is then, and nothing runs what is put into the pipeline.
+  if (!isRuntimeSupported()) return new Pipeline(() => false);
   const middlewares = compose(options);
   const adapter = adapterFor(worker);
   const pipeline = pipelineFor(worker, adapter);
@@ -222,7 +232,7 @@ function isBuilder(worker: unknown): worker is { build: (...args: unknown[]) => 
 
 function decorateBuilder(builder: { build: (...args: unknown[]) => object }, options: DurableTelemetryOptions): void {
   // What is wrong with the options shows here, not when the builder builds.
-  fill(new Pipeline(() => false), compose(options), options);
+  if (isRuntimeSupported()) fill(new Pipeline(() => false), compose(options), options);
   markAttached(builder, "builder");
   wrapMethod<unknown[], object>(builder, "build", (build) => (...args) => {
     const worker = build(...args);

@@ -14,7 +14,7 @@ import { canLock } from "./store.ts";
 import { Turns, type Turn } from "./turns.ts";
 
 /** What `cache.delete` needs to know beside the name and the input, where entries depend on it. */
-export type DeleteRequest = Partial<Pick<CacheRequest, "version" | "tags" | "features">>;
+export type DeleteRequest = { readonly [Name in "version" | "tags" | "features"]?: CacheRequest[Name] | undefined };
 
 /** The middleware that {@link caching} makes, and the handle to invalidate what it keeps. */
 export interface ActivityCache extends MiddlewareObject {
@@ -73,7 +73,11 @@ export class PipelineCache implements ActivityCache {
     this.#turns = canLock(store) ? new Turns(store, guard, this.#entries, runtime) : undefined;
   }
 
-  readonly activity = (ctx: Context, next: ActivityNext): Promise<unknown> | undefined => {
+  // What it resolves with, if anything, is the activity's own result.
+  readonly activity = (ctx: Context, next: ActivityNext): PromiseLike<void> | undefined =>
+    this.#answer(ctx, next) as PromiseLike<void> | undefined;
+
+  #answer(ctx: Context, next: ActivityNext): Promise<unknown> | undefined {
     const policy = this.#settings.policies.get(ctx.name);
     if (policy === undefined) return next(ctx);
     const entry = keyOf(ctx, policy);
@@ -82,7 +86,7 @@ export class PipelineCache implements ActivityCache {
     const flight = this.#flightOf(entry);
     if (flight === undefined) return this.#begin(call);
     return entry.namespace === undefined ? this.#join(call, flight) : this.#joinCurrent(call, entry.namespace);
-  };
+  }
 
   async delete(name: string, input: unknown, request: DeleteRequest = {}): Promise<void> {
     const policy = this.#settings.policies.get(name);
@@ -196,15 +200,14 @@ export class PipelineCache implements ActivityCache {
   async #run(call: Call, found: Found, flight: Flight): Promise<void> {
     const { ctx, next, policy } = call;
     const faulty = found.state === "fault";
-    let value: unknown;
     try {
-      value = await next(ctx);
+      await next(ctx);
     } catch (error) {
       flight.end({ kind: "failed", error });
       tell(ctx.features, faulty ? "error" : "miss");
       throw error;
     }
-    const result = resultOf(value);
+    const result = resultOf(ctx.result);
     const shared: Shared = result === undefined ? { kind: "nothing" } : { kind: "result", outcome: "coalesced", read: result.read };
     // It may take its time to keep it.
     flight.end(shared, this.#runtime.elapsed() + policy.ttl);

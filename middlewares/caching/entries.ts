@@ -3,7 +3,7 @@ import { digest } from "./digest.ts";
 import { open, seal } from "./envelope.ts";
 import type { Generations } from "./generations.ts";
 import type { GuardedStore, StoreAnswer } from "./guarded-store.ts";
-import { report } from "./outcome.ts";
+import { isolated } from "./outcome.ts";
 import type { Runtime } from "./runtime.ts";
 import { notFalse, prefix, textOrNothing, type CacheStore } from "./store.ts";
 
@@ -106,7 +106,7 @@ export class Entries {
     if (text.value === undefined) return { state: "none", generation };
     const entry = open(text.value, key);
     if (entry.kind === "broken") {
-      report("the activity cache's store has rubbish", new TypeError("an entry without what an entry has"));
+      isolated.fault("the activity cache's store has rubbish", new TypeError("an entry without what an entry has"));
       return { state: "fault", down: false, generation };
     }
     if (entry.kind === "foreign" || entry.generation !== generation) return { state: "none", generation };

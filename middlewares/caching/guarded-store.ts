@@ -1,6 +1,6 @@
-import { isPromiseLike } from "../logging/faults.ts";
+import { isThenable } from "../../src/telemetry/isolate.ts";
 import { Circuit, type UnderWay } from "./circuit.ts";
-import { report } from "./outcome.ts";
+import { isolated } from "./outcome.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** What came of asking the store. */
@@ -44,7 +44,7 @@ export class GuardedStore {
     try {
       const answer = operation();
       // Looks at the answer, which may throw.
-      return isPromiseLike(answer) ? this.#settled(circuit, what, answer, check) : answered(circuit, what, answer, check);
+      return isThenable(answer) ? this.#settled(circuit, what, answer, check) : answered(circuit, what, answer, check);
     } catch (error) {
       return failed(circuit, what, error);
     }
@@ -82,13 +82,13 @@ function answered<T>(circuit: Circuit, what: string, answer: unknown, check: (an
   try {
     return { ok: true, value: check(answer) };
   } catch (error) {
-    report(`the activity cache's store failed to ${what}`, error);
+    isolated.fault(`the activity cache's store failed to ${what}`, error);
     return { ok: false, down: false };
   }
 }
 
 function failed(circuit: Circuit, what: string, error: unknown): StoreAnswer<never> {
   circuit.failed();
-  report(`the activity cache's store failed to ${what}`, error);
+  isolated.fault(`the activity cache's store failed to ${what}`, error);
   return down;
 }

@@ -7,6 +7,12 @@ import { canLock, type CacheStore } from "./store.ts";
 /** What an entry may depend on: the functions of {@link CachedActivity} get it, and `cache.delete` can say it too. */
 export type CacheRequest<TInput = unknown> = Pick<ActivityMiddlewareContext<TInput>, "name" | "version" | "input" | "tags" | "features">;
 
+// Methods, so that a function which is typed for one input fits.
+interface CacheFunctions {
+  key(request: CacheRequest): unknown;
+  shouldCache(result: unknown, request: CacheRequest): boolean;
+}
+
 /** How one activity is cached. A duration is a number of milliseconds, or a text with a unit such as `"5m"`. */
 export interface CachedActivity {
   /** How long a result is good for, from when the activity returned it. */
@@ -15,29 +21,29 @@ export interface CachedActivity {
    * What the result depends on, in place of the whole input: any value with a canonical form (telemetry.md C2).
    * `undefined` stands for "not known", and the call goes past the cache. It must not be `async`.
    */
-  key?(request: CacheRequest): unknown;
+  readonly key?: CacheFunctions["key"] | undefined;
   /**
    * Keeps entries apart, those of two tenants say, and lets `cache.deleteNamespace` invalidate them. A function that has
    * no name for a call, and returns anything but a non-empty text, sends it past the cache.
    */
-  readonly namespace?: string | ((request: CacheRequest) => string | undefined);
+  readonly namespace?: string | ((request: CacheRequest) => string | undefined) | undefined;
   /** The version of what the activity computes: with another one, all earlier entries are misses. The task's own version is part of the key anyhow. */
-  readonly version?: string;
+  readonly version?: string | undefined;
   /** Whether a result may be kept; all are by default. It must return `true` or `false`, and not be `async`. */
-  shouldCache?(result: unknown, request: CacheRequest): boolean;
+  readonly shouldCache?: CacheFunctions["shouldCache"] | undefined;
   /**
    * How long after `ttl` a result may still be served while one call renews it: that one runs the activity, and whoever
    * comes meanwhile gets the stale result and does not wait. None by default.
    */
-  readonly staleFor?: Duration;
+  readonly staleFor?: Duration | undefined;
   /** By which part of `ttl` at most an entry expires earlier, from 0 to 1 and at random, so that entries which were made together don't expire together; 0 by default. */
-  readonly jitter?: number;
+  readonly jitter?: number | undefined;
   /**
    * Coalesces between processes too: who runs the activity holds a lock in the store, for this long at most. It should be
    * longer than the activity takes. The others wait for the result, for twice as long at most. The store must be able to
    * do it, see {@link CacheStore.setIfAbsent}. Off by default.
    */
-  readonly lockFor?: Duration;
+  readonly lockFor?: Duration | undefined;
 }
 
 /** Options of {@link caching}. */
@@ -45,15 +51,15 @@ export interface CachingOptions {
   /** The activities to cache, by name; no others are (telemetry.md C1). */
   readonly activities: Readonly<Record<string, CachedActivity>>;
   /** Where entries are kept; in this process's memory by default. Several workers and processes may share one. */
-  readonly store?: CacheStore;
+  readonly store?: CacheStore | undefined;
   /** How long to wait for each operation of the store, in milliseconds or as a text; `"250ms"` by default (telemetry.md C6). */
-  readonly timeout?: Duration;
+  readonly timeout?: Duration | undefined;
   /** How many entries the store in memory takes; 10,000 by default. */
-  readonly maxEntries?: number;
+  readonly maxEntries?: number | undefined;
   /** How many bytes the store in memory takes, each character counted as two; 64 MiB by default. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
   /** The longest JSON of a result that is kept, in bytes of UTF-8; 1 MiB by default. */
-  readonly maxValueSize?: number;
+  readonly maxValueSize?: number | undefined;
 }
 
 /** An activity's options with all durations in milliseconds. */

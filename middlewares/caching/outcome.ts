@@ -1,5 +1,5 @@
 import { sharedFeature, type MiddlewareFeature, type MiddlewareFeatures } from "../../src/pipeline/index.ts";
-import { containedIn, type Contained } from "../contained.ts";
+import { Isolation } from "../../src/telemetry/isolate.ts";
 import { ActivitySpan } from "../tracing/handles.ts";
 
 /** On the activity's SERVER span, on the metric and in the log: what the cache came to. */
@@ -28,18 +28,11 @@ export type CacheOutcome = "hit" | "miss" | "coalesced" | "bypass" | "error";
  */
 export const ActivityCacheOutcome: MiddlewareFeature<CacheOutcome> = sharedFeature("activity-cache-outcome");
 
-/** Contains the faults of `caching` (telemetry.md K1, C6). */
-export const contained: Contained = containedIn("caching");
+/** Isolates the faults of `caching` (telemetry.md K1, C6). */
+export const isolated: Isolation = new Isolation("caching");
 
 /** Leaves the outcome in the features and on the span. */
 export function tell(features: MiddlewareFeatures, outcome: CacheOutcome): void {
   features.set(ActivityCacheOutcome, outcome);
-  contained("a cache outcome is missing on a span", () => features.get(ActivitySpan)?.setAttribute(ATTR_CACHE_RESULT, outcome));
-}
-
-/** Reports a fault that cost the cache's help and nothing else. */
-export function report(what: string, error: unknown): void {
-  contained(what, () => {
-    throw error;
-  });
+  isolated.run("a cache outcome is missing on a span", () => features.get(ActivitySpan)?.setAttribute(ATTR_CACHE_RESULT, outcome));
 }

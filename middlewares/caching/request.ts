@@ -1,26 +1,31 @@
-import { isPromise } from "node:util/types";
-import { isPromiseLike } from "../logging/faults.ts";
-import { NoCanonicalForm } from "./canonical.ts";
+import { resultNow } from "../../src/telemetry/isolate.ts";
 import { entryKey, type EntryKey } from "./entries.ts";
 import type { CacheRequest, Policy } from "./options.ts";
-import { report } from "./outcome.ts";
+import { isolated } from "./outcome.ts";
 
 /** Where the result of a call stands; else why the call goes past the cache. */
 export function keyOf(request: CacheRequest, { key: makeKey, namespace: own, version }: Policy): EntryKey | "bypass" | "error" {
+  let namespace: unknown;
+  let subject: readonly unknown[] | undefined;
   try {
-    const namespace = typeof own === "function" ? notAsync("namespace", own(request)) : own;
-    if (own !== undefined && (typeof namespace !== "string" || namespace === "")) return "bypass";
-    const subject = makeKey === undefined ? ofInput(request) : ofKey(notAsync("key", makeKey(request)));
-    if (subject === undefined) return "bypass";
-    // What is absent is `null`, which is none of the texts.
-    const key = entryKey([namespace ?? null, request.name, request.version ?? null, version ?? null, ...subject]);
-    return { key, namespace };
+    namespace = typeof own === "function" ? resultNow<unknown>(own(request), "namespace") : own;
+    subject = makeKey === undefined ? ofInput(request) : ofKey(resultNow(makeKey(request), "key"));
   } catch (error) {
-    if (error instanceof NoCanonicalForm) return "bypass";
-    report(`a function in the cache's options of "${request.name}" failed`, error);
+    isolated.fault(`a function in the cache's options of "${request.name}" failed`, error);
     return "error";
   }
+  if (subject === undefined || (own !== undefined && !isText(namespace))) return "bypass";
+  const named = isText(namespace) ? namespace : undefined;
+  try {
+    // What is absent is `null`, which is none of the texts.
+    return { key: entryKey([named ?? null, request.name, request.version ?? null, version ?? null, ...subject]), namespace: named };
+  } catch {
+    // It has no canonical form.
+    return "bypass";
+  }
 }
+
+const isText = (value: unknown): value is string => typeof value === "string" && value !== "";
 
 // The parts of the key that stand for the input. No input is not the same as `null`, and a key is not the same as an input.
 function ofInput({ input }: CacheRequest): readonly unknown[] {
@@ -36,18 +41,11 @@ export function admits(read: () => unknown, request: CacheRequest, { shouldCache
   if (shouldCache === undefined) return true;
   try {
     // A value of its own, so that nothing it does to it reaches the orchestrator.
-    const admitted: unknown = notAsync("shouldCache", shouldCache(read(), request));
+    const admitted: unknown = resultNow(shouldCache(read(), request), "shouldCache");
     if (typeof admitted !== "boolean") throw new TypeError(`shouldCache returned a value of type ${typeof admitted}; it must say true or false`);
     return admitted;
   } catch (error) {
-    report(`a function in the cache's options of "${request.name}" failed`, error);
+    isolated.fault(`a function in the cache's options of "${request.name}" failed`, error);
     return "error";
   }
-}
-
-function notAsync<T>(name: string, returned: T): T {
-  if (!isPromiseLike(returned)) return returned;
-  // Others than promises have nothing under way as long as nobody calls their `then`.
-  if (isPromise(returned)) void returned.catch(() => undefined);
-  throw new TypeError(`${name} returned a promise; it must not be async`);
 }

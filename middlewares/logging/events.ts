@@ -1,9 +1,11 @@
 import type { Attributes } from "@opentelemetry/api";
 import type { ActivityOutcome, ActivityWorkItemFacts, EpisodeOutcome, OrchestrationWorkItemFacts, TaskFailure } from "../../src/pipeline/index.ts";
+import { ATTR_RECORDED_ERROR_TYPE, messageWithCauses, rootCause } from "../../src/telemetry/failure-causes.ts";
 import type { Level } from "./entry.ts";
+import { exceptionAttributes } from "./exception.ts";
 import * as semconv from "./semconv.ts";
 
-/** What is told of a durable fact (telemetry.md L1), beyond whose it is. */
+/** What a record says of a history event (telemetry.md L1), beyond whose it is. */
 export interface LogEvent {
   readonly eventName: string;
   readonly level: Level;
@@ -58,7 +60,7 @@ export function orchestrationEnded(
     eventName: semconv.EVENT_ORCHESTRATION_FINISHED,
     level,
     line: `${line(verb)}${failureText(failure)}`,
-    attributes: { [semconv.ATTR_TASK_STATUS]: status, ...failureAttributes(failure), ...output },
+    attributes: { [semconv.ATTR_TASK_STATUS]: status, ...orchestrationFailureAttributes(failure), ...output },
     at,
   };
 }
@@ -99,15 +101,16 @@ export function activityEnded(facts: ActivityWorkItemFacts, outcome: ActivityOut
 const ofInstance = ({ instanceId }: OrchestrationWorkItemFacts): string => ` (instance ${instanceId})`;
 const ofTask = ({ taskId, instanceId }: ActivityWorkItemFacts): string => ` (task ${taskId} of instance ${instanceId})`;
 
-const failureText = (failure: TaskFailure | undefined): string => (failure === undefined ? "" : `: ${failure.type}: ${failure.message}`);
+const failureText = (failure: TaskFailure | undefined): string =>
+  failure === undefined ? "" : `: ${failure.type}: ${messageWithCauses(failure)}`;
 
 // The exception's details stand here, once (telemetry.md S3).
 function failureAttributes(failure: TaskFailure | undefined): Attributes {
+  return failure === undefined ? {} : { [semconv.ATTR_ERROR_TYPE]: failure.type, ...exceptionAttributes(failure) };
+}
+
+// What an orchestration fails with is often the SDK's own error for a task that failed (telemetry.md S11).
+function orchestrationFailureAttributes(failure: TaskFailure | undefined): Attributes {
   if (failure === undefined) return {};
-  return {
-    [semconv.ATTR_ERROR_TYPE]: failure.type,
-    [semconv.ATTR_EXCEPTION_TYPE]: failure.type,
-    [semconv.ATTR_EXCEPTION_MESSAGE]: failure.message,
-    ...(failure.stack === undefined ? {} : { [semconv.ATTR_EXCEPTION_STACKTRACE]: failure.stack }),
-  };
+  return { ...failureAttributes(failure), [semconv.ATTR_ERROR_TYPE]: rootCause(failure).type, [ATTR_RECORDED_ERROR_TYPE]: failure.type };
 }

@@ -1,5 +1,5 @@
 import { aroundWorkItem, WorkItemLogger, type AnyWorkItem, type MiddlewareObject, type WorkItemMiddleware } from "../../src/pipeline/index.ts";
-import { contained } from "./faults.ts";
+import { isolated } from "./faults.ts";
 import { logActivity } from "./log-activity.ts";
 import { logEpisode } from "./log-orchestration.ts";
 import { checkLoggingOptions, type LoggingOptions } from "./options.ts";
@@ -37,7 +37,7 @@ export function logging(options: LoggingOptions = {}): MiddlewareObject {
       await next(ctx);
     },
     activity: async (ctx, next) => {
-      contained("an activity was not logged", () => ctx.features.get(TaskLog)?.begin(ctx));
+      isolated.run("an activity was not logged", () => ctx.features.get(TaskLog)?.begin(ctx));
       await next(ctx);
     },
   };

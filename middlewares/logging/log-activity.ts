@@ -1,7 +1,7 @@
 import type { ActivityWorkItem, MiddlewareContext } from "../../src/pipeline/index.ts";
 import { ActivityCacheOutcome } from "../caching/outcome.ts";
 import { activityCacheHit, activityEnded, activityStarted, type LogEvent } from "./events.ts";
-import { contained } from "./faults.ts";
+import { isolated } from "./faults.ts";
 import type { LoggingOptions } from "./options.ts";
 import { inputAttribute, outputAttribute } from "./payloads.ts";
 import { isItemHeard, TaskLog, writeEvent } from "./task-log.ts";
@@ -24,7 +24,7 @@ export function logActivity(item: ActivityWorkItem, options: LoggingOptions): vo
   });
   let ended: readonly LogEvent[] = [];
   item.onResponse(({ outcome }) =>
-    contained("the end of an activity was not logged", () => {
+    isolated.run("the end of an activity was not logged", () => {
       // There may be no such activity: then its code never began.
       sayStarted();
       if (!isItemHeard(item, options)) return;
@@ -35,7 +35,7 @@ export function logActivity(item: ActivityWorkItem, options: LoggingOptions): vo
     }),
   );
   item.onDelivered((delivery) =>
-    contained("the end of an activity was not logged", () => {
+    isolated.run("the end of an activity was not logged", () => {
       if (delivery === "accepted") for (const event of ended) writeEvent(item, event, options);
     }),
   );

@@ -1,6 +1,6 @@
 import type { DurableFact, MiddlewareContext, OrchestrationWorkItem } from "../../src/pipeline/index.ts";
 import { orchestrationEnded, orchestrationStarted, orchestrationTurned, type LogEvent } from "./events.ts";
-import { contained } from "./faults.ts";
+import { isolated } from "./faults.ts";
 import type { LoggingOptions } from "./options.ts";
 import { inputAttribute, outputAttribute } from "./payloads.ts";
 import { isItemHeard, TaskLog, writeEvent } from "./task-log.ts";
@@ -14,14 +14,14 @@ export function logEpisode(item: OrchestrationWorkItem, options: LoggingOptions)
   item.facts.features.set(TaskLog, { begin: (ctx) => (code = ctx) });
   let ended: LogEvent | undefined;
   item.onResponse(({ outcome }) =>
-    contained("the end of an orchestration was not logged", () => {
+    isolated.run("the end of an orchestration was not logged", () => {
       if (!isItemHeard(item, options)) return;
       const output = outcome.status === "completed" ? outputAttribute(item, code?.result, options) : {};
       ended = orchestrationEnded(item.facts, outcome, output, new Date());
     }),
   );
   item.onDelivered((delivery) =>
-    contained("an episode was not logged", () => {
+    isolated.run("an episode was not logged", () => {
       if (delivery !== "accepted" || !isItemHeard(item, options)) return;
       for (const fact of item.facts.history.facts()) {
         const event = eventOf(fact, item, options);

@@ -4,9 +4,9 @@ import type { MiddlewareLogger } from "../../src/pipeline/index.ts";
 /** Which payloads `logging` records; none by default (telemetry.md L3). */
 export interface LoggedPayloads {
   /** The inputs of orchestrations and activities, when they start. */
-  readonly input?: boolean;
+  readonly input?: boolean | undefined;
   /** Their outputs, when they complete. */
-  readonly output?: boolean;
+  readonly output?: boolean | undefined;
 }
 
 /** Whose payload a redact function gets, and which one. */
@@ -27,14 +27,14 @@ export interface LoggingOptions {
    * attributes, `trace_id` and `span_id`. In place of the worker's own, it is then what `ctx.logger` and
    * `currentLogger()` write to.
    */
-  readonly logger?: MiddlewareLogger;
+  readonly logger?: MiddlewareLogger | undefined;
   /** Which payloads are recorded; none by default. */
-  readonly include?: LoggedPayloads;
+  readonly include?: LoggedPayloads | undefined;
   /**
    * Gets each payload that `include` asks for, and returns what shall be recorded in its place; `undefined` leaves it
    * out, and so does throwing. It must not be `async`.
    */
-  readonly redact?: (value: unknown, context: PayloadContext) => unknown;
+  readonly redact?: ((value: unknown, context: PayloadContext) => unknown) | undefined;
 }
 
 const levels = ["error", "warn", "info", "debug"];

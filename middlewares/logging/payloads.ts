@@ -1,6 +1,7 @@
 import type { Attributes } from "@opentelemetry/api";
 import type { AnyWorkItem } from "../../src/pipeline/index.ts";
-import { contained, isPromiseLike } from "./faults.ts";
+import { resultNow } from "../../src/telemetry/isolate.ts";
+import { isolated } from "./faults.ts";
 import type { LoggingOptions, PayloadContext } from "./options.ts";
 import { ATTR_TASK_INPUT, ATTR_TASK_OUTPUT } from "./semconv.ts";
 
@@ -26,13 +27,8 @@ function redacted(
   payload: PayloadContext["payload"],
   redact: NonNullable<LoggingOptions["redact"]>,
 ): string | undefined {
-  return contained("a payload is left out of the log", () => {
+  return isolated.run("a payload is left out of the log", () => {
     const { name, version, instanceId, tags } = facts;
-    const kept = redact(value(), { payload, kind, name, version, instanceId, tags });
-    if (isPromiseLike(kept)) {
-      void kept.then(undefined, () => undefined);
-      throw new TypeError("redact returned a promise; it must not be async");
-    }
-    return JSON.stringify(kept);
+    return JSON.stringify(resultNow(redact(value(), { payload, kind, name, version, instanceId, tags }), "redact"));
   });
 }

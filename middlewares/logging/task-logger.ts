@@ -1,10 +1,11 @@
 import { format } from "node:util";
-import type { Attributes } from "@opentelemetry/api";
 import type { AnyWorkItem, MiddlewareLogger } from "../../src/pipeline/index.ts";
+import { isError } from "../../src/telemetry/attribute-values.ts";
+import { failureFrom } from "../../src/telemetry/failure-causes.ts";
 import { contextOfCode, identityAttributes } from "./correlation.ts";
 import type { Level } from "./entry.ts";
-import { contained, containedCall } from "./faults.ts";
-import * as semconv from "./semconv.ts";
+import { exceptionAttributes } from "./exception.ts";
+import { isolated } from "./faults.ts";
 import { isHeard, write } from "./write.ts";
 
 /**
@@ -16,19 +17,16 @@ import { isHeard, write } from "./write.ts";
 export function taskLogger(item: AnyWorkItem, logger: MiddlewareLogger | undefined): MiddlewareLogger {
   const writeLine = (level: Level, message: string, args: readonly unknown[]): void => {
     if (logger === undefined) {
-      containedCall("a line of the worker's logger was lost", () => item.facts.logger[level](message, ...args));
+      isolated.start("a line of the worker's logger was lost", () => item.facts.logger[level](message, ...args));
     }
     const context = contextOfCode(item);
     if (!isHeard(context, logger)) return;
-    const { line, attributes } = read(message, args);
-    const identity = identityAttributes(item);
-    // Whose it is can't be overwritten, and comes first, as there may be more attributes than a record takes.
-    write({ level, line, attributes: { ...identity, ...attributes, ...identity }, context }, logger);
+    write({ level, ...read(message, args), attributes: identityAttributes(item), context }, logger);
   };
   const at =
     (level: Level) =>
     (message: string, ...args: unknown[]): void =>
-      contained("a line of the task's code was lost", () => alone(() => writeLine(level, message, args)));
+      isolated.run("a line of the task's code was lost", () => alone(() => writeLine(level, message, args)));
   return { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
 }
 
@@ -45,15 +43,29 @@ function alone(writeLine: () => void): void {
   }
 }
 
+/** A line, and the attributes that came with it. */
+interface Line {
+  readonly line: string;
+  readonly added: object;
+}
+
 // An object at the end holds attributes, and an error before it or at the end is the exception; all else belongs to the
 // line, as in the console, and so does what the line has a place for.
-function read(message: unknown, args: readonly unknown[]): { readonly line: string; readonly attributes: Attributes } {
-  const places = typeof message === "string" ? [...message.matchAll(/%[%sdifjoOc]/g)].filter(([place]) => place !== "%%").length : 0;
-  const placed = args.slice(0, places);
-  const rest = args.slice(places);
-  const attributes = isPlainObject(rest.at(-1)) ? (rest.pop() as Attributes) : {};
-  const error = rest.at(-1) instanceof Error ? (rest.pop() as Error) : undefined;
-  return { line: format(message, ...placed, ...rest), attributes: { ...exceptionAttributes(error), ...attributes } };
+function read(message: unknown, args: readonly unknown[]): Line {
+  const rest = args.slice(placesIn(message));
+  const placed = args.slice(0, args.length - rest.length);
+  const attributes = isPlainObject(rest.at(-1)) ? (rest.pop() as object) : {};
+  const error = isError(rest.at(-1)) ? rest.pop() : undefined;
+  if (isError(message)) {
+    const { type, message: line } = failureFrom(message);
+    return { line: format(`${type}: ${line}`, ...placed, ...rest), added: withException(attributes, error ?? message) };
+  }
+  return { line: format(message, ...placed, ...rest), added: withException(attributes, error) };
+}
+
+function placesIn(message: unknown): number {
+  if (typeof message !== "string" || !message.includes("%")) return 0;
+  return [...message.matchAll(/%[%sdifjoOc]/g)].filter(([place]) => place !== "%%").length;
 }
 
 function isPlainObject(value: unknown): boolean {
@@ -62,11 +74,14 @@ function isPlainObject(value: unknown): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-function exceptionAttributes(error: Error | undefined): Attributes {
-  if (error === undefined) return {};
-  return {
-    [semconv.ATTR_EXCEPTION_TYPE]: error.name,
-    [semconv.ATTR_EXCEPTION_MESSAGE]: error.message,
-    ...(error.stack === undefined ? {} : { [semconv.ATTR_EXCEPTION_STACKTRACE]: error.stack }),
-  };
+// Under these names loggers expect an error; it is the exception unless there is another.
+const errorNames = ["err", "error"] as const;
+
+function withException(attributes: object, error: unknown): object {
+  if (error !== undefined) return { ...exceptionAttributes(failureFrom(error)), ...attributes };
+  for (const name of errorNames) {
+    const { [name]: value, ...others } = attributes as Readonly<Record<string, unknown>>;
+    if (isError(value)) return { ...exceptionAttributes(failureFrom(value)), ...others };
+  }
+  return attributes;
 }

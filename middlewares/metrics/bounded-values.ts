@@ -1,34 +1,47 @@
 import { ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION, OTHER, OTHER_ERROR_TYPE } from "./semconv.ts";
 
-// The attributes whose values come from outside, so that there may be any number of them, and what stands for the rest.
-const open: Readonly<Record<string, string>> = {
-  [ATTR_TASK_NAME]: OTHER,
-  [ATTR_TASK_VERSION]: OTHER,
-  [ATTR_ERROR_TYPE]: OTHER_ERROR_TYPE,
-};
+/** The longest value that reaches a metric, in bytes of UTF-8. */
+const longest = 256;
+
+// The attributes whose values come from outside, so that there may be any number of them.
+const open: ReadonlySet<string> = new Set([ATTR_TASK_NAME, ATTR_TASK_VERSION, ATTR_ERROR_TYPE]);
 
 /** The attributes of a measurement; `undefined` for one that it does not have. */
 export type Labels = Readonly<Record<string, string | undefined>>;
 
-/** The values that one instrument has seen; no more of them are kept than its limit. */
+/**
+ * The values that one instrument has seen: at most `limit` for each attribute, and none that is longer than 256 bytes
+ * (telemetry.md K4). A meter provider keeps each combination of them for ever, and exports it again and again.
+ */
 export class BoundedValues {
-  readonly #seen = new Map<string, Set<string>>();
+  /** Copies, by their values: what comes in may be a slice that keeps a long string alive. */
+  readonly #seen = new Map<string, Map<string, string>>();
 
-  /** `labels` with what comes after the first `limit` values of a key folded into one, and without `undefined`. */
+  /** `labels` without `undefined`, and with one value in place of those that are too long or come after the first `limit`. */
   fold(labels: Labels, limit: number): Record<string, string> {
     const folded: Record<string, string> = {};
-    for (const [key, value] of Object.entries(labels)) {
+    for (const key of Object.keys(labels)) {
+      const value = labels[key];
       if (value === undefined) continue;
-      const rest = open[key];
-      folded[key] = rest === undefined || this.#admits(key, value, limit) ? value : rest;
+      folded[key] = this.#kept(key, value, limit) ?? (key === ATTR_ERROR_TYPE ? OTHER_ERROR_TYPE : OTHER);
     }
     return folded;
   }
 
-  #admits(key: string, value: string, limit: number): boolean {
+  #kept(key: string, value: string, limit: number): string | undefined {
+    if (!isShort(value)) return undefined;
+    if (!open.has(key)) return value;
     let seen = this.#seen.get(key);
-    if (seen === undefined) this.#seen.set(key, (seen = new Set()));
-    if (seen.size < limit) seen.add(value);
-    return seen.has(value);
+    if (seen === undefined) this.#seen.set(key, (seen = new Map()));
+    const known = seen.get(value);
+    if (known !== undefined || seen.size >= limit) return known;
+    const copy = Buffer.from(value).toString();
+    seen.set(copy, copy);
+    return copy;
   }
+}
+
+// By its length alone, for what all names are.
+function isShort(value: string): boolean {
+  return value.length <= longest / 3 || (value.length <= longest && Buffer.byteLength(value) <= longest);
 }

@@ -1,4 +1,4 @@
-import { containedIn, type Contained } from "../contained.ts";
+import { Isolation } from "../../src/telemetry/isolate.ts";
 
-/** Contains the faults of `metrics` (telemetry.md K1). */
-export const contained: Contained = containedIn("metrics");
+/** Isolates the faults of `metrics` (telemetry.md K1). */
+export const isolated: Isolation = new Isolation("metrics");

@@ -1,5 +1,5 @@
 import { aroundWorkItem, type AnyWorkItem, type MiddlewareObject, type WorkItemMiddleware } from "../../src/pipeline/index.ts";
-import { onFault } from "../contained.ts";
+import { onFault } from "../../src/telemetry/isolate.ts";
 import { countActive, measureActivity } from "./measure-activity.ts";
 import { measureEpisode } from "./measure-episode.ts";
 import { checkMetricsOptions, type MetricsOptions } from "./options.ts";

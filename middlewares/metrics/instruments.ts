@@ -104,6 +104,6 @@ export const definitions: Readonly<Record<InstrumentName, InstrumentDefinition>>
   "durabletask.middleware.errors": {
     kind: "counter",
     unit: "{error}",
-    description: "Faults of telemetry that were contained.",
+    description: "Faults of telemetry that were isolated.",
   },
 };

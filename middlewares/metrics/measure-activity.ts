@@ -1,6 +1,6 @@
 import type { ActivityMiddleware, ActivityOutcome, ActivityWorkItem } from "../../src/pipeline/index.ts";
 import { ActivityCacheOutcome } from "../caching/outcome.ts";
-import { contained } from "./faults.ts";
+import { isolated } from "./faults.ts";
 import { currentRecorder } from "./recorder.ts";
 import { ATTR_CACHE_RESULT, ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION } from "./semconv.ts";
 
@@ -11,10 +11,10 @@ export function measureActivity(item: ActivityWorkItem, nameLimit: number): void
   let answered: { readonly outcome: ActivityOutcome; readonly took: number } | undefined;
   item.onResponse(({ outcome }) => {
     answered = { outcome, took: (performance.now() - begun) / 1000 };
-    contained("a request of the activity cache was not counted", () => countCacheRequest(item, nameLimit));
+    isolated.run("a request of the activity cache was not counted", () => countCacheRequest(item, nameLimit));
   });
   item.onDelivered((delivery) =>
-    contained("the measurement of an activity was lost", () => {
+    isolated.run("the measurement of an activity was lost", () => {
       if (delivery !== "accepted" || answered === undefined) return;
       const { outcome, took } = answered;
       currentRecorder(nameLimit)?.("durabletask.activity.duration", took, {
@@ -37,7 +37,7 @@ function countCacheRequest({ facts: { name, features } }: ActivityWorkItem, name
 export function countActive(nameLimit: number): ActivityMiddleware {
   return async (ctx, next) => {
     // Counted off where and as it was counted, also if another provider has come meanwhile, or the name limit is reached.
-    const count = contained("an activity was not counted", () =>
+    const count = isolated.run("an activity was not counted", () =>
       currentRecorder(nameLimit)?.("durabletask.activity.active", 1, { [ATTR_TASK_NAME]: ctx.name }),
     );
     try {

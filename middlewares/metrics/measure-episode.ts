@@ -6,9 +6,10 @@ import type {
   OrchestrationWorkItemFacts,
   ScheduledTask,
 } from "../../src/pipeline/index.ts";
+import { rootCause } from "../../src/telemetry/failure-causes.ts";
 import { statusNames, TYPE_ACTIVITY, TYPE_ORCHESTRATION, type FinalOutcome } from "../tracing/semconv.ts";
 import type { Labels } from "./bounded-values.ts";
-import { contained } from "./faults.ts";
+import { isolated } from "./faults.ts";
 import type { InstrumentName } from "./instruments.ts";
 import { currentRecorder, type Recorder } from "./recorder.ts";
 import { ATTR_ERROR_TYPE, ATTR_OUTCOME, ATTR_TASK_NAME, ATTR_TASK_STATUS, ATTR_TASK_VERSION, ATTR_TYPE } from "./semconv.ts";
@@ -32,7 +33,7 @@ export function measureEpisode(item: OrchestrationWorkItem, nameLimit: number): 
     answered = { outcome, scheduled, at: new Date(), took: (performance.now() - begun) / 1000 };
   });
   item.onDelivered((delivery) =>
-    contained("the measurements of an episode were lost", () => {
+    isolated.run("the measurements of an episode were lost", () => {
       const record = currentRecorder(nameLimit);
       if (delivery === "accepted" && answered !== undefined && record !== undefined) recordEpisode(item.facts, answered, record);
     }),
@@ -76,7 +77,7 @@ function recordFinish({ history, name, version }: OrchestrationWorkItemFacts, ou
     [ATTR_TASK_NAME]: name,
     [ATTR_TASK_VERSION]: version,
     [ATTR_TASK_STATUS]: statusNames[outcome.status],
-    [ATTR_ERROR_TYPE]: outcome.status === "failed" ? outcome.failure.type : undefined,
+    [ATTR_ERROR_TYPE]: outcome.status === "failed" ? rootCause(outcome.failure).type : undefined,
   };
   recordTime("durabletask.orchestration.duration", history.startedAt, at, labels, record);
   record("durabletask.orchestration.episodes", history.episodes, { [ATTR_TASK_NAME]: name });

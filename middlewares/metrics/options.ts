@@ -7,7 +7,7 @@ export interface MetricsOptions {
    * under the name `_other`, so that names from outside can't make any number of time series. Versions and error types
    * are limited alike.
    */
-  readonly nameLimit?: number;
+  readonly nameLimit?: number | undefined;
 }
 
 const rules: OptionRules<MetricsOptions> = {

@@ -1,8 +1,9 @@
-import { createNoopMeter, metrics, ValueType, type Meter, type MeterProvider } from "@opentelemetry/api";
+import { createNoopMeter, metrics, ValueType, type Counter, type Meter, type MeterProvider, type UpDownCounter } from "@opentelemetry/api";
+import { resultNow } from "../../src/telemetry/isolate.ts";
 import { version } from "../../src/version.ts";
 import { TRACER_NAME as SCOPE_NAME } from "../tracing/semconv.ts";
 import { BoundedValues, type Labels } from "./bounded-values.ts";
-import { contained } from "./faults.ts";
+import { isolated } from "./faults.ts";
 import { definitions, type InstrumentName } from "./instruments.ts";
 
 /**
@@ -20,22 +21,35 @@ const providers = new WeakMap<MeterProvider, Instruments>();
  * @param nameLimit how many distinct names an instrument takes.
  */
 export function currentRecorder(nameLimit: number): Recorder | undefined {
-  const provider = metrics.getMeterProvider();
-  let instruments = providers.get(provider);
-  if (instruments === undefined) {
-    instruments = new Instruments();
-    // Before it has a meter: a fault in getting one is counted, and so comes here again.
-    providers.set(provider, instruments);
-    instruments.meter = contained("there are no metrics", () => provider.getMeter(SCOPE_NAME, version));
-  }
-  const { meter } = instruments;
-  if (meter === undefined || meter === createNoopMeter()) return undefined;
+  const instruments = isolated.run("there are no metrics", () => instrumentsOf(metrics.getMeterProvider()));
+  const meter = instruments?.meter;
+  if (instruments === undefined || meter === undefined || meter === createNoopMeter()) return undefined;
   return (name, value, labels) => instruments.record(name, value, labels, nameLimit);
+}
+
+function instrumentsOf(provider: MeterProvider): Instruments {
+  const known = providers.get(provider);
+  if (known !== undefined) return known;
+  const instruments = new Instruments();
+  // Before it has a meter: a fault in getting one is counted, and so comes here again.
+  providers.set(provider, instruments);
+  instruments.meter = checked(provider.getMeter(SCOPE_NAME, version), "getMeter", meterMethods);
+  return instruments;
+}
+
+const meterMethods = ["createHistogram", "createCounter", "createUpDownCounter"] as const;
+
+/** What a method of a provider of any kind returned, if it has what is asked for. */
+function checked<T extends object>(returned: T, method: string, members: readonly (keyof T & string)[]): T {
+  const given: Partial<T> | null | undefined = resultNow<Partial<T> | null | undefined>(returned, method);
+  const missing = members.filter((member) => typeof given?.[member] !== "function");
+  if (missing.length === 0) return returned;
+  throw new TypeError(`${method} returned ${given === null ? "null" : typeof given}, which has no ${missing.join(", ")}`);
 }
 
 /** An instrument, and what bounds its attributes. */
 interface Instrument {
-  readonly measure: (value: number, attributes: Record<string, string>) => void;
+  readonly measure: (value: number, attributes: Record<string, string>) => unknown;
   readonly values: BoundedValues;
 }
 
@@ -50,7 +64,7 @@ class Instruments {
     const instrument = this.#instrument(name);
     if (instrument === undefined) return () => undefined;
     const attributes = instrument.values.fold(labels, limit);
-    const measure = (each: number): void => contained(`a measurement of ${name} was lost`, () => instrument.measure(each, attributes));
+    const measure = (each: number): void => isolated.start(`a measurement of ${name} was lost`, () => instrument.measure(each, attributes));
     measure(value);
     return measure;
   }
@@ -58,7 +72,7 @@ class Instruments {
   #instrument(name: InstrumentName): Instrument | undefined {
     const { meter } = this;
     if (meter !== undefined && !this.#made.has(name)) {
-      this.#made.set(name, contained(`there is no ${name}`, () => make(meter, name)));
+      this.#made.set(name, isolated.run(`there is no ${name}`, () => make(meter, name)));
     }
     return this.#made.get(name);
   }
@@ -70,12 +84,13 @@ function make(meter: Meter, name: InstrumentName): Instrument {
   const options = { unit, description, valueType };
   const values = new BoundedValues();
   if (kind === "histogram") {
-    const histogram = meter.createHistogram(name, {
-      ...options,
-      ...(buckets === undefined ? {} : { advice: { explicitBucketBoundaries: [...buckets] } }),
-    });
+    const advice = buckets === undefined ? {} : { advice: { explicitBucketBoundaries: [...buckets] } };
+    const histogram = checked(meter.createHistogram(name, { ...options, ...advice }), "createHistogram", ["record"]);
     return { values, measure: (value, attributes) => histogram.record(value, attributes) };
   }
-  const counter = kind === "counter" ? meter.createCounter(name, options) : meter.createUpDownCounter(name, options);
+  const counter: Counter | UpDownCounter =
+    kind === "counter"
+      ? checked(meter.createCounter(name, options), "createCounter", ["add"])
+      : checked(meter.createUpDownCounter(name, options), "createUpDownCounter", ["add"]);
   return { values, measure: (value, attributes) => counter.add(value, attributes) };
 }

@@ -5,7 +5,7 @@ export { ATTR_CACHE_RESULT } from "../caching/outcome.ts";
 
 /** How an episode or a task ended. */
 export const ATTR_OUTCOME = "durabletask.outcome";
-/** The middleware that a fault of telemetry was contained in. */
+/** The middleware that a fault of telemetry was isolated in. */
 export const ATTR_MIDDLEWARE = "durabletask.middleware";
 
 /** Stands for all values of an attribute that came after the limit. */

@@ -1,9 +1,10 @@
 import { SpanKind, TraceFlags, type Attributes, type Link, type SpanContext } from "@opentelemetry/api";
 import type { OrchestrationWorkItemFacts } from "../../src/pipeline/index.ts";
-import { continuedIds, executionIds, isSpanId, parseTraceContext, type Execution, type TraceIds } from "./identity.ts";
-import { isSampled, recentWork, type ContinuedExecution } from "./recent-work.ts";
+import { withState, type Decision } from "./decisions.ts";
+import { continuedIds, executionIds, isSpanId, parseTraceContext, type Execution, type ExecutionIds } from "./identity.ts";
+import { isSampled, kept, keyOf, recentWork, type ContinuedExecution } from "./recent-work.ts";
 import * as semconv from "./semconv.ts";
-import { contextOf, type IdentityTracer } from "./tracer.ts";
+import type { IdentityTracer } from "./tracer.ts";
 
 /** In which trace an execution is that continues another (telemetry.md S4). */
 export type ContinueAsNew = "new-trace" | "same-trace";
@@ -18,8 +19,8 @@ export interface TracedExecution {
   readonly attributes: Attributes;
   readonly parent: SpanContext | undefined;
   readonly span: SpanContext;
-  /** What is to be remembered of it if it continues as new. */
-  readonly remembered: ContinuedExecution;
+  /** What is remembered of it if it continues as new. */
+  remembered(): ContinuedExecution;
   /** Links to what came before it, where that is known. */
   linksBack(): Link[];
 }
@@ -41,24 +42,31 @@ export function identify(facts: OrchestrationWorkItemFacts, tracer: IdentityTrac
     ...(executionId ? { [semconv.ATTR_TASK_EXECUTION_ID]: executionId } : {}),
   };
   const spanName = semconv.spanName(semconv.TYPE_ORCHESTRATION, name, version);
-  const ids = isOwnTrace ? continuedIds(execution) : idsOf(execution, started, history.rewound ? undefined : handedBack?.spanId);
-  const span = tracer.decide(spanName, SpanKind.SERVER, attributes, { ...ids, traceFlags: TraceFlags.NONE }, contextOf(parent));
+  const ids = isOwnTrace ? continuedIds(execution) : executionIds(execution);
+  const traceId = parent?.traceId ?? ids.traceId;
+  const decision =
+    persistedDecision(handedBack?.spanId, ids, () => tracer.traceStateOf(traceId) ?? parent?.traceState) ??
+    tracer.decide({ traceId, name: spanName, kind: SpanKind.SERVER, attributes, parent });
+  const derived = isSampled(decision) ? ids.spanId : ids.unsampledSpanId;
+  const persisted = isOwnTrace || history.rewound ? undefined : foreignSpanId(handedBack?.spanId, ids, started);
+  const span: SpanContext = { ...decision, traceId, spanId: persisted ?? derived };
   return {
     name: spanName,
     startedAt: history.startedAt ?? handedBack?.startTime ?? new Date(),
     attributes,
-    parent,
+    // A span that is not sampled is never emitted, and is nobody's parent (S1).
+    parent: parent !== undefined && isSampled(span) && !isSampled(parent) ? undefined : parent,
     span,
-    remembered: { span, traceparent: facts.traceContext?.traceparent },
+    remembered: () => ({ span: kept(span), traceparent: facts.traceContext && keyOf(facts.traceContext.traceparent) }),
     linksBack: () => [previousOf(facts, span), isOwnTrace ? started : undefined].flatMap((context) => (context === undefined || !isSampled(context) ? [] : { context })),
   };
 }
 
 // The span of the execution before, where this process ran that.
 function previousOf({ instanceId, traceContext }: OrchestrationWorkItemFacts, own: SpanContext): SpanContext | undefined {
-  const previous = recentWork().continued.get(instanceId);
+  const previous = recentWork().continued.get(keyOf(instanceId));
   // What another caller started is no continuation; and what is done twice does not continue itself.
-  const isOther = traceContext !== undefined && traceContext.traceparent !== previous?.traceparent;
+  const isOther = traceContext !== undefined && keyOf(traceContext.traceparent) !== previous?.traceparent;
   return isOther || previous?.span.spanId === own.spanId ? undefined : previous?.span;
 }
 
@@ -67,13 +75,22 @@ function previousOf({ instanceId, traceContext }: OrchestrationWorkItemFacts, ow
 // that, by which all later ones tell. What this process remembers must not matter here: another one would decide
 // otherwise (I1).
 function continues({ carriedSpan, history }: OrchestrationWorkItemFacts, execution: Execution): boolean {
-  return carriedSpan !== undefined && (history.replayedEvents === 0 || carriedSpan.spanId === continuedIds(execution).spanId);
+  return carriedSpan !== undefined && (history.replayedEvents === 0 || isOneOf(continuedIds(execution), carriedSpan.spanId));
 }
 
-function idsOf(execution: Execution, started: SpanContext | undefined, handedBack: string | undefined): TraceIds {
-  // The SDK's worker leaves zeros or the parent's ID with the backend where no provider is registered.
-  const spanId = handedBack !== undefined && isSpanId(handedBack) && handedBack !== started?.spanId ? handedBack : undefined;
-  if (started !== undefined && spanId !== undefined) return { traceId: started.traceId, spanId };
-  const derived = executionIds(execution);
-  return { traceId: started?.traceId ?? derived.traceId, spanId: spanId ?? derived.spanId };
+function isOneOf(ids: ExecutionIds, spanId: string): boolean {
+  return spanId === ids.spanId || spanId === ids.unsampledSpanId;
+}
+
+// The decision that an earlier episode made and left with the backend (I10): its span ID tells.
+function persistedDecision(spanId: string | undefined, ids: ExecutionIds, traceState: () => SpanContext["traceState"]): Decision | undefined {
+  if (spanId === undefined || !isOneOf(ids, spanId)) return undefined;
+  return { traceFlags: spanId === ids.spanId ? TraceFlags.SAMPLED : TraceFlags.NONE, ...withState(traceState()) };
+}
+
+// The span ID of another SDK's worker that ran the first episode. The SDK's own worker leaves zeros or the parent's ID
+// with the backend where no provider is registered.
+function foreignSpanId(spanId: string | undefined, ids: ExecutionIds, started: SpanContext | undefined): string | undefined {
+  const isForeign = spanId !== undefined && !isOneOf(ids, spanId) && isSpanId(spanId) && spanId !== started?.spanId;
+  return isForeign ? spanId : undefined;
 }

@@ -1,5 +1,6 @@
 import type { Attributes, AttributeValue, Link, Span, SpanContext } from "@opentelemetry/api";
 import { sharedFeature, type MiddlewareFeature } from "../../src/pipeline/index.ts";
+import { userAttributes } from "./attributes.ts";
 
 /**
  * The span of an orchestration, before it is one (telemetry.md S7). The span itself is made when the orchestration
@@ -58,17 +59,16 @@ export class RecordedSpan implements OrchestrationSpanHandle {
   }
 
   setAttribute(key: string, value: AttributeValue): this {
-    this.attributes[key] = value;
-    return this;
+    return this.setAttributes({ [key]: value });
   }
 
   setAttributes(attributes: Attributes): this {
-    Object.assign(this.attributes, attributes);
+    Object.assign(this.attributes, userAttributes(attributes));
     return this;
   }
 
   addEvent(name: string, attributes: Attributes = {}): this {
-    this.events.push({ name, attributes, time: this.#now() });
+    this.events.push({ name, attributes: userAttributes(attributes), time: this.#now() });
     return this;
   }
 

@@ -1,5 +1,5 @@
-import { hash } from "node:crypto";
-import { createTraceState, isValidSpanId, isValidTraceId, TraceFlags, type SpanContext } from "@opentelemetry/api";
+import crypto from "node:crypto";
+import { createTraceState, isValidSpanId, isValidTraceId, ROOT_CONTEXT, trace, TraceFlags, type Context, type SpanContext } from "@opentelemetry/api";
 import type { TraceContext } from "../../src/pipeline/index.ts";
 
 /**
@@ -10,7 +10,7 @@ import type { TraceContext } from "../../src/pipeline/index.ts";
 function digest(label: string, facts: readonly string[]): string {
   let text = label;
   for (const fact of facts) text += `|${fact.length}:${fact}`;
-  return hash("sha256", text, "hex");
+  return crypto.hash("sha256", text, "hex");
 }
 
 /** The durable facts that name an execution. */
@@ -20,25 +20,30 @@ export interface Execution {
   readonly execution: string;
 }
 
-/** The IDs of a trace and of the span that it begins with. */
-export interface TraceIds {
+/** The IDs of an execution's trace and span. */
+export interface ExecutionIds {
   readonly traceId: string;
   readonly spanId: string;
+  /**
+   * The span ID if the trace is not sampled: a backend that keeps the span ID between episodes keeps the decision with it
+   * (telemetry.md I10), as whoever derives the IDs again knows which of the two it is.
+   */
+  readonly unsampledSpanId: string;
 }
 
 /** The IDs of an execution that nothing traced started, and whose span no backend has handed back. */
-export function executionIds({ instanceId, execution }: Execution): TraceIds {
-  return traceIds("execution", [instanceId, execution]);
+export function executionIds({ instanceId, execution }: Execution): ExecutionIds {
+  return idsUnder("execution", [instanceId, execution]);
 }
 
 /** The IDs of an execution that continues another, whose trace context it has: others, so that the span ID tells that. */
-export function continuedIds({ instanceId, execution }: Execution): TraceIds {
-  return traceIds("continued", [instanceId, execution]);
+export function continuedIds({ instanceId, execution }: Execution): ExecutionIds {
+  return idsUnder("continued", [instanceId, execution]);
 }
 
-function traceIds(label: string, facts: readonly string[]): TraceIds {
+function idsUnder(label: string, facts: readonly string[]): ExecutionIds {
   const bits = digest(label, facts);
-  return { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48) };
+  return { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48), unsampledSpanId: bits.slice(48) };
 }
 
 // 2^64 divided by the golden ratio: steps of it spread over all 64 bits and meet only after 2^64 of them.
@@ -70,7 +75,7 @@ export function episodeSpanId(orchestrationSpanId: string, replayedEvents: numbe
 // W3C Trace Context: there is no version ff, 00 ends with the flags, and a version to come may add to them.
 const w3c = /^(?!ff|00.{54})[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
 
-/** The span context that a durable message carried; `undefined` if it carried none or what it carried is no traceparent. */
+/** The span context in a durable message; `undefined` if it has none, or what it has is no traceparent. */
 export function parseTraceContext(carried: TraceContext | undefined): SpanContext | undefined {
   const [, traceId = "", spanId = "", flags = ""] = w3c.exec(carried?.traceparent ?? "") ?? [];
   if (!isValidTraceId(traceId) || !isValidSpanId(spanId)) return undefined;
@@ -95,4 +100,9 @@ export function formatTraceContext(span: SpanContext): TraceContext {
     traceparent: `00-${span.traceId}-${span.spanId}-${flags}`,
     tracestate: span.traceState?.serialize() || undefined,
   };
+}
+
+/** The context whose span is `parent`; the root context if there is none. */
+export function contextOf(parent: SpanContext | undefined): Context {
+  return parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
 }

@@ -1,4 +1,4 @@
-import { context, ROOT_CONTEXT, type Attributes } from "@opentelemetry/api";
+import { ROOT_CONTEXT, type Attributes } from "@opentelemetry/api";
 import {
   aroundWorkItem,
   type AnyWorkItem,
@@ -6,7 +6,9 @@ import {
   type MiddlewareObject,
   type WorkItemMiddleware,
 } from "../../src/pipeline/index.ts";
-import { contained } from "../contained.ts";
+import { runIn, takeContextFault } from "../../src/telemetry/active-context.ts";
+import { userAttributes } from "./attributes.ts";
+import { isolated } from "./faults.ts";
 import { ActivitySpan, OrchestrationSpan } from "./handles.ts";
 import { suppressed, type Scope } from "./live-context.ts";
 import { checkTracingOptions, tagAttributes, type TracingOptions } from "./options.ts";
@@ -28,10 +30,11 @@ export type { TracingOptions } from "./options.ts";
  */
 export function tracing(options: TracingOptions = {}): MiddlewareObject {
   checkTracingOptions(options);
-  const ownAttributes = (ctx: MiddlewareContext): Attributes => ({
-    ...tagAttributes(ctx.tags, options.tags),
-    ...contained("the attributes function of tracing threw", () => options.attributes?.(ctx)),
-  });
+  const { attributes, tags } = options;
+  const ownAttributes = (ctx: MiddlewareContext): Attributes => {
+    const own = attributes && isolated.call("the attributes function of tracing failed", () => attributes(ctx));
+    return { ...userAttributes(tagAttributes(ctx.tags, tags)), ...userAttributes(own) };
+  };
   const middleware: WorkItemMiddleware = {
     name: "tracing",
     [aroundWorkItem]: <T>(item: AnyWorkItem, run: () => T): T => scopeOf(item, options)(run),
@@ -40,7 +43,8 @@ export function tracing(options: TracingOptions = {}): MiddlewareObject {
       await next(ctx);
     },
     activity: async (ctx, next) => {
-      ctx.features.get(ActivitySpan)?.setAttributes(ownAttributes(ctx));
+      const span = ctx.features.get(ActivitySpan);
+      isolated.run("attributes are left out", () => span?.setAttributes(ownAttributes(ctx)));
       await runInActivitySpan(ctx.features, () => next(ctx));
     },
   };
@@ -48,13 +52,22 @@ export function tracing(options: TracingOptions = {}): MiddlewareObject {
 }
 
 function scopeOf(item: AnyWorkItem, options: TracingOptions): Scope {
-  const scope = contained("a work item could not be traced", (): Scope => {
-    const tracer = currentTracer();
+  const scope = isolated.run("a work item could not be traced", (): Scope => {
+    const contextFault = takeContextFault();
+    if (contextFault !== undefined) item.facts.report(contextFaultMessage(contextFault));
+    const tracer = currentTracer(item.facts.report);
     if (tracer === undefined) return (run) => run();
     return item.kind === "orchestration" ? traceEpisode(item, tracer, options) : traceActivity(item, tracer);
   });
   if (scope !== undefined) return scope;
-  // What broke here would break the SDK's own tracing too, which does not contain it: so it stays silenced.
+  // What broke here would break the SDK's own tracing too, which does not isolate it: so it stays silenced.
   item.facts.takeTraceContexts();
-  return (run) => context.with(suppressed(ROOT_CONTEXT), run);
+  return (run) => runIn(suppressed(ROOT_CONTEXT), run);
+}
+
+function contextFaultMessage(fault: string): string {
+  return (
+    `the registered OpenTelemetry context manager does not do its work: ${fault}. The workflow goes on without it, and spans of your own code have no parent. ` +
+    "Register AsyncLocalStorageContextManager (@opentelemetry/context-async-hooks), or let setupOtlp() or NodeSDK do it."
+  );
 }

@@ -1,6 +1,6 @@
 import { SpanKind, trace, ROOT_CONTEXT, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
 import type { DurableFact, OrchestrationWorkItemFacts, ScheduledTask, SentMessage, TaskFailure } from "../../src/pipeline/index.ts";
-import { setFailure } from "./failure.ts";
+import { setFailure, setOrchestrationFailure } from "./failure.ts";
 import { episodeSpanId, parseTraceContext, taskSpanId } from "./identity.ts";
 import * as semconv from "./semconv.ts";
 import type { IdentityTracer } from "./tracer.ts";
@@ -12,6 +12,8 @@ interface NewSpan {
   readonly end: Date;
   readonly attributes: Attributes;
   readonly failure?: TaskFailure | undefined;
+  /** How a failure is written to the span. */
+  readonly mark?: typeof setFailure;
 }
 
 /** Emits the spans of what one execution does: each begins and ends here, as its times are known by then (telemetry.md I3). */
@@ -38,7 +40,8 @@ export class TaskSpans {
   }
 
   emitTask(task: ScheduledTask, end: Date, failure: TaskFailure | undefined): void {
-    this.#emit(this.identityOf(task), { ...this.#describe(task), start: task.scheduledAt ?? end, end, failure });
+    const mark = task.type === "sub_orchestration" ? setOrchestrationFailure : setFailure;
+    this.#emit(this.identityOf(task), { ...this.#describe(task), start: task.scheduledAt ?? end, end, failure, mark });
   }
 
   emitTimer({ taskId, createdAt, dueAt }: Extract<DurableFact, { type: "timer_fired" }>, end: Date): void {
@@ -136,9 +139,9 @@ export class TaskSpans {
     }
   }
 
-  #emit(identity: SpanContext, { name, kind, start, end, attributes, failure }: NewSpan): void {
+  #emit(identity: SpanContext, { name, kind, start, end, attributes, failure, mark = setFailure }: NewSpan): void {
     const span = this.#tracer.start(name, { kind, startTime: start, attributes }, identity, this.#inside);
-    if (failure !== undefined) setFailure(span, failure);
+    if (failure !== undefined) mark(span, failure);
     span.end(notBefore(start, end));
   }
 }

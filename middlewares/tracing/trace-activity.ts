@@ -1,12 +1,14 @@
-import { context, ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Span, type SpanContext } from "@opentelemetry/api";
+import { ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Span, type SpanContext, type TimeInput } from "@opentelemetry/api";
 import type { ActivityWorkItem, ActivityWorkItemFacts, Delivery } from "../../src/pipeline/index.ts";
-import { contained } from "../contained.ts";
+import { runIn } from "../../src/telemetry/active-context.ts";
+import { withState } from "./decisions.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
+import { isolated } from "./faults.ts";
 import { ActivitySpan } from "./handles.ts";
-import { activitySpanId, executionIds, parseTraceContext, taskSpanId } from "./identity.ts";
+import { activitySpanId, contextOf, executionIds, parseTraceContext, taskSpanId } from "./identity.ts";
 import { suppressed, type Scope } from "./live-context.ts";
 import * as semconv from "./semconv.ts";
-import { contextOf, type IdentityTracer } from "./tracer.ts";
+import { unsample, type IdentityTracer } from "./tracer.ts";
 
 /**
  * Traces one activity: its SERVER span lasts from here to the response, whether or not there is such an activity. Its
@@ -27,13 +29,14 @@ export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): S
   const name = semconv.spanName(semconv.TYPE_ACTIVITY, facts.name, facts.version);
   const { own, parent } = identify(facts, name, attributes, tracer);
   const span = tracer.start(name, { kind: SpanKind.SERVER, attributes }, own, contextOf(parent));
+  const endSpan = keptOpen(span);
 
   facts.takeTraceContexts();
   facts.features.set(ActivitySpan, span);
   // A reading of the clock that the SDK measures a live span with.
   let end: number | undefined;
   item.onResponse(({ outcome }) =>
-    contained("a span was lost", () => {
+    isolated.run("a span was lost", () => {
       end = performance.now();
       if (outcome.status !== "failed") return;
       setFailure(span, outcome.failure);
@@ -41,32 +44,44 @@ export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): S
     }),
   );
   const finish = (delivery: Delivery): void => {
-    contained("a span was lost", () => {
+    isolated.run("a span was lost", () => {
       // The work item is another worker's by now, whose span it will be: this one ends, but is not exported.
       if (delivery === "rejected") unsample(span);
-      span.end(end);
+      endSpan(end);
     });
   };
   item.onDelivered(finish);
-  // A response that could not be sent at all, as the worker's connection is closed say, was never delivered.
-  const leaveNoneOpen = (): void => (span.isRecording() ? finish("rejected") : undefined);
+  // A response that could not be sent at all, as the worker's connection is closed say, is never acknowledged.
+  const leaveNoneOpen = (): void => {
+    isolated.run("a span was lost", () => {
+      if (span.isRecording()) finish("rejected");
+    });
+  };
   return (run) => {
     // Silences the SDK's own span; the activity itself runs in its span's context.
-    const result = context.with(suppressed(ROOT_CONTEXT), run);
+    const result = runIn(suppressed(ROOT_CONTEXT), run);
     void Promise.resolve(result).then(leaveNoneOpen, leaveNoneOpen);
     return result;
   };
 }
 
-function unsample(span: Span): void {
-  const own: { traceFlags: number } = span.spanContext();
-  own.traceFlags = TraceFlags.NONE;
+/**
+ * Has `span` end with its activity alone: the span is in the hands of others while it is open. A processor may end the
+ * open spans of a trace with the first that ends (that of @vercel/otel 2.1.3 does), and an activity has that one in
+ * common with all others of its orchestration.
+ *
+ * @returns what ends the span.
+ */
+function keptOpen(span: Span): (time: TimeInput | undefined) => void {
+  const end = span.end.bind(span);
+  Reflect.set(span, "end", () => undefined);
+  return end;
 }
 
 /** The context in which the code of an activity runs: its span is the active one (telemetry.md S5). */
 export function runInActivitySpan<T>(features: ActivityWorkItemFacts["features"], run: () => T): T {
   const span = features.get(ActivitySpan);
-  return span === undefined ? run() : context.with(trace.setSpan(ROOT_CONTEXT, span), run);
+  return span === undefined ? run() : runIn(trace.setSpan(ROOT_CONTEXT, span), run);
 }
 
 // The span that scheduled the activity: what the request carried, else what follows from the execution (I8).
@@ -79,13 +94,15 @@ function identify(
 ): { readonly own: SpanContext; readonly parent: SpanContext | undefined } {
   const carried = parseTraceContext(facts.traceContext);
   const client = carried ?? derivedClient(facts);
-  const identity = { traceId: client.traceId, spanId: activitySpanId(client), traceFlags: 0 };
-  const own = tracer.decide(name, SpanKind.SERVER, attributes, identity, contextOf(carried));
+  // What scheduled the activity has decided (I10).
+  const decision = carried ?? tracer.decide({ traceId: client.traceId, name, kind: SpanKind.SERVER, attributes, parent: undefined });
+  const traceFlags = decision.traceFlags & TraceFlags.SAMPLED;
+  const own: SpanContext = { traceId: client.traceId, spanId: activitySpanId(client), traceFlags, ...withState(decision.traceState) };
   const parent = carried ?? (facts.executionId === undefined ? undefined : { ...client, traceFlags: own.traceFlags });
   return { own, parent };
 }
 
 function derivedClient({ instanceId, executionId = "", taskId }: ActivityWorkItemFacts): SpanContext {
   const { traceId, spanId } = executionIds({ instanceId, execution: executionId });
-  return { traceId, spanId: taskSpanId(spanId, taskId), traceFlags: 0, isRemote: true };
+  return { traceId, spanId: taskSpanId(spanId, taskId), traceFlags: TraceFlags.NONE, isRemote: true };
 }

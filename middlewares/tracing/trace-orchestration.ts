@@ -1,16 +1,18 @@
-import { context, ROOT_CONTEXT, SpanKind, trace, type Link } from "@opentelemetry/api";
+import { ROOT_CONTEXT, SpanKind, trace, type Link } from "@opentelemetry/api";
 import type { Delivery, DurableFact, EpisodeResponse, OrchestrationWorkItem, OrchestrationWorkItemFacts, ReceivedFact } from "../../src/pipeline/index.ts";
-import { contained } from "../contained.ts";
+import { runIn } from "../../src/telemetry/active-context.ts";
 import { identify, type TracedExecution } from "./execution.ts";
-import { addExceptionEvent, setFailure } from "./failure.ts";
+import { cutAttributes } from "./attributes.ts";
+import { addExceptionEvent, setOrchestrationFailure } from "./failure.ts";
+import { isolated } from "./faults.ts";
 import { OrchestrationSpan, RecordedSpan, type RecordedEvent } from "./handles.ts";
-import { formatTraceContext } from "./identity.ts";
+import { contextOf, formatTraceContext } from "./identity.ts";
 import { LiveContext, type Scope } from "./live-context.ts";
 import type { TracingOptions } from "./options.ts";
-import { recentWork } from "./recent-work.ts";
+import { keyOf, recentWork } from "./recent-work.ts";
 import * as semconv from "./semconv.ts";
 import { notBefore, TaskSpans } from "./task-spans.ts";
-import { contextOf, type IdentityTracer } from "./tracer.ts";
+import type { IdentityTracer } from "./tracer.ts";
 
 /**
  * Traces one episode: what runs in the scope that this returns runs under the identity of the orchestration's span,
@@ -19,7 +21,7 @@ import { contextOf, type IdentityTracer } from "./tracer.ts";
  */
 export function traceEpisode(item: OrchestrationWorkItem, tracer: IdentityTracer, options: TracingOptions): Scope {
   const episode = new TracedEpisode(item, tracer, options);
-  return (run) => context.with(episode.context, run);
+  return (run) => runIn(episode.context, run);
 }
 
 class TracedEpisode {
@@ -28,7 +30,8 @@ class TracedEpisode {
   readonly #execution: TracedExecution;
   readonly #tasks: TaskSpans;
   readonly #recorded: RecordedSpan;
-  readonly #begun: Date;
+  readonly #startedAt: Date;
+  #durableNow: Date | undefined;
   readonly #ofEpisodes: boolean;
   /** The context that the episode runs in. */
   readonly context: LiveContext;
@@ -37,7 +40,7 @@ class TracedEpisode {
     const { facts } = item;
     this.#facts = facts;
     this.#tracer = tracer;
-    this.#begun = new Date();
+    this.#startedAt = new Date();
     this.#ofEpisodes = episodes;
     this.#execution = identify(facts, tracer, continueAsNew);
     const { span, startedAt } = this.#execution;
@@ -48,7 +51,7 @@ class TracedEpisode {
     facts.takeTraceContexts();
     facts.features.set(OrchestrationSpan, this.#recorded);
     item.onCustomStatus = () =>
-      contained("a custom status was not recorded", () => this.#recorded.addEvent(semconv.spanEvents.custom_status));
+      isolated.run("a custom status was not recorded", () => this.#recorded.addEvent(semconv.spanEvents.custom_status));
     let emit: (delivery: Delivery) => void = () => undefined;
     item.onResponse((response) => {
       // The orchestration ends here, not when the backend has taken note of it.
@@ -63,13 +66,14 @@ class TracedEpisode {
     });
   }
 
+  // The durable time of this episode. To find it takes a walk through the new events, so it is kept.
   get #now(): Date {
-    return this.#facts.history.episodeStartedAt ?? this.#begun;
+    return (this.#durableNow ??= this.#facts.history.episodeStartedAt ?? this.#startedAt);
   }
 
   #emit({ actions, outcome, scheduled, sent }: EpisodeResponse, end: Date, delivery: Delivery): void {
     const { history } = this.#facts;
-    if (this.#ofEpisodes) orLost(() => this.#tasks.emitEpisode(this.#begun, end, actions));
+    if (this.#ofEpisodes) orLost(() => this.#tasks.emitEpisode(this.#startedAt, end, actions));
     for (const fact of history.facts()) orLost(() => this.#emitFact(fact));
     // A worker may return an action again that has left already: it is sent once, and a task is one span.
     const leaving = <T extends { readonly taskId: number }>(all: readonly T[]): T[] => all.filter(({ taskId }) => !history.hasLeft(taskId));
@@ -82,11 +86,11 @@ class TracedEpisode {
     // What is still out there when the orchestration ends may have run, or may yet: its spans need their parent (S1).
     for (const task of [...leaving(scheduled), ...history.unfinishedTasks()]) orLost(() => this.#tasks.emitTask(task, end, undefined));
     const received = history.received();
-    const events = Map.groupBy(received.filter(isEvent), ({ name }) => name.toLowerCase());
+    const events = countByName(received);
     orLost(() => this.#emitOrchestration(outcome, end, received, events));
     this.#remember(outcome);
-    // If it comes again, the links shall be there again.
-    if (delivery === "accepted") for (const [name, { length }] of events) recentWork().sent.forget(this.#facts.instanceId, name, length);
+    // A work item that comes again needs the links again.
+    if (delivery === "accepted") for (const [name, count] of events) recentWork().sent.forget(this.#facts.instanceId, name, count);
   }
 
   #emitFact(fact: DurableFact): void {
@@ -113,39 +117,47 @@ class TracedEpisode {
     );
     for (const event of this.#events(received)) span.addEvent(event.name, event.attributes, event.time);
     if (outcome.status === "failed") {
-      setFailure(span, outcome.failure);
+      setOrchestrationFailure(span, outcome.failure);
       addExceptionEvent(span, outcome.failure, end);
     }
     span.end(notBefore(startedAt, end));
   }
 
-  // What the orchestration's code recorded, and what it was told (S2), in the order of time.
+  // What the orchestration's code recorded, and what came from outside (S2), in the order of time.
   #events(received: readonly ReceivedFact[]): readonly RecordedEvent[] {
-    const told = received.map((fact): RecordedEvent => ({
+    const external = received.map((fact): RecordedEvent => ({
       name: semconv.spanEvents[fact.type],
-      attributes: fact.type === "event_raised" ? { [semconv.ATTR_EVENT_NAME]: fact.name } : {},
+      attributes: fact.type === "event_raised" ? cutAttributes({ [semconv.ATTR_EVENT_NAME]: fact.name }) : {},
       time: fact.at ?? this.#now,
     }));
-    return [...told, ...this.#recorded.events].toSorted((one, other) => one.time.getTime() - other.time.getTime());
+    return [...external, ...this.#recorded.events].toSorted((one, other) => one.time.getTime() - other.time.getTime());
   }
 
   // The protocol does not say who raised an event; of those that were sent from here it is known (S8).
   #linksToSenders(events: ReceivedEvents): Link[] {
     const { instanceId } = this.#facts;
-    return [...events].flatMap(([name, { length }]) => recentWork().sent.first(instanceId, name, length).map((sender) => ({ context: sender })));
+    return [...events].flatMap(([name, count]) => recentWork().sent.first(instanceId, name, count).map((sender) => ({ context: sender })));
   }
 
   #remember(outcome: semconv.FinalOutcome): void {
     const { continued } = recentWork();
-    if (outcome.status === "continued_as_new") continued.set(this.#facts.instanceId, this.#execution.remembered);
-    else continued.delete(this.#facts.instanceId);
+    const instance = keyOf(this.#facts.instanceId);
+    if (outcome.status === "continued_as_new") continued.set(instance, this.#execution.remembered());
+    else continued.delete(instance);
   }
 }
 
-type ReceivedEvents = ReadonlyMap<string, readonly ReceivedFact[]>;
+/** How many events of each name came, in lower case: names of events have no case. */
+type ReceivedEvents = ReadonlyMap<string, number>;
 
-function isEvent(fact: ReceivedFact): fact is Extract<ReceivedFact, { type: "event_raised" }> {
-  return fact.type === "event_raised";
+function countByName(received: readonly ReceivedFact[]): ReceivedEvents {
+  const counts = new Map<string, number>();
+  for (const fact of received) {
+    if (fact.type !== "event_raised") continue;
+    const name = fact.name.toLowerCase();
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
 }
 
 // The SDK's durable time is not one where the backend keeps no timestamps.
@@ -155,5 +167,5 @@ function plausible(time: Date | undefined): Date | undefined {
 
 // A span that can't be made takes no other with it (K1).
 function orLost(emit: () => void): void {
-  contained("a span was lost", emit);
+  isolated.run("a span was lost", emit);
 }

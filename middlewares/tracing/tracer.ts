@@ -1,141 +1,287 @@
 import {
   diag,
+  INVALID_SPAN_CONTEXT,
   ProxyTracerProvider,
   ROOT_CONTEXT,
-  SamplingDecision,
   trace,
   TraceFlags,
-  type Attributes,
   type Context,
-  type Link,
   type Span,
   type SpanContext,
-  type SpanKind,
   type SpanOptions,
   type Tracer,
   type TracerProvider,
 } from "@opentelemetry/api";
 import { version } from "../../src/version.ts";
+import { cut, spanValueLimit } from "../../src/telemetry/value-limits.ts";
+import { cutAttributes } from "./attributes.ts";
 import { withChosenIds } from "./chosen-ids.ts";
+import { Decisions, type Answer, type Decision, type Sampler, type SpanToDecide } from "./decisions.ts";
+import { contextOf } from "./identity.ts";
 import { TRACER_NAME } from "./semconv.ts";
 
-/** What this package's tracer can do that the API's cannot: say who a span is. */
+/** What this package's tracer can do that the API's cannot: say who a span is, and whether it is sampled. */
 export interface IdentityTracer {
+  /** The sampling decision for the trace that a span begins, or has come into, without starting the span (telemetry.md I10). */
+  decide(span: SpanToDecide): Decision;
+  /** The trace state that the sampler gave a trace, where it was asked in this process. */
+  traceStateOf(traceId: string): SpanContext["traceState"];
   /**
-   * Whether the user's sampler wants the span, asked without starting one: so the decision is made before the span is,
-   * and again in every episode, to the same end (telemetry.md I5).
+   * Starts the span that `identity` names, under the span in `parent`, sampled as `identity` says. A span that the
+   * provider can't start comes back as one that records nothing.
    */
-  decide(name: string, kind: SpanKind, attributes: Attributes, identity: SpanContext, parent: Context): SpanContext;
-  /** Starts the span that `identity` names, under the span in `parent`. */
   start(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span;
+}
+
+/**
+ * What the tracer provider that is registered now offers this package:
+ *
+ * - `none`: no provider is registered, so there are no spans.
+ * - `ready`: spans get their durable identity.
+ * - `unverified`: a provider that is not the OpenTelemetry SDK's; whether its spans can be given an identity shows at the
+ *   first work item.
+ * - `unfit`: its spans can't be given one, so this package makes none; the spans of the Durable Task SDK stay on.
+ */
+export type ProviderState =
+  | { readonly state: "none" }
+  | { readonly state: "ready" }
+  | { readonly state: "unverified"; readonly provider: string }
+  | { readonly state: "unfit"; readonly provider: string; readonly reason: string };
+
+/** Inspects the tracer provider that is registered now, without starting a span. */
+export function inspectProvider(): ProviderState {
+  const provider = currentProvider();
+  if (provider === undefined) return { state: "none" };
+  const known = tracers.get(provider);
+  if (known !== undefined) return known.state;
+  const tracer = tracerOf(provider);
+  if (tracer === undefined) return { state: "unfit", provider: nameOf(provider), reason: "it gives no tracer" };
+  return isSdkTracer(tracer) ? { state: "ready" } : { state: "unverified", provider: nameOf(provider) };
+}
+
+/**
+ * The tracer of the provider that is registered now; `undefined` where there is none, or none that is fit: then the spans
+ * of the Durable Task SDK stay on.
+ *
+ * @param report called once for each provider that is unfit, with what is lost and the way out.
+ */
+export function currentTracer(report: (message: string) => void): IdentityTracer | undefined {
+  const provider = currentProvider();
+  if (provider === undefined) return undefined;
+  // A provider gives the same tracer each time; asking it anew at each work item would be most of this package's cost.
+  let tracer = tracers.get(provider);
+  if (tracer === undefined) {
+    tracer = new ProviderTracer(provider);
+    tracers.set(provider, tracer);
+  }
+  if (tracer.state.state !== "unfit") return tracer;
+  if (!tracer.isReported) {
+    tracer.isReported = true;
+    report(
+      `the tracer provider (${tracer.state.provider}) can't give spans their durable identity: ${tracer.state.reason}. ` +
+        "So there is no whole trace of an orchestration: this package makes no spans here, and those of the Durable Task SDK stay on. " +
+        "Metrics and logs are not affected. For whole traces, register a tracer provider of the OpenTelemetry SDK, with setupOtlp() or NodeSDK.",
+    );
+  }
+  return undefined;
 }
 
 // The delegate of a provider that nobody has set.
 const noop = new ProxyTracerProvider().getDelegate();
+const tracers = new WeakMap<TracerProvider, ProviderTracer>();
 
-/** The tracer of the provider that is registered now, or `undefined` if none is: then tracing has nothing to do. */
-export function currentTracer(): IdentityTracer | undefined {
+function currentProvider(): TracerProvider | undefined {
   let provider = trace.getTracerProvider();
   // By shape: it may be another copy's proxy, and a proxy of a proxy.
-  while (isProxy(provider)) provider = provider.getDelegate();
-  return provider === noop ? undefined : identityTracer(provider);
+  for (let depth = 0; depth < 10 && isProxy(provider); depth += 1) provider = provider.getDelegate();
+  return isNoop(provider) ? undefined : provider;
 }
 
 function isProxy(provider: TracerProvider): provider is TracerProvider & { getDelegate(): TracerProvider } {
   return "getDelegate" in provider && typeof provider.getDelegate === "function";
 }
 
-// A provider gives the same tracer each time; asking it anew at each work item would be most of this package's cost.
-const tracers = new WeakMap<TracerProvider, IdentityTracer>();
-
-function identityTracer(provider: TracerProvider): IdentityTracer {
-  let tracer = tracers.get(provider);
-  if (tracer === undefined) {
-    tracer = new SdkTracer(provider.getTracer(TRACER_NAME, version));
-    tracers.set(provider, tracer);
-  }
-  return tracer;
+// That of another copy of the API is another object of a class with the same name.
+function isNoop(provider: TracerProvider): boolean {
+  return provider === noop || provider.constructor.name === noop.constructor.name;
 }
 
-interface Sampler {
-  shouldSample(
-    context: Context,
-    traceId: string,
-    name: string,
-    kind: SpanKind,
-    attributes: Attributes,
-    links: Link[],
-  ): { readonly decision: SamplingDecision; readonly traceState?: SpanContext["traceState"] };
+function nameOf(provider: TracerProvider): string {
+  return provider.constructor.name || "Object";
 }
 
-class SdkTracer implements IdentityTracer {
-  readonly #tracer: Tracer;
-  readonly #sampler: Sampler | undefined;
-  readonly #hasGenerator: boolean;
+function tracerOf(provider: TracerProvider): Tracer | undefined {
+  try {
+    const tracer: unknown = provider.getTracer(TRACER_NAME, version);
+    return typeof tracer === "object" && tracer !== null && "startSpan" in tracer && typeof tracer.startSpan === "function" ? (tracer as Tracer) : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
-  constructor(tracer: Tracer) {
-    this.#tracer = tracer;
-    // The API has no way to ask a sampler; the SDK's tracers (2.x and 3.x) keep it here.
-    const { _sampler: sampler } = tracer as { _sampler?: Partial<Sampler> };
-    this.#hasGenerator = takesChosenIds(tracer);
-    this.#sampler = typeof sampler?.shouldSample === "function" ? (sampler as Sampler) : undefined;
+interface IdGenerator {
+  generateTraceId(): string;
+  generateSpanId(): string;
+}
+
+/** A tracer of the OpenTelemetry SDK (1.x to 3.x): it keeps there what it asks for IDs and decisions. */
+interface SdkTracer extends Tracer {
+  readonly _sampler: Sampler;
+  readonly _idGenerator: IdGenerator;
+}
+
+function isSdkTracer(tracer: Tracer): tracer is SdkTracer {
+  const { _sampler: sampler, _idGenerator: generator } = tracer as Partial<SdkTracer>;
+  return typeof sampler?.shouldSample === "function" && typeof generator?.generateSpanId === "function" && typeof generator.generateTraceId === "function";
+}
+
+/** How the spans of a provider get their identity (telemetry.md I6), the best way first. */
+type Way =
+  // As the answers that a tracer of the SDK gets.
+  | "answered"
+  // From DurableIdGenerator in a provider that wraps the SDK's.
+  | "chosen"
+  // Written to the span after its start, where a provider wraps the SDK's and has another generator.
+  | "written";
+
+class ProviderTracer implements IdentityTracer {
+  readonly #provider: string;
+  readonly #decisions: Decisions;
+  #tracer: Tracer | undefined;
+  #way: Way = "answered";
+  #unfit: string | undefined;
+  // What the SDK's tracer is answered while it starts a span.
+  #identity: SpanContext = INVALID_SPAN_CONTEXT;
+  readonly #answers: Pick<SdkTracer, "_sampler" | "_idGenerator"> = {
+    _sampler: { shouldSample: (): Answer => this.#decisions.answerFor(this.#identity) },
+    _idGenerator: { generateTraceId: () => this.#identity.traceId, generateSpanId: () => this.#identity.spanId },
+  };
+  isReported = false;
+
+  constructor(provider: TracerProvider) {
+    this.#provider = nameOf(provider);
+    const tracer = tracerOf(provider);
+    const sampler = tracer !== undefined && isSdkTracer(tracer) ? tracer._sampler : undefined;
+    this.#decisions = new Decisions(sampler);
+    this.#unfit = tracer === undefined ? "it gives no tracer" : this.#findWay(tracer);
   }
 
-  decide(name: string, kind: SpanKind, attributes: Attributes, identity: SpanContext, parent: Context): SpanContext {
-    const above = trace.getSpanContext(parent);
-    // Without a sampler to ask, what came with the work item decides, and what starts here is wanted.
-    if (this.#sampler === undefined) return { ...identity, traceFlags: above?.traceFlags ?? TraceFlags.SAMPLED };
-    const answer = this.#sampler.shouldSample(parent, identity.traceId, name, kind, { ...attributes }, []);
-    const sampled = answer.decision === SamplingDecision.RECORD_AND_SAMPLED;
-    const traceState = answer.traceState ?? above?.traceState;
-    return {
-      ...identity,
-      traceFlags: sampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
-      ...(traceState === undefined ? {} : { traceState }),
-    };
+  get state(): ProviderState {
+    return this.#unfit === undefined ? { state: "ready" } : { state: "unfit", provider: this.#provider, reason: this.#unfit };
+  }
+
+  decide(span: SpanToDecide): Decision {
+    return this.#decisions.decide(span);
+  }
+
+  traceStateOf(traceId: string): SpanContext["traceState"] {
+    return this.#decisions.traceStateOf(traceId);
   }
 
   start(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
+    const bounded = { ...options, attributes: cutAttributes(options.attributes ?? {}) };
+    const span = this.#started(cut(name, spanValueLimit()), bounded, identity, parent);
+    if (span !== undefined && hasIdentity(span, identity)) return span;
+    if (span?.isRecording() === true) this.#unfit = discarded(span, identity);
+    return trace.wrapSpanContext({ ...identity, traceFlags: TraceFlags.NONE });
+  }
+
+  #started(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span | undefined {
+    const tracer = this.#tracer;
+    if (tracer === undefined) return undefined;
+    const { traceId, spanId } = identity;
     const isRoot = parent === ROOT_CONTEXT;
-    if (this.#hasGenerator) {
-      const { traceId, spanId } = identity;
-      const ids = isRoot ? { traceId, spanId } : { spanId };
-      return withChosenIds(ids, () => this.#tracer.startSpan(name, options, parent)).result;
+    const isWritten = this.#way === "written";
+    this.#identity = identity;
+    try {
+      // The trace ID, which samplers look at, must be right from the start: one that is written later comes from a parent.
+      const above = isWritten && isRoot ? contextOf({ ...identity, isRemote: true }) : parent;
+      const start = (): Span => tracer.startSpan(name, options, above);
+      const { result } = withChosenIds(isRoot ? { traceId, spanId } : { spanId }, this.#way === "answered" ? () => this.#answering(tracer, start) : start);
+      if (!isSpan(result)) return undefined;
+      if (isWritten && result.isRecording()) write(result, spanId, isRoot);
+      return result;
+    } finally {
+      this.#identity = INVALID_SPAN_CONTEXT;
     }
-    // A provider without DurableIdGenerator (I6). The SDK's spans hand out their own span context, so the span ID can
-    // be written there. The trace ID, which samplers look at, must be right from the start: it comes from the parent,
-    // and a root has one for as long as it is being made.
-    const maker = isRoot ? contextOf({ ...identity, isRemote: true }) : parent;
-    const span: Span & { parentSpanContext?: SpanContext | undefined } = this.#tracer.startSpan(name, options, maker);
-    if (!span.isRecording()) return span;
-    const own: { spanId: string } = span.spanContext();
-    own.spanId = identity.spanId;
-    if (isRoot) span.parentSpanContext = undefined;
-    sayWithoutGenerator(span.spanContext().spanId === identity.spanId);
-    return span;
+  }
+
+  // Finds the way in which spans get their identity, with spans that are not sampled; what is in the way if there is none.
+  #findWay(tracer: Tracer): string | undefined {
+    this.#tracer = tracer;
+    if (isSdkTracer(tracer) && this.#probe() === undefined) return undefined;
+    this.#way = "chosen";
+    if (this.#probe() === undefined) return undefined;
+    this.#way = "written";
+    const obstacle = this.#probe();
+    if (obstacle === undefined) {
+      diag.info(
+        `durable-telemetry: the tracer provider (${this.#provider}) wraps another and has no DurableIdGenerator, so span IDs are written after the start. ` +
+          "To have them right from the start, pass idGenerator: new DurableIdGenerator() (from durable-telemetry/otlp) to the provider that it wraps.",
+      );
+    }
+    return obstacle;
+  }
+
+  #probe(): string | undefined {
+    const parent = contextOf({ traceId: "1".repeat(32), spanId: "2".repeat(16), traceFlags: TraceFlags.NONE, isRemote: true });
+    const identity: SpanContext = { traceId: "1".repeat(32), spanId: "1".repeat(16), traceFlags: TraceFlags.NONE };
+    try {
+      const span = this.#started("durable-telemetry", {}, identity, parent);
+      if (span === undefined) return "its spans are no OpenTelemetry spans";
+      if (this.#way === "written") write(span, identity.spanId, false);
+      const fits = hasIdentity(span, identity);
+      const obstacle = span.isRecording() || !fits ? discarded(span, identity) : undefined;
+      return fits ? undefined : obstacle;
+    } catch {
+      return "it can't start spans";
+    }
+  }
+
+  /**
+   * Starts a span while the SDK's tracer has answers of ours in place of its sampler and its ID generator: so a span has its
+   * durable identity from the start, whatever generator the provider has (telemetry.md I6), and the user's sampler is not
+   * asked about spans whose trace is decided (I10). The tracer is of this package's scope; nobody else has it, and it is as
+   * it was afterwards.
+   */
+  #answering(tracer: Tracer, start: () => Span): Span {
+    const { _sampler, _idGenerator } = tracer as SdkTracer;
+    Object.assign(tracer, this.#answers);
+    try {
+      return start();
+    } finally {
+      Object.assign(tracer, { _sampler, _idGenerator });
+    }
   }
 }
 
-// Whether the provider's ID generator takes IDs from us: it is asked once, for an ID that nobody uses.
-function takesChosenIds(tracer: Tracer): boolean {
-  const { _idGenerator: generator } = tracer as { _idGenerator?: { generateSpanId?: () => string } };
-  return withChosenIds({ spanId: "1".repeat(16) }, () => generator?.generateSpanId?.()).taken;
+// The SDK's spans hand out their own span context; others, a copy or one that can't be written.
+function write(span: Span, spanId: string, isRoot: boolean): void {
+  Reflect.set(span.spanContext(), "spanId", spanId);
+  if (isRoot) Reflect.set(span, "parentSpanContext", undefined);
 }
 
-let said = false;
-
-function sayWithoutGenerator(whole: boolean): void {
-  if (said) return;
-  said = true;
-  const remedy = "pass idGenerator: new DurableIdGenerator() (from durable-telemetry/otlp) to your NodeSDK or TracerProvider";
-  if (whole) {
-    diag.info(`durable-telemetry: the TracerProvider has no DurableIdGenerator; span IDs are written after the start. To have them right from the start, ${remedy}.`);
-  } else {
-    diag.warn(`durable-telemetry: spans can't be given their durable identity, so traces will have gaps; ${remedy}.`);
-  }
+// Ends a span that has IDs of its own, so that it is not exported.
+function discarded(span: Span, identity: SpanContext): string {
+  const { traceId } = span.spanContext();
+  unsample(span);
+  span.end();
+  return traceId === identity.traceId ? "it takes no span IDs" : "it takes no trace IDs of 128 bits";
 }
 
-/** The context whose span is `parent`; the root context if there is none. */
-export function contextOf(parent: SpanContext | undefined): Context {
-  return parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
+function hasIdentity(span: Span, { traceId, spanId }: SpanContext): boolean {
+  const own = span.spanContext();
+  return own.spanId === spanId && own.traceId === traceId;
+}
+
+function isSpan(value: unknown): value is Span {
+  if (typeof value !== "object" || value === null) return false;
+  const span = value as Partial<Record<keyof Span, unknown>>;
+  const methods = ["spanContext", "isRecording", "end", "setAttribute", "setAttributes", "addEvent", "setStatus"] as const;
+  return methods.every((method) => typeof span[method] === "function");
+}
+
+/** Has exporters leave out a span that has started, where its provider allows it. */
+export function unsample(span: Span): void {
+  Reflect.set(span.spanContext(), "traceFlags", TraceFlags.NONE);
 }

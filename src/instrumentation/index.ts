@@ -3,4 +3,9 @@
  *
  * @module durable-telemetry/instrumentation
  */
+import { isRuntimeSupported } from "../runtime.ts";
+
 export { DurableTaskInstrumentation, type DurableTaskInstrumentationConfig } from "./instrumentation.ts";
+
+// Says at load that Node.js is too old, where it is.
+isRuntimeSupported();

@@ -4,7 +4,7 @@
  * delivered before the process ends.
  *
  * A fault in it is reported and never stops the application (telemetry.md K1). `OTEL_SDK_DISABLED=true` leaves
- * everything as it is, and so does a Node.js that is older than 22.15, with one line that says so.
+ * everything as it is.
  *
  * @example
  * ```sh
@@ -13,12 +13,12 @@
  *
  * @module durable-telemetry/register
  */
-import { createRequire } from "node:module";
+import type { DiagLogger } from "@opentelemetry/api";
 import type { Ending } from "../ending/process-end.ts";
+import { isRuntimeSupported } from "../runtime.ts";
 import { deliverAtTheEnd } from "./at-the-end.ts";
-
-// Loaded here and not by import, so that what is missing can't stop the application.
-const require = createRequire(import.meta.url);
+// Loaded when needed, so that what is missing can't stop the application.
+import { instrumentation, otlp } from "./lazy.cjs";
 
 // Process-wide: both copies of this file may be named on the command line.
 const registered = Symbol.for("durable-telemetry.registered");
@@ -30,19 +30,16 @@ const api = Symbol.for("opentelemetry.js.api.1");
 const ending = Symbol.for("durable-telemetry.ending");
 
 function setUpOtlp(): void {
-  const { trace } = (Reflect.get(globalThis, api) ?? {}) as { readonly trace?: unknown };
+  const { trace, diag } = (Reflect.get(globalThis, api) ?? {}) as { readonly trace?: unknown; readonly diag?: DiagLogger };
   if (trace !== undefined) {
-    // Nothing of it is loaded then, which other instrumentation might still wait for.
-    const { diag } = require("@opentelemetry/api") as typeof import("@opentelemetry/api");
-    diag.info("durable-telemetry/register: OpenTelemetry is set up already and stays as it is; only workers are instrumented.");
+    diag?.info("durable-telemetry/register: OpenTelemetry is set up already and stays as it is; only workers are instrumented.");
     return;
   }
-  const { setupOtlp } = require("durable-telemetry/otlp") as typeof import("../otlp/index.ts");
-  deliverAtTheEnd(Reflect.get(setupOtlp(), ending) as Ending);
+  deliverAtTheEnd(Reflect.get(otlp().setupOtlp(), ending) as Ending);
 }
 
 function instrumentWorkers(): void {
-  const { DurableTaskInstrumentation } = require("durable-telemetry/instrumentation") as typeof import("./index.ts");
+  const { DurableTaskInstrumentation } = instrumentation();
   // It is enabled by that, and kept by the classes that it patches.
   void new DurableTaskInstrumentation();
 }
@@ -57,27 +54,16 @@ function attempt(task: string, step: () => void): void {
   }
 }
 
-/** Why this runtime can't do what this file is for, if it can't. */
-function unfit(): string | undefined {
-  const { node } = process.versions;
-  const [major = 0, minor = 0] = node.split(".").map(Number);
-  if (major > 22 || (major === 22 && minor >= 15)) return undefined;
-  return `Node.js ${node} is too old, 22.15 or later is needed; the application runs on without telemetry.`;
-}
-
 const isDisabled = process.env["OTEL_SDK_DISABLED"]?.trim().toLowerCase() === "true";
 
-if (!isDisabled && !Reflect.has(globalThis, registered)) {
+if (!isDisabled && isRuntimeSupported() && !Reflect.has(globalThis, registered)) {
   Reflect.set(globalThis, registered, true);
-  const problem = unfit();
-  if (problem === undefined) {
-    attempt("set up OpenTelemetry", setUpOtlp);
-    attempt("instrument workers", instrumentWorkers);
-  } else console.warn(`durable-telemetry/register: ${problem}`);
+  attempt("set up OpenTelemetry", setUpOtlp);
+  attempt("instrument workers", instrumentWorkers);
   if ("bun" in process.versions) {
     console.warn(
       "durable-telemetry/register: no worker is instrumented, since Bun does not say which modules it loads. Decorate workers in code, " +
-        "with withDurableTelemetry() of \"durable-telemetry\".",
+        'with withDurableTelemetry() of "durable-telemetry".',
     );
   }
 }

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { basename } from "node:path";
+import { bundledSdk } from "./lazy.cjs";
 
 /** A class of the SDK whose objects are workers. */
 export interface WorkerClass {
@@ -34,14 +35,17 @@ const files: ReadonlySet<string> = new Set(workerClasses.map(({ file }) => file)
 /**
  * Calls `found` with the exports of each file that defines a worker class: of those that are loaded already, and of
  * those that will be. The SDK is CommonJS, and Node.js tells of each file of that kind that it loads, by `require` or
- * `import`, from a package or by a path. So no loader hook is needed, and no order of imports.
+ * `import`, from a package or by a path. So no loader hook is needed, and no order of imports. In a bundle, the SDK is part of
+ * the same file.
  *
  * @returns what stops it.
  */
 export function watchWorkerFiles(found: (exports: unknown) => void): () => void {
-  for (const [path, module] of Object.entries(createRequire(import.meta.url).cache)) {
+  // The cache is one for the process, whatever file asks for it.
+  for (const [path, module] of Object.entries(createRequire(process.execPath).cache)) {
     if (module !== undefined && isWorkerFile(path)) found(module.exports);
   }
+  found(bundledSdk());
   const onLoaded = (message: unknown): void => {
     if (isLoaded(message) && isWorkerFile(message.id)) found(message.result);
   };

@@ -4,6 +4,8 @@
  *
  * @module durable-telemetry/otlp
  */
+import { isRuntimeSupported } from "../runtime.ts";
+
 export { DurableIdGenerator, type SpanIdGenerator } from "./durable-id-generator.ts";
 export type {
   OtlpBatchOptions,
@@ -20,3 +22,6 @@ export type {
   SamplerName,
 } from "./options.ts";
 export { type OtlpTelemetry, setupOtlp } from "./setup.ts";
+
+// Says at load that Node.js is too old, where it is.
+isRuntimeSupported();

@@ -3,6 +3,7 @@ import type { LogRecordProcessor } from "@opentelemetry/sdk-logs";
 import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import type { Resource } from "@opentelemetry/resources";
 import type { Sampler, SpanProcessor } from "@opentelemetry/sdk-trace";
+import { isRuntimeSupported } from "../runtime.ts";
 import { noteTracersAndLoggers } from "../telemetry/api-copies.ts";
 import { registerLoggers, registrations, unregister } from "../telemetry/api-globals.ts";
 import { startupProblems } from "../telemetry/startup-check.ts";
@@ -82,6 +83,7 @@ const runningKey = Symbol.for("durable-telemetry.otlp-running");
  * ```
  */
 export function setupOtlp(options: OtlpOptions = {}): OtlpTelemetry {
+  if (!isRuntimeSupported()) return Object.assign(nothing, { [Symbol.asyncDispose]: nothing.shutdown });
   const read = readSettings(options);
   const { disabled, logLevel, diagnostics, shutdownTimeout, handleSigterm, handleSigint } = read.general;
   if (Reflect.has(globalThis, runningKey)) throw new OtlpSetupError("DURABLE_TELEMETRY_OTLP_RUNNING");

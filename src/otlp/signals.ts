@@ -2,6 +2,7 @@ import { SpanKind, TraceFlags } from "@opentelemetry/api";
 import type { LogRecordProcessor, ReadableLogRecord } from "@opentelemetry/sdk-logs";
 import type { MetricReader, ResourceMetrics } from "@opentelemetry/sdk-metrics";
 import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace";
+import { cut, readValueLimit } from "../telemetry/value-limits.ts";
 import { type LossReport, messageOf } from "./diagnostics.ts";
 import type { Deadline } from "../ending/deadline.ts";
 import { OtlpExporter, type SignalKind } from "./exporter.ts";
@@ -32,29 +33,22 @@ function limit(...variables: readonly string[]): number | undefined {
   return variables.map((variable) => Number(textOf(variable) ?? Number.NaN)).find((value) => Number.isSafeInteger(value) && value >= 0);
 }
 
-/** In characters, where no variable says so: what one value takes must cost no other its place (telemetry.md K4). */
-const longestValue = 32 * 2 ** 10;
-const longestOf = (signal: string): number => limit(`OTEL_${signal}_ATTRIBUTE_VALUE_LENGTH_LIMIT`, "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT") ?? longestValue;
 const mostOf = (signal: string): number | undefined => limit(`OTEL_${signal}_ATTRIBUTE_COUNT_LIMIT`, "OTEL_ATTRIBUTE_COUNT_LIMIT");
 
 /** The limits of spans and of log records that the environment sets, by the specification's names. */
 export const spanLimits = (): Record<string, number> =>
   definedOf({
-    attributeValueLengthLimit: longestOf("SPAN"),
+    attributeValueLengthLimit: readValueLimit("span").size,
     attributeCountLimit: mostOf("SPAN"),
     eventCountLimit: limit("OTEL_SPAN_EVENT_COUNT_LIMIT"),
     linkCountLimit: limit("OTEL_SPAN_LINK_COUNT_LIMIT"),
     attributePerEventCountLimit: limit("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"),
     attributePerLinkCountLimit: limit("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT"),
   });
-export const logRecordLimits = (): Record<string, number> => definedOf({ attributeValueLengthLimit: longestOf("LOGRECORD"), attributeCountLimit: mostOf("LOGRECORD") });
+export const logRecordLimits = (): Record<string, number> => definedOf({ attributeValueLengthLimit: readValueLimit("log").size, attributeCountLimit: mostOf("LOGRECORD") });
 
 function definedOf(limits: Readonly<Record<string, number | undefined>>): Record<string, number> {
   return Object.fromEntries(Object.entries(limits).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
-}
-
-function cut(text: string, longest: number): string {
-  return text.length <= longest ? text : `${text.slice(0, longest)}… [cut, of ${text.length} characters]`;
 }
 
 /** About how many bytes a value takes, however deep it is. */
@@ -91,12 +85,12 @@ export function createTraceExport(settings: BatchSettings, shared: Shared): Sign
   const bytesOfSpan = ({ name, attributes, events, links, status }: ReadableSpan): number =>
     300 + name.length + (status.message?.length ?? 0) + bytesOf(attributes) + events.reduce((sum, event) => sum + 50 + bytesOf(event.attributes), 0) + links.length * 100;
   const queue = queueOf(settings, exporter, rankOfSpan, bytesOfSpan);
-  const longest = longestOf("SPAN");
+  const longest = readValueLimit("span");
   const part: SpanProcessor = {
     onStart: () => {},
     onEnding: (span) => {
       const { code, message } = span.status;
-      if (message !== undefined && message.length > longest) span.setStatus({ code, message: cut(message, longest) });
+      if (message !== undefined && message.length > longest.size) span.setStatus({ code, message: cut(message, longest) });
     },
     onEnd: (span) => {
       if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0) queue.add(span);
@@ -125,10 +119,10 @@ export function createLogExport(settings: BatchSettings, shared: Shared): Signal
   // History events stay longer than lines of log.
   const rankOfRecord = ({ instrumentationScope: { name }, eventName }: ReadableLogRecord): number => (name === ours && eventName !== undefined ? 1 : 0);
   const queue = queueOf(settings, exporter, rankOfRecord, ({ body, attributes }) => 200 + bytesOf(body) + bytesOf(attributes));
-  const longest = longestOf("LOGRECORD");
+  const longest = readValueLimit("log");
   const part: LogRecordProcessor = {
     onEmit: (record) => {
-      if (typeof record.body === "string" && record.body.length > longest) record.setBody(cut(record.body, longest));
+      if (typeof record.body === "string" && record.body.length > longest.size) record.setBody(cut(record.body, longest));
       queue.add(record);
     },
     forceFlush: () => queue.forceFlush(),

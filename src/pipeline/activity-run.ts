@@ -1,16 +1,18 @@
+import { types } from "node:util";
 import type { ActivityContext } from "@microsoft/durabletask-js";
 import { ActivityMiddlewareContextImpl, type Outcome } from "./context.ts";
 import { brokenRules, joinFailures, MiddlewareContractError } from "./errors.ts";
 import type { ActivityMiddleware } from "./middleware.ts";
 import { NextPromise } from "./next-promise.ts";
 import type { Stage } from "./pipeline.ts";
+import { fulfillment, isThenable } from "./thenable.ts";
 import type { ActivityWorkItem } from "./work-item.ts";
 
 /** An activity function, as the SDK registers it. */
 export type Activity = (ctx: ActivityContext, input: unknown) => unknown;
 
 /**
- * Runs one activity under the pipeline and settles as the activity shall: with the activity's own result or the one
+ * Runs one activity under the pipeline and settles as the activity must: with the activity's own result or the one
  * that a middleware set, or with what failed (contract.md A1 to A6).
  */
 export async function runActivity(
@@ -23,20 +25,42 @@ export async function runActivity(
   const ctx = new ActivityMiddlewareContextImpl(item, context, input);
   const run = async (level: number, outer: Frame | undefined): Promise<Outcome> => {
     const stage = stages[level];
-    if (stage === undefined) return outcomeOf(() => activity(context, input));
+    if (stage === undefined) return outcomeOf(() => activity(context, input), types.isPromise);
     const frame: Frame = new Frame(stage, ctx, outer, () => run(level + 1, frame));
     return frame.run();
   };
   const outcome = await run(0, undefined);
-  if (outcome.ok) return outcome.value;
+  if (outcome.ok) return resultFor(outcome.value);
   throw outcome.error;
 }
 
-async function outcomeOf(fn: () => unknown): Promise<Outcome> {
+/** How `fn` ended. A result that `isAwaited` is awaited: the SDK awaits an activity's promise, and no other thenable. */
+async function outcomeOf(fn: () => unknown, isAwaited: (value: unknown) => boolean = isThenable): Promise<Outcome> {
   try {
-    return { ok: true, value: await fn() };
+    const value = fn();
+    return { ok: true, value: isAwaited(value) ? await value : value };
   } catch (error) {
     return { ok: false, error };
+  }
+}
+
+/** What the SDK gets, from a promise, for a result: a thenable stays one, and is serialized as without the pipeline (D3). */
+function resultFor(value: unknown): unknown {
+  return !types.isPromise(value) && isThenable(value) ? new Unawaited(value) : value;
+}
+
+/** Serializes as the thenable in it does. */
+class Unawaited {
+  readonly #thenable: { readonly toJSON?: unknown };
+
+  constructor(thenable: object) {
+    this.#thenable = thenable;
+  }
+
+  toJSON(key: string): unknown {
+    const thenable = this.#thenable;
+    const { toJSON } = thenable;
+    return typeof toJSON === "function" ? (toJSON.call(thenable, key) as unknown) : thenable;
   }
 }
 
@@ -69,11 +93,14 @@ class Frame {
   }
 
   async run(): Promise<Outcome> {
-    const own = await outcomeOf(() => this.#stage.run(this.#ctx, (given) => this.#callNext(given)));
+    // Functions get no `this`; methods of middleware objects are bound.
+    const { run } = this.#stage;
+    const own = await outcomeOf(() => run(this.#ctx, (given) => this.#callNext(given)));
     this.#ended = true;
     const set = this.#set;
     const problem = this.#endProblem(own, set !== undefined);
     if (problem !== undefined) this.#break("A1", problem);
+    if (own.ok) this.#ctx.reportReturned(this.#stage, own.value);
 
     const failures: unknown[] = [];
     // A result that was set after the failure recovers from it (A3), but not from a broken rule (A5); catching alone
@@ -108,7 +135,7 @@ class Frame {
         // What comes after this or an outer middleware ended no longer counts: those outside see another outcome.
         if (this.#counts) this.#ctx.settle(inner);
         next.contain();
-        if (inner.ok) resolve(inner.value);
+        if (inner.ok) resolve(fulfillment(inner.value));
         else reject(inner.error);
       });
     });

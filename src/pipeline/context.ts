@@ -1,6 +1,7 @@
 import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
 import type { MiddlewareFeatures } from "./features.ts";
-import { replaySafeLogger, workItemLogger, type MiddlewareLogger } from "./logger.ts";
+import { isolate } from "./isolate.ts";
+import { workItemLogger, type MiddlewareLogger } from "./logger.ts";
 import type {
   ActivityWorkItem,
   ActivityWorkItemFacts,
@@ -58,9 +59,10 @@ export interface OrchestrationMiddlewareContext<TInput = unknown, TResult = unkn
   readonly orchestrationContext: OrchestrationContext;
   /**
    * Runs `callback` when this episode ends and the code after `next` does not run (O7): close there what you
-   * opened for this episode. Callbacks run last-registered first; one that throws is reported and stops nothing.
+   * opened for this episode. Callbacks run last-registered first; one that throws, or returns a promise that rejects, is
+   * reported and stops nothing. Nothing waits for the promise.
    */
-  onSuspend(callback: (reason: SuspendReason) => void): void;
+  onSuspend(callback: (reason: SuspendReason) => unknown): void;
 }
 
 /** What activity middleware sees of the activity (contract.md X2). */
@@ -80,6 +82,9 @@ export interface ActivityMiddlewareContext<TInput = unknown, TResult = unknown>
 
 /** How what lies inside a middleware ended. */
 export type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
+
+// Each worker has stages of its own.
+const warnedOfValue = new WeakSet<object>();
 
 abstract class Context<TFacts extends OrchestrationWorkItemFacts | ActivityWorkItemFacts> {
   protected readonly facts: TFacts;
@@ -128,6 +133,15 @@ abstract class Context<TFacts extends OrchestrationWorkItemFacts | ActivityWorkI
     return { name, instanceId, executionId, version };
   }
 
+  /** Warns, once for each middleware of a worker, of a value that it returned: it has no effect. */
+  reportReturned(middleware: { readonly name: string }, value: unknown): void {
+    // Returning what `next` resolved with changes nothing.
+    if (value === undefined || Object.is(value, this.result) || warnedOfValue.has(middleware)) return;
+    warnedOfValue.add(middleware);
+    this.facts.report(`Middleware "${middleware.name}" returned a value, which has no effect. ${this.remedyForReturned}`);
+  }
+  protected abstract readonly remedyForReturned: string;
+
   /** The engine tells how the part inside the middleware that runs next ended. */
   settle(outcome: Outcome): void {
     this.#outcome = outcome;
@@ -140,7 +154,7 @@ export class OrchestrationMiddlewareContextImpl
 {
   readonly kind = "orchestration";
   readonly orchestrationContext: OrchestrationContext;
-  readonly #onSuspend: { readonly level: number; readonly run: (reason: SuspendReason) => void }[] = [];
+  readonly #onSuspend: { readonly level: number; readonly run: (reason: SuspendReason) => unknown }[] = [];
   readonly #levelNow: () => number;
   #logger: MiddlewareLogger | undefined;
 
@@ -163,11 +177,14 @@ export class OrchestrationMiddlewareContextImpl
   get isReplaying(): boolean {
     return this.orchestrationContext.isReplaying;
   }
+  protected get remedyForReturned(): string {
+    return "An orchestration's result can't be replaced (O3); return nothing.";
+  }
   get logger(): MiddlewareLogger {
-    return (this.#logger ??= replaySafeLogger(workItemLogger(this.facts), () => this.isReplaying));
+    return (this.#logger ??= workItemLogger(this.facts, () => this.isReplaying));
   }
 
-  onSuspend(callback: (reason: SuspendReason) => void): void {
+  onSuspend(callback: (reason: SuspendReason) => unknown): void {
     if (typeof callback !== "function") throw new TypeError("onSuspend: callback must be a function.");
     this.#onSuspend.push({ level: this.#levelNow(), run: callback });
   }
@@ -176,11 +193,11 @@ export class OrchestrationMiddlewareContextImpl
   suspend(reason: SuspendReason, parked: (level: number) => boolean): void {
     for (let callback = this.#onSuspend.pop(); callback !== undefined; callback = this.#onSuspend.pop()) {
       if (!parked(callback.level)) continue;
-      try {
-        callback.run(reason);
-      } catch (error) {
-        this.facts.report(`An onSuspend callback of orchestration "${this.name}" threw; the orchestration goes on.`, error);
-      }
+      const { run } = callback;
+      isolate(
+        () => run(reason),
+        (error) => this.facts.report(`An onSuspend callback of orchestration "${this.name}" failed; the orchestration goes on.`, error),
+      );
     }
   }
 }
@@ -188,6 +205,7 @@ export class OrchestrationMiddlewareContextImpl
 export class ActivityMiddlewareContextImpl extends Context<ActivityWorkItemFacts> implements ActivityMiddlewareContext {
   readonly kind = "activity";
   readonly activityContext: ActivityContext;
+  #logger: MiddlewareLogger | undefined;
   #replacement: { readonly value: unknown } | undefined;
 
   constructor(item: ActivityWorkItem, activityContext: ActivityContext, input: unknown) {
@@ -200,8 +218,11 @@ export class ActivityMiddlewareContextImpl extends Context<ActivityWorkItemFacts
   get taskId(): number {
     return this.facts.taskId;
   }
+  protected get remedyForReturned(): string {
+    return "To set the activity's result, call ctx.setResult(value) (A3).";
+  }
   get logger(): MiddlewareLogger {
-    return workItemLogger(this.facts);
+    return (this.#logger ??= workItemLogger(this.facts));
   }
 
   // An arrow function, so that `const { setResult } = ctx` works.

@@ -1,5 +1,5 @@
 import { currentFeatures } from "./features.ts";
-import { replaySafeLogger, workItemLogger, type MiddlewareLogger } from "./logger.ts";
+import { workItemLogger, type MiddlewareLogger } from "./logger.ts";
 import { CurrentWorkItem } from "./work-item.ts";
 
 /**
@@ -18,9 +18,8 @@ import { CurrentWorkItem } from "./work-item.ts";
 export function currentLogger(): MiddlewareLogger | undefined {
   const item = currentFeatures()?.get(CurrentWorkItem);
   if (item === undefined) return undefined;
-  const logger = workItemLogger(item.facts);
-  if (item.kind === "activity") return logger;
+  if (item.kind === "activity") return workItemLogger(item.facts);
   const { run } = item;
-  // Without a run nobody knows whether the orchestration replays.
-  return run && replaySafeLogger(logger, () => run.isReplaying);
+  // Without a run it is unknown whether the orchestration replays.
+  return run && workItemLogger(item.facts, () => run.isReplaying);
 }

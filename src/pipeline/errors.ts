@@ -49,28 +49,37 @@ export class NonDurableAwaitError extends Error {
  * become an `AggregateError` whose message holds all messages (contract.md O4).
  */
 export function joinFailures(failures: readonly unknown[]): unknown {
-  const parts = [...new Set(failures.flatMap((failure) => (failure instanceof JoinedFailures ? failure.errors : [failure])))];
+  const parts = [...new Set(failures.flatMap((failure) => (isA(failure, JoinedFailures) ? failure.errors : [failure])))];
   return parts.length === 1 ? parts[0] : new JoinedFailures(parts);
 }
 
 /** The broken rules among the failures that `error` holds; nothing recovers from them (contract.md O5, A5). */
 export function brokenRules(error: unknown): MiddlewareContractError[] {
-  const failures: readonly unknown[] = error instanceof JoinedFailures ? error.errors : [error];
-  return failures.filter((failure) => failure instanceof MiddlewareContractError);
+  const failures: readonly unknown[] = isA(error, JoinedFailures) ? error.errors : [error];
+  return failures.filter((failure) => isA(failure, MiddlewareContractError));
 }
 
-// What is thrown need not be an error, nor have a text.
+// What is thrown need not be an error, nor have a string: a proxy that has been revoked has neither.
 function messageOf(failure: unknown): string {
   try {
     return String(failure instanceof Error ? failure.message : failure);
   } catch {
-    return Object.prototype.toString.call(failure);
+    return "a value that can't be converted to a string";
   }
 }
 
-// Our own AggregateErrors are told apart from users', which stay whole.
+// Distinguishes our own AggregateErrors from users', which stay whole.
 class JoinedFailures extends AggregateError {
   constructor(errors: readonly unknown[]) {
     super(errors, errors.map(messageOf).join("; "));
+  }
+}
+
+// `instanceof` throws for a proxy that has been revoked.
+function isA<T>(value: unknown, kind: abstract new (...args: never[]) => T): value is T {
+  try {
+    return value instanceof kind;
+  } catch {
+    return false;
   }
 }

@@ -62,7 +62,7 @@ export class MiddlewareFeatures {
   }
 
   /** Puts `value` under `feature`, in place of an earlier one. */
-  set<T>(feature: MiddlewareFeature<T>, value: T): this {
+  set<T>(feature: MiddlewareFeature<T>, value: NoInfer<T>): this {
     this.#values.set(feature.key, value);
     return this;
   }

@@ -1,6 +1,6 @@
 /** The engine, as the seam to the SDK, the built-in middlewares and the public entry see it. */
 export { runActivity, type Activity } from "./activity-run.ts";
-export type { AwaitGuardMode, AwaitGuardOptions } from "./await-guard.ts";
+export type { AwaitGuardMode, AwaitGuardModes, AwaitGuardOptions } from "./await-guard.ts";
 export type { ActivityMiddlewareContext, OrchestrationMiddlewareContext, SuspendReason } from "./context.ts";
 export { currentLogger } from "./current-logger.ts";
 export { MiddlewareContractError, NonDurableAwaitError, type ContractRule } from "./errors.ts";
@@ -15,6 +15,7 @@ export {
   type MiddlewareFeature,
 } from "./features.ts";
 export type { DurableFact, ReceivedFact, ScheduledTask, SentMessage } from "./history.ts";
+export { isolate } from "./isolate.ts";
 export { WorkItemLogger, type MiddlewareLogger } from "./logger.ts";
 export {
   aroundWorkItem,

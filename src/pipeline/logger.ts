@@ -1,4 +1,5 @@
 import { sharedFeature, type MiddlewareFeature, type MiddlewareFeatures } from "./features.ts";
+import { isolate } from "./isolate.ts";
 
 /** The SDK's `Logger`, which pino, winston and the console fit as they are or with a line of code. */
 export interface MiddlewareLogger {
@@ -11,17 +12,24 @@ export interface MiddlewareLogger {
 /** The logger of a work item where a middleware provides one; the code of the task gets it in place of the worker's. */
 export const WorkItemLogger: MiddlewareFeature<MiddlewareLogger> = sharedFeature("work-item-logger");
 
-/** The logger for the code of a work item. An orchestration's is still to be made replay-safe. */
-export function workItemLogger(facts: { readonly features: MiddlewareFeatures; readonly logger: MiddlewareLogger }): MiddlewareLogger {
-  return facts.features.get(WorkItemLogger) ?? facts.logger;
+/** What the logger of a work item is made of. */
+interface Logging {
+  readonly features: MiddlewareFeatures;
+  readonly logger: MiddlewareLogger;
+  readonly report: (message: string, error?: unknown) => void;
 }
 
-/** A logger that writes nothing while `isReplaying()` (contract.md X7). */
-export function replaySafeLogger(logger: MiddlewareLogger, isReplaying: () => boolean): MiddlewareLogger {
-  const when =
+/**
+ * The logger for the code of a work item. It writes nothing while `isReplaying()` (contract.md X7); a fault of the logger
+ * beneath it is reported, and does not reach the code (telemetry.md K1).
+ */
+export function workItemLogger({ features, logger: own, report }: Logging, isReplaying?: () => boolean): MiddlewareLogger {
+  const logger = features.get(WorkItemLogger) ?? own;
+  const onFault = (error: unknown): void => report("A logger failed; its line is lost.", error);
+  const at =
     (level: keyof MiddlewareLogger) =>
     (message: string, ...args: unknown[]): void => {
-      if (!isReplaying()) logger[level](message, ...args);
+      if (isReplaying?.() !== true) isolate(() => logger[level](message, ...args), onFault);
     };
-  return { error: when("error"), warn: when("warn"), info: when("info"), debug: when("debug") };
+  return { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
 }

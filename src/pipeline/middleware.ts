@@ -3,8 +3,8 @@ import type { ActivityMiddlewareContext, OrchestrationMiddlewareContext } from "
 import type { AnyWorkItem } from "./work-item.ts";
 
 /**
- * What `next(ctx)` returns to orchestration middleware: a promise to `await`, or an iterable to `yield*` from a
- * durable (generator) middleware (contract.md O9).
+ * What `next(ctx)` returns: a promise to `await` or to return, or an iterable to `yield*` from a durable (generator)
+ * middleware (contract.md O9).
  */
 export interface NextResult<TResult> extends Promise<TResult> {
   [Symbol.asyncIterator](): AsyncIterator<Task<unknown>, TResult, unknown>;
@@ -18,29 +18,33 @@ export type OrchestrationNext<TInput = unknown, TResult = unknown> = (
 /** Runs the rest of an activity's pipeline. Call it at most once, with the context you got, and await it (A1). */
 export type ActivityNext<TInput = unknown, TResult = unknown> = (
   ctx: ActivityMiddlewareContext<TInput, TResult>,
-) => Promise<TResult>;
+) => NextResult<TResult>;
 
 // The methods below make these types bivariant: a middleware that is typed for one input fits where any is asked for.
 interface OrchestrationShape<TInput, TResult> {
   run(
     ctx: OrchestrationMiddlewareContext<TInput, TResult>,
     next: OrchestrationNext<TInput, TResult>,
-  ): PromiseLike<unknown> | DurableSteps;
+  ): PromiseLike<void> | NextResult<unknown> | DurableSteps;
 }
 interface ActivityShape<TInput, TResult> {
-  run(ctx: ActivityMiddlewareContext<TInput, TResult>, next: ActivityNext<TInput, TResult>): unknown;
+  run(ctx: ActivityMiddlewareContext<TInput, TResult>, next: ActivityNext<TInput, TResult>): PromiseLike<void> | NextResult<unknown> | void;
 }
 
 /** What a durable middleware is at run time: an async generator that yields the SDK's durable tasks. */
-export type DurableSteps<TNext = unknown> = AsyncGenerator<Task<unknown>, unknown, TNext>;
+export type DurableSteps<TNext = unknown> = AsyncGenerator<Task<unknown>, void, TNext>;
 
 /**
  * Code around an orchestration. An `async` function awaits `next(ctx)`; an async generator may also `yield` durable
- * tasks, and runs the rest with `yield* next(ctx)` (O9). It obeys the rules of orchestrator code (D1).
+ * tasks, and runs the rest with `yield* next(ctx)` (O9). It obeys the rules of orchestrator code (D1). It returns
+ * nothing: a result can't be replaced (O3), and a value that it returns is warned of.
  */
 export type OrchestrationMiddleware<TInput = unknown, TResult = unknown> = OrchestrationShape<TInput, TResult>["run"];
 
-/** Code around an activity. It awaits `next(ctx)`, or calls `ctx.setResult(value)` instead (A1). */
+/**
+ * Code around an activity. It awaits `next(ctx)`, or calls `ctx.setResult(value)` instead (A1). It returns nothing: a
+ * value that it returns has no effect, and is warned of.
+ */
 export type ActivityMiddleware<TInput = unknown, TResult = unknown> = ActivityShape<TInput, TResult>["run"];
 
 /** Orchestration middleware as an async generator (O9). */
@@ -53,14 +57,17 @@ export type MiddlewareContext = OrchestrationMiddlewareContext | ActivityMiddlew
 export type MiddlewareFunction = (
   ctx: MiddlewareContext,
   next: (ctx: MiddlewareContext) => NextResult<unknown>,
-) => PromiseLike<unknown> | DurableSteps;
+) => PromiseLike<void> | NextResult<unknown> | DurableSteps;
 
-/** A named middleware. A class instance with these members is one, and its methods keep their `this` (R7). */
+/**
+ * A named middleware. An object has these members and no others; an instance of a class may have more, and its methods
+ * keep their `this` (R7).
+ */
 export interface MiddlewareObject {
   /** Unique on a worker. */
   readonly name: string;
-  readonly orchestration?: OrchestrationMiddleware;
-  readonly activity?: ActivityMiddleware;
+  readonly orchestration?: OrchestrationMiddleware | undefined;
+  readonly activity?: ActivityMiddleware | undefined;
 }
 
 /** What `use` takes: a function around everything, a durable middleware, or an object. */
@@ -104,7 +111,7 @@ export type FunctionScope = "orchestration" | "activity" | "both";
  * Gives a middleware object its type, and checks it where it is written rather than where it is used (R7).
  *
  * @returns the same object.
- * @throws TypeError if it has no name, no function, or an unknown kind of member.
+ * @throws TypeError if it has no name, no function, or an unknown member; instances of classes may have more members.
  * @example
  * export const audit = defineMiddleware({
  *   name: "audit",
@@ -133,6 +140,7 @@ export function toMember(middleware: unknown, scope: FunctionScope): Member {
   if (typeof name !== "string" || name === "") {
     throw new TypeError("A middleware object needs a name: a non-empty string, unique on the worker.");
   }
+  checkMembers(name, middleware);
   for (const [member, value] of Object.entries({ orchestration, activity })) {
     if (value !== undefined && typeof value !== "function") {
       throw new TypeError(`Middleware "${name}": ${member} must be a function, not ${typeof value}.`);
@@ -148,6 +156,19 @@ export function toMember(middleware: unknown, scope: FunctionScope): Member {
     activity: activity?.bind(middleware),
     around: around?.bind(middleware),
   };
+}
+
+const members: Readonly<Record<keyof MiddlewareObject, true>> = { name: true, orchestration: true, activity: true };
+
+// A member that is spelled wrong would do nothing. Instances of classes have members of their own.
+function checkMembers(name: string, middleware: object): void {
+  const prototype: unknown = Object.getPrototypeOf(middleware);
+  if (prototype !== Object.prototype && prototype !== null) return;
+  const unknown = Object.keys(middleware).find((member) => !Object.hasOwn(members, member));
+  if (unknown !== undefined) {
+    const known = Object.keys(members).join(", ");
+    throw new TypeError(`Middleware "${name}" has an unknown member "${unknown}"; the members are ${known}. Keep state in a class or outside.`);
+  }
 }
 
 // The kinds of function are told apart by what they say of themselves.

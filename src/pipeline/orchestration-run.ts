@@ -1,21 +1,44 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
-import { watch, type AwaitGuardMode, type AwaitGuardOptions, type Guarded } from "./await-guard.ts";
+import { unwatch, watch, type AwaitGuardMode, type AwaitGuardModes, type Guarded } from "./await-guard.ts";
 import { OrchestrationMiddlewareContextImpl, type Outcome } from "./context.ts";
 import { joinFailures, MiddlewareContractError, NonDurableAwaitError } from "./errors.ts";
 import type { DurableSteps, OrchestrationMiddleware } from "./middleware.ts";
 import { NextPromise } from "./next-promise.ts";
 import type { Stage } from "./pipeline.ts";
+import { fulfillment, isThenable } from "./thenable.ts";
 import type { EpisodeOutcome, EpisodeRun, OrchestrationWorkItem } from "./work-item.ts";
 
 /** An orchestrator function, as the SDK registers it. */
 export type Orchestrator = (ctx: OrchestrationContext, input: unknown) => unknown;
 
-type Step = IteratorResult<unknown, unknown>;
+/** What a generator's step has. The SDK looks only whether `done` is truthy, as a hand-written iterator may lack it. */
+interface Step {
+  readonly done: unknown;
+  readonly value: unknown;
+}
 
-/** Whoever yields durable tasks: a durable middleware, or without a frame the orchestrator. */
-interface Source {
-  readonly generator: DurableSteps;
-  readonly frame: Frame | undefined;
+/**
+ * The generator that a durable middleware or an orchestrator returned, called as the SDK calls it. The name of the field
+ * is the SDK's: it is part of the message of a TypeError, and so of the actions (contract.md D3).
+ */
+class SdkGenerator {
+  readonly _generator: DurableSteps;
+
+  constructor(generator: DurableSteps) {
+    this._generator = generator;
+  }
+
+  start(): Promise<unknown> {
+    return this._generator.next();
+  }
+
+  next(value: unknown): Promise<unknown> {
+    return this._generator.next(value);
+  }
+
+  throw(error: unknown): Promise<unknown> {
+    return this._generator.throw(error);
+  }
 }
 
 /** A middleware during one episode. */
@@ -42,22 +65,24 @@ interface Frame {
  *
  * To the SDK it is the async generator that an orchestrator returns. It starts the middlewares, each of which starts
  * the one inside it by calling `next`, and then hands every resume straight to whoever yielded last: the
- * orchestrator, or a durable middleware. The frames outside stay parked at their `next` meanwhile, so a resume costs
- * one promise, whatever the number of middleware. When the orchestrator is done, its outcome travels outwards, frame
- * by frame.
+ * orchestrator, or a durable middleware. The frames outside stay parked at their `next` meanwhile, so the cost of a
+ * resume does not depend on the number of middlewares. When the orchestrator is done, its outcome travels outwards,
+ * frame by frame.
  */
 export class OrchestrationRun implements EpisodeRun, Guarded {
   readonly #item: OrchestrationWorkItem;
   readonly #stages: readonly Stage<OrchestrationMiddleware>[];
   readonly #orchestrator: Orchestrator;
   readonly #ctx: OrchestrationMiddlewareContextImpl;
-  readonly #guard: Required<AwaitGuardOptions>;
+  readonly #guard: AwaitGuardModes;
   readonly #frames: Frame[] = [];
   // The innermost level whose code runs: a frame's index, or the number of stages for the orchestrator.
   #level = 0;
-  // Who yielded last, and so gets the next resume.
-  #source: Source | undefined;
-  // The resume in flight.
+  // Wakes whoever yielded last, for the next resume.
+  #wake: (() => void) | undefined;
+  // The resume in flight: what the SDK called, with what, and its promise.
+  #method: "next" | "throw" = "next";
+  #value: unknown;
   #resolve: ((step: Step) => void) | undefined;
   #reject: ((error: unknown) => void) | undefined;
   #state: "new" | "running" | "finished" = "new";
@@ -74,7 +99,7 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
     orchestrator: Orchestrator,
     context: OrchestrationContext,
     input: unknown,
-    guard: Required<AwaitGuardOptions>,
+    guard: AwaitGuardModes,
   ) {
     this.#item = item;
     this.#stages = stages;
@@ -111,6 +136,7 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
 
   end({ status }: EpisodeOutcome): void {
     this.#state = "finished";
+    if (this.#guarded) unwatch(this);
     // A middleware whose own code ended has nothing left to close. What was registered while the orchestrator ran
     // counts as the innermost middleware's.
     const parked = (level: number): boolean => this.#frames[Math.min(level, this.#stages.length - 1)]?.state !== "ended";
@@ -147,8 +173,10 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
       } else if (this.#state === "new") {
         this.#state = "running";
         this.#enter(0);
-      } else if (this.#source !== undefined) {
-        this.#drive(this.#source, method, value);
+      } else {
+        this.#method = method;
+        this.#value = value;
+        this.#wake?.();
       }
     });
   }
@@ -182,9 +210,11 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
     this.#frames[level] = frame;
     const onFailure = (error: unknown): void => this.#finish(frame, { ok: false, error });
     try {
-      const started: unknown = stage.run(this.#ctx, (ctx) => this.#next(frame, ctx));
-      if (isThenable(started)) started.then((value) => this.#finish(frame, { ok: true, value }), onFailure);
-      else if (isSteps(started)) this.#drive({ generator: started, frame }, "next", undefined);
+      // Functions get no `this`; methods of middleware objects are bound.
+      const { run } = stage;
+      const started: unknown = run(this.#ctx, (ctx) => this.#next(frame, ctx));
+      if (isThenable(started)) Promise.resolve(started).then((value) => this.#finish(frame, { ok: true, value }), onFailure);
+      else if (isSteps(started)) void this.#drive(started, frame);
       else this.#finish(frame, { ok: true, value: started });
     } catch (error) {
       onFailure(error);
@@ -193,56 +223,72 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
 
   #startOrchestrator(): void {
     const settle = (outcome: Outcome): void => this.#settleInside(this.#stages.length, outcome);
+    const onFailure = (error: unknown): void => settle({ ok: false, error });
     const start = (started: unknown): void => {
-      if (!isSteps(started)) return settle({ ok: true, value: started });
-      this.#source = { generator: started, frame: undefined };
-      this.#drive(this.#source, "next", undefined);
+      if (isSteps(started)) void this.#drive(started, undefined);
+      else settle({ ok: true, value: started });
     };
     try {
-      const started = this.#orchestrator(this.#ctx.orchestrationContext, this.#ctx.input);
-      if (isThenable(started)) started.then(start, (error: unknown) => settle({ ok: false, error }));
+      // The SDK calls it without a `this`, too.
+      const orchestrator = this.#orchestrator;
+      const started = orchestrator(this.#ctx.orchestrationContext, this.#ctx.input);
+      if (isThenable(started)) Promise.resolve(started).then(start).catch(onFailure);
       else start(started);
     } catch (error) {
-      settle({ ok: false, error });
+      onFailure(error);
     }
   }
 
-  // Hands a resume to `source`. The closures are new for each step on purpose: with ones that live as long as the run,
-  // V8's young-generation GC keeps finished runs for long, at ten times the cost (measured on Node 24).
-  #drive(source: Source, method: "next" | "throw", value: unknown): void {
+  /**
+   * Drives a durable middleware, or without a frame the orchestrator, from its start to its end. The code runs in the
+   * async context in which this function was called, at each step: an `await` restores it, at no cost. So what a
+   * middleware puts around `next` (an `AsyncLocalStorage` store, an OpenTelemetry context) is there after each `yield`.
+   */
+  async #drive(steps: DurableSteps, frame: Frame | undefined): Promise<void> {
     try {
-      // An iterator that was written by hand may lack a method, or return a step and no promise; the SDK takes the latter.
-      void Promise.resolve(source.generator[method](value)).then(
-        (step) => this.#onStep(source, step),
-        (error: unknown) => this.#onFailure(source, error),
-      );
+      const code = new SdkGenerator(steps);
+      let step: unknown = await code.start();
+      while (this.#onStep(step, frame)) {
+        await new Promise<void>((resolve) => (this.#wake = resolve));
+        step = await (this.#method === "next" ? code.next(this.#value) : code.throw(this.#value));
+      }
     } catch (error) {
-      this.#onFailure(source, error);
+      this.#fail(frame, error);
     }
   }
 
-  #onStep(source: Source, step: Step): void {
-    const { frame } = source;
-    if (step.done === true) return this.#end(frame, { ok: true, value: step.value });
-    if (frame === undefined) {
-      if (this.#level === this.#stages.length) this.#yield(step);
-      return;
+  // Takes a step of a durable middleware or the orchestrator, and tells whether its code waits for a resume.
+  #onStep(step: unknown, frame: Frame | undefined): boolean {
+    if (frame === undefined) return this.#onOrchestratorStep(step);
+    const { done, value } = step as Step;
+    if (done) {
+      this.#finish(frame, { ok: true, value });
+      return false;
     }
-    if (frame.state !== "running") return;
-    const problem = yieldProblem(frame, step.value);
-    if (problem !== undefined) return this.#onFailure(source, new MiddlewareContractError(frame.name, "O9", problem));
-    this.#source = source;
-    this.#yield(step);
+    if (frame.state !== "running") return false;
+    const problem = yieldProblem(frame, value);
+    if (problem !== undefined) throw new MiddlewareContractError(frame.name, "O9", problem);
+    this.#yield({ done: false, value });
+    return true;
   }
 
-  #onFailure({ frame }: Source, error: unknown): void {
-    this.#end(frame, { ok: false, error });
+  #onOrchestratorStep(step: unknown): boolean {
+    const read = readStep(step);
+    if (read?.done) {
+      this.#settleInside(this.#stages.length, { ok: true, value: read.value });
+      return false;
+    }
+    // A middleware ended before the orchestrator did.
+    if (this.#level !== this.#stages.length) return false;
+    // What is no step goes to the SDK as it is: it fails the orchestration.
+    this.#yield(read ?? (step as Step));
+    return true;
   }
 
-  // The code of a level ended: a middleware's, or without a frame the orchestrator's.
-  #end(frame: Frame | undefined, outcome: Outcome): void {
-    if (frame === undefined) this.#settleInside(this.#stages.length, outcome);
-    else this.#finish(frame, outcome);
+  // The code of a level failed: a middleware's, or without a frame the orchestrator's.
+  #fail(frame: Frame | undefined, error: unknown): void {
+    if (frame === undefined) this.#settleInside(this.#stages.length, { ok: false, error });
+    else this.#finish(frame, { ok: false, error });
   }
 
   #yield(step: Step): void {
@@ -289,7 +335,7 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
     frame.inner = outcome;
     this.#ctx.settle(outcome);
     frame.next?.contain();
-    if (outcome.ok) frame.resolveNext?.(outcome.value);
+    if (outcome.ok) frame.resolveNext?.(fulfillment(outcome.value));
     else frame.rejectNext?.(outcome.error);
   }
 
@@ -304,6 +350,7 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
     if (problem !== undefined) frame.broken.push(new MiddlewareContractError(frame.name, "O1", problem));
     failures.push(...frame.broken);
     if (!own.ok) failures.push(own.error);
+    else this.#ctx.reportReturned(this.#stages[frame.index] ?? frame, own.value);
     this.#settleInside(
       frame.index,
       failures.length > 0 ? { ok: false, error: joinFailures(failures) } : (inner ?? own),
@@ -312,7 +359,7 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
 
   // A middleware ended before what lies inside it: that gets no more resumes, and what it does no longer counts (O2).
   #abandonInside(frame: Frame): void {
-    this.#source = undefined;
+    this.#wake = undefined;
     for (const inside of this.#frames.slice(frame.index + 1)) if (inside.state === "running") inside.state = "dead";
   }
 
@@ -349,10 +396,17 @@ function yieldProblem(frame: Frame, value: unknown): string | undefined {
   return isTask ? undefined : "it yielded something that is not a durable task; to run the rest, write yield* next(ctx), with the star.";
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+/** A copy of a step; `undefined` if a hand-written iterator returned no object, or one whose getter throws. */
+function readStep(step: unknown): Step | undefined {
+  try {
+    const { done, value } = step as Step;
+    return { done, value };
+  } catch {
+    return undefined;
+  }
 }
 
+/** The rule by which the SDK takes what an orchestrator returned for a generator. */
 function isSteps(value: unknown): value is DurableSteps {
-  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
+  return typeof (value as Partial<DurableSteps> | null | undefined)?.[Symbol.asyncIterator] === "function";
 }

@@ -2,8 +2,8 @@ import { toMember, type FunctionScope, type Member } from "./middleware.ts";
 
 /** Where a middleware is put: right before (outside of) or right after (inside of) a named one (contract.md R5). */
 export interface Position {
-  readonly before?: string;
-  readonly after?: string;
+  readonly before?: string | undefined;
+  readonly after?: string | undefined;
 }
 
 /** The name of an orchestration or activity middleware, with its function. */

@@ -1,6 +1,7 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import { sharedFeature, type MiddlewareFeature, type MiddlewareFeatures } from "./features.ts";
 import type { DurableFact, ReceivedFact, ScheduledTask, SentMessage } from "./history.ts";
+import { isolate } from "./isolate.ts";
 import type { MiddlewareLogger } from "./logger.ts";
 
 /** A W3C trace context as it travels in durable messages. */
@@ -14,6 +15,8 @@ export interface TaskFailure {
   readonly type: string;
   readonly message: string;
   readonly stack?: string | undefined;
+  /** What caused it: `error.cause`, or the failure of the task that the orchestration did not catch. */
+  readonly cause?: TaskFailure | undefined;
 }
 
 /** Who started a sub-orchestration. What the backend did not send is `undefined` (contract.md X3). */
@@ -81,7 +84,7 @@ interface WorkItemFacts {
    * active context (telemetry.md I9).
    */
   readonly takeTraceContexts: () => void;
-  /** Tells people about a fault that was contained. */
+  /** Logs an isolated error as a warning. */
   readonly report: (message: string, error?: unknown) => void;
 }
 
@@ -103,6 +106,8 @@ export interface EpisodeHistory {
   facts(): readonly DurableFact[];
   /** What was told to the orchestration since its start, in order. */
   received(): readonly ReceivedFact[];
+  /** Why the task of that ID failed; `undefined` if it did not, or has not finished. */
+  failureOfTask(taskId: number): TaskFailure | undefined;
   /** Whether an earlier episode's action has this ID: while an orchestration is suspended, the SDK returns actions again. */
   hasLeft(taskId: number): boolean;
   /** What was scheduled and has not finished. */
@@ -124,7 +129,7 @@ export interface ActivityWorkItemFacts extends WorkItemFacts {
 
 /**
  * A work item in the hands of the engine. Besides its facts it has the two moments at which telemetry acts: the
- * response before it leaves, and the delivery. A callback that throws is reported and stops nothing (telemetry.md K1).
+ * response before it leaves, and its acknowledgement. A callback that fails is reported and stops nothing (telemetry.md K1).
  */
 abstract class WorkItem<TFacts extends WorkItemFacts, TResponse> {
   readonly facts: TFacts;
@@ -154,13 +159,9 @@ abstract class WorkItem<TFacts extends WorkItemFacts, TResponse> {
   }
 
   #run<T>(callbacks: readonly ((value: T) => void)[], value: T): void {
-    for (const callback of callbacks) {
-      try {
-        callback(value);
-      } catch (error) {
-        this.facts.report(`A telemetry callback of "${this.facts.name}" threw; the work goes on without it.`, error);
-      }
-    }
+    const onFault = (error: unknown): void =>
+      this.facts.report(`A telemetry callback of "${this.facts.name}" failed; the work goes on without it.`, error);
+    for (const callback of callbacks) isolate(() => callback(value), onFault);
   }
 }
 

@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import { trace } from "@opentelemetry/api";
+import * as api from "@opentelemetry/api";
 import { registrations } from "./api-globals.ts";
 
 /** A copy of `@opentelemetry/api`, of any version, or of `@opentelemetry/api-logs`. */
@@ -21,29 +21,24 @@ export function noteTracersAndLoggers(): () => void {
   return () => {
     const { logs, apiLogs } = registrations();
     for (const { tracers, loggers } of noted) {
-      connect(tracers, trace.getTracerProvider());
+      connect(tracers, api.trace.getTracerProvider());
       connect(loggers, logs ?? apiLogs);
     }
   };
 }
 
 function copies(): readonly ApiCopy[] {
+  const found = new Set<ApiCopy>([api]);
+  // Works in a bundle too: the cache is one for the process, whatever file asks for it.
   const require = createRequire(process.execPath);
-  const load = (path: string): readonly ApiCopy[] => {
-    try {
-      return [require(path) as ApiCopy];
-    } catch {
-      return []; // This process must not require ES modules.
-    }
-  };
+  for (const path of Object.keys(require.cache).filter((each) => mainFile.test(each))) found.add(require(path) as ApiCopy);
   try {
-    const required = Object.keys(require.cache).filter((path) => mainFile.test(path));
-    // API 1.10 has a second copy for ES modules, which `require` gives as it is. What is loaded of those is not listed anywhere.
-    const asModule = createRequire(import.meta.url).resolve("@opentelemetry/api").replace(/\.cjs$/, ".mjs");
-    return [...new Set([...required, asModule])].flatMap(load);
+    // API 1.10 has a second copy for ES modules. Those that are loaded are listed nowhere, so this is the one beside our own.
+    found.add(require(createRequire(import.meta.url).resolve("@opentelemetry/api").replace(/\.cjs$/, ".mjs")) as ApiCopy);
   } catch {
-    return []; // They are in a bundle.
+    // This is a bundle without the package, or a process that must not require ES modules.
   }
+  return [...found];
 }
 
 const mainFile = /[\\/]@opentelemetry[\\/]api(?:-logs)?[\\/](?:dist|build[\\/]src)[\\/]index\.c?js$/;

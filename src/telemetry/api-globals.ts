@@ -26,9 +26,20 @@ const logs = Reflect.get(api, "logs") as { setGlobalLoggerProvider(provider: Any
 
 /** What is registered now. */
 export function registrations(): Registrations {
+  return { ...(Reflect.get(globalThis, apiKey) as Registrations | undefined), apiLogs: registered("apiLogs") };
+}
+
+/** What is registered in `slot` now. */
+export function registered(slot: Slot): unknown {
+  if (slot !== "apiLogs") return (Reflect.get(globalThis, apiKey) as Registrations | undefined)?.[slot];
   const { [apiLogsKey]: get } = holder;
-  const apiLogs: unknown = typeof get === "function" ? get(apiLogsVersion) : undefined;
-  return { ...(Reflect.get(globalThis, apiKey) as Registrations | undefined), apiLogs };
+  return typeof get === "function" ? get(apiLogsVersion) : undefined;
+}
+
+/** The version of the copy of the API that registered first: it refuses what other versions register. */
+export function registeredVersion(): string | undefined {
+  const { version } = (Reflect.get(globalThis, apiKey) ?? {}) as { readonly version?: unknown };
+  return typeof version === "string" ? version : undefined;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Attributes, Context, TimeInput } from "@opentelemetry/api";
+import { registered } from "./api-globals.ts";
 
 /** The severity numbers of OpenTelemetry's log data model that this package uses. */
 export const SeverityNumber = { DEBUG: 5, INFO: 9, WARN: 13, ERROR: 17 } as const;
@@ -25,17 +26,10 @@ export interface LoggerProvider {
   getLogger(name: string, version?: string): Logger;
 }
 
-// Where the copies of an API in a process find one another. SDK 3.x registers its logger provider with API 1.10 and later;
-// SDK 2.x with the package @opentelemetry/api-logs, whose versions all ask for generation 1 of it.
-const api = Symbol.for("opentelemetry.js.api.1");
-const apiLogs = Symbol.for("io.opentelemetry.js.api.logs");
-const apiLogsGeneration = 1;
-
 /**
- * The logger provider that is registered now, with the OpenTelemetry API or with `@opentelemetry/api-logs`; `undefined` if
- * none is. Read from the process's globals, as API 1.9 has no logs and this package depends on no version of either.
+ * The logger provider that is registered now, with the OpenTelemetry API (SDK 3.x) or with `@opentelemetry/api-logs`
+ * (SDK 2.x); `undefined` if none is.
  */
 export function registeredLoggerProvider(): LoggerProvider | undefined {
-  const globals = globalThis as { [api]?: { readonly logs?: LoggerProvider }; [apiLogs]?: (generation: number) => LoggerProvider | undefined };
-  return globals[api]?.logs ?? globals[apiLogs]?.(apiLogsGeneration);
+  return (registered("logs") ?? registered("apiLogs")) as LoggerProvider | undefined;
 }

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { metrics, trace } from "@opentelemetry/api";
+import { registered, registeredVersion } from "./api-globals.ts";
 
 /** A copy of `@opentelemetry/api`, as far as it is known. */
 interface ApiCopy {
@@ -9,40 +10,32 @@ interface ApiCopy {
   readonly directory: string;
 }
 
-// All copies of API 1.x in a process register here; the first one to register anything sets the version.
-const apiKey = Symbol.for("opentelemetry.js.api.1");
-
-interface ApiGlobal {
-  readonly version?: string;
-  readonly trace?: unknown;
-  readonly metrics?: unknown;
-}
-
 /**
  * Why telemetry of the built-in middlewares in `names` can't arrive, one sentence for each cause, with the way out; empty
  * where nothing is known to be wrong (telemetry.md I12). It looks at what is registered, and starts no span.
  */
 export function startupProblems(names: readonly string[]): readonly string[] {
-  const registered = (Reflect.get(globalThis, apiKey) ?? {}) as ApiGlobal;
+  const [tracers, meters] = [registered("trace"), registered("metrics")];
   const lacking = [
-    ...(names.includes("tracing") && registered.trace === undefined ? ["TracerProvider"] : []),
-    ...(names.includes("metrics") && registered.metrics === undefined ? ["MeterProvider"] : []),
+    ...(names.includes("tracing") && tracers === undefined ? ["TracerProvider"] : []),
+    ...(names.includes("metrics") && meters === undefined ? ["MeterProvider"] : []),
   ];
   const unreachable = [
-    ...(names.includes("tracing") && registered.trace !== undefined && registered.trace !== trace.getTracerProvider() ? ["TracerProvider"] : []),
-    ...(names.includes("metrics") && registered.metrics !== undefined && registered.metrics !== metrics.getMeterProvider() ? ["MeterProvider"] : []),
+    ...(names.includes("tracing") && tracers !== undefined && tracers !== trace.getTracerProvider() ? ["TracerProvider"] : []),
+    ...(names.includes("metrics") && meters !== undefined && meters !== metrics.getMeterProvider() ? ["MeterProvider"] : []),
   ];
+  const first = registeredVersion();
   if (unreachable.length > 0) {
-    return [`${unreachable.join(" and ")} registered with ${nameOf(registered.version)}, which ${own()} can't use: nothing arrives there. ${oneCopy}`];
+    return [`${unreachable.join(" and ")} registered with ${nameOf(first)}, which ${own()} can't use: nothing arrives there. ${oneCopy}`];
   }
   // An application with metrics alone, or traces alone, is common; one with neither has forgotten something.
   const isMissing = names.includes("tracing") ? lacking.includes("TracerProvider") : lacking.length > 0;
   if (!isMissing) return [];
-  const refused = loadedCopies().filter(({ version }) => registered.version !== undefined && version !== registered.version);
+  const refused = loadedCopies().filter(({ version }) => first !== undefined && version !== first);
   if (refused.length > 0) {
     const others = refused.map(({ version, directory }) => `${version} (${directory})`).join(", ");
     return [
-      `no OpenTelemetry ${lacking.join(" and no ")} is registered, so nothing arrives there. ${nameOf(registered.version)} was used first ` +
+      `no OpenTelemetry ${lacking.join(" and no ")} is registered, so nothing arrives there. ${nameOf(first)} was used first ` +
         `in this process, and refuses what other versions register: ${others}. ${oneCopy}`,
     ];
   }

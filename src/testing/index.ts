@@ -1,11 +1,21 @@
+import { isRuntimeSupported } from "../runtime.ts";
+
 export { startLocalSidecar, type LocalSidecar, type LocalSidecarOptions } from "./sidecar/index.ts";
 export {
   createTelemetryRecorder,
   TelemetryRecorderError,
   type EventSnapshot,
+  type IdGenerator,
+  type InstrumentationScope,
+  type RecordedEvent,
+  type RecordedLogRecord,
   type RecordedMetric,
   type RecordedPoint,
+  type RecordedResource,
+  type RecordedSpan,
   type RecordFilter,
+  type Sampler,
+  type SpanProcessor,
   type SpanSnapshot,
   type SpanTreeOptions,
   type TelemetryRecorder,
@@ -17,3 +27,6 @@ export {
 } from "./recorder/index.ts";
 export { renderTrace, type RenderTraceOptions } from "./render-trace.ts";
 export type { FinishedSpan } from "./span-tree.ts";
+
+// Says at load that Node.js is too old, where it is.
+isRuntimeSupported();

@@ -1,4 +1,4 @@
-import { styleText } from "node:util";
+import util from "node:util";
 import { displayWidth, padEnd, padStart, printable, shorten } from "./display-width.ts";
 import { formatDuration } from "./duration.ts";
 import { buildSpanForest, type FinishedSpan, type SpanNode, type TraceTree } from "./span-tree.ts";
@@ -10,9 +10,9 @@ export interface RenderTraceOptions {
    * Whether to colour the text. By default as `node:util`'s `styleText` decides for `process.stdout`: if it is a
    * terminal with colours, unless `NO_COLOR` or `FORCE_COLOR` say otherwise.
    */
-  readonly color?: boolean;
+  readonly color?: boolean | undefined;
   /** The longest line, in columns, from 60 to 1000. By default the terminal's width, and 100 where there is none. */
-  readonly width?: number;
+  readonly width?: number | undefined;
 }
 
 /**
@@ -49,14 +49,14 @@ function isIterable(value: unknown): boolean {
   return typeof value === "object" && value !== null && typeof Reflect.get(value, Symbol.iterator) === "function";
 }
 
-type Format = Parameters<typeof styleText>[0];
+type Format = Parameters<typeof util.styleText>[0];
 type Paint = (format: Format, text: string) => string;
 
 function painter(color: boolean | undefined): Paint {
   // styleText itself is asked what it would do, so NO_COLOR, FORCE_COLOR and the terminal's depth need no rules here.
-  const colored = color ?? styleText("bold", ".", { stream: process.stdout }) !== ".";
+  const colored = color ?? util.styleText("bold", ".", { stream: process.stdout }) !== ".";
   if (!colored) return (_format, text) => text;
-  return (format, text) => (text === "" ? "" : styleText(format, text, { validateStream: false }));
+  return (format, text) => (text === "" ? "" : util.styleText(format, text, { validateStream: false }));
 }
 
 const defaultWidth = 100;

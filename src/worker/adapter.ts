@@ -1,9 +1,10 @@
 import type { MiddlewareLogger } from "../pipeline/index.ts";
 import type { PipelineHost } from "./host.ts";
+import type { SdkInternal } from "./sdk-internals.ts";
 
 /**
- * How the engine gets into one kind of worker. An adapter and the files it imports are the only ones that know the
- * non-public members of that worker; another fork of the SDK needs one more adapter in `adapters.ts`, nothing else.
+ * How the engine gets into one kind of worker. The non-public members that adapters use stand in `sdk-internals.ts`;
+ * another fork of the SDK needs one more adapter in `attach.ts`, nothing else.
  */
 export interface WorkerAdapter {
   /** What the worker is called in errors. */
@@ -12,6 +13,8 @@ export interface WorkerAdapter {
   recognizes(worker: object): boolean;
   /** The members that the adapter needs and `worker` lacks; empty for a worker it can attach to. */
   missing(worker: object): readonly string[];
+  /** The optional members that `worker` lacks. */
+  lost(worker: object): readonly SdkInternal[];
   /** Whether the worker runs. */
   isRunning(worker: object): boolean;
   /** The logger that the worker was made with, if it takes one. */

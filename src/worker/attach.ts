@@ -2,7 +2,8 @@ import { Pipeline, type AwaitGuardOptions, type MiddlewareLogger } from "../pipe
 import { wrapMethod, type WorkerAdapter } from "./adapter.ts";
 import { taskHubGrpcWorker } from "./grpc-worker.ts";
 import { PipelineHost } from "./host.ts";
-import { installedSdkVersion, isSupportedSdk, supportedSdkRange } from "./sdk-version.ts";
+import { reportLost } from "./sdk-internals.ts";
+import { isSupportedSdk, sdkVersionOf, supportedSdkRange } from "./sdk-version.ts";
 import { testOrchestrationWorker } from "./test-worker.ts";
 
 /** Every kind of worker that the engine gets into; a fork of the SDK adds its adapter here. */
@@ -48,7 +49,7 @@ function checkAttachable(object: object, kind: string): void {
  * @throws TypeError if `worker` is not a worker.
  * @throws Error if it is attached already, of an SDK version out of range, or lacks a member.
  */
-export function adapterFor(worker: unknown, sdkVersion: string | undefined = installedSdkVersion()): WorkerAdapter {
+export function adapterFor(worker: unknown, versionOf: (worker: object) => string | undefined = sdkVersionOf): WorkerAdapter {
   const adapter = typeof worker === "object" && worker !== null ? adapters.find((each) => each.recognizes(worker)) : undefined;
   if (adapter === undefined || typeof worker !== "object" || worker === null) {
     const kinds = adapters.map(({ kind }) => kind).join(", ");
@@ -57,6 +58,7 @@ export function adapterFor(worker: unknown, sdkVersion: string | undefined = ins
     );
   }
   checkAttachable(worker, adapter.kind);
+  const sdkVersion = versionOf(worker);
   const found = `found @microsoft/durabletask-js ${sdkVersion ?? "of an unknown version"}, supported is ${supportedSdkRange}`;
   if (sdkVersion !== undefined && !isSupportedSdk(sdkVersion)) {
     throw new Error(`withDurableTelemetry: the Durable Task SDK is out of range: ${found}. Install a version in the range.`);
@@ -99,6 +101,7 @@ export function attach(
   // Without a logger of its own a worker logs to the console, as in the SDK.
   const host = new PipelineHost(pipeline, adapter.logger(worker) ?? console, guard);
   markAttached(worker, adapter.kind);
+  reportLost(host.report, adapter.kind, adapter.lost(worker));
   adapter.attach(worker, host);
   let startedBefore = false;
   const runFirstStart = (): void => {

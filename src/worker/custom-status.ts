@@ -1,14 +1,15 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type { OrchestrationWorkItem } from "../pipeline/index.ts";
-import { wrapMethod, type Members } from "./adapter.ts";
+import { wrapMethod } from "./adapter.ts";
+import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts";
 
-/** Tells `item` when the orchestration gets another custom status: its history does not have it, replay sets it again. */
+/** Reports to `item` when the orchestration gets another custom status: its history does not have it, and replay sets it again. */
 export function observeCustomStatus(context: OrchestrationContext, item: OrchestrationWorkItem): void {
   if (item.onCustomStatus === undefined) return;
   wrapMethod<[unknown], void>(context, "setCustomStatus", (original) => (status) => {
     // What the SDK made of it: the JSON text.
-    const before = (context as object as Members)["_customStatus"];
+    const before = readInternal(context, orchestrationContextInternals.customStatus);
     original(status);
-    if ((context as object as Members)["_customStatus"] !== before) item.onCustomStatus?.();
+    if (readInternal(context, orchestrationContextInternals.customStatus) !== before) item.onCustomStatus?.();
   });
 }

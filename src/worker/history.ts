@@ -1,6 +1,5 @@
 import type { HistoryEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import type { DurableFact, EpisodeHistory, ReceivedFact, ScheduledTask } from "../pipeline/index.ts";
+import type { DurableFact, EpisodeHistory, ReceivedFact, ScheduledTask, TaskFailure } from "../pipeline/index.ts";
 import { answeredRequest, entityFailure, entityRequest } from "./entity-messages.ts";
 import { failureOf, timeOf, traceContextOf } from "./messages.ts";
 
@@ -13,6 +12,10 @@ export class ProtoHistory implements EpisodeHistory {
   readonly #new: readonly HistoryEvent[];
   #facts: readonly DurableFact[] | undefined;
   #rewound: boolean | undefined;
+  // Asked for once for each event of a history that may be long: so they are looked up once.
+  #started: Found<HistoryEvent> | undefined;
+  #startedAt: Found<Date> | undefined;
+  #episodeStartedAt: Found<Date> | undefined;
   #left: ReadonlySet<number> | undefined;
   #lastLeft: number | undefined;
 
@@ -22,13 +25,12 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   get startedAt(): Date | undefined {
-    // Both stand at the head of the history.
-    const started = find(this.#past, this.#new, (event) => event.hasOrchestratorstarted());
-    return timeOf(started?.getTimestamp()) ?? timeOf(this.started?.getTimestamp());
+    return (this.#startedAt ??= { value: this.#findStart() }).value;
   }
 
   get episodeStartedAt(): Date | undefined {
-    return timeOf(this.#new.findLast((event) => event.hasOrchestratorstarted())?.getTimestamp());
+    this.#episodeStartedAt ??= { value: timeOf(this.#new.findLast((event) => event.hasOrchestratorstarted())?.getTimestamp()) };
+    return this.#episodeStartedAt.value;
   }
 
   get replayedEvents(): number {
@@ -40,7 +42,7 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   get episodes(): number {
-    return [...this.#past, ...this.#new].filter((event) => event.hasOrchestratorstarted()).length;
+    return countEpisodes(this.#past) + countEpisodes(this.#new);
   }
 
   get rewound(): boolean {
@@ -49,7 +51,7 @@ export class ProtoHistory implements EpisodeHistory {
 
   /** The event that started the execution. */
   get started(): HistoryEvent | undefined {
-    return find(this.#past, this.#new, (event) => event.hasExecutionstarted());
+    return (this.#started ??= { value: find(this.#past, this.#new, (event) => event.hasExecutionstarted()) }).value;
   }
 
   facts(): readonly DurableFact[] {
@@ -80,12 +82,24 @@ export class ProtoHistory implements EpisodeHistory {
     return [...tasks.values()];
   }
 
+  failureOfTask(taskId: number): TaskFailure | undefined {
+    const isFailure = (event: HistoryEvent): boolean => finishedKey(event) === taskId && failureIn(event) !== undefined;
+    const failed = this.#new.findLast(isFailure) ?? this.#past.findLast(isFailure);
+    return failed && failureIn(failed);
+  }
+
   hasLeft(taskId: number): boolean {
     // IDs count up, so most are seen to be new at once; but what a rewind took out of the history leaves anew.
     this.#lastLeft ??= this.#past.findLast(isAction)?.getEventid() ?? 0;
     if (taskId > this.#lastLeft) return false;
     this.#left ??= new Set(this.#past.filter(isAction).map((event) => event.getEventid()));
     return this.#left.has(taskId);
+  }
+
+  #findStart(): Date | undefined {
+    // Both stand at the head of the history.
+    const first = find(this.#past, this.#new, (event) => event.hasOrchestratorstarted());
+    return timeOf(first?.getTimestamp()) ?? timeOf(this.started?.getTimestamp());
   }
 
   #readFacts(): readonly DurableFact[] {
@@ -130,11 +144,38 @@ export class ProtoHistory implements EpisodeHistory {
   }
 }
 
+/** What a lookup found, `undefined` included. */
+interface Found<T> {
+  readonly value: T | undefined;
+}
+
 /** What ties an end to its beginning: a task ID, or the ID of a request to entities. */
 type TaskKey = number | string;
 type Scheduled = ReadonlyMap<TaskKey, HistoryEvent>;
 
-const { EventtypeCase } = proto.HistoryEvent;
+/**
+ * The protocol's numbers for what an event records. Not those of a class of the SDK: a process may hold several copies.
+ */
+export const eventType = {
+  taskScheduled: 6,
+  taskCompleted: 7,
+  taskFailed: 8,
+  subOrchestrationInstanceCreated: 9,
+  subOrchestrationInstanceCompleted: 10,
+  subOrchestrationInstanceFailed: 11,
+  timerCreated: 12,
+  timerFired: 13,
+  eventSent: 16,
+  eventRaised: 17,
+  executionSuspended: 21,
+  executionResumed: 22,
+  entityOperationSignaled: 23,
+  entityOperationCalled: 24,
+  entityLockRequested: 27,
+  entityUnlockSent: 29,
+} as const;
+
+const typeOf = (event: HistoryEvent): number => event.getEventtypeCase();
 
 function factOf(event: HistoryEvent, scheduled: Scheduled): DurableFact | undefined {
   const at = timeOf(event.getTimestamp());
@@ -144,19 +185,22 @@ function factOf(event: HistoryEvent, scheduled: Scheduled): DurableFact | undefi
   const task = origin && scheduledTask(origin);
   // A completion of something that was never scheduled here is the SDK's to complain about.
   if (task === undefined) return receivedFact(event, undefined);
+  return { type: "task_finished", task, at, failure: failureIn(event) ?? entityFailure(event) };
+}
+
+function failureIn(event: HistoryEvent): TaskFailure | undefined {
   const failed = event.getTaskfailed() ?? event.getSuborchestrationinstancefailed();
-  const failure = failed === undefined ? entityFailure(event) : failureOf(failed.getFailuredetails());
-  return { type: "task_finished", task, at, failure };
+  return failed && failureOf(failed.getFailuredetails());
 }
 
 function receivedFact(event: HistoryEvent, otherwise: Date | undefined): ReceivedFact | undefined {
   const at = timeOf(event.getTimestamp()) ?? otherwise;
-  switch (event.getEventtypeCase()) {
-    case EventtypeCase.EXECUTIONSUSPENDED:
+  switch (typeOf(event)) {
+    case eventType.executionSuspended:
       return { type: "suspended", at };
-    case EventtypeCase.EXECUTIONRESUMED:
+    case eventType.executionResumed:
       return { type: "resumed", at };
-    case EventtypeCase.EVENTRAISED:
+    case eventType.eventRaised:
       return { type: "event_raised", name: event.getEventraised()?.getName() ?? "", at };
     default:
       return undefined;
@@ -189,21 +233,25 @@ function find(
   return past.find(predicate) ?? fresh.find(predicate);
 }
 
+function countEpisodes(events: readonly HistoryEvent[]): number {
+  return events.reduce((count, event) => (event.hasOrchestratorstarted() ? count + 1 : count), 0);
+}
+
 function schedules(event: HistoryEvent): boolean {
   return event.hasTaskscheduled() || event.hasSuborchestrationinstancecreated() || event.hasTimercreated();
 }
 
 // Whether an event records an action, under the action's ID.
 function isAction(event: HistoryEvent): boolean {
-  switch (event.getEventtypeCase()) {
-    case EventtypeCase.TASKSCHEDULED:
-    case EventtypeCase.SUBORCHESTRATIONINSTANCECREATED:
-    case EventtypeCase.TIMERCREATED:
-    case EventtypeCase.EVENTSENT:
-    case EventtypeCase.ENTITYOPERATIONCALLED:
-    case EventtypeCase.ENTITYOPERATIONSIGNALED:
-    case EventtypeCase.ENTITYLOCKREQUESTED:
-    case EventtypeCase.ENTITYUNLOCKSENT:
+  switch (typeOf(event)) {
+    case eventType.taskScheduled:
+    case eventType.subOrchestrationInstanceCreated:
+    case eventType.timerCreated:
+    case eventType.eventSent:
+    case eventType.entityOperationCalled:
+    case eventType.entityOperationSignaled:
+    case eventType.entityLockRequested:
+    case eventType.entityUnlockSent:
       return true;
     default:
       return false;
@@ -234,16 +282,16 @@ function scheduledTask(event: HistoryEvent): ScheduledTask | undefined {
 }
 
 function finishedKey(event: HistoryEvent): TaskKey | undefined {
-  switch (event.getEventtypeCase()) {
-    case EventtypeCase.TIMERFIRED:
+  switch (typeOf(event)) {
+    case eventType.timerFired:
       return event.getTimerfired()?.getTimerid();
-    case EventtypeCase.TASKCOMPLETED:
+    case eventType.taskCompleted:
       return event.getTaskcompleted()?.getTaskscheduledid();
-    case EventtypeCase.TASKFAILED:
+    case eventType.taskFailed:
       return event.getTaskfailed()?.getTaskscheduledid();
-    case EventtypeCase.SUBORCHESTRATIONINSTANCECOMPLETED:
+    case eventType.subOrchestrationInstanceCompleted:
       return event.getSuborchestrationinstancecompleted()?.getTaskscheduledid();
-    case EventtypeCase.SUBORCHESTRATIONINSTANCEFAILED:
+    case eventType.subOrchestrationInstanceFailed:
       return event.getSuborchestrationinstancefailed()?.getTaskscheduledid();
     default:
       return answeredRequest(event);

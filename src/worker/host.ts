@@ -1,8 +1,9 @@
-import { context, ROOT_CONTEXT } from "@opentelemetry/api";
+import { ROOT_CONTEXT } from "@opentelemetry/api";
 import {
   ActivityWorkItem,
   CurrentWorkItem,
   currentFeatures,
+  isolate,
   OrchestrationRun,
   OrchestrationWorkItem,
   runActivity,
@@ -10,18 +11,20 @@ import {
   type Activity,
   type AnyWorkItem,
   type AroundWorkItem,
+  type AwaitGuardModes,
   type AwaitGuardOptions,
   type MiddlewareLogger,
   type Orchestrator,
   type Pipeline,
 } from "../pipeline/index.ts";
+import { runIn } from "../telemetry/active-context.ts";
 import { observeCustomStatus } from "./custom-status.ts";
 
-/** What stands between one worker and the engine: its pipeline, its logger, and the signal that it stops. */
+/** One worker in the engine: its pipeline, its logger, and the signal that it stops. */
 export class PipelineHost {
   readonly pipeline: Pipeline;
   readonly logger: MiddlewareLogger;
-  readonly #guard: Required<AwaitGuardOptions>;
+  readonly #guard: AwaitGuardModes;
   #stopping = new AbortController();
 
   constructor(pipeline: Pipeline, logger: MiddlewareLogger, guard: AwaitGuardOptions = {}) {
@@ -35,7 +38,7 @@ export class PipelineHost {
     return this.pipeline.names.length === 0;
   }
 
-  /** Aborts when the worker is told to stop (contract.md X8). */
+  /** Aborts when the worker is stopped (contract.md X8). */
   get signal(): AbortSignal {
     return this.#stopping.signal;
   }
@@ -45,19 +48,17 @@ export class PipelineHost {
     if (this.#stopping.signal.aborted) this.#stopping = new AbortController();
   }
 
-  /** The worker was told to stop. */
+  /** The worker is being stopped. */
   stopping(): void {
     this.#stopping.abort(new Error("The worker is stopping."));
   }
 
-  /** Tells people about a fault that was contained. */
-  readonly report = (message: string, error?: unknown): void => {
-    try {
-      this.logger.warn(`durable-telemetry: ${message}`, ...(error === undefined ? [] : [error]));
-    } catch {
-      // A logger that throws has lost its message; it shall not take the worker with it (telemetry.md K1).
-    }
-  };
+  /** Logs an isolated error as a warning. A logger that fails loses its line and nothing else (telemetry.md K1). */
+  readonly report = (message: string, error?: unknown): void =>
+    isolate(
+      () => this.logger.warn(`durable-telemetry: ${message}`, ...(error === undefined ? [] : [error])),
+      () => undefined,
+    );
 
   /**
    * Runs a work item: `execute` is the SDK's own execution. It starts from the root context, not from whatever was
@@ -70,10 +71,10 @@ export class PipelineHost {
       (inside, around: AroundWorkItem) => () => around(item, inside),
       execute,
     );
-    return context.with(ROOT_CONTEXT, runInWorkItem, undefined, features, run) as T;
+    return runIn(ROOT_CONTEXT, () => runInWorkItem(features, run));
   }
 
-  /** The orchestrator that the SDK shall run in place of `orchestrator`, in the work item that is running. */
+  /** The orchestrator that the SDK runs in place of `orchestrator`, in the work item that is running. */
   orchestrator(orchestrator: Orchestrator): Orchestrator {
     const item = currentFeatures()?.get(CurrentWorkItem);
     const stages = this.pipeline.orchestration;
@@ -84,7 +85,7 @@ export class PipelineHost {
     };
   }
 
-  /** The activity that the SDK shall run in place of `activity`, in the work item that is running. */
+  /** The activity that the SDK runs in place of `activity`, in the work item that is running. */
   activity(activity: Activity): Activity {
     const item = currentFeatures()?.get(CurrentWorkItem);
     const stages = this.pipeline.activity;

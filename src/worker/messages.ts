@@ -1,10 +1,13 @@
+import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type * as Proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
-import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
-import type { EpisodeOutcome, EpisodeRun, ScheduledTask, SentMessage, TaskFailure, TraceContext } from "../pipeline/index.ts";
+import type { EpisodeHistory, EpisodeOutcome, ScheduledTask, SentMessage, TaskFailure, TraceContext } from "../pipeline/index.ts";
+import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts";
 
-/** The Durable Task protocol's messages, read and written in durable terms. */
+/**
+ * The Durable Task protocol's messages, read and written in durable terms. A process may hold several copies of the SDK,
+ * with classes of their own for each message, and a bundle has no path to any of them. So what is made here is made
+ * with the classes that the worker's own copy decodes, and what is compared are the numbers of the protocol.
+ */
 
 type Timestamp = ReturnType<Proto.HistoryEvent["getTimestamp"]>;
 
@@ -31,25 +34,45 @@ export function traceContextOf(message: Proto.TraceContext | undefined): TraceCo
   return { traceparent, tracestate: message?.getTracestate()?.getValue() };
 }
 
-export function failureOf(details: Proto.TaskFailureDetails | undefined): TaskFailure {
+// The SDK records ten causes below a failure; other SDKs may record more.
+const causeLimit = 32;
+
+/** A failure with its causes. */
+export function failureOf(details: Proto.TaskFailureDetails | undefined, causes: number = causeLimit): TaskFailure {
+  const inner = causes > 0 ? details?.getInnerfailure() : undefined;
   return {
     type: details?.getErrortype() || "Error",
     message: details?.getErrormessage() ?? "",
     stack: details?.getStacktrace()?.getValue(),
+    ...(inner === undefined ? {} : { cause: failureOf(inner, causes - 1) }),
   };
 }
 
-/** What `actions` schedule, in the episode that `run` ran. */
-export function scheduledBy(actions: readonly Proto.OrchestratorAction[], run: EpisodeRun | undefined): ScheduledTask[] {
-  return actions.flatMap((action) => scheduledTask(action, run) ?? []);
+/**
+ * `failure` of an orchestration with the failure of its task as the last cause, where that was not caught: the error that
+ * the SDK throws for it carries its message and names the task, but records none of its causes.
+ */
+function withFailedTask(failure: TaskFailure, history: EpisodeHistory): TaskFailure {
+  if (failure.cause !== undefined) return { ...failure, cause: withFailedTask(failure.cause, history) };
+  if (!errorsOfTasks.has(failure.type)) return failure;
+  const named = / task #(\d{1,10}) failed: /.exec(failure.message);
+  const cause = named === null ? undefined : history.failureOfTask(Number(named[1]));
+  if (named === null || cause === undefined) return failure;
+  return failure.message.startsWith(cause.message, named.index + named[0].length) ? { ...failure, cause } : failure;
 }
 
-// The SDK keeps a task that it retries among the pending ones, under the ID of its latest attempt.
-interface PendingTasks {
-  readonly _pendingTasks?: Readonly<Record<number, { readonly attemptCount?: number } | undefined>>;
+// What the SDK (0.4) throws for one task, and for a `whenAll`, whose message names the first that failed.
+const errorsOfTasks: ReadonlySet<string> = new Set(["TaskFailedError", "AggregateError"]);
+
+/** What `actions` schedule, in the episode whose code ran with `context`. */
+export function scheduledBy(actions: readonly Proto.OrchestratorAction[], context: OrchestrationContext | undefined): ScheduledTask[] {
+  const pending = readInternal(context, orchestrationContextInternals.pendingTasks) as PendingTasks | undefined;
+  return actions.flatMap((action) => scheduledTask(action, pending) ?? []);
 }
 
-function scheduledTask(action: Proto.OrchestratorAction, run: EpisodeRun | undefined): ScheduledTask | undefined {
+type PendingTasks = Readonly<Record<number, { readonly attemptCount?: number } | undefined>>;
+
+function scheduledTask(action: Proto.OrchestratorAction, pending: PendingTasks | undefined): ScheduledTask | undefined {
   const activity = action.getScheduletask();
   const child = action.getCreatesuborchestration();
   const message = activity ?? child;
@@ -68,8 +91,8 @@ function scheduledTask(action: Proto.OrchestratorAction, run: EpisodeRun | undef
     name: message.getName(),
     version: message.getVersion()?.getValue(),
     instanceId: child?.getInstanceid(),
-    attempt: (run?.orchestrationContext as PendingTasks | undefined)?._pendingTasks?.[action.getId()]?.attemptCount ?? 1,
-    carry: (context) => message.setParenttracecontext(traceContextMessage(context)),
+    attempt: pending?.[action.getId()]?.attemptCount ?? 1,
+    carry: (context) => message.setParenttracecontext(traceContextMessage(message, taskTraceContextField, context)),
   };
 }
 
@@ -85,28 +108,38 @@ export function sentBy(actions: readonly Proto.OrchestratorAction[]): SentMessag
   });
 }
 
-/** How an episode that returned `actions` ended. */
-export function outcomeOf(actions: readonly Proto.OrchestratorAction[]): EpisodeOutcome {
+/** The protocol's numbers for how an orchestration ended. */
+export const orchestrationStatus = { continuedAsNew: 2, failed: 3, canceled: 4, terminated: 5 } as const;
+
+/** How an episode of that history ended, which returned `actions`. */
+export function outcomeOf(actions: readonly Proto.OrchestratorAction[], history: EpisodeHistory): EpisodeOutcome {
   if (actions.some((action) => action.hasRewindorchestration())) return { status: "rewound" };
   const complete = actions.find((action) => action.hasCompleteorchestration())?.getCompleteorchestration();
   if (complete === undefined) return { status: "waiting" };
-  switch (complete.getOrchestrationstatus()) {
-    case proto.OrchestrationStatus.ORCHESTRATION_STATUS_FAILED:
-      return { status: "failed", failure: failureOf(complete.getFailuredetails()) };
-    case proto.OrchestrationStatus.ORCHESTRATION_STATUS_TERMINATED:
-    case proto.OrchestrationStatus.ORCHESTRATION_STATUS_CANCELED:
+  const status: number = complete.getOrchestrationstatus();
+  switch (status) {
+    case orchestrationStatus.failed:
+      return { status: "failed", failure: withFailedTask(failureOf(complete.getFailuredetails()), history) };
+    case orchestrationStatus.terminated:
+    case orchestrationStatus.canceled:
       return { status: "terminated" };
-    case proto.OrchestrationStatus.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
+    case orchestrationStatus.continuedAsNew:
       return { status: "continued_as_new" };
     default:
       return { status: "completed" };
   }
 }
 
-export function orchestrationTraceContextMessage(spanId: string, startTime: Date): Proto.OrchestrationTraceContext {
-  const message = new proto.OrchestrationTraceContext();
-  message.setSpanid(stringMessage(spanId));
-  message.setSpanstarttime(timestamps.Timestamp.fromDate(startTime));
+/** The identity of an orchestration's span, for `response`. */
+export function orchestrationTraceContextMessage(
+  response: Proto.OrchestratorResponse,
+  spanId: string,
+  startTime: Date,
+): Proto.OrchestrationTraceContext | undefined {
+  const message = decoded(response, field(responseTraceContextField, [...field(1, []), ...field(2, [])])).getOrchestrationtracecontext();
+  const seconds = Math.floor(startTime.getTime() / 1000);
+  message?.getSpanid()?.setValue(spanId);
+  message?.getSpanstarttime()?.setSeconds(seconds).setNanos((startTime.getTime() - seconds * 1000) * 1_000_000);
   return message;
 }
 
@@ -119,21 +152,44 @@ export function restoreTraceContext(actions: readonly Proto.OrchestratorAction[]
   for (const action of actions) {
     for (const event of action.getRewindorchestration()?.getNewhistoryList() ?? []) {
       const started = event.getExecutionstarted();
-      if (started?.hasParenttracecontext() === false) started.setParenttracecontext(traceContextMessage(context));
+      if (started?.hasParenttracecontext() === false) {
+        started.setParenttracecontext(traceContextMessage(started, startedTraceContextField, context));
+      }
     }
   }
 }
 
-function traceContextMessage({ traceparent, tracestate }: TraceContext): Proto.TraceContext {
-  const message = new proto.TraceContext();
+// The numbers of the fields that hold a trace context, in the protocol.
+const taskTraceContextField = 5;
+const startedTraceContextField = 7;
+const responseTraceContextField = 6;
+
+type Traced = Proto.ScheduleTaskAction | Proto.CreateSubOrchestrationAction | Proto.ExecutionStartedEvent;
+
+// By the class of the message that they go into. Decoding takes ten times as long as a constructor.
+const traceContextClasses = new WeakMap<object, new () => Proto.TraceContext>();
+
+// The trace context for the field of `owner` with that number.
+function traceContextMessage(owner: Traced, number: number, { traceparent, tracestate }: TraceContext): Proto.TraceContext | undefined {
+  const TraceContextClass = traceContextClasses.get(owner.constructor);
+  const message =
+    TraceContextClass !== undefined && tracestate === undefined
+      ? new TraceContextClass()
+      : decoded(owner, field(number, tracestate === undefined ? [] : field(3, []))).getParenttracecontext();
+  if (message === undefined) return undefined;
+  if (TraceContextClass === undefined) traceContextClasses.set(owner.constructor, message.constructor as new () => Proto.TraceContext);
   message.setTraceparent(traceparent);
   message.setSpanid(traceparent.split("-")[2] ?? "");
-  if (tracestate !== undefined) message.setTracestate(stringMessage(tracestate));
+  if (tracestate !== undefined) message.getTracestate()?.setValue(tracestate);
   return message;
 }
 
-function stringMessage(value: string): InstanceType<typeof wrappers.StringValue> {
-  const message = new wrappers.StringValue();
-  message.setValue(value);
-  return message;
+// A message of the class of `sample` with what `bytes` say: so what stands in it has the classes of the same copy.
+function decoded<T extends object>(sample: T, bytes: readonly number[]): T {
+  return (sample.constructor as unknown as { deserializeBinary(bytes: Uint8Array): T }).deserializeBinary(Uint8Array.from(bytes));
+}
+
+// The bytes of a field that is a message, as the wire format has it.
+function field(number: number, content: readonly number[]): readonly number[] {
+  return [(number << 3) | 2, content.length, ...content];
 }

@@ -1,16 +1,17 @@
 import { EventEmitter } from "node:events";
-import { context } from "@opentelemetry/api";
+import { ROOT_CONTEXT, type Context } from "@opentelemetry/api";
 import { suppressTracingKey } from "../suppress-tracing.ts";
+import { activeContext, runIn } from "../telemetry/active-context.ts";
 
 /**
  * The gRPC client of a worker, whose calls other instrumentation makes no spans of: they are how work comes and goes,
  * and would stand in no trace, or in one each. What the worker does with the answers is not part of a call: it runs in
  * the context of the caller.
  */
-export function quietClient(client: object): object {
-  const stub: unknown = Reflect.get(client, "stub");
+export function quietClient(client: object, member: string): object {
+  const stub: unknown = Reflect.get(client, member);
   if (typeof stub !== "object" || stub === null) return client;
-  return Object.create(client, { stub: { value: quietStub(stub) } }) as object;
+  return Object.create(client, { [member]: { value: quietStub(stub) } }) as object;
 }
 
 function quietStub(stub: object): object {
@@ -19,11 +20,34 @@ function quietStub(stub: object): object {
       const value: unknown = Reflect.get(target, member);
       if (typeof value !== "function") return value;
       return (...args: unknown[]): unknown => {
-        const caller = context.active();
-        const bound = args.map((each) => (typeof each === "function" ? context.bind(caller, each) : each));
-        const call: unknown = context.with(caller.setValue(suppressTracingKey, true), () => Reflect.apply(value, target, bound));
-        return call instanceof EventEmitter ? context.bind(caller, call) : call;
+        const caller = activeContext();
+        const bound = args.map((each) => (typeof each === "function" ? bindTo(caller, each) : each));
+        const call: unknown = runIn(suppressed(caller), () => Reflect.apply(value, target, bound));
+        if (call instanceof EventEmitter) listenIn(caller, call);
+        return call;
       };
     },
   });
+}
+
+function suppressed(caller: Context): Context {
+  try {
+    return caller.setValue(suppressTracingKey, true);
+  } catch {
+    return ROOT_CONTEXT.setValue(suppressTracingKey, true);
+  }
+}
+
+// Not by `context.bind`: a foreign context manager's is not always up to an event emitter. New Relic's (newrelic 14.5)
+// returns a function for whatever it is given, and the worker would listen to that for ever.
+function bindTo(caller: Context, target: object): (...args: unknown[]) => unknown {
+  return function (this: unknown, ...args) {
+    return runIn(caller, () => Reflect.apply(target as () => unknown, this, args));
+  };
+}
+
+// Has the listeners of `emitter` run in `caller`.
+function listenIn(caller: Context, emitter: EventEmitter): void {
+  const emit = emitter.emit.bind(emitter);
+  emitter.emit = (...event) => runIn(caller, () => emit(...event));
 }

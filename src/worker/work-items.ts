@@ -1,13 +1,20 @@
-import type { ActivityRequest, HistoryEvent, OrchestrationTraceContext } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type {
+  ActivityRequest,
+  HistoryEvent,
+  OrchestrationTraceContext,
+  OrchestratorAction,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import {
   ActivityWorkItem,
   featuresForWorkItem,
   OrchestrationWorkItem,
+  type EpisodeResponse,
   type ParentOrchestration,
 } from "../pipeline/index.ts";
 import { ProtoHistory } from "./history.ts";
 import type { PipelineHost } from "./host.ts";
-import { tagsOf, timeOf, traceContextOf } from "./messages.ts";
+import { outcomeOf, scheduledBy, sentBy, tagsOf, timeOf, traceContextOf } from "./messages.ts";
+import { lostInternals, orchestrationContextInternals, reportLost } from "./sdk-internals.ts";
 
 /** What a worker hands over of an episode. */
 export interface Episode {
@@ -49,6 +56,27 @@ export function orchestrationWorkItem(episode: Episode, host: PipelineHost): Orc
       episode.clearCarried?.();
     },
   });
+}
+
+const contextInternals = Object.values(orchestrationContextInternals);
+
+/** What the episode of `item` answers with `actions`. */
+export function episodeResponse(
+  item: OrchestrationWorkItem,
+  actions: readonly OrchestratorAction[],
+  carrySpan: EpisodeResponse["carrySpan"],
+): EpisodeResponse {
+  const context = item.run?.orchestrationContext;
+  if (context !== undefined) {
+    reportLost(item.facts.report, "The context of an orchestration", lostInternals(context, contextInternals));
+  }
+  return {
+    outcome: outcomeOf(actions, item.facts.history),
+    scheduled: scheduledBy(actions, context),
+    sent: sentBy(actions),
+    actions: actions.length,
+    carrySpan,
+  };
 }
 
 /** The work item of an activity. */

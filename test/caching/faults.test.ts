@@ -2,7 +2,7 @@ import { queryObjects } from "node:v8";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { diag, DiagLogLevel, type Span } from "@opentelemetry/api";
 import { stat } from "node:fs/promises";
-import { onFault } from "../../middlewares/contained.ts";
+import { onFault } from "../../src/telemetry/isolate.ts";
 import { seal } from "../../middlewares/caching/envelope.ts";
 import type { CacheStore } from "../../middlewares/index.ts";
 import { ActivitySpan, type MiddlewareObject } from "../../src/index.ts";

@@ -95,6 +95,8 @@ function isOn(column: string, row: string): boolean {
       return row === "activity:NAME SERVER";
     case "what failed":
       return isTask;
+    case "orchestrations that failed":
+      return name === "orchestration:NAME";
     default:
       throw new Error(`The column "on" says "${column}", which is not known here.`);
   }

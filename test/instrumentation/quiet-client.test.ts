@@ -29,7 +29,7 @@ class Stub {
 
 function quiet(): { stub: Stub; client: { readonly stub: Stub; readonly address: string } } {
   const stub = new Stub();
-  return { stub, client: quietClient({ stub, address: "here" }) as { stub: Stub; address: string } };
+  return { stub, client: quietClient({ stub, address: "here" }, "stub") as { stub: Stub; address: string } };
 }
 
 describe("A worker's client", () => {
@@ -70,6 +70,6 @@ describe("A worker's client", () => {
 
   it("that has no stub stays as it is", () => {
     const client = {};
-    expect(quietClient(client)).toBe(client);
+    expect(quietClient(client, "stub")).toBe(client);
   });
 });

@@ -142,17 +142,16 @@ describe.concurrent("K1 a fault in the set-up is reported, and the application r
     ]);
   });
 
-  // The version is what register looks at; a real Node.js 20 loads it in the same way.
-  it.each([
-    ["--import", { node: "20.19.0" }, "Node.js 20.19.0 is too old, 22.15 or later is needed; the application runs on without telemetry."],
-    ["--require", { node: "22.14.0" }, "Node.js 22.14.0 is too old, 22.15 or later is needed; the application runs on without telemetry."],
-    ["--import", { bun: "1.3.0" }, "no worker is instrumented, since Bun does not say which modules it loads. Decorate workers in code, with withDurableTelemetry() of \"durable-telemetry\"."],
-  ])("%s on a runtime with %j: one line says what it can't do, and the application runs as it would", async (option, versions, line) => {
+  it.each(["--import", "--require"])("%s on Bun: one line says that no worker is instrumented, and the application runs as it would", async (option) => {
     using workspace = installedWithout();
     const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n"); process.exitCode = 7;');
-    const faked = workspace.write("versions.cjs", `Object.defineProperty(process, "versions", { value: { ...process.versions, ...${JSON.stringify(versions)} } });`);
-    await using app = startApp(`file://${file}`, { nodeArgs: ["--require", faked, option, "durable-telemetry/register"], env: { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" }, cwd: workspace.path });
-    expect(await app.ended).toEqual({ code: 7, signal: null, stdout: "runs\n", stderr: `durable-telemetry/register: ${line}\n` });
+    const faked = workspace.write("versions.cjs", 'Object.defineProperty(process, "versions", { value: { ...process.versions, bun: "1.3.0" } });');
+    const env = { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" };
+    await using app = startApp(`file://${file}`, { nodeArgs: ["--require", faked, option, "durable-telemetry/register"], env, cwd: workspace.path });
+    const stderr =
+      "durable-telemetry/register: no worker is instrumented, since Bun does not say which modules it loads. Decorate workers in code, " +
+      'with withDurableTelemetry() of "durable-telemetry".\n';
+    expect(await app.ended).toEqual({ code: 7, signal: null, stdout: "runs\n", stderr });
   });
 
   it.each(["--import", "--require"])("%s where OpenTelemetry's API is missing", async (option) => {

@@ -31,8 +31,7 @@ export function factOf(event: HistoryEvent, events: readonly HistoryEvent[], nam
     case HistoryEventType.ExecutionRewound:
       return label("orchestration.rewound", name, id);
     case HistoryEventType.ExecutionCompleted: {
-      const error = event.failureDetails?.errorType;
-      return label("orchestration.finished", name, id, statuses[event.orchestrationStatus], error);
+      return label("orchestration.finished", name, id, statuses[event.orchestrationStatus], rootType(event.failureDetails?.errorType, events));
     }
     case HistoryEventType.TaskScheduled:
       return label("activity.started", event.name, id, event.eventId);
@@ -45,6 +44,12 @@ export function factOf(event: HistoryEvent, events: readonly HistoryEvent[], nam
     default:
       return undefined;
   }
+}
+
+// Of what these orchestrations don't catch: the last task that failed (telemetry.md S11).
+function rootType(type: string | undefined, events: readonly HistoryEvent[]): string | undefined {
+  if (type !== "TaskFailedError") return type;
+  return events.findLast((event) => event.type === HistoryEventType.TaskFailed)?.failureDetails?.errorType;
 }
 
 function activityName(taskId: number, events: readonly HistoryEvent[]): string | undefined {

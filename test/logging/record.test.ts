@@ -96,16 +96,17 @@ describe("A record", () => {
           "durabletask.task.instance_id": id,
           "durabletask.task.execution_id": expect.any(String),
           "durabletask.task.status": "Failed",
-          "error.type": "TaskFailedError",
+          "error.type": "RangeError",
+          "durabletask.error.type": "TaskFailedError",
           "exception.type": "TaskFailedError",
-          "exception.message": expect.stringContaining("no such order"),
-          "exception.stacktrace": expect.any(String),
+          "exception.message": "Activity task #2 failed: no such order",
+          "exception.stacktrace": expect.stringMatching(/^TaskFailedError: Activity[^]*\nCaused by: RangeError: no such order\n.*scenarios\.ts/),
         },
       },
     ]);
     expect(failures.map(({ body }) => body)).toEqual([
       `Activity fail failed (task 2 of instance ${id}): RangeError: no such order`,
-      expect.stringContaining(`Orchestration failure failed (instance ${id}): TaskFailedError: `),
+      `Orchestration failure failed (instance ${id}): TaskFailedError: Activity task #2 failed: no such order; caused by RangeError: no such order`,
     ]);
   });
 

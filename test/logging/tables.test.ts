@@ -77,6 +77,8 @@ function isOn(column: string, { eventName = "", attributes: { "durabletask.task.
       return eventName.endsWith(".cache_hit");
     case "failures":
       return status === "Failed";
+    case "failed orchestrations":
+      return status === "Failed" && eventName.includes(".orchestration.");
     default:
       throw new Error(`The column "on" says "${column}", which is not known here.`);
   }

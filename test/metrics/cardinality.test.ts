@@ -1,11 +1,18 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { NoOpLogger, TaskHubGrpcWorker, whenAll, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
-import { beforeAll, describe, expect, it } from "vitest";
+import { logs } from "@opentelemetry/api";
+import { LoggerProvider } from "@opentelemetry/sdk-logs";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { caching } from "../../middlewares/caching/index.ts";
+import { logging } from "../../middlewares/logging/index.ts";
 import { BoundedValues } from "../../middlewares/metrics/bounded-values.ts";
 import { metrics, type MetricsOptions } from "../../middlewares/metrics/index.ts";
 import { withDurableTelemetry } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
+import { history } from "../tracing/episodes.ts";
 import { recordMetrics, WorkItems } from "./record-metrics.ts";
-import { runActivity } from "./work-items.ts";
+import { runActivity, runEpisode } from "./work-items.ts";
 
 const NAME = "durabletask.task.name";
 const VERSION = "durabletask.task.version";
@@ -118,6 +125,65 @@ describe("The values of attributes", () => {
     }
   });
 });
+
+describe("K4 the values of attributes are bounded in bytes", () => {
+  const bytes256 = "é".repeat(128);
+
+  it.each<[string, string, string]>([
+    [NAME, "x".repeat(256), "x".repeat(256)],
+    [NAME, "x".repeat(257), "_other"],
+    [NAME, bytes256, bytes256],
+    [NAME, `${bytes256}x`, "_other"],
+    ["error.type", "x".repeat(2 ** 20), "_OTHER"],
+    ["durabletask.activity.cache.result", "x".repeat(257), "_other"],
+  ])("K4 at most 256 bytes of %s reach a metric", (key, value, expected) => {
+    expect(new BoundedValues().fold({ [key]: value }, 200)).toEqual({ [key]: expected });
+  });
+
+  it("K4 too long ones take no place of others", () => {
+    const values = new BoundedValues();
+    for (let each = 0; each < 10; each += 1) values.fold({ [NAME]: `${each}`.repeat(300) }, 1);
+    expect(values.fold({ [NAME]: "short" }, 1)).toEqual({ [NAME]: "short" });
+  });
+
+  it("K4 sixty unknown names, versions and error types of 1 MiB each cost less than 8 MiB for good, and no export", async () => {
+    const recorded = recordMetrics();
+    const { forceFlush, shutdown } = { forceFlush: async () => undefined, shutdown: async () => undefined };
+    logs.setGlobalLoggerProvider(new LoggerProvider({ processors: [{ onEmit: () => undefined, forceFlush, shutdown }] }));
+    onTestFinished(() => logs.disable());
+    const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { middlewares: () => [metrics(), logging(), caching({ activities: { fails: { ttl: "1m" } } })] });
+    const longText = (of: number): string => `${of} `.repeat(2 ** 20).slice(0, 2 ** 20);
+    let type = "";
+    worker.addNamedActivity("fails", () => {
+      throw Object.assign(new Error(type), { name: type });
+    });
+    const one = async (of: number): Promise<void> => {
+      const name = longText(of);
+      type = longText(of + 100);
+      await runEpisode(worker, { fresh: [history.episode(), history.started(name, { version: longText(of + 200) })] });
+      await runActivity(worker, "fails");
+      await runActivity(worker, name);
+    };
+    await one(0);
+    const before = heapUsed();
+    for (let of = 1; of <= 60; of += 1) await one(of);
+    const grown = heapUsed() - before;
+    expect(grown).toBeLessThan(8 * 2 ** 20);
+    const collected = await recorded.collect();
+    expect(JSON.stringify(collected.instruments).length).toBeLessThan(100_000);
+    expect(collected.counts("durabletask.orchestration.started", NAME, VERSION)).toEqual({ "_other _other": 61 });
+    expect(collected.total("durabletask.activity.duration", { [NAME]: "fails", "error.type": "_OTHER" }).count).toBe(61);
+  });
+});
+
+/** The bytes that are in use once all that can go has gone. */
+function heapUsed(): number {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  collect();
+  collect();
+  return process.memoryUsage().heapUsed;
+}
 
 describe("The options of metrics", () => {
   it.each<[given: unknown, says: string]>([

@@ -1,7 +1,7 @@
 import { RetryPolicy, type OrchestrationContext } from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
 import { caching } from "../../middlewares/caching/index.ts";
-import { contained } from "../../middlewares/contained.ts";
+import { isolated } from "../../middlewares/tracing/faults.ts";
 import { metrics } from "../../middlewares/metrics/index.ts";
 import { definitions, type InstrumentName } from "../../middlewares/metrics/instruments.ts";
 import { page, tableBelow } from "../docs/markdown.ts";
@@ -29,7 +29,7 @@ async function run(): Promise<Collected> {
   const recorded = recordMetrics();
   await hub.run("order", null, { version: "1.1" });
   await workItems.over();
-  contained("a measurement of the documentation was lost", () => {
+  isolated.run("a measurement of the documentation was lost", () => {
     throw new Error("on purpose");
   });
   return recorded.collect();

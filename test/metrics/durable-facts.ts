@@ -32,7 +32,10 @@ export function executionOf(events: readonly HistoryEvent[]): Execution {
   const [completed] = all(HistoryEventType.ExecutionCompleted, events);
   const status = completed === undefined ? "ContinuedAsNew" : statuses.get(completed.orchestrationStatus);
   if (status === undefined) throw new Error(`Unknown status ${completed?.orchestrationStatus}.`);
-  const errorType = completed?.failureDetails?.errorType;
+  const ownType = completed?.failureDetails?.errorType;
+  // Of what an orchestration does not catch, the root cause: the last task that failed (telemetry.md S11).
+  const failedTask = events.findLast((event) => event.type === HistoryEventType.TaskFailed);
+  const errorType = ownType === "TaskFailedError" ? failedTask?.failureDetails?.errorType : ownType;
   return { name: started.name, version: started.version, status, errorType, events };
 }
 

@@ -196,7 +196,7 @@ describe("On two workers, one of them replaced half-way, each durable fact is re
   it("durabletask.orchestration.duration has each finish, with its status and what failed", () => {
     const finishes = executions.map(({ name, version, status, errorType }) => label(name, version, status, errorType));
     expect(recorded.counts("durabletask.orchestration.duration", NAME, VERSION, STATUS, ERROR)).toEqual(hubs.tally(finishes));
-    expect(finishes).toContain("child undefined Failed TaskFailedError");
+    expect(finishes).toContain("child undefined Failed RangeError");
   });
 
   it("durabletask.orchestration.duration lasts from the first episode to the end", () => {

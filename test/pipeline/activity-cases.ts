@@ -4,8 +4,14 @@ import type { ActivityMiddleware, MiddlewareObject } from "../../src/index.ts";
 import type { Hub, Steps } from "../harness.ts";
 import { outputOf, run, unique } from "./cases.ts";
 
+/** Code around an activity as JavaScript may have it: the public type says that it returns nothing. */
+export type AnyActivityMiddleware = (...args: Parameters<ActivityMiddleware>) => unknown;
+
 /** A middleware around activities alone. */
-export const activityMiddleware = (name: string, activity: ActivityMiddleware): MiddlewareObject => ({ name, activity });
+export const activityMiddleware = (name: string, activity: AnyActivityMiddleware): MiddlewareObject => ({
+  name,
+  activity: activity as ActivityMiddleware,
+});
 
 /** How an activity ended, as its orchestrator and then the client see it. */
 export type Ended = { readonly result: unknown } | { readonly failed: string };

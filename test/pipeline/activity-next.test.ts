@@ -2,12 +2,11 @@ import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
   MiddlewareContractError,
-  type ActivityMiddleware,
   type ActivityMiddlewareContext,
   type MiddlewareObject,
 } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
-import { activityMiddleware, counted, failing, runActivity } from "./activity-cases.ts";
+import { activityMiddleware, counted, failing, runActivity, type AnyActivityMiddleware } from "./activity-cases.ts";
 import { expectNoUnhandledRejections, failureOf, macrotask, run, unique } from "./cases.ts";
 
 let hub: Hub;
@@ -22,7 +21,7 @@ describe("A broken rule of an activity middleware", () => {
   const unawaited = "it did not await next";
   const foreign = "it called next with some other context";
   const both = "it called next after setResult";
-  const wrongs: readonly [what: string, rule: "A1" | "A2", problem: string, runs: number, middleware: ActivityMiddleware][] = [
+  const wrongs: readonly [what: string, rule: "A1" | "A2", problem: string, runs: number, middleware: AnyActivityMiddleware][] = [
     ["neither next nor setResult", "A1", neither, 0, async () => "mine"],
     ["neither, in a plain function", "A1", neither, 0, () => undefined],
     [

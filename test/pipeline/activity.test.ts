@@ -1,9 +1,9 @@
 import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
 import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { createMiddlewareFeature, currentFeatures, type ActivityMiddleware, type MiddlewareObject } from "../../src/index.ts";
+import { createMiddlewareFeature, currentFeatures, type MiddlewareObject } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
-import { activityMiddleware, counted, failing, runActivity, type Body, type Ended } from "./activity-cases.ts";
+import { activityMiddleware, counted, failing, runActivity, type Body, type Ended, type AnyActivityMiddleware } from "./activity-cases.ts";
 import { expectNoUnhandledRejections, macrotask, outputOf, run, unique } from "./cases.ts";
 
 let hub: Hub;
@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 expectNoUnhandledRejections();
 
-const transparent: readonly [string, ActivityMiddleware][] = [
+const transparent: readonly [string, AnyActivityMiddleware][] = [
   ["async", async (ctx, next) => void (await next(ctx))],
   ["return next(ctx)", async (ctx, next) => next(ctx)],
   ["return next(ctx) without async", (ctx, next) => next(ctx)],
@@ -119,7 +119,7 @@ describe("An activity middleware that keeps the rules", () => {
 });
 
 describe("A failure of an activity", () => {
-  const caught: readonly [string, ActivityMiddleware][] = [
+  const caught: readonly [string, AnyActivityMiddleware][] = [
     ["catch", (ctx, next) => next(ctx).catch(() => "replaced")],
     [
       "try",
@@ -194,7 +194,7 @@ describe("A failure of an activity", () => {
   });
 
   it("A5 that a middleware throws after next fails it, even after setResult", async () => {
-    const throwing: ActivityMiddleware = async (ctx, next) => {
+    const throwing: AnyActivityMiddleware = async (ctx, next) => {
       await next(ctx);
       ctx.setResult("set");
       throw new TypeError("then broke");
@@ -203,7 +203,7 @@ describe("A failure of an activity", () => {
   });
 
   it("A5 that joins another becomes an AggregateError whose message holds both", async () => {
-    const throwing: ActivityMiddleware = async (ctx, next) => {
+    const throwing: AnyActivityMiddleware = async (ctx, next) => {
       try {
         await next(ctx);
       } catch (cause) {
@@ -216,7 +216,7 @@ describe("A failure of an activity", () => {
   });
 
   it("A5 that joins another after it recovered is the other alone", async () => {
-    const throwing: ActivityMiddleware = async (ctx, next) => {
+    const throwing: AnyActivityMiddleware = async (ctx, next) => {
       await next(ctx).catch(() => ctx.setResult("recovered"));
       throw new TypeError("then broke");
     };
@@ -315,9 +315,9 @@ describe("Any stack of activity middlewares", () => {
     fc.constantFrom<Kind[]>("through", "replacing", "recovering", "catching", "answering", "throwing after"),
     { maxLength: 6 },
   );
-  const of = (kind: Kind, index: number): ActivityMiddleware => {
+  const of = (kind: Kind, index: number): AnyActivityMiddleware => {
     const own = `set by ${index}`;
-    const all: Record<Kind, ActivityMiddleware> = {
+    const all: Record<Kind, AnyActivityMiddleware> = {
       through: (ctx, next) => next(ctx),
       replacing: async (ctx, next) => {
         await next(ctx);

@@ -10,10 +10,9 @@ import {
   type AwaitGuardOptions,
   type MiddlewareLogger,
   type MiddlewareObject,
-  type OrchestrationMiddleware,
-} from "../../src/index.ts";
+  } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
-import { around, expectNoUnhandledRejections, failureOf, finished, macrotask, microtasks, outputOf, run, unique } from "./cases.ts";
+import { around, expectNoUnhandledRejections, failureOf, finished, macrotask, microtasks, outputOf, run, unique, type AnyOrchestrationMiddleware } from "./cases.ts";
 import { episodesOf, events, live, shown } from "./episodes.ts";
 import { customOnly } from "../custom-only.ts";
 
@@ -52,7 +51,7 @@ const notDurable: readonly [string, () => Promise<unknown>][] = [
 ];
 
 /** The places of a wait in a middleware. */
-const places: readonly [string, (wait: () => Promise<unknown>) => OrchestrationMiddleware][] = [
+const places: readonly [string, (wait: () => Promise<unknown>) => AnyOrchestrationMiddleware][] = [
   [
     "before next",
     (wait) => async (ctx, next) => {

@@ -1,5 +1,5 @@
 /** One orchestration or activity under its own pipeline, on a hub that the tests of a file share. */
-import { OrchestrationStatus, type OrchestrationContext, type OrchestrationState, type TaskHubGrpcWorker, type TOrchestrator } from "@microsoft/durabletask-js";
+import { OrchestrationStatus, type OrchestrationContext, type OrchestrationState, type Task, type TaskHubGrpcWorker, type TOrchestrator } from "@microsoft/durabletask-js";
 import { afterAll, beforeAll, expect } from "vitest";
 import type { AwaitGuardOptions, Middleware, MiddlewareLogger, MiddlewareObject, OrchestrationMiddleware } from "../../src/index.ts";
 import type { Hub, Steps } from "../harness.ts";
@@ -76,9 +76,14 @@ export function outputOf(state: OrchestrationState): unknown {
   return state.serializedOutput === undefined ? undefined : JSON.parse(state.serializedOutput);
 }
 
+/** Code around an orchestration as JavaScript may have it: the public type says that it returns nothing. */
+export type AnyOrchestrationMiddleware = (
+  ...args: Parameters<OrchestrationMiddleware>
+) => PromiseLike<unknown> | AsyncGenerator<Task<unknown>, unknown>;
+
 /** A middleware around orchestrations alone. */
-export function around(name: string, orchestration: OrchestrationMiddleware): MiddlewareObject {
-  return { name, orchestration };
+export function around(name: string, orchestration: AnyOrchestrationMiddleware): MiddlewareObject {
+  return { name, orchestration: orchestration as OrchestrationMiddleware };
 }
 
 export interface TwoSteps {

@@ -1,9 +1,9 @@
 import { whenAll, type OrchestrationContext, type Task } from "@microsoft/durabletask-js";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { MiddlewareObject, OrchestrationMiddleware, OrchestrationMiddlewareContext } from "../../src/index.ts";
+import type { MiddlewareObject, OrchestrationMiddlewareContext } from "../../src/index.ts";
 import type { Steps } from "../harness.ts";
-import { around, expectNoUnhandledRejections, microtasks } from "./cases.ts";
+import { around, expectNoUnhandledRejections, microtasks, type AnyOrchestrationMiddleware } from "./cases.ts";
 import { episodesOf, live, type Lifetime } from "./episodes.ts";
 
 expectNoUnhandledRejections();
@@ -144,7 +144,7 @@ const ways = {
       leave();
     }
   },
-} satisfies Record<string, (written: Written) => OrchestrationMiddleware>;
+} satisfies Record<string, (written: Written) => AnyOrchestrationMiddleware>;
 
 interface Recipe {
   readonly way: keyof typeof ways;

@@ -1,8 +1,8 @@
 import { OrchestrationStatus, type OrchestrationContext, type TOrchestrator } from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { MiddlewareObject, OrchestrationMiddleware } from "../../src/index.ts";
+import type { MiddlewareObject } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
-import { around, expectNoUnhandledRejections, failureOf, finished, microtasks, outputOf, run, unique, type Failure } from "./cases.ts";
+import { around, expectNoUnhandledRejections, failureOf, finished, microtasks, outputOf, run, unique, type Failure, type AnyOrchestrationMiddleware } from "./cases.ts";
 
 let hub: Hub;
 beforeAll(async () => {
@@ -146,7 +146,7 @@ describe("A failure of the body", () => {
   it.each(pass)("O11 rejects the next of %s, and ctx.failure is that same error", async (_, through) => {
     const error = new RangeError("out of stock");
     const log: unknown[] = [];
-    const watch = (name: string, middleware: OrchestrationMiddleware): MiddlewareObject => around(name, middleware);
+    const watch = (name: string, middleware: AnyOrchestrationMiddleware): MiddlewareObject => around(name, middleware);
     const state = await run(hub, {
       orchestrator: () => {
         throw error;
@@ -215,7 +215,7 @@ describe("What a middleware throws", () => {
   const fail = (): never => {
     throw new PolicyError("not on Sundays");
   };
-  const throwing: readonly [string, OrchestrationMiddleware][] = [
+  const throwing: readonly [string, AnyOrchestrationMiddleware][] = [
     ["before next", async () => fail()],
     ["before next, not in a promise", () => fail()],
     ["before next, after a while", async () => microtasks(9).then(fail)],

@@ -2,12 +2,11 @@ import { beforeAll, describe, expect, it } from "vitest";
 import {
   MiddlewareContractError,
   type MiddlewareObject,
-  type OrchestrationMiddleware,
   type OrchestrationMiddlewareContext,
   type OrchestrationNext,
 } from "../../src/index.ts";
 import { startHub, type Hub } from "../harness.ts";
-import { around, expectNoUnhandledRejections, failureOf, microtasks, outputOf, run, twoSteps } from "./cases.ts";
+import { around, expectNoUnhandledRejections, failureOf, microtasks, outputOf, run, twoSteps, type AnyOrchestrationMiddleware } from "./cases.ts";
 
 let hub: Hub;
 beforeAll(async () => {
@@ -15,7 +14,7 @@ beforeAll(async () => {
 });
 expectNoUnhandledRejections();
 
-type Wrong = readonly [what: string, problem: string, middleware: OrchestrationMiddleware];
+type Wrong = readonly [what: string, problem: string, middleware: AnyOrchestrationMiddleware];
 
 const missing = "it ended without calling next";
 const unawaited = "it did not await next";
@@ -353,7 +352,7 @@ describe("The error of a broken rule", () => {
 });
 
 describe("A middleware that keeps the rules", () => {
-  const keepers: readonly [string, OrchestrationMiddleware][] = [
+  const keepers: readonly [string, AnyOrchestrationMiddleware][] = [
     ["return next(ctx)", async (ctx, next) => next(ctx)],
     ["return next(ctx) without async", (ctx, next) => next(ctx)],
     ["next(ctx).then(...) without async", (ctx, next) => next(ctx).then(() => undefined)],

@@ -10,7 +10,7 @@ import {
   type TaskHubGrpcWorker,
 } from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { OrchestrationMiddleware } from "../../src/index.ts";
+import type { DurableSteps, OrchestrationMiddleware } from "../../src/index.ts";
 import { recordSpans, startHub, type Hub, type Steps } from "../harness.ts";
 import { noOps } from "../registration/in-memory.ts";
 import { hostWorker, orchestratorRequest, runEpisode, startEvents } from "../worker/requests.ts";
@@ -194,9 +194,9 @@ describe("Orchestration middleware in each episode", () => {
       let calls = 0;
       worker.addNamedActivity("limit", () => (calls += 1));
       worker.addNamedActivity("nothing", () => undefined);
-      worker.useOrchestrationMiddleware(async function* policy(ctx, next): Steps {
+      worker.useOrchestrationMiddleware(async function* policy(ctx, next): DurableSteps {
         limits.push(yield ctx.orchestrationContext.callActivity("limit"));
-        return yield* next(ctx);
+        yield* next(ctx);
       });
       worker.addNamedOrchestrator("two steps", async function* (ctx: OrchestrationContext): Steps {
         yield ctx.callActivity("nothing");

@@ -1,4 +1,4 @@
-import type { TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import type { Task, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -9,7 +9,11 @@ import { durable, plain, programs } from "./programs.ts";
 import { comparable, fates, simulate, type RunEpisode } from "./simulate.ts";
 import { customOnly } from "../custom-only.ts";
 
-const around = (orchestration: OrchestrationMiddleware): Omit<MiddlewareObject, "name"> => ({ orchestration });
+// What JavaScript may return is left alone too.
+type Any = (...args: Parameters<OrchestrationMiddleware>) => PromiseLike<unknown> | AsyncGenerator<Task<unknown>, unknown>;
+const around = (orchestration: Any): Omit<MiddlewareObject, "name"> => ({
+  orchestration: orchestration as OrchestrationMiddleware,
+});
 
 /** Middleware that keeps the rules, in the forms that there are. */
 const rightful: Readonly<Record<string, Omit<MiddlewareObject, "name">>> = {

@@ -13,6 +13,7 @@ import { record, refusal, startShop } from "./recorder-fixture.ts";
 // As a program has them: taken before there is a recorder, and kept.
 const tracer = trace.getTracer("shop");
 const logger = logs.getLogger("shop");
+const apiLogsKey = Symbol.for("io.opentelemetry.js.api.logs");
 
 describe("A recorder of a real worker's telemetry", () => {
   it("has the spans, the metrics and the logs of an orchestration, after one call", async () => {
@@ -88,6 +89,7 @@ describe("One recorder after the other", () => {
       for (const api of [trace, logs, metrics]) api.disable();
       expect(left).toEqual([true, true, true]);
       expect(propagation.fields()).toEqual([]);
+      expect(apiLogsKey in globalThis).toBe(false);
     }
   });
 
@@ -197,6 +199,8 @@ describe("One recorder after the other", () => {
     ["TracerProvider", () => trace.setGlobalTracerProvider(new TracerProvider()), () => trace.disable()],
     ["MeterProvider", () => metrics.setGlobalMeterProvider(new MeterProvider()), () => metrics.disable()],
     ["LoggerProvider", () => logs.setGlobalLoggerProvider(new LoggerProvider()), () => logs.disable()],
+    // That of @opentelemetry/api-logs, which the SDK 2.x uses.
+    ["LoggerProvider", () => Reflect.set(globalThis, apiLogsKey, () => new LoggerProvider()), () => Reflect.deleteProperty(globalThis, apiLogsKey)],
   ])("is refused while a %s is registered, and registers nothing", async (name, register, unregister) => {
     register();
     onTestFinished(unregister);

@@ -109,7 +109,7 @@ describe("starting an orchestration", () => {
     });
     const ends = new pb.GetInstanceRequest().setInstanceid("same");
     const ended = worker.call<pb.GetInstanceResponse>((stub, done) => stub.waitForInstanceCompletion(ends, done));
-    await worker.start("second", reuse(Status.ORCHESTRATION_STATUS_PENDING));
+    await worker.start("second", reuse(Status.ORCHESTRATION_STATUS_PENDING, Status.ORCHESTRATION_STATUS_TERMINATED));
     // Who waited for the first one is not left to wait for the second.
     expect((await ended).getOrchestrationstate()?.getOrchestrationstatus()).toBe(Status.ORCHESTRATION_STATUS_TERMINATED);
     const fresh = await worker.episode();
@@ -118,6 +118,67 @@ describe("starting an orchestration", () => {
     await worker.answer(fresh, [act.complete(1, '"second"')]);
     const state = await worker.state("same");
     expect([state?.getName(), state?.getOutput()?.getValue()]).toEqual(["second", '"second"']);
+  });
+
+  it.each(["RUNNING", "PENDING", "SUSPENDED"] as const)("refuses an ID reuse policy that allows %s and not TERMINATED, with INVALID_ARGUMENT, whether or not the ID is taken", async (status) => {
+    const worker = await hub.rawWorker(await hub.start());
+    const running = Status[`ORCHESTRATION_STATUS_${status}`];
+    const refusal = {
+      code: grpc.status.INVALID_ARGUMENT,
+      details: expect.stringContaining("cannot exclude 'Terminated' while also allowing reuse of running instances") as unknown,
+    };
+    await expect(worker.start("first", reuse(running))).rejects.toMatchObject(refusal);
+    await worker.start("first", reuse(Status.ORCHESTRATION_STATUS_COMPLETED));
+    await worker.episode();
+    await expect(worker.start("second", reuse(running, Status.ORCHESTRATION_STATUS_COMPLETED))).rejects.toMatchObject(refusal);
+    expect((await worker.state("same"))?.getName()).toBe("first");
+  });
+
+  it.each([
+    ["longer than 100 characters", "i".repeat(101), "101 characters long"],
+    ["with a character that is not printable ASCII", "Zürich", "not printable ASCII"],
+    ["with a line break", "a\nb", "not printable ASCII"],
+    ["that starts with @", "@counter@1", "reserved for entities"],
+  ])("refuses an instance ID %s, with INVALID_ARGUMENT", async (_, id, why) => {
+    const raw = hub.rawClient(await hub.start());
+    await expect(raw.start("echo", (request) => request.setInstanceid(id))).rejects.toMatchObject({
+      code: grpc.status.INVALID_ARGUMENT,
+      details: expect.stringContaining(why) as unknown,
+    });
+  });
+
+  it("takes an instance ID of 100 characters, spaces and symbols among them", async () => {
+    const raw = hub.rawClient(await hub.start());
+    const id = ` ~!"${"i".repeat(96)}`;
+    expect(await raw.start("echo", (request) => request.setInstanceid(id))).toBe(id);
+  });
+
+  it("fails the orchestration that starts a sub-orchestration under such an ID", async () => {
+    const sidecar = await hub.start();
+    await hub.worker(sidecar, (worker) => {
+      worker.addNamedOrchestrator("parent", async function* (ctx: OrchestrationContext, instanceId: string): Steps<unknown> {
+        return yield ctx.callSubOrchestrator("child", null, { instanceId });
+      });
+    });
+    const client = hub.client(sidecar);
+    const id = await client.scheduleNewOrchestration("parent", "i".repeat(101));
+    const state = await client.waitForOrchestrationCompletion(id);
+    expect(state?.runtimeStatus).toBe(OrchestrationStatus.FAILED);
+    expect(state?.failureDetails).toMatchObject({ errorType: "InvalidArgument", message: expect.stringContaining("101 characters long") as unknown });
+  });
+
+  it("gives the ExecutionStarted event the ID 0, in the first execution and in those that continue it", async () => {
+    const worker = await hub.rawWorker(await hub.start());
+    await worker.start("loop");
+    const startIds = (events: readonly pb.HistoryEvent[]): number[] => events.filter((event) => event.hasExecutionstarted()).map((event) => event.getEventid());
+    const first = await worker.episode();
+    expect(startIds(first.request.getNeweventsList())).toEqual([0]);
+    await worker.answer(first, [act.continueAsNew(1, "2")]);
+    const second = await worker.episode();
+    expect(startIds(second.request.getNeweventsList())).toEqual([0]);
+    await worker.answer(second, [act.schedule(1, "work")]);
+    await worker.complete(await worker.activity());
+    expect(startIds((await worker.episode()).request.getPasteventsList())).toEqual([0]);
   });
 
   it("waits for a scheduled start, keeps events that come before it, and tells the time in history", async () => {
@@ -434,7 +495,7 @@ describe("queries", () => {
       chunks.push(chunk.getEventsList().map((event) => event.getEventid()));
     }
     expect(chunks.length).toBeGreaterThan(1);
-    expect(chunks.flat()).toEqual([-1, -1, ...sent.keys(), 250]);
+    expect(chunks.flat()).toEqual([-1, 0, ...sent.keys(), 250]);
     const old = new pb.StreamInstanceHistoryRequest().setInstanceid(id).setExecutionid(text("another"));
     await expect(collected(worker.stub.streamInstanceHistory(old))).rejects.toMatchObject({
       code: grpc.status.NOT_FOUND,

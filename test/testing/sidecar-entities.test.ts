@@ -481,3 +481,48 @@ describe("the history of an orchestration", () => {
     expect((await worker.episode()).events).toEqual(["orchestratorstarted", "entitylockgranted"]);
   });
 });
+
+describe("An entity ID of more than 100 characters", () => {
+  const long = counter("k".repeat(92));
+  const fits = counter("k".repeat(91));
+
+  it("is refused with INVALID_ARGUMENT where a client signals or reads the entity; one of 100 is not", async () => {
+    const { client } = await connected();
+    expect([long.toString().length, fits.toString().length]).toEqual([101, 100]);
+    const refusal = { code: grpc.status.INVALID_ARGUMENT, details: expect.stringContaining("101 characters long") as unknown };
+    await expect(client.signalEntity(long, "add", 1)).rejects.toMatchObject(refusal);
+    await expect(client.getEntity(long)).rejects.toMatchObject(refusal);
+    await client.signalEntity(fits, "add", 1);
+    expect(await client.getEntity(counter("nobody"))).toBeUndefined();
+  });
+
+  it.each(["callEntity", "signalEntity", "lockEntities"] as const)("fails the orchestration that uses it in %s", async (method) => {
+    const { client } = await connected((worker) => {
+      worker.addNamedOrchestrator("use", async function* (ctx: OrchestrationContext): Steps<unknown> {
+        if (method === "callEntity") return yield ctx.entities.callEntity(long, "get");
+        if (method === "lockEntities") return yield ctx.entities.lockEntities(fits, long);
+        ctx.entities.signalEntity(long, "add", 1);
+        return "sent";
+      });
+    });
+    const state = await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration("use"));
+    expect(state?.runtimeStatus).toBe(OrchestrationStatus.FAILED);
+    expect(state?.failureDetails).toMatchObject({ errorType: "InvalidArgument", message: expect.stringContaining("101 characters long") as unknown });
+  });
+
+  it("has the answer of an entity refused that signals it, or starts an orchestration under such an ID", async () => {
+    const worker = await hub.rawWorker(await hub.start());
+    await worker.signal("@counter@1", "tell");
+    const batch = await worker.batch();
+    const signal = new pb.OperationAction().setSendsignal(new pb.SendSignalAction().setInstanceid(long.toString()).setName("add"));
+    const start = new pb.OperationAction().setStartneworchestration(new pb.StartNewOrchestrationAction().setInstanceid("i".repeat(101)).setName("ask"));
+    for (const action of [signal, start]) {
+      await expect(worker.completeBatch(batch, "1", (result) => result.setActionsList([action]))).rejects.toMatchObject({
+        code: grpc.status.INVALID_ARGUMENT,
+        details: expect.stringContaining("101 characters long") as unknown,
+      });
+    }
+    // Nothing of it was done.
+    await worker.completeBatch(batch, "2");
+  });
+});

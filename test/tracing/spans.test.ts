@@ -215,8 +215,8 @@ describe("S3 failures", () => {
     expect(charge.attributes["error.type"]).toBe("RangeError");
     expect(charge.events).toEqual([]);
     const order = named(spans.finished, "orchestration:order", SpanKind.SERVER);
-    expect(order.status).toEqual({ code: SpanStatusCode.ERROR, message: "Activity task #1 failed: no money" });
-    expect(order.attributes).toMatchObject({ "error.type": "TaskFailedError", "durabletask.task.status": "Failed" });
+    expect(order.status).toEqual({ code: SpanStatusCode.ERROR, message: "Activity task #1 failed: no money; caused by RangeError: no money" });
+    expect(order.attributes).toMatchObject({ "error.type": "RangeError", "durabletask.error.type": "TaskFailedError", "durabletask.task.status": "Failed" });
     expect(order.events).toMatchObject([
       { name: "exception", attributes: { "exception.type": "TaskFailedError", "exception.message": "Activity task #1 failed: no money" } },
     ]);

@@ -95,7 +95,7 @@ worker.useOrchestrationMiddleware(async function* policy(ctx, next) {
   const limit: unknown = yield ctx.orchestrationContext.callActivity("limit");
   const result = yield* next(ctx);
   expectTypeOf(result).toEqualTypeOf<unknown>();
-  return limit;
+  void limit;
 });
 const durable: DurableMiddleware = async function* (ctx, next): AsyncGenerator<Task<unknown>, void, unknown> {
   yield ctx.orchestrationContext.createTimer(1);
@@ -157,6 +157,31 @@ worker.use({ name: "odd", entity: async () => undefined });
 worker.use(both, { inside: "tracing" });
 worker.use(both, { before: "tracing" }).use(both, { after: "tracing" });
 
+// A1, O3: a middleware returns nothing. Only what next returned may be handed on.
+worker.useActivityMiddleware((ctx, next) => next(ctx)).useOrchestrationMiddleware((ctx, next) => next(ctx));
+worker.use((ctx, next) => next(ctx));
+// @ts-expect-error a value has no effect; setResult sets a result
+worker.useActivityMiddleware(async (ctx, next) => ({ result: await next(ctx), cached: true }));
+// @ts-expect-error a value without a promise
+worker.useActivityMiddleware((ctx) => ctx.taskId);
+// @ts-expect-error a result can't be replaced
+worker.useOrchestrationMiddleware(async (ctx, next) => String(await next(ctx)));
+// @ts-expect-error a durable middleware returns nothing either
+worker.useOrchestrationMiddleware(async function* valued(ctx, next) {
+  yield* next(ctx);
+  return 5;
+});
+// @ts-expect-error in a function around both
+worker.use(async (ctx, next) => {
+  await next(ctx);
+  return 5;
+});
+// @ts-expect-error in an object
+defineMiddleware({ name: "valued", activity: async (ctx, next) => Number(await next(ctx)) });
+// @ts-expect-error with the type written out
+const valued: ActivityMiddleware<Order, string> = async (ctx, next) => next(ctx).then((result) => `${result}!`);
+worker.useActivityMiddleware(valued);
+
 // R1, R5: a decorated worker is the worker, with more.
 expectTypeOf(withDurableTelemetry({} as TaskHubGrpcWorker)).toExtend<TaskHubGrpcWorker & MiddlewareHost>();
 expectTypeOf(withDurableTelemetry({} as TestOrchestrationWorker)).toExtend<TestOrchestrationWorker & MiddlewareHost>();
@@ -189,6 +214,28 @@ export function decorateBuilder(builder: Builder, take: (builder: Builder) => vo
   decorated.use(both);
 }
 
+// A builder whose methods say that they return its class, and not `this`, as the Azure-managed one's do.
+declare class ManagedBuilder {
+  private _options: object;
+  connectionString(connectionString: string): ManagedBuilder;
+  useWorkerId(id: string, strict?: boolean): ManagedBuilder;
+  readonly hubs: readonly string[];
+  describe(): string;
+  build(): TaskHubGrpcWorker;
+}
+export function chain(builder: ManagedBuilder, take: (builder: ManagedBuilder) => void): void {
+  const decorated = withDurableTelemetry(builder);
+  const built = decorated.connectionString("Endpoint=…").useWorkerId("one").useWorkerId("two", true).build();
+  expectTypeOf(built).toEqualTypeOf<TaskHubGrpcWorker & MiddlewareHost>();
+  built.use(both).addNamedOrchestrator("plain", () => 1);
+  expectTypeOf(decorated.connectionString("…")).toEqualTypeOf<WithDurableTelemetry<ManagedBuilder>>();
+  expectTypeOf(decorated.describe()).toEqualTypeOf<string>();
+  expectTypeOf(decorated.hubs).toEqualTypeOf<readonly string[]>();
+  take(decorated.connectionString("…"));
+  // @ts-expect-error the parameters stay
+  decorated.useWorkerId(1);
+}
+
 // Options.
 withDurableTelemetry({} as TaskHubGrpcWorker, {
   tracing: { tags: ["tenant"] },
@@ -212,6 +259,13 @@ export function features(own: MiddlewareFeatures): void {
   expectTypeOf(currentFeatures()).toEqualTypeOf<MiddlewareFeatures | undefined>();
   expectTypeOf(runWithFeatures(own, async () => "value")).toEqualTypeOf<Promise<string>>();
   own.set(Count, 1).has(Count);
+  // The value does not widen the key's type.
+  const Plan = createMiddlewareFeature<{ readonly plan: "free" | "pro" }>("plan");
+  own.set(Plan, { plan: "pro" });
+  const Mode = createMiddlewareFeature<"on" | "off">("mode");
+  own.set(Mode, "on");
+  // @ts-expect-error not one of the plans
+  own.set(Plan, { plan: "gold" });
   own.delete(Count);
   // @ts-expect-error a value of another type
   own.set(Count, "1");

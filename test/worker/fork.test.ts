@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { NoOpLogger } from "@microsoft/durabletask-js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { ActivityExecutor } from "@microsoft/durabletask-js/dist/worker/activity-executor.js";
@@ -32,7 +33,7 @@ class Stub {
 class ForkedWorker {
   readonly _registry = new Registry();
   readonly stubs: Stub[] = [];
-  readonly #logger = new NoOpLogger();
+  readonly _logger = new NoOpLogger();
   #running = false;
   get running(): boolean {
     return this.#running;
@@ -46,7 +47,7 @@ class ForkedWorker {
   async _executeOrchestrator(request: pb.OrchestratorRequest, stub: Stub): Promise<void> {
     this.stubs.push(stub);
     const response = new pb.OrchestratorResponse().setInstanceid(request.getInstanceid());
-    const executor = new OrchestrationExecutor(this._registry, this.#logger);
+    const executor = new OrchestrationExecutor(this._registry, this._logger);
     const { actions } = await executor.execute(request.getInstanceid(), request.getPasteventsList(), request.getNeweventsList());
     response.setActionsList(actions);
     const { promise, resolve } = Promise.withResolvers<unknown>();
@@ -58,7 +59,7 @@ class ForkedWorker {
     const instanceId = request.getOrchestrationinstance()?.getInstanceid() ?? "";
     const response = new pb.ActivityResponse().setInstanceid(instanceId).setTaskid(request.getTaskid());
     try {
-      const executor = new ActivityExecutor(this._registry, this.#logger);
+      const executor = new ActivityExecutor(this._registry, this._logger);
       const result = await executor.execute(instanceId, request.getName(), request.getTaskid(), request.getInput()?.getValue() ?? "");
       response.setResult(text(result ?? ""));
     } catch (error) {
@@ -179,7 +180,10 @@ describe("A worker of another fork of the SDK", () => {
     const stub = new Stub();
     stub.refusal = refusal;
     await worker._executeOrchestrator(orchestratorRequest(startEvents({ name: "plain" })), stub);
+    await setImmediate();
     await worker._executeActivity(activityRequest("refuse", "1"), stub);
+    // That there are no more attempts shows when the worker is done.
+    await setImmediate();
     expect(told).toMatchObject([
       { status: "completed" },
       delivery,

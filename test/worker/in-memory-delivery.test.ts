@@ -17,7 +17,7 @@ describe("The in-memory worker", () => {
     const told: string[] = [];
     const observer = {
       name: "observer",
-      activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => next(ctx),
+      activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => void (await next(ctx)),
       [aroundWorkItem]: (item: Item, run: () => unknown): unknown => {
         item.onResponse(() => told.push("responded"));
         item.onDelivered((became) => told.push(became));

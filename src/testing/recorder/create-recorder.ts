@@ -1,22 +1,23 @@
-import { context, logs, metrics, propagation, trace } from "@opentelemetry/api";
-import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
-import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from "@opentelemetry/core";
+import { context, metrics, propagation, trace } from "@opentelemetry/api";
 import { noteTracersAndLoggers } from "../../telemetry/api-copies.ts";
-import { registrations, unregister, type Slot } from "../../telemetry/api-globals.ts";
+import { registerLoggers, registrations, unregister, type Slot } from "../../telemetry/api-globals.ts";
+import { AsyncContextManager } from "./context-manager.ts";
 import { TelemetryRecorderError } from "./errors.ts";
-import { forwardingMeters, observeAll } from "./forwarding-meters.ts";
-import { forwardingLoggers, forwardingTracers } from "./forwarding-tracers.ts";
+import { forwardingTracers } from "./forwarding-tracers.ts";
 import { checkOptions, type TelemetryRecorderOptions } from "./options.ts";
+import { w3cPropagator } from "./propagators.ts";
+import { recordingLoggers } from "./recorded-logs.ts";
 import { Recorder } from "./recorder.ts";
 import { currentRecording, setRecording } from "./recording.ts";
+import { recordingMeters } from "./recording-meters.ts";
 import type { TelemetryRecorder } from "./telemetry-recorder.ts";
 
 /**
- * Collects the spans, metrics and logs of this process, in a test: registers a tracer provider (with
- * `DurableIdGenerator`, telemetry.md I6), a meter provider and a logger provider with the OpenTelemetry API, and a context
- * manager and the W3C propagators unless there are some. `shutdown()`, or `await using`, takes all of that back, so that
- * the next test can create another one. Tracers, loggers and instruments that were taken from one recorder's providers
- * go on with the next.
+ * Collects the spans, metrics and logs of this process, in a test: registers a tracer provider (whose spans get their
+ * durable identity, telemetry.md I6), a meter provider and a logger provider with the OpenTelemetry API and with
+ * `@opentelemetry/api-logs`, and a context manager and the W3C propagators unless there are some. It needs no SDK.
+ * `shutdown()`, or `await using`, takes all of that back, so that the next test can create another one. Tracers, loggers
+ * and instruments that were taken from one recorder's providers go on with the next.
  *
  * @param options see {@link TelemetryRecorderOptions}; all are optional.
  * @throws TypeError that names an unknown or wrong option and what is allowed.
@@ -42,18 +43,18 @@ export function createTelemetryRecorder(options: TelemetryRecorderOptions = {}):
     throw new TelemetryRecorderError(
       "DURABLE_TELEMETRY_RECORDER_RUNNING",
       "createTelemetryRecorder: another recorder is there. Call and await its shutdown() first, at the end of each test, " +
-        "or declare it with `await using`. The error's cause tells where it was created.",
+        "or declare it with `await using`. The error's cause has the stack of its creation.",
       { cause: running.created },
     );
   }
   const before = registrations();
   const taken = providers.filter((slot) => before[slot] !== undefined);
   if (taken.length > 0) {
-    const names = taken.map((slot) => providerNames[slot]).join(" and a ");
+    const names = [...new Set(taken.map((slot) => providerNames[slot]))].join(" and a ");
     throw new TelemetryRecorderError(
       "DURABLE_TELEMETRY_PROVIDER_REGISTERED",
       `createTelemetryRecorder: this process has a ${names} registered, so not everything would come here. Leave that ` +
-        `set-up out of the test, or shut it down first (and call ${taken.map((slot) => `${slot}.disable()`).join(", ")}).`,
+        `set-up out of the test, or shut it down first (and call ${taken.map((slot) => disabling[slot]).join(", ")}).`,
     );
   }
 
@@ -65,26 +66,29 @@ export function createTelemetryRecorder(options: TelemetryRecorderOptions = {}):
   setRecording(recorder.recording);
   const registered = [
     trace.setGlobalTracerProvider(forwardingTracers),
-    metrics.setGlobalMeterProvider(forwardingMeters()),
-    logs.setGlobalLoggerProvider(forwardingLoggers),
+    metrics.setGlobalMeterProvider(recordingMeters()),
+    registerLoggers(recordingLoggers),
   ];
   serveEarlyOnes();
-  if (before.context === undefined) context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  if (before.propagation === undefined) {
-    propagation.setGlobalPropagator(new CompositePropagator({ propagators: [new W3CTraceContextPropagator(), new W3CBaggagePropagator()] }));
-  }
+  if (before.context === undefined) context.setGlobalContextManager(new AsyncContextManager());
+  if (before.propagation === undefined) propagation.setGlobalPropagator(w3cPropagator);
   const ours = registrations();
   if (registered.includes(false)) {
     void recorder.shutdown();
     throw new TelemetryRecorderError(
       "DURABLE_TELEMETRY_API_REFUSED",
       `createTelemetryRecorder: the OpenTelemetry API took no provider, since version ${String(Reflect.get(ours, "version"))} of it was there first. ` +
-        "Have one version of @opentelemetry/api only; `npm ls @opentelemetry/api` tells who brings another.",
+        "Have one version of @opentelemetry/api only; `npm ls @opentelemetry/api` says which package brings another.",
     );
   }
-  observeAll();
   return recorder;
 }
 
-const providers = ["trace", "metrics", "logs"] as const satisfies readonly Slot[];
-const providerNames = { trace: "TracerProvider", metrics: "MeterProvider", logs: "LoggerProvider" };
+const providers = ["trace", "metrics", "logs", "apiLogs"] as const satisfies readonly Slot[];
+const providerNames = { trace: "TracerProvider", metrics: "MeterProvider", logs: "LoggerProvider", apiLogs: "LoggerProvider" };
+const disabling = {
+  trace: "trace.disable()",
+  metrics: "metrics.disable()",
+  logs: "logs.disable()",
+  apiLogs: "logs.disable() of @opentelemetry/api-logs",
+};

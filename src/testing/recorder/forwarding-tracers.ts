@@ -1,20 +1,10 @@
-import {
-  createNoopLogger,
-  ProxyTracerProvider,
-  type Context,
-  type Logger,
-  type LoggerProvider,
-  type Span,
-  type SpanOptions,
-  type Tracer,
-  type TracerProvider,
-} from "@opentelemetry/api";
+import { ProxyTracerProvider, type Context, type Span, type SpanOptions, type Tracer, type TracerProvider } from "@opentelemetry/api";
 import { currentRecording } from "./recording.ts";
 
 /**
- * The providers that are registered hand everything on to the recording of the moment. Tracers and loggers are kept by
- * those who took them (the SDK keeps the first tracer that it gets, and user code has them in constants), so without
- * this only the first recorder of a process would see their spans.
+ * The provider that is registered hands everything on to the recording of the moment. Tracers are kept by those who took
+ * them (the SDK keeps the first tracer that it gets, and user code has them in constants), so without this only the first
+ * recorder of a process would see their spans.
  */
 const noTracers = new ProxyTracerProvider().getDelegate();
 
@@ -42,16 +32,8 @@ class ForwardingTracer implements Tracer {
   }
 }
 
-/** Has `getDelegate`, as the API's own proxy has: tracing looks through it for the SDK's provider. */
+/** Has `getDelegate`, as the API's own proxy has: tracing looks through it for the recording's provider. */
 export const forwardingTracers: TracerProvider & { getDelegate(): TracerProvider } = {
   getDelegate: tracersNow,
   getTracer: (...scope) => new ForwardingTracer(scope),
-};
-
-/** The same for loggers. */
-export const forwardingLoggers: LoggerProvider = {
-  getLogger(...scope): Logger {
-    const now = (): Logger => currentRecording()?.loggers.getLogger(...scope) ?? createNoopLogger();
-    return { emit: (record) => now().emit(record), enabled: (options) => now().enabled(options) };
-  },
 };

@@ -1,20 +1,20 @@
-import type { IdGenerator, Sampler, SpanProcessor } from "@opentelemetry/sdk-trace";
 import { anArray, anObject, checkOptions as check, type OptionRule } from "../../options.ts";
+import type { IdGenerator, SpanProcessor, Sampler } from "./recorded-span.ts";
 
 /** Options of {@link createTelemetryRecorder}: what a program's own set-up has that a test of its telemetry needs too. */
 export interface TelemetryRecorderOptions {
   /** Decides which spans are recorded. By default every span is, unless its parent is not. */
-  readonly sampler?: Sampler;
-  /** Gives spans their IDs. By default a `DurableIdGenerator` with random IDs for all spans that are not this package's. */
-  readonly idGenerator?: IdGenerator;
+  readonly sampler?: Sampler | undefined;
+  /** Gives spans their IDs. By default this package's spans have their durable IDs, and all others random ones. */
+  readonly idGenerator?: IdGenerator | undefined;
   /** Get every span too, so that what they make of it is recorded. They are shut down with the recorder. */
-  readonly spanProcessors?: readonly SpanProcessor[];
+  readonly spanProcessors?: readonly SpanProcessor[] | undefined;
 }
 
 /** Options of a wait. */
 export interface WaitOptions {
   /** How long to wait, in milliseconds. The default, 4000, is below the time limits of Vitest and Jest for a test. */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
 }
 
 /** What is known of spans that are recorded elsewhere. */
@@ -23,16 +23,16 @@ export interface WholenessOptions {
    * IDs of spans that other processes record: a span whose parent is one of these is a root, and no orphan. A test that
    * sends a `traceparent` header names the span ID in it.
    */
-  readonly remoteParents?: readonly string[];
+  readonly remoteParents?: readonly string[] | undefined;
 }
 
 /** Options of a span tree. */
 export interface SpanTreeOptions {
   /**
-   * Keys of attributes, of spans and their events, that shall be in the tree. How an orchestration ended
+   * Keys of attributes, of spans and their events, to put into the tree. How an orchestration ended
    * (`durabletask.task.status`), `error.type`, and an exception's type and message always are.
    */
-  readonly attributes?: readonly string[];
+  readonly attributes?: readonly string[] | undefined;
 }
 
 const aDuration: OptionRule = {

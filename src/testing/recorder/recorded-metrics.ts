@@ -1,5 +1,5 @@
-import type { Attributes } from "@opentelemetry/api";
-import { DataPointType, MeterProvider, MetricReader, type MetricData } from "@opentelemetry/sdk-metrics";
+import { diag, type Attributes } from "@opentelemetry/api";
+import { observers } from "./recording.ts";
 
 /** What was measured with one set of attributes. */
 export interface RecordedPoint {
@@ -14,6 +14,8 @@ export interface RecordedPoint {
   readonly min: number | undefined;
   /** The largest of a histogram's measurements. */
   readonly max: number | undefined;
+  /** How many of a histogram's measurements are up to each of the boundaries that the instrument advises, and how many are above the last. */
+  readonly buckets: { readonly boundaries: readonly number[]; readonly counts: readonly number[] } | undefined;
 }
 
 /** What an instrument has measured. */
@@ -28,48 +30,75 @@ export interface RecordedMetric {
   readonly points: readonly RecordedPoint[];
 }
 
-/** Meters whose measurements are collected when they are asked for. */
-export interface CollectedMeters {
-  readonly provider: MeterProvider;
-  /** @throws AggregateError with what the callbacks of observed instruments threw. */
-  collect(): Promise<readonly RecordedMetric[]>;
+/** What measures. */
+export interface Instrument extends Omit<RecordedMetric, "points"> {
+  /** Whether callbacks give its values: a counter's total then, not what is to be added. */
+  readonly observed: boolean;
+  readonly isInteger: boolean;
+  /** A histogram's; sorted. */
+  readonly boundaries: readonly number[];
 }
 
-/** Meters that have measured nothing yet. */
-export function collectedMeters(): CollectedMeters {
-  const reader = new OnDemandReader();
-  const provider = new MeterProvider({ readers: [reader] });
-  return {
-    provider,
-    async collect() {
-      const { resourceMetrics, errors } = await reader.collect();
-      if (errors.length > 0) throw new AggregateError(errors, "Metrics could not be collected: an observed instrument failed.");
-      return resourceMetrics.scopeMetrics.flatMap(({ scope, metrics }) => metrics.map((data) => recordedMetric(scope.name, data)));
-    },
+/** What was measured since a recorder was created or reset. */
+export class Measurements {
+  readonly #metrics = new Map<string, { readonly instrument: Instrument; readonly points: Map<string, RecordedPoint> }>();
+
+  readonly measure = (instrument: Instrument, given: number, attributes: Attributes = {}): void => {
+    const { name, kind, unit, scope, isInteger } = instrument;
+    const value = isInteger ? Math.trunc(given) : given;
+    // As the SDKs do: such a measurement is none.
+    if (typeof given !== "number" || ((kind === "counter" || kind === "histogram") && value < 0) || ((kind === "histogram" || isInteger) && Number.isNaN(value))) {
+      diag.warn(`The ${kind} ${name} can't measure ${given}.`);
+      return;
+    }
+    // Several of one definition are one instrument.
+    const key = JSON.stringify([scope, name.toLowerCase(), kind, unit, isInteger, instrument.observed]);
+    const metric = this.#metrics.get(key) ?? { instrument, points: new Map<string, RecordedPoint>() };
+    this.#metrics.set(key, metric);
+    const series = JSON.stringify(Object.entries(attributes).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    metric.points.set(series, measured(metric.instrument, metric.points.get(series), value, attributes));
   };
-}
 
-class OnDemandReader extends MetricReader {
-  protected override async onForceFlush(): Promise<void> {}
-  protected override async onShutdown(): Promise<void> {}
-}
-
-function recordedMetric(scope: string, data: MetricData): RecordedMetric {
-  const { name, unit, description } = data.descriptor;
-  return { name, kind: kindOf(data), unit, description, scope, points: pointsOf(data) };
-}
-
-function kindOf(data: MetricData): RecordedMetric["kind"] {
-  if (data.dataPointType === DataPointType.GAUGE) return "gauge";
-  if (data.dataPointType !== DataPointType.SUM) return "histogram";
-  return data.isMonotonic ? "counter" : "up-down counter";
-}
-
-function pointsOf(data: MetricData): readonly RecordedPoint[] {
-  if (data.dataPointType === DataPointType.GAUGE || data.dataPointType === DataPointType.SUM) {
-    const nothing = { count: undefined, sum: undefined, min: undefined, max: undefined };
-    return data.dataPoints.map(({ attributes, value }) => ({ attributes, value, ...nothing }));
+  /** @throws AggregateError with what the callbacks of observed instruments threw. */
+  async collect(): Promise<readonly RecordedMetric[]> {
+    // By the specification, what callbacks no longer observe is gone. (The SDKs 2.12 and 3.1 keep its last value.)
+    const observed = new Measurements();
+    const called = await Promise.allSettled([...observers].map(async (observer) => observer(observed.measure)));
+    const errors = called.flatMap((each) => (each.status === "rejected" ? [each.reason as unknown] : []));
+    if (errors.length > 0) throw new AggregateError(errors, "Metrics could not be collected: an observed instrument failed.");
+    return [...this.#recorded(), ...observed.#recorded()];
   }
-  // The two kinds of histogram have what is read here in common.
-  return data.dataPoints.map(({ attributes, value: { count, sum, min, max } }) => ({ attributes, value: undefined, count, sum, min, max }));
+
+  #recorded(): readonly RecordedMetric[] {
+    return [...this.#metrics.values()].map(({ instrument: { name, kind, unit, description, scope }, points }) => ({
+      name,
+      kind,
+      unit,
+      description,
+      scope,
+      points: [...points.values()],
+    }));
+  }
+}
+
+/** The point after a measurement; points are not changed, since tests may have them. */
+function measured({ kind, observed, boundaries }: Instrument, before: RecordedPoint | undefined, value: number, given: Attributes): RecordedPoint {
+  const attributes = before?.attributes ?? { ...given };
+  if (kind === "histogram") {
+    const { count = 0, sum = 0, min = Infinity, max = -Infinity, buckets } = before ?? {};
+    const counts = buckets?.counts ?? [...boundaries.map(() => 0), 0];
+    const above = boundaries.findIndex((boundary) => value <= boundary);
+    const index = above < 0 ? boundaries.length : above;
+    return {
+      attributes,
+      value: undefined,
+      count: count + 1,
+      sum: sum + value,
+      min: Math.min(min, value),
+      max: Math.max(max, value),
+      buckets: { boundaries, counts: counts.with(index, (counts[index] ?? 0) + 1) },
+    };
+  }
+  const total = kind === "gauge" || observed ? value : (before?.value ?? 0) + value;
+  return { attributes, value: total, count: undefined, sum: undefined, min: undefined, max: undefined, buckets: undefined };
 }

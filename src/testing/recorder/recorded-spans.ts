@@ -1,10 +1,10 @@
 import { TraceFlags } from "@opentelemetry/api";
-import type { ReadableSpan, Span, SpanProcessor } from "@opentelemetry/sdk-trace";
+import type { RecordedSpan, SpanProcessor } from "./recorded-span.ts";
 
 /** Knows all spans that were started, and those that ended and that an exporter would get. */
 export class RecordedSpans implements SpanProcessor {
-  #ended: ReadableSpan[] = [];
-  readonly #open = new Set<ReadableSpan>();
+  #ended: RecordedSpan[] = [];
+  readonly #open = new Set<RecordedSpan>();
   readonly #changed: () => void;
 
   constructor(changed: () => void) {
@@ -12,21 +12,21 @@ export class RecordedSpans implements SpanProcessor {
   }
 
   /** In the order in which they ended. */
-  get ended(): readonly ReadableSpan[] {
+  get ended(): readonly RecordedSpan[] {
     return this.#ended;
   }
 
   /** In the order in which they started, with those that an exporter would not get. */
-  get open(): readonly ReadableSpan[] {
+  get open(): readonly RecordedSpan[] {
     return [...this.#open];
   }
 
-  onStart(span: Span): void {
+  onStart(span: RecordedSpan): void {
     this.#open.add(span);
     this.#changed();
   }
 
-  onEnd(span: ReadableSpan): void {
+  onEnd(span: RecordedSpan): void {
     // One that started before a reset is not known any more.
     if (!this.#open.delete(span)) return;
     if (isSampled(span)) this.#ended.push(span);
@@ -44,6 +44,6 @@ export class RecordedSpans implements SpanProcessor {
 
 // Asked late: tracing gives up a span whose work item became another worker's.
 /** Whether an exporter would get a span. */
-export function isSampled(span: ReadableSpan): boolean {
+export function isSampled(span: RecordedSpan): boolean {
   return (span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0;
 }

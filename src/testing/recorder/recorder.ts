@@ -1,10 +1,6 @@
-import { LoggerProvider, type LogRecordProcessor, type ReadableLogRecord } from "@opentelemetry/sdk-logs";
-import { TracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace";
-import { DurableIdGenerator } from "../../otlp/durable-id-generator.ts";
 import { renderTrace } from "../render-trace.ts";
 import { buildSpanForest, type TraceTree } from "../span-tree.ts";
 import { TelemetryRecorderError } from "./errors.ts";
-import { isAnyObserved, observeAll } from "./forwarding-meters.ts";
 import {
   attributesOf,
   remoteParentsOf,
@@ -15,9 +11,12 @@ import {
   type WaitOptions,
   type WholenessOptions,
 } from "./options.ts";
-import { collectedMeters, type RecordedMetric } from "./recorded-metrics.ts";
+import { recordOf, type RecordedLogRecord } from "./recorded-logs.ts";
+import { Measurements, type RecordedMetric } from "./recorded-metrics.ts";
+import type { RecordedSpan, SpanProcessor } from "./recorded-span.ts";
 import { isSampled, RecordedSpans } from "./recorded-spans.ts";
-import type { Recording } from "./recording.ts";
+import { observers, type Recording } from "./recording.ts";
+import { RecordingTracers } from "./recording-tracers.ts";
 import { logsSeen, metricsSeen, spansSeen } from "./seen.ts";
 import { snapshotOf, snapshotText, type SpanSnapshot } from "./span-snapshot.ts";
 import type { RecordFilter, TelemetryRecorder } from "./telemetry-recorder.ts";
@@ -34,69 +33,63 @@ export class Recorder implements TelemetryRecorder {
   readonly recording: Recording;
   readonly #waits = new Waits();
   readonly #spans = new RecordedSpans(() => this.#waits.changed());
-  readonly #tracers: TracerProvider;
+  readonly #processors: readonly SpanProcessor[];
   readonly #takeBack: () => void;
-  #meters = collectedMeters();
-  #logs: ReadableLogRecord[] = [];
+  #measurements = new Measurements();
+  #logs: RecordedLogRecord[] = [];
   #stopped: Promise<void> | undefined;
 
   /** @param takeBack unregisters the recording. */
   constructor(options: TelemetryRecorderOptions, takeBack: () => void) {
     this.#takeBack = takeBack;
-    this.#tracers = new TracerProvider({
-      idGenerator: options.idGenerator ?? new DurableIdGenerator(),
-      ...(options.sampler === undefined ? {} : { sampler: options.sampler }),
-      // First, so that no span is lost where another one throws. A span is one object, so what others make of it is seen.
-      spanProcessors: [this.#spans, ...(options.spanProcessors ?? [])],
-    });
-    const collector: LogRecordProcessor = {
-      onEmit: (record) => {
-        this.#logs.push(record);
+    this.#processors = options.spanProcessors ?? [];
+    this.recording = {
+      tracers: new RecordingTracers({
+        sampler: options.sampler,
+        idGenerator: options.idGenerator,
+        // First, so that no span is lost where another one throws. A span is one object, so what others make of it is seen.
+        observers: [this.#spans, ...this.#processors],
+      }),
+      emit: (scope, emitted) => {
+        this.#logs.push(recordOf(scope, emitted));
         this.#waits.changed();
       },
-      forceFlush: async () => undefined,
-      shutdown: async () => undefined,
-    };
-    const metersNow = (): Recording["meters"] => this.#meters.provider;
-    this.recording = {
-      tracers: this.#tracers,
-      loggers: new LoggerProvider({ processors: [collector] }),
-      get meters() {
-        return metersNow();
+      measure: (...measurement) => {
+        this.#measurements.measure(...measurement);
+        this.#waits.changed();
       },
-      measured: () => this.#waits.changed(),
       created: new Error("The other recorder was created here."),
     };
   }
 
-  spans(filter?: RecordFilter<ReadableSpan>): readonly ReadableSpan[] {
+  spans(filter?: RecordFilter<RecordedSpan>): readonly RecordedSpan[] {
     return this.#spans.ended.filter(spanTest(filter));
   }
 
-  openSpans(filter?: RecordFilter<ReadableSpan>): readonly ReadableSpan[] {
+  openSpans(filter?: RecordFilter<RecordedSpan>): readonly RecordedSpan[] {
     return this.#open.filter(spanTest(filter));
   }
 
-  logs(filter?: RecordFilter<ReadableLogRecord>): readonly ReadableLogRecord[] {
+  logs(filter?: RecordFilter<RecordedLogRecord>): readonly RecordedLogRecord[] {
     return this.#logs.filter(logTest(filter));
   }
 
   async metrics(filter?: RecordFilter<RecordedMetric>): Promise<readonly RecordedMetric[]> {
-    const collected = await this.#meters.collect();
+    const collected = await this.#measurements.collect();
     return collected.filter(metricTest(filter));
   }
 
-  waitForSpan(which: RecordFilter<ReadableSpan>, options: WaitOptions = {}): Promise<ReadableSpan> {
+  waitForSpan(which: RecordFilter<RecordedSpan>, options: WaitOptions = {}): Promise<RecordedSpan> {
     const test = spanTest(which);
     return this.#until("waitForSpan", which, options, () => this.#spans.ended.find(test), () => this.#spansSeen());
   }
 
-  async waitForTrace(which: RecordFilter<ReadableSpan>, options: WaitOptions & WholenessOptions = {}): Promise<string> {
+  async waitForTrace(which: RecordFilter<RecordedSpan>, options: WaitOptions & WholenessOptions = {}): Promise<string> {
     const { remoteParents, timeout } = traceWaitOf("waitForTrace", options);
     const test = spanTest(which);
-    const candidates = (): readonly TraceTree<ReadableSpan>[] =>
+    const candidates = (): readonly TraceTree<RecordedSpan>[] =>
       this.#traces().filter(({ traceId, nodes }) => traceId === which || nodes.some(({ span }) => test(span)));
-    const lacking = (tree: TraceTree<ReadableSpan>): readonly string[] => [
+    const lacking = (tree: TraceTree<RecordedSpan>): readonly string[] => [
       ...this.#problems(tree, remoteParents).filter(({ kind }) => kind === "orphan" || kind === "open").map(problemText),
       ...missingFrom(tree),
     ];
@@ -109,7 +102,7 @@ export class Recorder implements TelemetryRecorder {
     return this.#until("waitForTrace", which, { timeout }, check, seen);
   }
 
-  waitForLog(which: RecordFilter<ReadableLogRecord>, options: WaitOptions = {}): Promise<ReadableLogRecord> {
+  waitForLog(which: RecordFilter<RecordedLogRecord>, options: WaitOptions = {}): Promise<RecordedLogRecord> {
     const test = logTest(which);
     return this.#until("waitForLog", which, options, () => this.#logs.find(test), () => logsSeen(this.#logs));
   }
@@ -121,8 +114,8 @@ export class Recorder implements TelemetryRecorder {
       collected = await this.metrics();
       return collected.find(test);
     };
-    // An instrument that is observed tells nobody that it would be something else now.
-    const stopPolling = isAnyObserved() ? this.#waits.poll() : () => undefined;
+    // An observed instrument gives no sign when its value changes.
+    const stopPolling = observers.size > 0 ? this.#waits.poll() : () => undefined;
     try {
       return await this.#until("waitForMetric", which, options, check, () => metricsSeen(collected));
     } finally {
@@ -163,8 +156,7 @@ export class Recorder implements TelemetryRecorder {
   reset(): void {
     this.#spans.reset();
     this.#logs = [];
-    this.#meters = collectedMeters();
-    observeAll();
+    this.#measurements = new Measurements();
   }
 
   shutdown(): Promise<void> {
@@ -177,23 +169,23 @@ export class Recorder implements TelemetryRecorder {
   }
 
   async #stop(): Promise<void> {
-    // First of all, so that what comes from now on is nobody's.
+    // First, so that nothing that comes from now on is recorded.
     this.#takeBack();
     this.#waits.end(new TelemetryRecorderError("DURABLE_TELEMETRY_RECORDER_SHUT_DOWN", "The telemetry recorder was shut down while something waited for telemetry."));
-    await this.#tracers.shutdown();
+    await Promise.all(this.#processors.map((processor) => processor.shutdown()));
   }
 
-  get #open(): readonly ReadableSpan[] {
+  get #open(): readonly RecordedSpan[] {
     return this.#spans.open.filter(isSampled);
   }
 
-  readonly #isOpen = (span: ReadableSpan): boolean => !span.ended;
+  readonly #isOpen = (span: RecordedSpan): boolean => !span.ended;
 
-  #traces(): readonly TraceTree<ReadableSpan>[] {
+  #traces(): readonly TraceTree<RecordedSpan>[] {
     return buildSpanForest([...this.#spans.ended, ...this.#open]).traces;
   }
 
-  #tracesOf(method: string, traceId: string | undefined): readonly TraceTree<ReadableSpan>[] {
+  #tracesOf(method: string, traceId: string | undefined): readonly TraceTree<RecordedSpan>[] {
     const traces = this.#traces();
     if (traceId === undefined) return traces;
     const found = traces.filter((tree) => tree.traceId === traceId);
@@ -201,7 +193,7 @@ export class Recorder implements TelemetryRecorder {
     return found;
   }
 
-  #problems(tree: TraceTree<ReadableSpan>, remoteParents: ReadonlySet<string>): readonly TraceProblem[] {
+  #problems(tree: TraceTree<RecordedSpan>, remoteParents: ReadonlySet<string>): readonly TraceProblem[] {
     return problemsOf(tree, this.#isOpen, remoteParents);
   }
 
@@ -228,11 +220,11 @@ export class Recorder implements TelemetryRecorder {
   }
 }
 
-function spanTest(filter: RecordFilter<ReadableSpan> | undefined): (span: ReadableSpan) => boolean {
+function spanTest(filter: RecordFilter<RecordedSpan> | undefined): (span: RecordedSpan) => boolean {
   return testOf(filter, (span, name) => span.name === name);
 }
 
-function logTest(filter: RecordFilter<ReadableLogRecord> | undefined): (record: ReadableLogRecord) => boolean {
+function logTest(filter: RecordFilter<RecordedLogRecord> | undefined): (record: RecordedLogRecord) => boolean {
   return testOf(filter, (record, text) => record.eventName === text || record.body === text);
 }
 

@@ -1,27 +1,34 @@
-import type { LoggerProvider, MeterProvider, TracerProvider } from "@opentelemetry/api";
+import type { Attributes, TracerProvider } from "@opentelemetry/api";
+import type { InstrumentationScope } from "./recorded-span.ts";
+import type { EmittedLog } from "./recorded-logs.ts";
+import type { Instrument } from "./recorded-metrics.ts";
 
 /** Where telemetry goes while a recorder is there. */
 export interface Recording {
   readonly tracers: TracerProvider;
-  readonly loggers: LoggerProvider;
-  /** Another one after each reset. */
-  readonly meters: MeterProvider;
-  /** Is called after each measurement. */
-  measured(): void;
+  emit(scope: InstrumentationScope, record: EmittedLog): void;
+  measure(instrument: Instrument, value: number, attributes: Attributes | undefined): void;
   /** Has the stack of where the recorder was created. */
   readonly created: Error;
 }
 
+/** Calls a callback of observed instruments. */
+export type Observer = (observe: Recording["measure"]) => unknown;
+
 // Process-wide, so that an ESM and a CJS copy of this package agree.
-const key: unique symbol = Symbol.for("durable-telemetry.recording");
-const holder = globalThis as { [key]?: Recording | undefined };
+const key: unique symbol = Symbol.for("durable-telemetry.recorder");
+const holder = globalThis as { [key]?: { recording: Recording | undefined; readonly observers: Set<Observer> } };
+const shared = (holder[key] ??= { recording: undefined, observers: new Set() });
+
+/** All callbacks of observed instruments; those of earlier recorders go on with the next one. */
+export const observers: Set<Observer> = shared.observers;
 
 /** The recording that goes on now, if one does. */
 export function currentRecording(): Recording | undefined {
-  return holder[key];
+  return shared.recording;
 }
 
 /** Makes `recording` the one that goes on; `undefined` ends it. */
 export function setRecording(recording: Recording | undefined): void {
-  holder[key] = recording;
+  shared.recording = recording;
 }

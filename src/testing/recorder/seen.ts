@@ -1,15 +1,15 @@
 /** Says what was recorded instead, for those who wait for something else. */
 import { inspect } from "node:util";
-import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
-import type { ReadableSpan } from "@opentelemetry/sdk-trace";
+import type { RecordedLogRecord } from "./recorded-logs.ts";
 import type { RecordedMetric } from "./recorded-metrics.ts";
+import type { RecordedSpan } from "./recorded-span.ts";
 
-export function spansSeen(ended: readonly ReadableSpan[], open: readonly ReadableSpan[]): string {
-  const names = (spans: readonly ReadableSpan[]): string => list(spans.map(({ name }) => name));
+export function spansSeen(ended: readonly RecordedSpan[], open: readonly RecordedSpan[]): string {
+  const names = (spans: readonly RecordedSpan[]): string => list(spans.map(({ name }) => name));
   return `Spans that ended: ${names(ended)}.${open.length === 0 ? "" : ` Spans that are open: ${names(open)}.`}`;
 }
 
-export function logsSeen(records: readonly ReadableLogRecord[]): string {
+export function logsSeen(records: readonly RecordedLogRecord[]): string {
   return `Log records: ${list(records.map(({ eventName, body }) => eventName ?? bodyText(body)))}.`;
 }
 
@@ -18,7 +18,7 @@ export function metricsSeen(metrics: readonly RecordedMetric[]): string {
 }
 
 // A body is any value.
-function bodyText(body: ReadableLogRecord["body"]): string {
+function bodyText(body: RecordedLogRecord["body"]): string {
   if (body === undefined) return "one without a body";
   return typeof body === "string" ? body : inspect(body, { breakLength: Infinity, compact: true });
 }

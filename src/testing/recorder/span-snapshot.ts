@@ -1,7 +1,7 @@
 import { SpanKind, type Attributes } from "@opentelemetry/api";
-import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import { ATTR_ERROR_TYPE, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID, ATTR_TASK_INSTANCE_ID, ATTR_TASK_STATUS } from "../../../middlewares/tracing/semconv.ts";
 import type { SpanNode, TraceTree } from "../span-tree.ts";
+import type { RecordedSpan } from "./recorded-span.ts";
 
 /** An event of a span, as it is the same in each run. */
 export interface EventSnapshot {
@@ -38,8 +38,8 @@ const alwaysThere = [ATTR_TASK_STATUS, ATTR_ERROR_TYPE, "exception.type", "excep
  * @returns the roots of all traces; the traces' order is that of what is in them.
  */
 export function snapshotOf(
-  traces: readonly TraceTree<ReadableSpan>[],
-  isOpen: (span: ReadableSpan) => boolean,
+  traces: readonly TraceTree<RecordedSpan>[],
+  isOpen: (span: RecordedSpan) => boolean,
   attributes: readonly string[],
 ): readonly SpanSnapshot[] {
   const keys = new Set([...alwaysThere, ...attributes]);
@@ -52,8 +52,8 @@ export function snapshotOf(
         .map(([key, value]) => [key, normalized(value, withoutIds)]),
     );
 
-  const taken = new Map<SpanNode<ReadableSpan>, Taken>();
-  const ordered = (nodes: readonly SpanNode<ReadableSpan>[]): readonly Taken[] => nodes.flatMap((node) => taken.get(node) ?? []).toSorted(byTaskThenText);
+  const taken = new Map<SpanNode<RecordedSpan>, Taken>();
+  const ordered = (nodes: readonly SpanNode<RecordedSpan>[]): readonly Taken[] => nodes.flatMap((node) => taken.get(node) ?? []).toSorted(byTaskThenText);
   // Children before their parents, and not recursive: a chain of spans may be deeper than the call stack.
   for (const node of traces.flatMap(({ nodes }) => nodes).toReversed()) {
     const { span } = node;
@@ -95,7 +95,7 @@ function byTaskThenText(a: Taken, b: Taken): number {
   return a.taskId - b.taskId || compare(a.text, b.text);
 }
 
-function marksOf(node: SpanNode<ReadableSpan>, isOpen: (span: ReadableSpan) => boolean): readonly string[] {
+function marksOf(node: SpanNode<RecordedSpan>, isOpen: (span: RecordedSpan) => boolean): readonly string[] {
   const { parentage } = node;
   return [
     ...(parentage === "orphan" || parentage === "cycle" ? [parentage] : []),
@@ -106,7 +106,7 @@ function marksOf(node: SpanNode<ReadableSpan>, isOpen: (span: ReadableSpan) => b
 }
 
 /** Puts placeholders where IDs of these spans are in a text. */
-function placeholders(nodes: readonly SpanNode<ReadableSpan>[]): (text: string) => string {
+function placeholders(nodes: readonly SpanNode<RecordedSpan>[]): (text: string) => string {
   const known = new Map<string, string>();
   const note = (id: unknown, placeholder: string): void => {
     if (typeof id === "string" && id.length >= shortestId) known.set(id, placeholder);

@@ -1,7 +1,7 @@
-import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
-import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import type { SpanTreeOptions, WaitOptions, WholenessOptions } from "./options.ts";
+import type { RecordedLogRecord } from "./recorded-logs.ts";
 import type { RecordedMetric } from "./recorded-metrics.ts";
+import type { RecordedSpan } from "./recorded-span.ts";
 import type { SpanSnapshot } from "./span-snapshot.ts";
 import type { Found } from "./waits.ts";
 
@@ -15,9 +15,9 @@ export interface TelemetryRecorder extends AsyncDisposable {
    *
    * @param filter a name, or a function.
    */
-  spans(filter?: RecordFilter<ReadableSpan>): readonly ReadableSpan[];
+  spans(filter?: RecordFilter<RecordedSpan>): readonly RecordedSpan[];
   /** The spans that were started and have not ended, in the order of their starts. */
-  openSpans(filter?: RecordFilter<ReadableSpan>): readonly ReadableSpan[];
+  openSpans(filter?: RecordFilter<RecordedSpan>): readonly RecordedSpan[];
   /**
    * What all instruments have measured.
    *
@@ -30,7 +30,7 @@ export interface TelemetryRecorder extends AsyncDisposable {
    *
    * @param filter an event name or a body, or a function.
    */
-  logs(filter?: RecordFilter<ReadableLogRecord>): readonly ReadableLogRecord[];
+  logs(filter?: RecordFilter<RecordedLogRecord>): readonly RecordedLogRecord[];
 
   /**
    * Waits until a span has ended.
@@ -39,7 +39,7 @@ export interface TelemetryRecorder extends AsyncDisposable {
    * @returns the first one that ended.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen instead.
    */
-  waitForSpan(which: RecordFilter<ReadableSpan>, options?: WaitOptions): Promise<ReadableSpan>;
+  waitForSpan(which: RecordFilter<RecordedSpan>, options?: WaitOptions): Promise<RecordedSpan>;
   /**
    * Waits until a trace is complete: nothing in it is open, every parent is there, and every orchestration and activity
    * that was sent off has run. A client can know that an orchestration is complete a moment before its worker has emitted
@@ -51,7 +51,7 @@ export interface TelemetryRecorder extends AsyncDisposable {
    * @returns the trace's ID: of the first complete one that has such a span.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what is missing.
    */
-  waitForTrace(which: RecordFilter<ReadableSpan>, options?: WaitOptions & WholenessOptions): Promise<string>;
+  waitForTrace(which: RecordFilter<RecordedSpan>, options?: WaitOptions & WholenessOptions): Promise<string>;
   /**
    * Waits for a log record.
    *
@@ -59,9 +59,9 @@ export interface TelemetryRecorder extends AsyncDisposable {
    * @returns the first one.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen instead.
    */
-  waitForLog(which: RecordFilter<ReadableLogRecord>, options?: WaitOptions): Promise<ReadableLogRecord>;
+  waitForLog(which: RecordFilter<RecordedLogRecord>, options?: WaitOptions): Promise<RecordedLogRecord>;
   /**
-   * Waits until an instrument has measured something. Those that are observed are read every 50 ms, since they tell nobody.
+   * Waits until an instrument has measured something. Those that are observed are read every 50 ms, since they give no sign when their values change.
    *
    * @param which its name, or a function that returns true for what it has measured.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen instead.
@@ -97,7 +97,7 @@ export interface TelemetryRecorder extends AsyncDisposable {
    * parent came from another process is an orphan too, unless the parent was recorded here, or is known as a remote parent.
    *
    * @param traceId the trace; all of them if it is left out.
-   * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`, whose `problems` and message tell
+   * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`, whose `problems` and message name
    * every orphan, duplicate, open span, cycle and further root; or with `DURABLE_TELEMETRY_TRACE_UNKNOWN` if no span of the trace was recorded.
    */
   assertWhole(traceId?: string, options?: WholenessOptions): void;

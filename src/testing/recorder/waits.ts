@@ -67,7 +67,7 @@ export class Waits {
     }
   }
 
-  /** Looks for changes that nobody tells of, until the result is called. */
+  /** Runs the checks at intervals, for changes that give no sign, until the result is called. */
   poll(): () => void {
     const interval = setInterval(() => this.changed(), pollEvery);
     return () => clearInterval(interval);

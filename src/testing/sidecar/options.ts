@@ -1,15 +1,18 @@
 /** Options of {@link startLocalSidecar}. */
 export interface LocalSidecarOptions {
   /** TCP port to listen on, 0 to 65535. The default, 0, takes any free one. */
-  port?: number;
+  readonly port?: number | undefined;
   /** Host name or IP address to listen on. The default, `127.0.0.1`, can't be reached from other machines. */
-  host?: string;
+  readonly host?: string | undefined;
   /**
    * What happens to the trace contexts that clients and workers send. `"carry"` (the default) keeps them and hands them
    * on, as the Durable Task Scheduler does; `"drop"` forgets them, as durabletask-go does (telemetry.md I8).
    */
-  traceContext?: "carry" | "drop";
+  readonly traceContext?: "carry" | "drop" | undefined;
 }
+
+/** The options with the defaults filled in. */
+type CheckedOptions = { readonly [Name in keyof LocalSidecarOptions]-?: NonNullable<LocalSidecarOptions[Name]> };
 
 interface Rule {
   readonly allowed: string;
@@ -32,7 +35,7 @@ const RULES: Record<keyof LocalSidecarOptions, Rule> = {
 };
 
 /** @throws {TypeError} for what is no option, and for a value that an option can't have. */
-export function checkOptions(options: LocalSidecarOptions): Required<LocalSidecarOptions> {
+export function checkOptions(options: LocalSidecarOptions): CheckedOptions {
   if (typeof options !== "object" || options === null) {
     throw new TypeError("The options of startLocalSidecar must be an object.");
   }

@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
-import { TaskHubRefusal } from "../hub/errors.ts";
+import { refuseProblem, TaskHubRefusal } from "../hub/errors.ts";
 import { tagsOf, text } from "../hub/history-events.ts";
+import { instanceIdProblem } from "../hub/ids.ts";
 import { matches, type InstanceFilter } from "../hub/instance-query.ts";
-import { hasFinished, statusName, type Instance } from "../hub/instance.ts";
+import { hasFinished, isTerminal, statusName, type Instance } from "../hub/instance.ts";
 import { instanceState } from "../hub/instance-state.ts";
 import { pageOf } from "../hub/paging.ts";
 import type { TaskHub } from "../hub/task-hub.ts";
@@ -20,8 +21,10 @@ export function startInstance(hub: TaskHub, request: pb.CreateInstanceRequest): 
     throw new TaskHubRefusal("INVALID_ARGUMENT", "An orchestration can't be started without a name.");
   }
   const id = request.getInstanceid() || newInstanceId();
+  refuseProblem(instanceIdProblem(id));
   const existing = hub.find(id);
   const replaceable = request.getOrchestrationidreusepolicy()?.getReplaceablestatusList() ?? [];
+  refuseProblem(reusePolicyProblem(replaceable));
   if (existing !== undefined && !replaceable.includes(existing.status)) {
     const status = statusName(existing.status);
     throw new TaskHubRefusal(
@@ -42,6 +45,16 @@ export function startInstance(hub: TaskHub, request: pb.CreateInstanceRequest): 
     scheduledStart: futureStart(request.getScheduledstarttimestamp()),
   });
   return new pb.CreateInstanceResponse().setInstanceid(instance.id);
+}
+
+/** An instance that is replaced while it runs is terminated first, so both must be allowed, whether or not there is one. */
+function reusePolicyProblem(replaceable: readonly pb.OrchestrationStatus[]): string | undefined {
+  const running = replaceable.filter((status) => !isTerminal(status)).map(statusName);
+  if (running.length === 0 || replaceable.includes(Status.ORCHESTRATION_STATUS_TERMINATED)) return undefined;
+  return (
+    "Invalid reusable statuses: cannot exclude 'Terminated' while also allowing reuse of running instances. " +
+    `The policy allows ${running.join(", ")}, so it must allow TERMINATED too.`
+  );
 }
 
 /** What is known of an instance, if there is one. */

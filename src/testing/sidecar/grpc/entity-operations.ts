@@ -2,8 +2,9 @@ import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js"
 import { signalOf } from "../hub/entity-messages.ts";
 import { entityMetadata, matchesQuery } from "../hub/entity-metadata.ts";
 import { entityNameOf } from "../hub/entity.ts";
-import { TaskHubRefusal } from "../hub/errors.ts";
+import { refuseProblem, TaskHubRefusal } from "../hub/errors.ts";
 import { text } from "../hub/history-events.ts";
+import { entityIdProblem } from "../hub/ids.ts";
 import { pageOf } from "../hub/paging.ts";
 import type { TaskHub } from "../hub/task-hub.ts";
 
@@ -12,6 +13,7 @@ export function signalEntity(hub: TaskHub, request: pb.SignalEntityRequest): pb.
   if (entityNameOf(id) === undefined) {
     throw new TaskHubRefusal("INVALID_ARGUMENT", `'${id}' is not the ID of an entity, which looks like '@name@key'.`);
   }
+  refuseProblem(entityIdProblem(id));
   if (request.getName() === "") {
     throw new TaskHubRefusal("INVALID_ARGUMENT", `The signal to the entity '${id}' names no operation.`);
   }
@@ -21,6 +23,7 @@ export function signalEntity(hub: TaskHub, request: pb.SignalEntityRequest): pb.
 
 /** What is known of an entity. One without a state is no more than an address. */
 export function getEntity(hub: TaskHub, request: pb.GetEntityRequest): pb.GetEntityResponse {
+  refuseProblem(entityIdProblem(request.getInstanceid()));
   const entity = hub.entities.find(request.getInstanceid());
   if (entity?.state === undefined) return new pb.GetEntityResponse().setExists(false);
   return new pb.GetEntityResponse().setExists(true).setEntity(entityMetadata(entity, request.getIncludestate()));

@@ -2,7 +2,8 @@ import grpc from "@grpc/grpc-js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { Dispatcher } from "../dispatch/dispatcher.ts";
 import { WorkerConnection } from "../dispatch/worker-connection.ts";
-import { TaskHubRefusal } from "../hub/errors.ts";
+import { refuseProblem, TaskHubRefusal } from "../hub/errors.ts";
+import { operationActionsProblem } from "../hub/ids.ts";
 import type { TaskHub } from "../hub/task-hub.ts";
 import type { Work } from "../hub/work.ts";
 
@@ -64,6 +65,7 @@ export function completeEntity(
       `The batch of the entity '${work.entity.id}' has ${operations} operations, and the answer ${results} results.`,
     );
   }
+  refuseProblem(operationActionsProblem(result.getActionsList()));
   dispatcher.complete(token, () => hub.entities.complete(work, result));
   return new pb.CompleteTaskResponse();
 }

@@ -1,6 +1,7 @@
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { recordMessage } from "./entity-messages.ts";
 import { copyTags, event, failureDetails, tagsOf, timestamp } from "./history-events.ts";
+import { actionProblem } from "./ids.ts";
 
 const { OrchestratoractiontypeCase: ActionType } = pb.OrchestratorAction;
 
@@ -17,7 +18,7 @@ export interface EpisodeResult {
   readonly terminations: readonly pb.TerminateOrchestrationAction[];
   readonly completion: Completion | undefined;
   readonly rewind: pb.RewindOrchestrationAction | undefined;
-  /** Set when this task hub can't do what the orchestrator asks for: the orchestration fails with it. */
+  /** Set when the task hub can't do what the orchestrator asks for: the orchestration fails with it. */
   readonly refusal: pb.TaskFailureDetails | undefined;
 }
 
@@ -55,8 +56,10 @@ export function readActions(
         break;
       }
       default: {
+        const problem = actionProblem(action);
         const scheduled = scheduledBy(at, action, options);
-        if (scheduled !== undefined) events.push(scheduled);
+        if (problem !== undefined) refusal ??= failureDetails("InvalidArgument", problem, { retriable: false });
+        else if (scheduled !== undefined) events.push(scheduled);
         else refusal ??= unknownAction(action);
       }
     }

@@ -36,6 +36,8 @@ export interface ExecutionStart {
 
 // The ID of events that answer no action of the orchestrator.
 const NO_ACTION = -1;
+// That of the first event of an execution, in the Durable Task Scheduler.
+const START = 0;
 
 export function text(value: string): wrappers.StringValue {
   const message = new wrappers.StringValue();
@@ -80,7 +82,7 @@ export function executionStarted(at: Date, start: ExecutionStart): pb.HistoryEve
         .setOrchestrationinstance(orchestrationInstance(parent.instanceId, parent.executionId)),
     );
   }
-  return event(at).setExecutionstarted(started);
+  return event(at, START).setExecutionstarted(started);
 }
 
 export function executionCompleted(

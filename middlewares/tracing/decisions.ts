@@ -1,0 +1,157 @@
+import { SamplingDecision, TraceFlags, type Attributes, type Context, type Link, type SpanContext, type SpanKind } from "@opentelemetry/api";
+import { resultNow } from "../../src/telemetry/isolate.ts";
+import { isolated } from "./faults.ts";
+import { contextOf } from "./identity.ts";
+
+/** A sampler as the OpenTelemetry SDK (2.x and 3.x) has it: the API has no type for one. */
+export interface Sampler {
+  shouldSample(context: Context, traceId: string, name: string, kind: SpanKind, attributes: Attributes, links: Link[]): unknown;
+  toString(): string;
+}
+
+/** What a sampler answered. */
+export interface Answer {
+  readonly decision: SamplingDecision;
+  readonly traceState?: SpanContext["traceState"];
+  /** What it added to the span's attributes, as Azure Monitor's samplers add the rate. */
+  readonly attributes?: Attributes;
+}
+
+/** The part of a span context that says whether the trace is sampled. */
+export type Decision = Pick<SpanContext, "traceFlags" | "traceState">;
+
+/** The span that a decision is made for, and with it for its whole trace. */
+export interface SpanToDecide {
+  readonly traceId: string;
+  readonly name: string;
+  readonly kind: SpanKind;
+  readonly attributes: Attributes;
+  readonly parent: SpanContext | undefined;
+}
+
+/**
+ * The sampling decisions of one provider (telemetry.md I5, I10). A decision is made once for a trace: what came with the
+ * work item is obeyed, so a rate-limited sampler does not tear a trace apart; else the sampler is asked. Its answers are
+ * remembered, as far as memory goes, for a backend that hands nothing back.
+ */
+export class Decisions {
+  readonly #sampler: Sampler | undefined;
+  readonly #byTraceIdAlone: boolean;
+  // By trace ID, the latest last.
+  readonly #answers = new Map<string, Answer>();
+
+  constructor(sampler: Sampler | undefined) {
+    this.#sampler = sampler;
+    this.#byTraceIdAlone = sampler !== undefined && answersByTraceIdAlone(sampler);
+  }
+
+  /** The decision for a span's trace. */
+  decide(span: SpanToDecide): Decision {
+    const { parent } = span;
+    // A sampler that answers the same for a trace ID each time does not tear a trace apart, so it is asked even where a
+    // caller has decided: `always_off` on a worker means what it says.
+    if (this.#sampler !== undefined && this.#byTraceIdAlone) return decisionOf(this.#ask(span, this.#sampler), parent);
+    if (parent !== undefined) return obey(parent);
+    if (this.#sampler === undefined) return { traceFlags: TraceFlags.SAMPLED };
+    let answer = this.#answers.get(span.traceId);
+    if (answer === undefined) {
+      answer = this.#ask(span, this.#sampler);
+      this.#remember(span.traceId, answer);
+    }
+    return decisionOf(answer, undefined);
+  }
+
+  /** The trace state that the sampler gave a trace, where it was asked in this process. */
+  traceStateOf(traceId: string): SpanContext["traceState"] {
+    return this.#answers.get(traceId)?.traceState;
+  }
+
+  /** What to answer the SDK when it asks about a span of ours: what was decided. */
+  answerFor({ traceId, traceFlags, traceState }: SpanContext): Answer {
+    const decision = isSet(traceFlags) ? SamplingDecision.RECORD_AND_SAMPLED : SamplingDecision.NOT_RECORD;
+    const known = this.#answers.get(traceId);
+    // Only to record, without to sample, is something that flags don't say.
+    const isKnown = known !== undefined && isSampled(known) === isSet(traceFlags);
+    return { ...(isKnown ? known : { decision }), ...(traceState === undefined ? {} : { traceState }) };
+  }
+
+  // What a sampler that fails can't decide is not sampled, as a whole.
+  #ask({ traceId, name, kind, attributes, parent }: SpanToDecide, sampler: Sampler): Answer {
+    return isolated.run("the sampler failed, so a trace is not sampled", () => answerOf(sampler, contextOf(parent), traceId, name, kind, attributes)) ?? unsampled;
+  }
+
+  #remember(traceId: string, answer: Answer): void {
+    this.#answers.set(traceId, answer);
+    if (this.#answers.size <= answersKept) return;
+    const [oldest] = this.#answers.keys();
+    if (oldest !== undefined) this.#answers.delete(oldest);
+  }
+}
+
+const unsampled: Answer = { decision: SamplingDecision.NOT_RECORD };
+const answersKept = 4096;
+
+const isSet = (flags: number): boolean => (flags & TraceFlags.SAMPLED) !== 0;
+const isSampled = ({ decision }: Answer): boolean => decision === SamplingDecision.RECORD_AND_SAMPLED;
+
+function decisionOf(answer: Answer, parent: SpanContext | undefined): Decision {
+  return { traceFlags: isSampled(answer) ? TraceFlags.SAMPLED : TraceFlags.NONE, ...withState(answer.traceState ?? parent?.traceState) };
+}
+
+function obey({ traceFlags, traceState }: SpanContext): Decision {
+  return { traceFlags: traceFlags & TraceFlags.SAMPLED, ...withState(traceState) };
+}
+
+/** A span context's trace state, where it has one. */
+export function withState(traceState: SpanContext["traceState"]): Pick<SpanContext, "traceState"> {
+  return traceState === undefined ? {} : { traceState };
+}
+
+// The samplers of the OpenTelemetry SDK, by how they describe themselves, as class names don't survive minifiers.
+const stateless: ReadonlySet<string> = new Set([
+  "AlwaysOnSampler",
+  "AlwaysOffSampler",
+  "TraceIdRatioBased",
+  "ParentBased",
+  "root",
+  "remoteParentSampled",
+  "remoteParentNotSampled",
+  "localParentSampled",
+  "localParentNotSampled",
+  // In a small ratio.
+  "e",
+  // New Relic's (newrelic 14.5): it wants the spans of servers, and no client's outside of a transaction.
+  "NrSampler",
+]);
+
+function answersByTraceIdAlone(sampler: Sampler): boolean {
+  try {
+    const words = sampler.toString().slice(0, 1000).match(/[A-Za-z]+/g);
+    return words?.every((word) => stateless.has(word)) ?? false;
+  } catch {
+    return false;
+  }
+}
+
+const decisions: ReadonlySet<unknown> = new Set([SamplingDecision.NOT_RECORD, SamplingDecision.RECORD, SamplingDecision.RECORD_AND_SAMPLED]);
+
+function answerOf(sampler: Sampler, context: Context, traceId: string, name: string, kind: SpanKind, attributes: Attributes): Answer {
+  // A sampler may write to what it is given; the SDK reads the attributes there, too.
+  const given = { ...attributes };
+  const result = resultNow(sampler.shouldSample(context, traceId, name, kind, given, []), "shouldSample");
+  if (typeof result !== "object" || result === null) throw new TypeError("it returned no decision");
+  const { decision, traceState, attributes: own } = result as Partial<Answer>;
+  if (decision === undefined || !decisions.has(decision)) throw new TypeError("it returned no decision");
+  const added = Object.entries({ ...given, ...own }).filter(([key, value]) => value !== attributes[key] && isSmall(value));
+  return {
+    decision,
+    ...withState(typeof traceState?.serialize === "function" ? traceState : undefined),
+    ...(added.length > 0 ? { attributes: Object.fromEntries(added.slice(0, attributesKept)) } : {}),
+  };
+}
+
+const attributesKept = 8;
+
+function isSmall(value: unknown): boolean {
+  return typeof value === "number" || typeof value === "boolean" || (typeof value === "string" && value.length <= 256);
+}

@@ -1,0 +1,175 @@
+import { isPromise } from "node:util/types";
+import { diag } from "@opentelemetry/api";
+import { currentFeatures, sharedFeature, type MiddlewareFeature } from "../pipeline/features.ts";
+import { cut } from "./value-limits.ts";
+
+/**
+ * Keeps the faults of one part of telemetry away from the workflow (telemetry.md K1): the call of a callback, and the
+ * use of what it returned. A fault is counted in `durabletask.middleware.errors`, and logged once a minute for each
+ * cause, with the number of times.
+ *
+ * @example
+ * const isolated = new Isolation("logging");
+ * const kept = isolated.call("a payload is left out", () => redact(value));
+ */
+export class Isolation {
+  readonly #middleware: string;
+
+  /** @param middleware the name under which faults are counted. */
+  constructor(middleware: string) {
+    this.#middleware = middleware;
+  }
+
+  /**
+   * Runs code of this package that may throw, as it reads what others gave it. `undefined` if it threw.
+   *
+   * @param what what is lost, for the log.
+   */
+  run<T>(what: string, code: () => T): T | undefined {
+    try {
+      return code();
+    } catch (error) {
+      this.fault(what, error);
+      return undefined;
+    }
+  }
+
+  /**
+   * Calls a function of the user's whose result is needed now. A promise is a fault, as nobody waits for it; that it
+   * rejects has no further effect. `undefined` if there is no result.
+   */
+  call<T>(what: string, callback: () => T): T | undefined {
+    return this.run(what, () => resultNow(callback()));
+  }
+
+  /** Calls a function of the user's whose result is not used. It may be asynchronous: a rejection is a fault too. */
+  start(what: string, callback: () => unknown): void {
+    // A fault in counting is not counted, when it comes to light later either: that would have no end.
+    const isCounted = !counting;
+    const onRejection = (error: unknown): void => {
+      if (isCounted) this.fault(what, error);
+      else quietly(() => logOnce(what, error));
+    };
+    this.run(what, () => settled(callback(), onRejection));
+  }
+
+  /** Counts and logs a fault. Never throws. */
+  fault(what: string, error: unknown): void {
+    // Both run code of the user's that may be what broke.
+    quietly(() => countOnce(this.#middleware));
+    quietly(() => logOnce(what, error));
+  }
+}
+
+/**
+ * What the callback `name` returned, where nobody can wait for it.
+ *
+ * @throws TypeError for a promise, or for what can be awaited like one.
+ */
+export function resultNow<T>(returned: T, name: string = "it"): T {
+  if (isPromise(returned)) settled(returned, ignore);
+  else if (!isThenable(returned)) return returned;
+  throw new TypeError(`${name} returned a promise; it must not be async`);
+}
+
+/** Whether `await` would wait for `value`. Throws what a getter or a proxy throws. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if (value === null || (typeof value !== "object" && typeof value !== "function")) return false;
+  return typeof (value as { readonly then?: unknown }).then === "function";
+}
+
+/** The message of whatever was thrown, whatever its members do. */
+export function messageOf(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "what was thrown can't be read";
+  }
+}
+
+// By the language's own `then`, whatever a promise has in its place. A promise of our own takes the first answer of
+// another thenable and no other, and what that throws.
+function settled(returned: unknown, onRejection: (error: unknown) => void): void {
+  if (isPromise(returned)) void Promise.prototype.then.call(returned, ignore, onRejection);
+  else if (isThenable(returned)) Promise.resolve(returned).then(ignore, onRejection);
+}
+
+function ignore(): void {}
+
+let count: (middleware: string) => void = ignore;
+let counting = false;
+
+/** Has `listener` called at each fault, with the name of the middleware whose fault it is; it takes the place of an earlier one. */
+export function onFault(listener: (middleware: string) => void): void {
+  count = listener;
+}
+
+function countOnce(middleware: string): void {
+  // A fault in counting is not counted.
+  if (counting) return;
+  counting = true;
+  try {
+    count(middleware);
+  } finally {
+    counting = false;
+  }
+}
+
+function quietly(code: () => void): void {
+  try {
+    code();
+  } catch {
+    return;
+  }
+}
+
+/** How long a cause is not logged again, in milliseconds. */
+const quiet = 60_000;
+/** How many causes are told apart at a time, as error messages may be many; the others share a line. */
+const mostCauses = 100;
+const longestCause = { size: 512, unit: "characters" } as const;
+/** How often each cause came since it was logged. */
+const causes = new Map<string, number>();
+
+function logOnce(what: string, error: unknown): void {
+  const message = cut(`${what}: ${messageOf(error)}`, longestCause);
+  const cause = causes.size < mostCauses || causes.has(message) ? message : "other faults";
+  const times = causes.get(cause);
+  causes.set(cause, times === undefined ? 0 : times + 1);
+  if (times !== undefined) return;
+  const logger = workerLogger();
+  write(logger, message);
+  logMore(cause, logger);
+}
+
+// Once a minute for as long as it goes on.
+function logMore(cause: string, logger: Warns | undefined): void {
+  const log = (): void => {
+    const times = causes.get(cause) ?? 0;
+    causes.delete(cause);
+    if (times === 0) return;
+    causes.set(cause, 0);
+    write(logger, `${cause} (${times} more within a minute)`);
+    logMore(cause, logger);
+  };
+  setTimeout(log, quiet).unref();
+}
+
+/** What the log of a worker needs of its logger. */
+interface Warns {
+  warn(message: string): unknown;
+}
+
+// By its key alone, as the engine isolates with this module.
+const CurrentWorkItem: MiddlewareFeature<{ readonly facts: { readonly logger: Warns } }> = sharedFeature("work-item");
+
+function workerLogger(): Warns | undefined {
+  return currentFeatures()?.get(CurrentWorkItem)?.facts.logger;
+}
+
+// Where users look: few of them have given `diag` a logger.
+function write(logger: Warns | undefined, message: string): void {
+  const line = `durable-telemetry: ${message}. The workflow goes on without it.`;
+  quietly(() => diag.error(line));
+  if (logger !== undefined) quietly(() => settled(logger.warn(line), ignore));
+}

@@ -1,0 +1,153 @@
+import type { Members } from "./adapter.ts";
+
+/**
+ * The non-public members of the Durable Task SDK that the adapters use. No other file names one. They are those of the
+ * published `@microsoft/durabletask-js` 0.4.0 and of its main branch, the next release.
+ */
+export interface SdkInternal {
+  readonly name: string;
+  /** What the adapter uses it for. */
+  readonly use: string;
+  /** The first release that has it. */
+  readonly since: string;
+  /** What is lost without it. A member that has no such text is required: a worker without it is refused. */
+  readonly lost?: string;
+}
+
+/** The members of one class of the SDK, by what the adapters call them. */
+type Internals<TNames extends string> = Readonly<Record<TNames, SdkInternal>>;
+
+/** `TaskHubGrpcWorker`. */
+export const grpcWorkerInternals: Internals<"orchestrator" | "activity" | "registry" | "isRunning" | "logger" | "connect" | "history"> = {
+  orchestrator: { name: "_executeOrchestratorInternal", use: "runs one episode: (request, …, stub, …)", since: "0.4.0" },
+  activity: { name: "_executeActivityInternal", use: "runs one activity: (request, …, stub, …)", since: "0.4.0" },
+  registry: { name: "_registry", use: "has the registered functions", since: "0.4.0" },
+  isRunning: {
+    name: "_isRunning",
+    use: "tells whether the worker runs",
+    since: "0.4.0",
+    lost: "middleware that is added while the worker runs is not refused",
+  },
+  logger: { name: "_logger", use: "is the worker's logger", since: "0.4.0", lost: "middleware and warnings log to the console" },
+  connect: {
+    name: "internalRunWorker",
+    use: "opens the stream of work items: (client, …)",
+    since: "0.4.0",
+    lost: "gRPC instrumentation records spans of the worker's own calls",
+  },
+  history: {
+    name: "_streamOrchestrationHistory",
+    use: "fetches a history that did not come with its request: (request, stub, signal)",
+    since: "the next release",
+    lost: "no middleware runs around an orchestration whose history comes as a stream",
+  },
+};
+
+/** The gRPC client that a worker connects with. */
+export const grpcClientInternals: Internals<"stub"> = {
+  stub: {
+    name: "stub",
+    use: "makes the calls",
+    since: "0.4.0",
+    lost: "gRPC instrumentation records spans of the worker's own calls",
+  },
+};
+
+/** The stub that a worker hands to the two methods that run work items: it is recognized by these. */
+export const stubInternals: Internals<"completeOrchestrator" | "completeActivity"> = {
+  completeOrchestrator: {
+    name: "completeOrchestratorTask",
+    use: "sends an episode's response: (response, …, callback)",
+    since: "0.4.0",
+    lost: "telemetry does not see what an episode schedules, nor how it ends",
+  },
+  completeActivity: {
+    name: "completeActivityTask",
+    use: "sends an activity's response: (response, …, callback)",
+    since: "0.4.0",
+    lost: "telemetry does not see how an activity ends",
+  },
+};
+
+/** The registry of a worker. */
+export const registryInternals: Internals<"getOrchestrator" | "getActivity"> = {
+  getOrchestrator: { name: "getOrchestrator", use: "finds an orchestrator: (name, …)", since: "0.4.0" },
+  getActivity: { name: "getActivity", use: "finds an activity function: (name, …)", since: "0.4.0" },
+};
+
+/** The context of an orchestration. */
+export const orchestrationContextInternals: Internals<"pendingTasks" | "customStatus"> = {
+  pendingTasks: {
+    name: "_pendingTasks",
+    use: "has the tasks that are retried, with their attempts, by the ID of the latest attempt",
+    since: "0.4.0",
+    lost: "the number of the attempt is missing from retried tasks",
+  },
+  customStatus: {
+    name: "_customStatus",
+    use: "is the custom status as JSON",
+    since: "0.4.0",
+    lost: "changes of the custom status are not recorded",
+  },
+};
+
+/** `TestOrchestrationWorker`. */
+export const testWorkerInternals: Internals<"orchestrator" | "activity" | "registry" | "backend" | "isRunning"> = {
+  orchestrator: { name: "processOrchestration", use: "runs one episode: (instance)", since: "0.4.0" },
+  activity: { name: "processActivity", use: "runs one activity: (work item)", since: "0.4.0" },
+  registry: { name: "registry", use: "has the registered functions", since: "0.4.0" },
+  backend: { name: "backend", use: "is the in-memory backend", since: "0.4.0" },
+  isRunning: {
+    name: "isRunning",
+    use: "tells whether the worker runs",
+    since: "0.4.0",
+    lost: "middleware that is added while the worker runs is not refused",
+  },
+};
+
+/** The in-memory backend. */
+export const backendInternals: Internals<"completeOrchestration" | "completeActivity" | "getInstance"> = {
+  completeOrchestration: {
+    name: "completeOrchestration",
+    use: "takes an episode's response: the actions are the argument that is an array",
+    since: "0.4.0",
+  },
+  completeActivity: {
+    name: "completeActivity",
+    use: "takes an activity's response: it failed if an argument is an error. 0.4.0 has (instanceId, taskId, …), the next release (instanceId, executionId, taskId, …)",
+    since: "0.4.0",
+  },
+  getInstance: {
+    name: "getInstance",
+    use: "tells the execution ID of an activity's orchestration; the next release has it in the work item",
+    since: "0.4.0",
+    lost: "activities have no execution ID",
+  },
+};
+
+/** Those of `internals` that `object` does not have and that something is lost without. */
+export function lostInternals(object: object, internals: readonly SdkInternal[]): readonly SdkInternal[] {
+  return internals.filter(({ name, lost }) => lost !== undefined && !(name in object));
+}
+
+/** The value of `internal` in `object`; `undefined` if there is none. */
+export function readInternal(object: unknown, internal: SdkInternal): unknown {
+  return typeof object === "object" && object !== null ? (object as Members)[internal.name] : undefined;
+}
+
+/** Writes a warning to the log of one worker; each worker has its own. */
+type Report = (message: string) => void;
+
+// By the function that writes to a worker's log: each worker says it once.
+const reported = new WeakMap<Report, Set<string>>();
+
+/** Warns, once for each worker, that `owner` lacks optional members, and what is lost. */
+export function reportLost(report: Report, owner: string, internals: readonly SdkInternal[]): void {
+  const said = reported.get(report) ?? new Set();
+  reported.set(report, said);
+  const news = internals.filter(({ name }) => !said.has(`${owner}.${name}`));
+  if (news.length === 0) return;
+  for (const { name } of news) said.add(`${owner}.${name}`);
+  const losses = news.map(({ name, lost }) => `no ${name}: ${lost}`).join("; ");
+  report(`This version of the Durable Task SDK differs from those that were tested. ${owner} has ${losses}. Look for a newer durable-telemetry.`);
+}

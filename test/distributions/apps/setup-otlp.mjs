@@ -1,0 +1,4 @@
+import { setupOtlp } from "durable-telemetry/otlp";
+
+const telemetry = setupOtlp();
+globalThis.endTelemetry = () => telemetry.shutdown();

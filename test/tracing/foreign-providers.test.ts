@@ -1,0 +1,409 @@
+/** Tracer providers and context managers of other makes: whatever they return, the work is done and nothing is said twice (telemetry.md I12, K1). */
+import { EventEmitter } from "node:events";
+import { TaskHubGrpcWorker, whenAll, type OrchestrationContext } from "@microsoft/durabletask-js";
+import {
+  context,
+  diag,
+  ProxyTracerProvider,
+  SpanKind,
+  trace,
+  TraceFlags,
+  type Context,
+  type ContextManager,
+  type Span,
+  type SpanContext,
+  type SpanOptions,
+  type Tracer,
+  type TracerProvider as ApiTracerProvider,
+} from "@opentelemetry/api";
+import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
+import { hrTimeToMilliseconds } from "@opentelemetry/core";
+import { RandomIdGenerator, TracerProvider, type ReadableSpan, type SpanProcessor } from "@opentelemetry/sdk-trace";
+import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { currentTracer, inspectProvider } from "../../middlewares/tracing/tracer.ts";
+import { quietClient } from "../../src/worker/quiet-client.ts";
+import { withDurableTelemetry } from "../../src/index.ts";
+import { DurableIdGenerator } from "../../src/otlp/index.ts";
+import { RecordedSpans } from "../../src/testing/recorder/recorded-spans.ts";
+import { resultOf, startHub, use, wholeness, type Steps } from "../harness.ts";
+import { runActivity } from "./activities.ts";
+import { history, runEpisode, type EpisodeRequest } from "./episodes.ts";
+
+const noProvider: ApiTracerProvider = { getTracer: () => { throw new Error("Nobody asks it."); } };
+function provide(provider: ApiTracerProvider): void {
+  use(provider);
+  onTestFinished(() => use(noProvider));
+}
+
+function register(worker: TaskHubGrpcWorker): void {
+  worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<string> {
+    yield ctx.callActivity("charge");
+    return "charged";
+  });
+  worker.addNamedActivity("charge", () => "charged");
+}
+
+const first: EpisodeRequest = { fresh: [history.episode(0), history.started("order")] };
+const last: EpisodeRequest = {
+  past: [...first.fresh, history.scheduled(1, "charge", 5)],
+  fresh: [history.episode(20), history.completed(1, "charged", 18)],
+};
+
+interface Run {
+  readonly warnings: readonly string[];
+  readonly result: string | undefined;
+}
+
+/** Runs the workflow on a worker of its own, and a second one beside it. */
+async function runWorkflow(): Promise<Run> {
+  const warnings: string[] = [];
+  const logger = { error: vi.fn(), warn: (message: string) => void warnings.push(message), info: vi.fn(), debug: vi.fn() };
+  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger }), { metrics: false, logging: false });
+  register(worker);
+  let result: string | undefined;
+  for (let run = 0; run < 3; run += 1) {
+    await runEpisode(worker, first);
+    await runActivity(worker, { name: "charge", executionId: "execution-1" });
+    result = (await runEpisode(worker, last)).getActionsList()[0]?.getCompleteorchestration()?.getResult()?.getValue();
+  }
+  return { warnings, result };
+}
+
+/** A provider that hides the SDK's tracers, as one that counts or filters spans does. */
+function wrapped(provider: ApiTracerProvider): ApiTracerProvider {
+  return {
+    getTracer: (...scope) => {
+      const tracer = provider.getTracer(...scope);
+      return { startSpan: (...args) => tracer.startSpan(...args), startActiveSpan: tracer.startActiveSpan.bind(tracer) };
+    },
+  };
+}
+
+const shape = (spans: readonly ReadableSpan[]): string[] =>
+  spans.map((span) => `${span.name} ${SpanKind[span.kind]} ${span.spanContext().spanId} < ${span.parentSpanContext?.spanId}`);
+
+/** A provider whose spans are made by `startSpan`, and all of those. */
+class Foreign implements ApiTracerProvider {
+  readonly spans: Span[] = [];
+  readonly #startSpan: (name: string, options: SpanOptions | undefined, parent: Context | undefined) => Span;
+
+  constructor(startSpan: (name: string, options: SpanOptions | undefined, parent: Context | undefined) => Span) {
+    this.#startSpan = startSpan;
+  }
+
+  getTracer(): Tracer {
+    return {
+      startSpan: (name, options, parent) => {
+        const span = this.#startSpan(name, options, parent);
+        this.spans.push(span);
+        return span;
+      },
+      startActiveSpan: () => {
+        throw new Error("Nobody calls it.");
+      },
+    };
+  }
+}
+
+/** A span that notes its name and its end. */
+class ForeignSpan {
+  readonly name: string;
+  ended = false;
+  readonly #spanContext: () => SpanContext;
+
+  constructor(name: string, spanContext: () => SpanContext) {
+    this.name = name;
+    this.#spanContext = spanContext;
+  }
+
+  spanContext(): SpanContext {
+    return this.#spanContext();
+  }
+  isRecording(): boolean {
+    return !this.ended;
+  }
+  end(): void {
+    this.ended = true;
+  }
+  setAttribute(): this {
+    return this;
+  }
+  setAttributes(): this {
+    return this;
+  }
+  addEvent(): this {
+    return this;
+  }
+  addLink(): this {
+    return this;
+  }
+  addLinks(): this {
+    return this;
+  }
+  setStatus(): this {
+    return this;
+  }
+  updateName(): this {
+    return this;
+  }
+  recordException(): void {}
+}
+
+const random = new RandomIdGenerator();
+
+/** As dd-trace 6.21 does it: IDs of 64 bits, a span context of getters, made anew at each call. */
+class ShortSpanContext implements SpanContext {
+  readonly #spanId = random.generateSpanId();
+  readonly #traceId: string;
+
+  constructor(parent: SpanContext | undefined) {
+    this.#traceId = (parent?.traceId.slice(16) ?? this.#spanId).padStart(32, "0");
+  }
+
+  get traceId(): string {
+    return this.#traceId;
+  }
+  get spanId(): string {
+    return this.#spanId;
+  }
+  get traceFlags(): number {
+    return TraceFlags.SAMPLED;
+  }
+}
+
+const shortIds = (): Foreign =>
+  new Foreign((name, _, parent) => {
+    const own = new ShortSpanContext(parent && trace.getSpanContext(parent));
+    return new ForeignSpan(name, () => own);
+  });
+
+/** As @sentry/node 11 does it: a span context that is a copy. */
+const copiedIds = (): Foreign =>
+  new Foreign((name, _, parent) => {
+    const own = { traceId: (parent && trace.getSpanContext(parent)?.traceId) ?? random.generateTraceId(), spanId: random.generateSpanId(), traceFlags: TraceFlags.SAMPLED };
+    return new ForeignSpan(name, () => ({ ...own }));
+  });
+
+describe("I12 a tracer provider whose spans can't be given an identity", () => {
+  it.each<[string, () => Foreign, string]>([
+    ["has IDs of 64 bits and a span context that can't be written", shortIds, "it takes no trace IDs of 128 bits"],
+    ["hands out copies of its span context", copiedIds, "it takes no span IDs"],
+  ])("I12 as it %s makes none of this package's spans, the SDK's own stay on, and one line says so", async (_, provider, reason) => {
+    const foreign = provider();
+    provide(foreign);
+    const { warnings, result } = await runWorkflow();
+    expect(result).toBe('"charged"');
+    expect(warnings).toEqual([expect.stringContaining(reason)]);
+    expect(warnings[0]).toContain("those of the Durable Task SDK stay on");
+    // The probe aside, which is not sampled.
+    const [probe, ...others] = (foreign.spans as unknown as ForeignSpan[]).filter(({ name }) => name === "durable-telemetry");
+    expect([probe?.ended, others.every(({ ended }) => ended)]).toEqual([true, true]);
+    const names = (foreign.spans as unknown as ForeignSpan[]).map(({ name }) => name).filter((name) => name !== "durable-telemetry");
+    expect(names.filter((name) => name === "orchestration:order")).toHaveLength(6);
+    expect(names.filter((name) => name === "activity:charge").length).toBeGreaterThanOrEqual(3);
+    expect(inspectProvider()).toMatchObject({ state: "unfit", reason });
+  });
+
+  it.each<[string, ApiTracerProvider]>([
+    ["gives no tracer", { getTracer: () => undefined as unknown as Tracer }],
+    ["throws when it is asked for a tracer", { getTracer: () => { throw new Error("broken on purpose"); } }],
+    ["throws when it starts a span", new Foreign(() => { throw new Error("broken on purpose"); })],
+    ["starts spans that are none", new Foreign(() => ({}) as Span)],
+    ["starts nothing", new Foreign(() => undefined as unknown as Span)],
+    ["has spans without a span context", new Foreign((name) => new ForeignSpan(name, () => undefined as unknown as SpanContext))],
+    ["has spans whose span context throws", new Foreign((name) => new ForeignSpan(name, () => { throw new Error("broken on purpose"); }))],
+  ])("I12 as it %s is left alone, and one line says so", (_, provider) => {
+    provide(provider);
+    const warnings: string[] = [];
+    for (let item = 0; item < 3; item += 1) expect(currentTracer((message) => void warnings.push(message))).toBeUndefined();
+    expect(warnings).toEqual([expect.stringContaining("can't give spans their durable identity")]);
+  });
+});
+
+describe("I6 a provider that wraps the SDK's", () => {
+  const SDKs = { "2.x": BasicTracerProvider, "3.x": TracerProvider } as const;
+
+  async function spansOf(Provider: typeof TracerProvider, options: object, wrap: (provider: ApiTracerProvider) => ApiTracerProvider): Promise<readonly ReadableSpan[]> {
+    const spans = new RecordedSpans(() => undefined);
+    provide(wrap(new Provider({ ...options, spanProcessors: [spans] })));
+    const { warnings, result } = await runWorkflow();
+    expect([warnings, result]).toEqual([[], '"charged"']);
+    expect(spans.open).toEqual([]);
+    return spans.ended;
+  }
+
+  it.each(Object.entries(SDKs))("I6 %s, with DurableIdGenerator or without, has the spans that the SDK's alone has", async (_, Provider) => {
+    const messages: string[] = [];
+    const note = (message: string): void => void messages.push(message);
+    diag.setLogger({ error: note, warn: note, info: note, debug: () => undefined, verbose: () => undefined }, { suppressOverrideMessage: true });
+    onTestFinished(() => diag.disable());
+    const alone = shape(await spansOf(Provider as typeof TracerProvider, {}, (provider) => provider));
+    expect(alone).toHaveLength(9);
+    expect(messages).toEqual([]);
+    expect(shape(await spansOf(Provider as typeof TracerProvider, { idGenerator: new DurableIdGenerator() }, wrapped))).toEqual(alone);
+    expect(messages).toEqual([]);
+    expect(shape(await spansOf(Provider as typeof TracerProvider, {}, wrapped))).toEqual(alone);
+    expect(messages).toEqual([expect.stringContaining("pass idGenerator: new DurableIdGenerator()")]);
+  });
+});
+
+/**
+ * Ends the open spans of a trace with the span of that trace that started first here, and forgets the trace then, as the
+ * processor of @vercel/otel 2.1.3 does.
+ */
+class EndsWithFirst implements SpanProcessor {
+  readonly traces = new Map<string, { readonly first: string; readonly open: Span[] }>();
+  readonly ended: ReadableSpan[] = [];
+
+  onStart(span: Span & ReadableSpan): void {
+    const { traceId, spanId } = span.spanContext();
+    const known = this.traces.get(traceId);
+    if (span.parentSpanContext === undefined || known === undefined) this.traces.set(traceId, { first: spanId, open: [] });
+    else known.open.push(span);
+  }
+
+  onEnd(span: ReadableSpan): void {
+    this.ended.push(span);
+    const { traceId, spanId } = span.spanContext();
+    const known = this.traces.get(traceId);
+    if (known?.first !== spanId) {
+      const index = known?.open.findIndex((each) => each.spanContext().spanId === spanId) ?? -1;
+      if (index >= 0) known?.open.splice(index, 1);
+      return;
+    }
+    this.traces.delete(traceId);
+    for (const open of known.open) if (open.isRecording()) open.end();
+  }
+
+  async forceFlush(): Promise<void> {}
+  async shutdown(): Promise<void> {}
+}
+
+describe("I12 a span processor that ends all open spans of a trace with the first of them", () => {
+  it.each([[true], [false]])("I12 does not cut short an activity, and is left with nothing (DurableIdGenerator: %s)", async (generator) => {
+    const processor = new EndsWithFirst();
+    provide(new TracerProvider({ ...(generator ? { idGenerator: new DurableIdGenerator() } : {}), spanProcessors: [processor] }));
+    const hub = await startHub();
+    const shortIsOver = Promise.withResolvers<void>();
+    const longIsOpen = Promise.withResolvers<void>();
+    await hub.worker({ metrics: false, logging: false }, (worker) => {
+      worker.addNamedActivity("short", () => longIsOpen.promise);
+      worker.addNamedActivity("long", async () => {
+        longIsOpen.resolve();
+        await shortIsOver.promise;
+      });
+      worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
+        yield whenAll([ctx.callActivity("short"), ctx.callActivity("long")]);
+      });
+    });
+    const id = await hub.client.scheduleNewOrchestration("order");
+    // The short one's span has ended once the backend has its response.
+    await vi.waitUntil(() => processor.ended.some(({ name, kind }) => name === "activity:short" && kind === SpanKind.SERVER), { timeout: 20_000 });
+    const now = Date.now();
+    shortIsOver.resolve();
+    await hub.client.waitForOrchestrationCompletion(id, false, 25);
+    await vi.waitUntil(() => processor.ended.some(({ name }) => name === "orchestration:order"), { timeout: 20_000 });
+    const long = processor.ended.find(({ name, kind }) => name === "activity:long" && kind === SpanKind.SERVER);
+    expect(hrTimeToMilliseconds(long?.endTime ?? [0, 0])).toBeGreaterThanOrEqual(now - 1);
+    expect(processor.traces.size).toBe(0);
+    expect(wholeness(processor.ended)).toMatchObject({ orphans: 0, duplicates: 0, orchestrations: 1 });
+  });
+});
+
+describe("I12 a context manager of another make", () => {
+  const real = new AsyncLocalStorageContextManager();
+
+  function manage(manager: Partial<ContextManager>): void {
+    context.disable();
+    const complete: ContextManager = {
+      active: () => real.active(),
+      with: (...args) => real.with(...args),
+      bind: (...args) => real.bind(...args),
+      enable: () => complete,
+      disable: () => complete,
+      ...manager,
+    };
+    context.setGlobalContextManager(complete);
+    onTestFinished(() => {
+      context.disable();
+      context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+    });
+  }
+
+  const broken = (): never => {
+    throw new Error("broken on purpose");
+  };
+
+  const ofThisPackage = (spans: readonly ReadableSpan[]): readonly ReadableSpan[] => spans.filter(({ instrumentationScope }) => instrumentationScope.name === "durable-telemetry");
+
+  async function runOnHub(): Promise<{ readonly result: unknown; readonly spans: readonly ReadableSpan[]; readonly warnings: readonly string[] }> {
+    const spans = new RecordedSpans(() => undefined);
+    provide(new TracerProvider({ spanProcessors: [spans] }));
+    const hub = await startHub();
+    const warnings: string[] = [];
+    await hub.worker({ metrics: false, logging: false }, register, {
+      logger: { error: vi.fn(), warn: (message: string) => void warnings.push(message), info: vi.fn(), debug: vi.fn() },
+    });
+    const result = resultOf(await hub.run("order"));
+    await vi.waitUntil(() => ofThisPackage(spans.ended).some(({ name }) => name === "orchestration:order"), { timeout: 20_000 });
+    return { result, spans: spans.ended, warnings };
+  }
+
+  it.each<[string, Partial<ContextManager>]>([
+    ["turns all that it binds into a function, event emitters too", { bind: (<T>(own: Context, target: T) => ((...args: unknown[]) => real.with(own, target as () => unknown, undefined, ...(args as []))) as T) }],
+    ["binds to nothing", { bind: () => undefined as never }],
+    ["throws when it binds", { bind: broken }],
+    ["throws when it is to make a context active", { with: broken }],
+    ["runs nothing", { with: () => undefined as never }],
+    ["runs later", { with: ((own: Context, fn: () => unknown) => void setImmediate(() => void real.with(own, fn))) as never }],
+    ["runs twice", { with: ((own: Context, fn: () => unknown) => (real.with(own, fn), real.with(own, fn))) as never }],
+    ["returns something else", { with: ((own: Context, fn: () => unknown) => (real.with(own, fn), "something else")) as never }],
+    ["throws after it ran", { with: ((own: Context, fn: () => unknown) => (real.with(own, fn), broken())) as never }],
+  ])("I12 that %s stops no worker: the workflow runs and its trace is whole", async (_, manager) => {
+    manage(manager);
+    const { result, spans } = await runOnHub();
+    expect(result).toBe("charged");
+    const own = ofThisPackage(spans);
+    expect(own.map((span) => `${span.name} ${SpanKind[span.kind]}`).toSorted()).toEqual(["activity:charge CLIENT", "activity:charge SERVER", "orchestration:order SERVER"]);
+    const ids = new Set(spans.map((span) => span.spanContext().spanId));
+    expect(own.every(({ parentSpanContext }) => ids.has(parentSpanContext?.spanId ?? ""))).toBe(true);
+  });
+
+  it.each<[string, Partial<ContextManager>]>([
+    ["has no active context", { active: () => undefined as unknown as Context }],
+    ["has something else for the active context", { active: () => ({}) as Context }],
+    ["throws when it is asked for the active context", { active: broken }],
+    ["has contexts that can't be changed", { active: () => ({ getValue: () => undefined, setValue: broken, deleteValue: broken }) }],
+  ])("I12 that %s keeps no call of the worker from its stub, nor an answer from the worker", (_, manager) => {
+    manage(manager);
+    const stream = new EventEmitter();
+    const client = quietClient({ stub: { getWorkItems: () => stream } }) as { readonly stub: { getWorkItems(): EventEmitter } };
+    const heard: unknown[] = [];
+    client.stub.getWorkItems().on("data", (item) => heard.push(item));
+    stream.emit("data", "work");
+    expect(heard).toEqual(["work"]);
+  });
+});
+
+describe("I12 the provider is inspected", () => {
+  const inspected = (provider: ApiTracerProvider): ReturnType<typeof inspectProvider> => {
+    provide(provider);
+    return inspectProvider();
+  };
+
+  it("I12 without a span being started", () => {
+    const started: string[] = [];
+    const processor: SpanProcessor = { onStart: (span) => void started.push(span.name), onEnd: () => undefined, forceFlush: async () => undefined, shutdown: async () => undefined };
+    expect(inspected(new TracerProvider({ spanProcessors: [processor] }))).toEqual({ state: "ready" });
+    expect(inspected(new BasicTracerProvider({ spanProcessors: [processor] }))).toEqual({ state: "ready" });
+    const foreign = shortIds();
+    expect(inspected(foreign)).toEqual({ state: "unverified", provider: "Foreign" });
+    expect(inspected({ getTracer: () => undefined as unknown as Tracer })).toMatchObject({ state: "unfit", reason: "it gives no tracer" });
+    expect([started, foreign.spans]).toEqual([[], []]);
+  });
+
+  it("I12 and is none where the API's own is all there is", () => {
+    expect(inspected(new ProxyTracerProvider().getDelegate())).toEqual({ state: "none" });
+  });
+});
