@@ -231,6 +231,7 @@ class Sending {
   readonly #item: AnyWorkItem;
   #state: "not sent" | "sent" | "failed" | "acknowledged" = "not sent";
   #last: Delivery = "unconfirmed";
+  #seen = false;
   #running: Promise<void> | undefined;
 
   constructor(item: AnyWorkItem) {
@@ -248,11 +249,17 @@ class Sending {
     if (this.#item.kind === "activity" || this.#state === "failed") this.#endWith(running);
   }
 
-  /** Whether the response leaves for the first time. */
+  /** The response leaves. Tells whether for the first time. */
   start(): boolean {
-    if (this.#state !== "not sent") return false;
-    this.#state = "sent";
-    return true;
+    if (this.#state === "not sent") this.#state = "sent";
+    const first = !this.#seen;
+    this.#seen = true;
+    return first;
+  }
+
+  /** It could not be sent, as the connection is closed say. */
+  refused(): void {
+    if (this.#state === "sent") this.#state = "not sent";
   }
 
   /** One attempt ended. After an unconfirmed one there may be more. */
@@ -288,7 +295,7 @@ function observedStub(stub: object, completion: Completion, sending: Sending): u
     try {
       return (target[method.name] as (...args: unknown[]) => unknown).call(target, response, ...observed);
     } catch (error) {
-      sending.attempted(deliveryOf(error));
+      sending.refused();
       throw error;
     }
   };

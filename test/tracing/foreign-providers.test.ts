@@ -378,7 +378,7 @@ describe("I12 a context manager of another make", () => {
   ])("I12 that %s keeps no call of the worker from its stub, nor an answer from the worker", (_, manager) => {
     manage(manager);
     const stream = new EventEmitter();
-    const client = quietClient({ stub: { getWorkItems: () => stream } }) as { readonly stub: { getWorkItems(): EventEmitter } };
+    const client = quietClient({ stub: { getWorkItems: () => stream } }, "stub") as { readonly stub: { getWorkItems(): EventEmitter } };
     const heard: unknown[] = [];
     client.stub.getWorkItems().on("data", (item) => heard.push(item));
     stream.emit("data", "work");
