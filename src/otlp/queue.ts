@@ -60,7 +60,7 @@ export class BatchQueue<T> {
     if (this.#isClosed) return;
     const { maxQueueSize, maxExportBatchSize, rankOf, bytesOf } = this.#options;
     const rank = rankOf(item);
-    const bytes = bytesOf(item);
+    const bytes = sizeOf(item, bytesOf);
     while (this.#count >= maxQueueSize || this.#bytes + bytes > mostBytes) {
       const isDropped = this.#dropBelow(rank);
       this.#dropped += 1;
@@ -156,6 +156,14 @@ export class BatchQueue<T> {
     const { maxQueueSize, taker } = this.#options;
     if (this.#dropped > 0) taker.drop("dropped", this.#dropped, `more than maxQueueSize (${maxQueueSize}), or ${mostBytes >> 20} MiB, waited for the collector`);
     this.#dropped = 0;
+  }
+}
+
+function sizeOf<T>(item: T, bytesOf: (item: T) => number): number {
+  try {
+    return bytesOf(item);
+  } catch {
+    return mostBytesOfBatch; // A value of the program throws when it is read, which must not reach the code that records it.
   }
 }
 

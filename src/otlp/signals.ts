@@ -33,19 +33,21 @@ function limit(...variables: readonly string[]): number | undefined {
   return variables.map((variable) => Number(textOf(variable) ?? Number.NaN)).find((value) => Number.isSafeInteger(value) && value >= 0);
 }
 
-const mostOf = (signal: string): number | undefined => limit(`OTEL_${signal}_ATTRIBUTE_COUNT_LIMIT`, "OTEL_ATTRIBUTE_COUNT_LIMIT");
-
 /** The limits of spans and of log records that the environment sets, by the specification's names. */
 export const spanLimits = (): Record<string, number> =>
   definedOf({
     attributeValueLengthLimit: readValueLimit("span").size,
-    attributeCountLimit: mostOf("SPAN"),
+    attributeCountLimit: limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
     eventCountLimit: limit("OTEL_SPAN_EVENT_COUNT_LIMIT"),
     linkCountLimit: limit("OTEL_SPAN_LINK_COUNT_LIMIT"),
     attributePerEventCountLimit: limit("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"),
     attributePerLinkCountLimit: limit("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT"),
   });
-export const logRecordLimits = (): Record<string, number> => definedOf({ attributeValueLengthLimit: readValueLimit("log").size, attributeCountLimit: mostOf("LOGRECORD") });
+export const logRecordLimits = (): Record<string, number> =>
+  definedOf({
+    attributeValueLengthLimit: readValueLimit("log").size,
+    attributeCountLimit: limit("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
+  });
 
 function definedOf(limits: Readonly<Record<string, number | undefined>>): Record<string, number> {
   return Object.fromEntries(Object.entries(limits).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));

@@ -158,6 +158,19 @@ describe("K5 what a collector says", () => {
     expect(warn.mock.calls).toEqual([[`durable-telemetry: cannot export 1 span to ${collector.url}/v1/traces (HTTP 429 Too Many Requests); workflows go on without it`]]);
   });
 
+  it("K1 a log body that throws when it is read reaches nobody, and costs itself alone", async () => {
+    await using receiver = await startReceiver();
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    const telemetry = setupOtlp({ endpoint: receiver.url, traces: false, metrics: false });
+    const hostile = Object.defineProperty({}, "value", { enumerable: true, get: () => { throw new Error("hostile"); } });
+    logs.getLogger("test").emit({ body: hostile as never });
+    await telemetry.forceFlush();
+    logs.getLogger("test").emit({ body: "good" });
+    await telemetry.shutdown();
+    expect(receiver.logs.map(({ body }) => body)).toEqual(["good"]);
+    expect(warn.mock.calls).toEqual([[`durable-telemetry: cannot export 1 log record to ${receiver.url}/v1/logs (hostile); workflows go on without it`]]);
+  });
+
   it("a port of HTTP that is asked over gRPC is explained", async () => {
     await using site = await startWebSite();
     const [line, ...more] = await linesOf({ endpoint: site.url, protocol: "grpc", metrics: false, logs: false });
