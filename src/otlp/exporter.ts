@@ -83,15 +83,23 @@ export class OtlpExporter<TItems, TResponse> {
   }
 
   async #send(items: TItems): Promise<void> {
-    const body = this.#kind.serializer.serializeRequest(items);
-    if (body === undefined) return;
     const canSplit = this.#kind.count(items) > 1;
-    const isTooLarge = body.length > largestRequest && canSplit;
-    const answer = isTooLarge ? undefined : await this.#attempt(body);
+    const body = this.#serialize(items);
+    const isLarge = body instanceof Uint8Array && body.length > largestRequest && canSplit;
+    const answer = isLarge ? undefined : body instanceof Uint8Array ? await this.#attempt(body) : body;
     if (answer?.isTaken === true) this.#accept(answer.body);
     else if (answer === undefined || (answer.isTooLarge === true && canSplit)) {
       for (const half of this.#kind.halves(items)) await this.#send(half); // One after the other: each may be large.
     } else this.#lost(items, answer);
+  }
+
+  /** The request; or the reason why there is none, which another part of the items may not have. */
+  #serialize(items: TItems): Uint8Array | Answer {
+    try {
+      return this.#kind.serializer.serializeRequest(items) ?? new Uint8Array();
+    } catch (error) {
+      return { isTaken: false, kind: "error", text: messageOf(error), isTooLarge: true };
+    }
   }
 
   #attempt(body: Uint8Array): Promise<Answer> {
