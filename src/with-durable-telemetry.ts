@@ -1,7 +1,7 @@
 import { caching, type ActivityCache, type CachingOptions } from "../middlewares/caching/index.ts";
 import { logging, type LoggingOptions } from "../middlewares/logging/index.ts";
 import { metrics, type MetricsOptions } from "../middlewares/metrics/index.ts";
-import { tracing, type TracingOptions } from "../middlewares/tracing/index.ts";
+import { checkTracerProvider, tracing, type TracingOptions } from "../middlewares/tracing/index.ts";
 import { aBoolean, aFunction, anArray, anObject, checkOptions, oneOf, type OptionRule, type OptionRules } from "./options.ts";
 import {
   Pipeline,
@@ -191,9 +191,10 @@ export function attachPipeline(worker: object, options: DurableTelemetryOptions,
 }
 
 function checkAtStart(pipeline: Pipeline, logger: MiddlewareLogger): void {
-  for (const problem of startupProblems(pipeline.names)) {
+  const warn = (problem: string): void =>
     logger.warn(`durable-telemetry: ${problem} The option "startupCheck: false" of withDurableTelemetry silences this.`);
-  }
+  for (const problem of startupProblems(pipeline.names)) warn(problem);
+  if (pipeline.names.includes("tracing")) checkTracerProvider(warn);
 }
 
 /** Puts `middlewares` into a new pipeline; an error names the option that they come from. */

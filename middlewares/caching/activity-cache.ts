@@ -149,10 +149,14 @@ export class PipelineCache implements ActivityCache {
    */
   async #joinCurrent(call: Call, namespace: string): Promise<void> {
     const { entry } = call;
-    const generation = await this.#generations.current(namespace);
-    for (let flight = this.#flightOf(entry); flight !== undefined; flight = this.#flightOf(entry)) {
+    // Twice, as a store that failed to say may say it now, and as the first that finds the run out of date starts another.
+    // No more: of thousands that come at once each would look at the runs of all the others.
+    for (let attempt = 1; attempt <= 2; attempt += 1) {
+      const generation = await this.#generations.current(namespace);
+      const flight = this.#flightOf(entry);
+      if (flight === undefined) break;
       if ((await flight.generation) === generation) return this.#join(call, flight);
-      if (this.#flights.get(entry.key) === flight) this.#invalidate(entry.key, flight);
+      if (generation !== "" && this.#flights.get(entry.key) === flight) this.#invalidate(entry.key, flight);
     }
     await this.#begin(call);
   }

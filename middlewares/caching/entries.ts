@@ -21,7 +21,7 @@ export type Found =
   /** One that has expired, and is of use for `left` more milliseconds. */
   | { readonly state: "stale"; readonly left: number; readonly read: () => unknown; readonly generation: string }
   | { readonly state: "none"; readonly generation: string }
-  /** The store failed; it is `down`, or what it has there is rubbish. */
+  /** The store failed: it is `down`, or the entry is malformed. */
   | { readonly state: "fault"; readonly down: boolean; readonly generation: string };
 
 /** How long entries of an activity live, in milliseconds. */
@@ -106,7 +106,7 @@ export class Entries {
     if (text.value === undefined) return { state: "none", generation };
     const entry = open(text.value, key);
     if (entry.kind === "broken") {
-      isolated.fault("the activity cache's store has rubbish", new TypeError("an entry without what an entry has"));
+      isolated.fault("the activity cache's store has a malformed entry", new TypeError("an entry without what an entry has"));
       return { state: "fault", down: false, generation };
     }
     if (entry.kind === "foreign" || entry.generation !== generation) return { state: "none", generation };

@@ -1,4 +1,4 @@
-import { isThenable } from "../../src/telemetry/isolate.ts";
+import { isThenable } from "../../src/pipeline/thenable.ts";
 import { Circuit, type UnderWay } from "./circuit.ts";
 import { isolated } from "./outcome.ts";
 import type { Runtime } from "./runtime.ts";
@@ -6,7 +6,7 @@ import type { Runtime } from "./runtime.ts";
 /** What came of asking the store. */
 export type StoreAnswer<T> =
   | { readonly ok: true; readonly value: T }
-  /** It is `down` unless it did answer, if with rubbish. */
+  /** `down`: the store did not reply. A malformed reply is not `down`. */
   | { readonly ok: false; readonly down: boolean };
 
 const down: StoreAnswer<never> = { ok: false, down: true };
@@ -77,7 +77,7 @@ async function settle(underWay: UnderWay, answer: PromiseLike<unknown>, resolve:
 }
 
 function answered<T>(circuit: Circuit, what: string, answer: unknown, check: (answer: unknown) => T): StoreAnswer<T> {
-  // It answers, be it rubbish: there is no reason to leave it alone.
+  // It replied: there is no reason to leave it alone, even if the reply is malformed.
   circuit.succeeded();
   try {
     return { ok: true, value: check(answer) };

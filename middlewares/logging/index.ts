@@ -9,7 +9,7 @@ import { taskLogger } from "./task-logger.ts";
 export type { LoggedPayloads, LoggingOptions, PayloadContext } from "./options.ts";
 
 /**
- * Replay-aware logging: one OpenTelemetry log record for each durable fact (an orchestration started, was suspended,
+ * Replay-aware logging: one OpenTelemetry log record for each history event (an orchestration started, was suspended,
  * finished; an activity started, finished, failed), under the trace and span IDs of the span that it belongs to
  * (telemetry.md L1). It also correlates what is written with `ctx.logger` and `currentLogger()` (L2). docs/logging.md
  * lists the events. The `LoggerProvider` is looked up when there is something to write; where there is none and no

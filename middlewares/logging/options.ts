@@ -31,7 +31,7 @@ export interface LoggingOptions {
   /** Which payloads are recorded; none by default. */
   readonly include?: LoggedPayloads | undefined;
   /**
-   * Gets each payload that `include` asks for, and returns what shall be recorded in its place; `undefined` leaves it
+   * Gets each payload that `include` asks for, and returns what is recorded in its place; `undefined` leaves it
    * out, and so does throwing. It must not be `async`.
    */
   readonly redact?: ((value: unknown, context: PayloadContext) => unknown) | undefined;

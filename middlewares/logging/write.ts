@@ -39,7 +39,8 @@ function currentLogger(): Logger | undefined {
 }
 
 function checked(logger: Logger): Logger {
-  if (typeof resultNow<Partial<Logger> | null | undefined>(logger, "getLogger")?.emit !== "function") throw new TypeError("the LoggerProvider returned a logger without the method emit");
+  const { emit: method } = resultNow<Partial<Logger> | null>(logger, "getLogger") ?? {};
+  if (typeof method !== "function") throw new TypeError("getLogger returned what has no method emit");
   return logger;
 }
 

@@ -12,7 +12,7 @@ const defaultNameLimit = 200;
 
 /**
  * Replay-aware metrics, through the `MeterProvider` that is registered when there is something to record: how long
- * orchestrations, episodes and activities take, how often they are retried, how late timers fire. Each durable fact is
+ * orchestrations, episodes and activities take, how often they are retried, how late timers fire. Each history event is
  * recorded once, by the worker whose response made it one, and never while replaying. docs/metrics.md lists the
  * instruments. A fault in it costs measurements, and nothing else (telemetry.md K1).
  *

@@ -6,11 +6,11 @@ import { ATTR_CACHE_RESULT, ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION }
 
 /** Measures one execution of an activity: from here to its response, recorded when the backend has taken that. */
 export function measureActivity(item: ActivityWorkItem, nameLimit: number): void {
-  const begun = performance.now();
+  const startedAt = performance.now();
   const { name, version } = item.facts;
   let answered: { readonly outcome: ActivityOutcome; readonly took: number } | undefined;
   item.onResponse(({ outcome }) => {
-    answered = { outcome, took: (performance.now() - begun) / 1000 };
+    answered = { outcome, took: (performance.now() - startedAt) / 1000 };
     isolated.run("a request of the activity cache was not counted", () => countCacheRequest(item, nameLimit));
   });
   item.onDelivered((delivery) =>

@@ -27,10 +27,10 @@ interface Answered extends Pick<EpisodeResponse, "outcome" | "scheduled"> {
  * better than one that is counted twice.
  */
 export function measureEpisode(item: OrchestrationWorkItem, nameLimit: number): void {
-  const begun = performance.now();
+  const startedAt = performance.now();
   let answered: Answered | undefined;
   item.onResponse(({ outcome, scheduled }) => {
-    answered = { outcome, scheduled, at: new Date(), took: (performance.now() - begun) / 1000 };
+    answered = { outcome, scheduled, at: new Date(), took: (performance.now() - startedAt) / 1000 };
   });
   item.onDelivered((delivery) =>
     isolated.run("the measurements of an episode were lost", () => {

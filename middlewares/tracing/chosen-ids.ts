@@ -1,12 +1,13 @@
 /**
- * The slot through which tracing hands a span its identity (telemetry.md I6).
+ * The slot through which tracing hands a span its identity where the tracer of the OpenTelemetry SDK is out of reach, as a
+ * provider wraps it (telemetry.md I6).
  *
  * `Tracer.startSpan` takes no IDs, but it asks the SDK's `IdGenerator` for exactly one span ID (and, for a root
  * span, one trace ID) while it runs. So the IDs wait here during that one synchronous call, and
  * `DurableIdGenerator` takes them. All other spans find the slot empty and keep their random IDs.
  */
 
-/** The IDs that the next span shall have; the trace ID only for a root span, as all others have their parent's. */
+/** The IDs of the next span; the trace ID only for a root span, as all others have their parent's. */
 export interface ChosenIds {
   readonly traceId?: string;
   readonly spanId: string;

@@ -61,6 +61,14 @@ export class Decisions {
     return decisionOf(answer, undefined);
   }
 
+  /**
+   * Whether the sampler may let through spans of user code although the trace is left out: one that decides span by span
+   * need not look at the parent's decision. Azure Monitor's, at a quiet moment, does not.
+   */
+  letsThroughStrays({ traceFlags }: SpanContext): boolean {
+    return this.#sampler !== undefined && !this.#byTraceIdAlone && !isSet(traceFlags);
+  }
+
   /** The trace state that the sampler gave a trace, where it was asked in this process. */
   traceStateOf(traceId: string): SpanContext["traceState"] {
     return this.#answers.get(traceId)?.traceState;

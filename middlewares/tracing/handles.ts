@@ -1,6 +1,7 @@
-import type { Attributes, AttributeValue, Link, Span, SpanContext } from "@opentelemetry/api";
+import { isSpanContextValid, type Attributes, type AttributeValue, type Link, type Span, type SpanContext } from "@opentelemetry/api";
 import { sharedFeature, type MiddlewareFeature } from "../../src/pipeline/index.ts";
 import { userAttributes } from "./attributes.ts";
+import { isolated } from "./faults.ts";
 
 /**
  * The span of an orchestration, before it is one (telemetry.md S7). The span itself is made when the orchestration
@@ -73,7 +74,11 @@ export class RecordedSpan implements OrchestrationSpanHandle {
   }
 
   addLink(link: Link): this {
-    this.links.push(link);
+    // A link that breaks when the span is made would cost the span.
+    isolated.run("a link is left out", () => {
+      if (!isSpanContextValid(link.context)) throw new TypeError("it has no valid span context");
+      this.links.push({ context: link.context, attributes: userAttributes(link.attributes) });
+    });
     return this;
   }
 }

@@ -51,6 +51,14 @@ export function tracing(options: TracingOptions = {}): MiddlewareObject {
   return middleware;
 }
 
+/**
+ * Calls `report` if the tracer provider that is registered now can't give spans their durable identity, with what is lost
+ * and the way out; once for each provider. It may start one span there, which is not sampled.
+ */
+export function checkTracerProvider(report: (message: string) => void): void {
+  currentTracer(report);
+}
+
 function scopeOf(item: AnyWorkItem, options: TracingOptions): Scope {
   const scope = isolated.run("a work item could not be traced", (): Scope => {
     const contextFault = takeContextFault();

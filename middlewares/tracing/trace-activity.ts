@@ -1,5 +1,5 @@
-import { ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Span, type SpanContext, type TimeInput } from "@opentelemetry/api";
-import type { ActivityWorkItem, ActivityWorkItemFacts, Delivery } from "../../src/pipeline/index.ts";
+import { ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Context, type Span, type SpanContext, type TimeInput } from "@opentelemetry/api";
+import { createMiddlewareFeature, type ActivityWorkItem, type ActivityWorkItemFacts, type Delivery } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
 import { withState } from "./decisions.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
@@ -33,6 +33,7 @@ export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): S
 
   facts.takeTraceContexts();
   facts.features.set(ActivitySpan, span);
+  facts.features.set(CodeContext, tracer.contextForCode(trace.setSpan(ROOT_CONTEXT, span), own));
   // A reading of the clock that the SDK measures a live span with.
   let end: number | undefined;
   item.onResponse(({ outcome }) =>
@@ -78,10 +79,13 @@ function keptOpen(span: Span): (time: TimeInput | undefined) => void {
   return end;
 }
 
-/** The context in which the code of an activity runs: its span is the active one (telemetry.md S5). */
+// The context in which the code of an activity runs: its span is the active one (telemetry.md S5).
+const CodeContext = createMiddlewareFeature<Context>("the context of an activity's code");
+
+/** Runs the code of an activity in its span's context (telemetry.md S5). */
 export function runInActivitySpan<T>(features: ActivityWorkItemFacts["features"], run: () => T): T {
-  const span = features.get(ActivitySpan);
-  return span === undefined ? run() : runIn(trace.setSpan(ROOT_CONTEXT, span), run);
+  const context = features.get(CodeContext);
+  return context === undefined ? run() : runIn(context, run);
 }
 
 // The span that scheduled the activity: what the request carried, else what follows from the execution (I8).

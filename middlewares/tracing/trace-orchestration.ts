@@ -1,4 +1,4 @@
-import { ROOT_CONTEXT, SpanKind, trace, type Link } from "@opentelemetry/api";
+import { SpanKind, type Link } from "@opentelemetry/api";
 import type { Delivery, DurableFact, EpisodeResponse, OrchestrationWorkItem, OrchestrationWorkItemFacts, ReceivedFact } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
 import { identify, type TracedExecution } from "./execution.ts";
@@ -46,7 +46,7 @@ class TracedEpisode {
     const { span, startedAt } = this.#execution;
     this.#tasks = new TaskSpans(facts, tracer, span);
     this.#recorded = new RecordedSpan(span, () => plausible(item.run?.orchestrationContext.currentUtcDateTime) ?? this.#now);
-    this.context = new LiveContext(trace.setSpanContext(ROOT_CONTEXT, span), () => item.isLive);
+    this.context = new LiveContext(tracer.contextForCode(contextOf(span), span), () => item.isLive);
 
     facts.takeTraceContexts();
     facts.features.set(OrchestrationSpan, this.#recorded);

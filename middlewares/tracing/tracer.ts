@@ -18,6 +18,7 @@ import { cutAttributes } from "./attributes.ts";
 import { withChosenIds } from "./chosen-ids.ts";
 import { Decisions, type Answer, type Decision, type Sampler, type SpanToDecide } from "./decisions.ts";
 import { contextOf } from "./identity.ts";
+import { suppressed } from "./live-context.ts";
 import { TRACER_NAME } from "./semconv.ts";
 
 /** What this package's tracer can do that the API's cannot: say who a span is, and whether it is sampled. */
@@ -27,36 +28,15 @@ export interface IdentityTracer {
   /** The trace state that the sampler gave a trace, where it was asked in this process. */
   traceStateOf(traceId: string): SpanContext["traceState"];
   /**
+   * The context in which user code runs under the span `identity`. Where the trace is left out, and the sampler may let
+   * through single spans of it all the same, tracing is suppressed there: a trace is whole or absent (telemetry.md I10).
+   */
+  contextForCode(context: Context, identity: SpanContext): Context;
+  /**
    * Starts the span that `identity` names, under the span in `parent`, sampled as `identity` says. A span that the
    * provider can't start comes back as one that records nothing.
    */
   start(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span;
-}
-
-/**
- * What the tracer provider that is registered now offers this package:
- *
- * - `none`: no provider is registered, so there are no spans.
- * - `ready`: spans get their durable identity.
- * - `unverified`: a provider that is not the OpenTelemetry SDK's; whether its spans can be given an identity shows at the
- *   first work item.
- * - `unfit`: its spans can't be given one, so this package makes none; the spans of the Durable Task SDK stay on.
- */
-export type ProviderState =
-  | { readonly state: "none" }
-  | { readonly state: "ready" }
-  | { readonly state: "unverified"; readonly provider: string }
-  | { readonly state: "unfit"; readonly provider: string; readonly reason: string };
-
-/** Inspects the tracer provider that is registered now, without starting a span. */
-export function inspectProvider(): ProviderState {
-  const provider = currentProvider();
-  if (provider === undefined) return { state: "none" };
-  const known = tracers.get(provider);
-  if (known !== undefined) return known.state;
-  const tracer = tracerOf(provider);
-  if (tracer === undefined) return { state: "unfit", provider: nameOf(provider), reason: "it gives no tracer" };
-  return isSdkTracer(tracer) ? { state: "ready" } : { state: "unverified", provider: nameOf(provider) };
 }
 
 /**
@@ -74,11 +54,12 @@ export function currentTracer(report: (message: string) => void): IdentityTracer
     tracer = new ProviderTracer(provider);
     tracers.set(provider, tracer);
   }
-  if (tracer.state.state !== "unfit") return tracer;
+  const { unfit } = tracer;
+  if (unfit === undefined) return tracer;
   if (!tracer.isReported) {
     tracer.isReported = true;
     report(
-      `the tracer provider (${tracer.state.provider}) can't give spans their durable identity: ${tracer.state.reason}. ` +
+      `the tracer provider (${nameOf(provider)}) can't give spans their durable identity: ${unfit}. ` +
         "So there is no whole trace of an orchestration: this package makes no spans here, and those of the Durable Task SDK stay on. " +
         "Metrics and logs are not affected. For whole traces, register a tracer provider of the OpenTelemetry SDK, with setupOtlp() or NodeSDK.",
     );
@@ -91,23 +72,29 @@ const noop = new ProxyTracerProvider().getDelegate();
 const tracers = new WeakMap<TracerProvider, ProviderTracer>();
 
 function currentProvider(): TracerProvider | undefined {
-  let provider = trace.getTracerProvider();
+  let provider: Partial<Proxied> | undefined = trace.getTracerProvider();
   // By shape: it may be another copy's proxy, and a proxy of a proxy.
-  for (let depth = 0; depth < 10 && isProxy(provider); depth += 1) provider = provider.getDelegate();
-  return isNoop(provider) ? undefined : provider;
+  for (let depth = 0; depth < 10 && typeof provider?.getDelegate === "function"; depth += 1) provider = provider.getDelegate();
+  return isProvider(provider) && !isNoop(provider) ? provider : undefined;
 }
 
-function isProxy(provider: TracerProvider): provider is TracerProvider & { getDelegate(): TracerProvider } {
-  return "getDelegate" in provider && typeof provider.getDelegate === "function";
+/** A provider that hands on to another, as the API's own does. */
+interface Proxied extends TracerProvider {
+  getDelegate(): Partial<Proxied> | undefined;
 }
 
-// That of another copy of the API is another object of a class with the same name.
+function isProvider(provider: unknown): provider is TracerProvider {
+  return typeof provider === "object" && provider !== null && "getTracer" in provider;
+}
+
+// That of another copy of the API is another object, of a class with the same name where no minifier was at work.
 function isNoop(provider: TracerProvider): boolean {
-  return provider === noop || provider.constructor.name === noop.constructor.name;
+  return provider === noop || nameOf(provider) === "NoopTracerProvider";
 }
 
 function nameOf(provider: TracerProvider): string {
-  return provider.constructor.name || "Object";
+  const { constructor: made } = provider as { readonly constructor?: { readonly name?: string } };
+  return made?.name || "Object";
 }
 
 function tracerOf(provider: TracerProvider): Tracer | undefined {
@@ -149,7 +136,8 @@ class ProviderTracer implements IdentityTracer {
   readonly #decisions: Decisions;
   #tracer: Tracer | undefined;
   #way: Way = "answered";
-  #unfit: string | undefined;
+  /** Why its spans can't be given an identity, if they can't. */
+  unfit: string | undefined;
   // What the SDK's tracer is answered while it starts a span.
   #identity: SpanContext = INVALID_SPAN_CONTEXT;
   readonly #answers: Pick<SdkTracer, "_sampler" | "_idGenerator"> = {
@@ -163,11 +151,7 @@ class ProviderTracer implements IdentityTracer {
     const tracer = tracerOf(provider);
     const sampler = tracer !== undefined && isSdkTracer(tracer) ? tracer._sampler : undefined;
     this.#decisions = new Decisions(sampler);
-    this.#unfit = tracer === undefined ? "it gives no tracer" : this.#findWay(tracer);
-  }
-
-  get state(): ProviderState {
-    return this.#unfit === undefined ? { state: "ready" } : { state: "unfit", provider: this.#provider, reason: this.#unfit };
+    this.unfit = tracer === undefined ? "it gives no tracer" : this.#findWay(tracer);
   }
 
   decide(span: SpanToDecide): Decision {
@@ -178,11 +162,20 @@ class ProviderTracer implements IdentityTracer {
     return this.#decisions.traceStateOf(traceId);
   }
 
+  contextForCode(context: Context, identity: SpanContext): Context {
+    return this.#decisions.letsThroughStrays(identity) ? suppressed(context) : context;
+  }
+
   start(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
     const bounded = { ...options, attributes: cutAttributes(options.attributes ?? {}) };
     const span = this.#started(cut(name, spanValueLimit()), bounded, identity, parent);
     if (span !== undefined && hasIdentity(span, identity)) return span;
-    if (span?.isRecording() === true) this.#unfit = discarded(span, identity);
+    if (span?.isRecording() === true) {
+      this.unfit = obstacleIn(span, identity);
+      // It has IDs of its own, so it must not be exported.
+      unsample(span);
+      span.end();
+    }
     return trace.wrapSpanContext({ ...identity, traceFlags: TraceFlags.NONE });
   }
 
@@ -230,9 +223,8 @@ class ProviderTracer implements IdentityTracer {
       const span = this.#started("durable-telemetry", {}, identity, parent);
       if (span === undefined) return "its spans are no OpenTelemetry spans";
       if (this.#way === "written") write(span, identity.spanId, false);
-      const fits = hasIdentity(span, identity);
-      const obstacle = span.isRecording() || !fits ? discarded(span, identity) : undefined;
-      return fits ? undefined : obstacle;
+      // It is left open: a provider that records what is not sampled would export it once it ends.
+      return hasIdentity(span, identity) ? undefined : obstacleIn(span, identity);
     } catch {
       return "it can't start spans";
     }
@@ -261,12 +253,9 @@ function write(span: Span, spanId: string, isRoot: boolean): void {
   if (isRoot) Reflect.set(span, "parentSpanContext", undefined);
 }
 
-// Ends a span that has IDs of its own, so that it is not exported.
-function discarded(span: Span, identity: SpanContext): string {
-  const { traceId } = span.spanContext();
-  unsample(span);
-  span.end();
-  return traceId === identity.traceId ? "it takes no span IDs" : "it takes no trace IDs of 128 bits";
+// Why a span can't have the identity.
+function obstacleIn(span: Span, { traceId }: SpanContext): string {
+  return span.spanContext().traceId === traceId ? "it takes no span IDs" : "it takes no trace IDs of 128 bits";
 }
 
 function hasIdentity(span: Span, { traceId, spanId }: SpanContext): boolean {

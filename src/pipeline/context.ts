@@ -196,7 +196,7 @@ export class OrchestrationMiddlewareContextImpl
       const { run } = callback;
       isolate(
         () => run(reason),
-        (error) => this.facts.report(`An onSuspend callback of orchestration "${this.name}" failed; the orchestration goes on.`, error),
+        (error) => this.facts.fault(`an onSuspend callback of orchestration "${this.name}" failed`, error),
       );
     }
   }

@@ -16,6 +16,8 @@ export interface Stage<TFunction> {
 export class Pipeline {
   readonly #isRunning: () => boolean;
   #members: readonly Member[] = [];
+  /** The names of the members, outermost first. */
+  names: readonly string[] = [];
   /** The stages around an orchestration, outermost first; empty if there are none. */
   orchestration: readonly Stage<NonNullable<Member["orchestration"]>>[] = [];
   /** The stages around an activity, outermost first. */
@@ -26,11 +28,6 @@ export class Pipeline {
   /** @param isRunning tells whether the worker runs; then the list can't change (R4). */
   constructor(isRunning: () => boolean) {
     this.#isRunning = isRunning;
-  }
-
-  /** The names of the members, outermost first. */
-  get names(): readonly string[] {
-    return this.#members.map((member) => member.name);
   }
 
   /**
@@ -57,6 +54,7 @@ export class Pipeline {
   #replace(change: (members: readonly Member[]) => readonly Member[]): void {
     if (this.#isRunning()) throw new Error("Cannot add middleware while the worker is running.");
     this.#members = change(this.#members);
+    this.names = this.#members.map(({ name }) => name);
     this.orchestration = this.#members.flatMap(({ name, orchestration: run }) => (run === undefined ? [] : [{ name, run }]));
     this.activity = this.#members.flatMap(({ name, activity: run }) => (run === undefined ? [] : [{ name, run }]));
     this.around = this.#members.flatMap(({ around }) => around ?? []);

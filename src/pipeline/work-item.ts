@@ -84,8 +84,10 @@ interface WorkItemFacts {
    * active context (telemetry.md I9).
    */
   readonly takeTraceContexts: () => void;
-  /** Logs an isolated error as a warning. */
+  /** Logs a warning. */
   readonly report: (message: string, error?: unknown) => void;
+  /** Counts and logs an isolated error: `what` failed, or was lost. Never throws. */
+  readonly fault: (what: string, error: unknown) => void;
 }
 
 /** What an episode has to know of its history. Reading it costs nothing until a member is asked for. */
@@ -132,6 +134,7 @@ export interface ActivityWorkItemFacts extends WorkItemFacts {
  * response before it leaves, and its acknowledgement. A callback that fails is reported and stops nothing (telemetry.md K1).
  */
 abstract class WorkItem<TFacts extends WorkItemFacts, TResponse> {
+  abstract readonly kind: "orchestration" | "activity";
   readonly facts: TFacts;
   readonly #onResponse: ((response: TResponse) => void)[] = [];
   readonly #onDelivered: ((delivery: Delivery) => void)[] = [];
@@ -160,7 +163,7 @@ abstract class WorkItem<TFacts extends WorkItemFacts, TResponse> {
 
   #run<T>(callbacks: readonly ((value: T) => void)[], value: T): void {
     const onFault = (error: unknown): void =>
-      this.facts.report(`A telemetry callback of "${this.facts.name}" failed; the work goes on without it.`, error);
+      this.facts.fault(`a hook of ${this.kind} "${this.facts.name}" failed`, error);
     for (const callback of callbacks) isolate(() => callback(value), onFault);
   }
 }

@@ -9,6 +9,11 @@ export interface AttributeMembers {
   [name: string]: AttributeValue;
 }
 
+/**
+ * From here on a number is a string, as are those that JSON has not: OpenTelemetry's exporter (0.301) of OTLP's JSON writes
+ * it as an `intValue`, which collectors refuse with all records beside it.
+ */
+const int64 = 2 ** 63;
 /** How many levels of objects and arrays are kept. */
 const deepest = 8;
 /** How many members of one object or array are kept. */
@@ -48,7 +53,7 @@ class Conversion {
     const attributes: AttributeMembers = {};
     try {
       // The log record takes as many as its own limit says, and counts the others.
-      for (const key of Object.keys(source)) this.#add(attributes, key, () => (source as Readonly<Record<string, unknown>>)[key]);
+      for (const key of Object.keys(source)) this.#add(attributes, source, key);
     } catch (error) {
       this.#onFault(error);
     }
@@ -56,11 +61,12 @@ class Conversion {
   }
 
   #value(value: unknown, key: string): AttributeValue | undefined {
+    this.#left -= valueCost;
     switch (typeof value) {
       case "string":
         return this.#string(value);
       case "number":
-        return Number.isFinite(value) ? value : String(value);
+        return Math.abs(value) < int64 ? value : String(value);
       case "boolean":
         return value;
       case "bigint":
@@ -116,7 +122,7 @@ class Conversion {
         kept.push(`... [${length - widest} more]`);
         break;
       }
-      kept.push(this.#read(() => value, "") ?? null);
+      kept.push(this.#element(value));
     }
     return kept;
   }
@@ -138,29 +144,42 @@ class Conversion {
     const keys = Object.keys(value);
     if (keys.length === 0) return isPlain(value) ? {} : this.#string(textOf(value));
     const members: AttributeMembers = {};
-    for (const key of keys.slice(0, widest)) this.#add(members, key, () => (value as Readonly<Record<string, unknown>>)[key]);
+    for (const key of keys.slice(0, widest)) this.#add(members, value, key);
     if (keys.length > widest) members["..."] = `[${keys.length - widest} more]`;
     // OpenTelemetry's SDK takes an object with such a member for the instance of a class, and drops it.
     return Object.hasOwn(members, "constructor") ? this.#string(JSON.stringify(members)) : members;
   }
 
-  #add(members: AttributeMembers, key: string, read: () => unknown): void {
-    const value = this.#read(read, key);
+  #add(members: AttributeMembers, source: object, key: string): void {
+    const value = this.#isFull ? "[cut]" : this.#member(source, key);
     if (value === undefined) return;
     const name = key === "" ? "(empty)" : this.#string(key);
     // Assigning to `__proto__` would replace the prototype.
-    Object.defineProperty(members, name, { value, enumerable: true, configurable: true, writable: true });
+    if (name === "__proto__") Object.defineProperty(members, name, { value, enumerable: true, configurable: true, writable: true });
+    else members[name] = value;
   }
 
-  #read(read: () => unknown, key: string): AttributeValue | undefined {
-    if (this.#left <= 0) return "[cut]";
-    this.#left -= valueCost;
+  #member(source: object, key: string): AttributeValue | undefined {
     try {
-      return this.#value(read(), key);
+      return this.#value((source as Readonly<Record<string, unknown>>)[key], key);
     } catch (error) {
       this.#onFault(error);
       return "[threw]";
     }
+  }
+
+  #element(value: unknown): AttributeValue {
+    if (this.#isFull) return "[cut]";
+    try {
+      return this.#value(value, "") ?? null;
+    } catch (error) {
+      this.#onFault(error);
+      return "[threw]";
+    }
+  }
+
+  get #isFull(): boolean {
+    return this.#left <= 0;
   }
 }
 

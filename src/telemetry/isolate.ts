@@ -1,6 +1,8 @@
 import { isPromise } from "node:util/types";
 import { diag } from "@opentelemetry/api";
 import { currentFeatures, sharedFeature, type MiddlewareFeature } from "../pipeline/features.ts";
+import { isolate } from "../pipeline/isolate.ts";
+import { isThenable } from "../pipeline/thenable.ts";
 import { cut } from "./value-limits.ts";
 
 /**
@@ -46,11 +48,10 @@ export class Isolation {
   start(what: string, callback: () => unknown): void {
     // A fault in counting is not counted, when it comes to light later either: that would have no end.
     const isCounted = !counting;
-    const onRejection = (error: unknown): void => {
+    isolate(callback, (error) => {
       if (isCounted) this.fault(what, error);
       else quietly(() => logOnce(what, error));
-    };
-    this.run(what, () => settled(callback(), onRejection));
+    });
   }
 
   /** Counts and logs a fault. Never throws. */
@@ -67,15 +68,10 @@ export class Isolation {
  * @throws TypeError for a promise, or for what can be awaited like one.
  */
 export function resultNow<T>(returned: T, name: string = "it"): T {
-  if (isPromise(returned)) settled(returned, ignore);
+  // What it rejects with is nobody's to handle.
+  if (isPromise(returned)) isolate(() => returned, ignore);
   else if (!isThenable(returned)) return returned;
   throw new TypeError(`${name} returned a promise; it must not be async`);
-}
-
-/** Whether `await` would wait for `value`. Throws what a getter or a proxy throws. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  if (value === null || (typeof value !== "object" && typeof value !== "function")) return false;
-  return typeof (value as { readonly then?: unknown }).then === "function";
 }
 
 /** The message of whatever was thrown, whatever its members do. */
@@ -85,13 +81,6 @@ export function messageOf(error: unknown): string {
   } catch {
     return "what was thrown can't be read";
   }
-}
-
-// By the language's own `then`, whatever a promise has in its place. A promise of our own takes the first answer of
-// another thenable and no other, and what that throws.
-function settled(returned: unknown, onRejection: (error: unknown) => void): void {
-  if (isPromise(returned)) void Promise.prototype.then.call(returned, ignore, onRejection);
-  else if (isThenable(returned)) Promise.resolve(returned).then(ignore, onRejection);
 }
 
 function ignore(): void {}
@@ -171,5 +160,5 @@ function workerLogger(): Warns | undefined {
 function write(logger: Warns | undefined, message: string): void {
   const line = `durable-telemetry: ${message}. The workflow goes on without it.`;
   quietly(() => diag.error(line));
-  if (logger !== undefined) quietly(() => settled(logger.warn(line), ignore));
+  if (logger !== undefined) isolate(() => logger.warn(line), ignore);
 }

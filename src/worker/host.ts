@@ -18,7 +18,10 @@ import {
   type Pipeline,
 } from "../pipeline/index.ts";
 import { runIn } from "../telemetry/active-context.ts";
+import { Isolation } from "../telemetry/isolate.ts";
 import { observeCustomStatus } from "./custom-status.ts";
+
+const isolation = new Isolation("pipeline");
 
 /** One worker in the engine: its pipeline, its logger, and the signal that it stops. */
 export class PipelineHost {
@@ -53,12 +56,15 @@ export class PipelineHost {
     this.#stopping.abort(new Error("The worker is stopping."));
   }
 
-  /** Logs an isolated error as a warning. A logger that fails loses its line and nothing else (telemetry.md K1). */
+  /** Logs a warning. */
   readonly report = (message: string, error?: unknown): void =>
     isolate(
       () => this.logger.warn(`durable-telemetry: ${message}`, ...(error === undefined ? [] : [error])),
-      () => undefined,
+      (lost) => this.fault("a warning was lost", lost),
     );
+
+  /** Counts and logs an isolated error (telemetry.md K1). */
+  readonly fault = (what: string, error: unknown): void => isolation.fault(what, error);
 
   /**
    * Runs a work item: `execute` is the SDK's own execution. It starts from the root context, not from whatever was

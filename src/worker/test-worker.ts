@@ -87,6 +87,7 @@ function activityOf(task: ActivityTask, hub: Members, host: PipelineHost): Activ
     logger: host.logger,
     signal: host.signal,
     report: host.report,
+    fault: host.fault,
     takeTraceContexts: () => undefined,
   });
 }

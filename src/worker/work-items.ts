@@ -51,6 +51,7 @@ export function orchestrationWorkItem(episode: Episode, host: PipelineHost): Orc
     logger: host.logger,
     signal: host.signal,
     report: host.report,
+    fault: host.fault,
     takeTraceContexts: () => {
       started.setParenttracecontext(undefined);
       episode.clearCarried?.();
@@ -95,6 +96,7 @@ export function activityWorkItem(request: ActivityRequest, host: PipelineHost): 
     logger: host.logger,
     signal: host.signal,
     report: host.report,
+    fault: host.fault,
     takeTraceContexts: () => request.setParenttracecontext(undefined),
   });
 }

@@ -2,7 +2,7 @@
 import { createServer, type RequestListener } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { gunzipSync, inflateSync } from "node:zlib";
-import { decodeLogsRequest } from "../otlp/decode-logs.ts";
+import { decodeRequest, itemsOf, type PlainMessage } from "../otlp/decode-message.ts";
 import { decodeMetricsRequest } from "../otlp/decode-metrics.ts";
 import { startReceiver } from "../otlp/receiver.ts";
 import type { Received, Span } from "./account.ts";
@@ -44,14 +44,14 @@ export async function startOtlp(): Promise<Backend> {
   };
 }
 
-/** Datadog: OTLP too, but with JSON whose times are numbers, which the strict decoder refuses. */
+/** Datadog: OTLP too, but times are numbers in its JSON, and its log records have no time of observation, which the strict decoder refuses. */
 export async function startDatadog(): Promise<Backend> {
   const spans: Span[] = [];
   const logs: string[] = [];
   const metrics = new Set<string>();
   const server = await startHttp(({ url, contentType, body }) => {
     if (url.pathname === "/v1/traces") spans.push(...datadogSpans(JSON.parse(body.toString()) as DatadogTraces));
-    if (url.pathname === "/v1/logs") logs.push(...decodeLogsRequest(contentType, body).map((record) => `${record.eventName} ${JSON.stringify(record.body)}`));
+    if (url.pathname === "/v1/logs") logs.push(...recordsOf(decodeRequest("logs", contentType, body)).map(({ item }) => JSON.stringify(item)));
     if (url.pathname === "/v1/metrics") for (const { name } of decodeMetricsRequest(contentType, body)) metrics.add(name);
     return {};
   });
@@ -68,6 +68,8 @@ export async function startDatadog(): Promise<Backend> {
     [Symbol.asyncDispose]: async () => server.close(),
   };
 }
+
+const recordsOf = (request: PlainMessage): ReturnType<typeof itemsOf> => itemsOf(request, ["resourceLogs", "scopeLogs", "logRecords"]);
 
 interface DatadogTraces {
   readonly resourceSpans: readonly { readonly scopeSpans: readonly { readonly spans: readonly DatadogSpan[] }[] }[];

@@ -53,8 +53,9 @@ describe.each(stacks.filter(({ inTests }) => inTests))("Beside $name", (stack) =
   });
 
   it.skipIf(skip || !stack.signals.traces)("each trace is whole, or absent where the set-up samples", () => {
-    const { whole, absent, torn, orphans, doubled, differences } = trial;
+    const { whole, absent, torn, orphans, doubled, strays, differences } = trial;
     expect({ torn, orphans, doubled, differences }).toEqual({ torn: 0, orphans: 0, doubled: 0, differences: [] });
+    if (stack.isSampled !== true) expect(strays).toBe(0);
     expect(whole + absent).toBe(stack.orchestrations);
     expect(whole).toBeGreaterThanOrEqual(stack.isSampled === true ? 1 : stack.orchestrations);
   });

@@ -1,4 +1,5 @@
 /** The OpenTelemetry set-ups that people run, each as its own documentation starts it. */
+import { transactions, type Whole } from "./account.ts";
 import { startApplicationInsights, startDatadog, startNewRelic, startOtlp, startSentry, type Backend } from "./backends.ts";
 
 /** A set-up, and what is expected beside it. */
@@ -21,6 +22,8 @@ export interface Stack {
   readonly start: () => Promise<Backend>;
   /** How many orchestrations to run; four at a time. */
   readonly orchestrations: number;
+  /** What it keeps of a trace, where that is not all. */
+  readonly whole?: Whole;
   /** The signals for which it has providers, so that something must arrive. */
   readonly signals: { readonly traces: boolean; readonly logs: boolean; readonly metrics: boolean };
   /** Whether its sampler leaves traces out by default. */
@@ -142,7 +145,7 @@ export const stacks: readonly Stack[] = [
   {
     name: "Vercel",
     link: "https://www.npmjs.com/package/@vercel/otel",
-    install: ["@vercel/otel@2.1.3", "@opentelemetry/api@1.9", "@opentelemetry/api-logs"],
+    install: ["@vercel/otel@2.1.3", "@opentelemetry/api", "@opentelemetry/api-logs"],
     sdk: "2",
     files: ["vercel.mjs", "flush.mjs"],
     nodeArgs: ["--import", "./vercel.mjs"],
@@ -214,6 +217,7 @@ export const stacks: readonly Stack[] = [
   {
     name: "Pydantic Logfire",
     link: "https://www.npmjs.com/package/@pydantic/logfire-node",
+    // Without the others npm refuses its peers by itself, on Node.js 22 and later.
     install: ["@pydantic/logfire-node@0.18.25", "@opentelemetry/api@1.9", "@opentelemetry/auto-instrumentations-node@0.79"],
     sdk: "2",
     files: ["logfire.mjs", "flush.mjs"],
@@ -277,7 +281,7 @@ export const stacks: readonly Stack[] = [
     sdk: "own",
     files: ["datadog.mjs", "flush.mjs"],
     nodeArgs: ["--import", "dd-trace/register.js", "--import", "./datadog.mjs"],
-    env: { DD_LOGS_OTEL_ENABLED: "true", DD_METRICS_OTEL_ENABLED: "true" },
+    env: { DD_LOGS_OTEL_ENABLED: "true", DD_METRICS_OTEL_ENABLED: "true", OTEL_METRIC_EXPORT_INTERVAL: "500" },
     start: startDatadog,
     orchestrations: 2,
     signals: all,
@@ -290,9 +294,10 @@ export const stacks: readonly Stack[] = [
     link: "https://www.npmjs.com/package/newrelic",
     install: ["newrelic@14.5.1"],
     sdk: "own",
-    files: ["new-relic.mjs"],
+    files: ["new-relic.mjs", "flush.mjs"],
     nodeArgs: ["--import", "newrelic/esm-loader.mjs", "--import", "./new-relic.mjs"],
     start: startNewRelic,
+    whole: transactions,
     isTls: true,
     orchestrations: 2,
     signals: all,

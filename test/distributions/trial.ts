@@ -23,7 +23,8 @@ export interface Installed {
 
 /** Installs a stack as its documentation says, then this package with one line. @throws Error if npm fails. */
 export async function install(project: Project, stack: Stack, tarball: string): Promise<Installed> {
-  await project.npmOk("install", ...stack.install, durableTaskSdk);
+  if (stack.install.length > 0) await project.npmOk("install", ...stack.install);
+  await project.npmOk("install", durableTaskSdk);
   const [before, apiBefore] = [project.size(), project.versions("@opentelemetry/api")];
   const installed = await project.npmOk("install", tarball, "@microsoft/durabletask-js", ...(stack.with ?? []));
   const after = project.size();
@@ -63,7 +64,7 @@ export async function runWorkflow(project: Project, stack: Stack, options: { rea
   const ended = await project.node([...stack.nodeArgs, "app.mjs"], env, 120_000);
   const file = join(project.path, "results.json");
   return {
-    ...accountFor(backend.received(), stack.orchestrations),
+    ...accountFor(backend.received(), stack.orchestrations, stack.whole),
     ended,
     results: existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as readonly unknown[]) : [],
     lines: `${ended.stdout}\n${ended.stderr}`.split("\n").filter((line) => /durable-telemetry|durable telemetry/i.test(line)),

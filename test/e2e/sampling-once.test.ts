@@ -2,9 +2,9 @@
 import { whenAll, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import type { OrchestratorResponse } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import { context, ROOT_CONTEXT, SamplingDecision, SpanKind, trace, TraceFlags, type SpanContext } from "@opentelemetry/api";
-import { suppressTracing } from "@opentelemetry/core";
-import { AlwaysOffSampler, AlwaysOnSampler, TracerProvider, type ReadableSpan, type Sampler, type SamplingResult } from "@opentelemetry/sdk-trace";
+import { context, defaultTextMapSetter, ROOT_CONTEXT, SamplingDecision, SpanKind, trace, TraceFlags, type SpanContext } from "@opentelemetry/api";
+import { suppressTracing, W3CTraceContextPropagator } from "@opentelemetry/core";
+import { AlwaysOffSampler, AlwaysOnSampler, ParentBasedSampler, TracerProvider, type ReadableSpan, type Sampler, type SamplingResult } from "@opentelemetry/sdk-trace";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, it } from "vitest";
 import { tracing } from "../../middlewares/index.ts";
@@ -275,5 +275,46 @@ describe("I10 an execution whose episodes and activities each run in a new proce
     const rates = new Set(own.map(({ attributes }) => attributes["_MS.sampleRate"]));
     expect(rates.size).toBe(1);
     expect([...rates]).toEqual([expect.any(Number)]);
+  });
+});
+
+describe.each<[Version]>([["2.x"], ["3.x"]])("I10 a trace that is left out, with SDK %s", (version) => {
+  /** Runs an orchestration and an activity whose code opens spans, under a caller whose trace is left out. */
+  async function spansOfUserCode(sampler: Sampler): Promise<{ readonly names: readonly string[]; readonly isPropagated: boolean }> {
+    const hub = await startHub();
+    let isPropagated = false;
+    await hub.worker({ metrics: false, logging: false }, (worker) => {
+      worker.addNamedActivity("step", () => {
+        const carrier: Record<string, string> = {};
+        new W3CTraceContextPropagator().inject(context.active(), carrier, defaultTextMapSetter);
+        isPropagated = carrier["traceparent"]?.endsWith("-00") ?? false;
+        trace.getTracer("user").startSpan("in activity").end();
+      });
+      worker.addNamedOrchestrator("flow", async function* (ctx: OrchestrationContext): Steps<void> {
+        yield ctx.callActivity("step");
+        trace.getTracer("user").startSpan("in orchestrator").end();
+      });
+    });
+    const spans = register(version, sampler);
+    const leftOut = trace.setSpanContext(ROOT_CONTEXT, { traceId: "a".repeat(32), spanId: "b".repeat(16), traceFlags: TraceFlags.NONE });
+    // The SDK's client starts its span under this context; it is not sampled either.
+    const id = await context.with(leftOut, () => hub.client.scheduleNewOrchestration("flow"));
+    await hub.client.waitForOrchestrationCompletion(id, false, 25);
+    return { names: spans.ended.map(({ name }) => name), isPropagated };
+  }
+
+  it("I10 has no stray spans of user code, though the sampler decides span by span", async () => {
+    const sampler: Sampler = {
+      shouldSample: (_context, _traceId, name) => ({
+        decision: name.startsWith("in ") ? SamplingDecision.RECORD_AND_SAMPLED : SamplingDecision.NOT_RECORD,
+      }),
+      toString: () => "RateLimitedSampler{5}",
+    };
+    expect(await spansOfUserCode(sampler)).toMatchObject({ names: [] });
+  });
+
+  it("I10 goes on to other services as left out, where the sampler obeys the parent", async () => {
+    const sampler = new ParentBasedSampler({ root: new AlwaysOnSampler() });
+    expect(await spansOfUserCode(sampler)).toEqual({ names: [], isPropagated: true });
   });
 });

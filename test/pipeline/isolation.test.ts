@@ -2,9 +2,10 @@ import type { OrchestrationContext, TaskHubGrpcWorker } from "@microsoft/durable
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import { readdirSync, readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { currentLogger, type MiddlewareLogger, type MiddlewareObject } from "../../src/index.ts";
 import { aroundWorkItem, type WorkItemMiddleware } from "../../src/pipeline/index.ts";
+import { onFault } from "../../src/telemetry/isolate.ts";
 import type { Steps } from "../harness.ts";
 import { bareWorker, hostWorker, orchestratorRequest, runEpisode, startEvents } from "../worker/requests.ts";
 import { expectNoUnhandledRejections, macrotask } from "./cases.ts";
@@ -12,44 +13,42 @@ import { shown } from "./episodes.ts";
 
 expectNoUnhandledRejections();
 
-const fault = new RangeError("a fault of the callback's");
-const revoked = Proxy.revocable({}, {});
-revoked.revoke();
-
 function thenable(then: (resolve: (value?: unknown) => void, reject: (error: unknown) => void) => void): unknown {
   // oxlint-disable-next-line unicorn/no-thenable -- a thenable is the point
   return { then };
 }
 
-/** How a callback can misbehave, and the error that it is reported with; `none` where there is nothing to report. */
-const misbehaviours: Readonly<Record<string, { readonly run: () => unknown; readonly reported?: unknown }>> = {
+/** How a callback can misbehave with `fault`, and whether there is something to report. */
+const misbehaviours: Readonly<Record<string, { readonly run: (fault: unknown) => unknown; readonly isFault: boolean }>> = {
   "throws": {
-    run: () => {
+    run: (fault) => {
       throw fault;
     },
-    reported: fault,
+    isFault: true,
   },
   "throws a proxy that has been revoked": {
     run: () => {
-      throw revoked.proxy;
+      const { proxy, revoke } = Proxy.revocable({}, {});
+      revoke();
+      throw proxy;
     },
-    reported: revoked.proxy,
+    isFault: true,
   },
-  "is asynchronous and rejects": { run: async () => Promise.reject(fault), reported: fault },
-  "rejects some turns of the event loop later": { run: async () => (await macrotask(), Promise.reject(fault)), reported: fault },
+  "is asynchronous and rejects": { run: async (fault) => Promise.reject(fault), isFault: true },
+  "rejects some turns of the event loop later": { run: async (fault) => (await macrotask(), Promise.reject(fault)), isFault: true },
   "returns a rejected promise with another then": {
     // oxlint-disable-next-line unicorn/no-thenable -- the promise has a then either way
-    run: () => Object.defineProperty(Promise.reject(fault), "then", { value: () => undefined }),
-    reported: fault,
+    run: (fault) => Object.defineProperty(Promise.reject(fault), "then", { value: () => undefined }),
+    isFault: true,
   },
   "returns a thenable that rejects, twice, and throws": {
-    run: () =>
+    run: (fault) =>
       thenable((_, reject) => {
         reject(fault);
         reject(new Error("a second answer"));
         throw new Error("a third answer");
       }),
-    reported: fault,
+    isFault: true,
   },
   "returns a thenable that resolves, and then throws": {
     run: () =>
@@ -57,25 +56,26 @@ const misbehaviours: Readonly<Record<string, { readonly run: () => unknown; read
         resolve();
         throw new Error("a second answer");
       }),
+    isFault: false,
   },
   "returns a thenable that throws": {
-    run: () =>
+    run: (fault) =>
       thenable(() => {
         throw fault;
       }),
-    reported: fault,
+    isFault: true,
   },
   "returns what has a getter of then that throws": {
-    run: () => ({
+    run: (fault) => ({
       // oxlint-disable-next-line unicorn/no-thenable -- a thenable is the point
       get then(): never {
         throw fault;
       },
     }),
-    reported: fault,
+    isFault: true,
   },
-  "returns a promise that never settles": { run: () => new Promise(() => undefined) },
-  "returns a thenable that never calls back": { run: () => thenable(() => undefined) },
+  "returns a promise that never settles": { run: () => new Promise(() => undefined), isFault: false },
+  "returns a thenable that never calls back": { run: () => thenable(() => undefined), isFault: false },
 };
 
 interface Case {
@@ -85,11 +85,13 @@ interface Case {
   readonly use?: (misbehave: () => unknown) => MiddlewareObject | WorkItemMiddleware;
   /** Called by the orchestrator and by the activity. */
   readonly inCode?: (misbehave: () => unknown) => void;
+  /** Whether the orchestrator awaits something that is not durable, of which the engine warns. */
+  readonly awaits?: boolean;
   readonly logger?: (misbehave: () => unknown) => Partial<MiddlewareLogger>;
   /** How often it is called in an episode and an activity together. */
   readonly calls: number;
-  /** Whether the report gets through: not where the logger that it goes to is what fails. */
-  readonly silent?: boolean;
+  /** How many causes they have; each has a line of its own. */
+  readonly causes: number;
 }
 
 const levels = ["error", "warn", "info", "debug"] as const;
@@ -121,6 +123,7 @@ const callbacks: Readonly<Record<string, Case>> = {
       },
     }),
     calls: 1,
+    causes: 1,
   },
   "a hook for the response and its acknowledgement": {
     file: "pipeline/work-item.ts",
@@ -131,6 +134,7 @@ const callbacks: Readonly<Record<string, Case>> = {
         return run();
       }),
     calls: 4,
+    causes: 2,
   },
   "the logger, by ctx.logger": {
     file: "pipeline/logger.ts",
@@ -147,6 +151,7 @@ const callbacks: Readonly<Record<string, Case>> = {
       },
     }),
     calls: 8,
+    causes: 1,
   },
   "the logger, by currentLogger()": {
     file: "pipeline/logger.ts",
@@ -154,21 +159,15 @@ const callbacks: Readonly<Record<string, Case>> = {
     use: () => ({ name: "there", orchestration: (ctx, next) => next(ctx), activity: (ctx, next) => next(ctx) }),
     inCode: () => logAll(currentLogger()),
     calls: 8,
+    causes: 1,
   },
-  "the logger, for the engine's own report": {
+  "the logger, for a warning of the engine's": {
     file: "worker/host.ts",
-    logger: (misbehave) => ({ warn: (message) => (message.startsWith("durable-telemetry") ? (misbehave() as undefined) : undefined) }),
-    use: () => ({
-      name: "reporting",
-      async orchestration(ctx, next) {
-        ctx.onSuspend(() => {
-          throw new Error("reported");
-        });
-        await next(ctx);
-      },
-    }),
+    logger: (misbehave) => ({ warn: (message) => (message.includes("awaits something") ? (misbehave() as undefined) : undefined) }),
+    awaits: true,
+    use: () => ({ name: "there", orchestration: (ctx, next) => next(ctx) }),
     calls: 1,
-    silent: true,
+    causes: 1,
   },
 };
 
@@ -177,9 +176,10 @@ interface Internals {
 }
 
 /** Runs an episode that goes on waiting, and an activity; returns what the backend gets. */
-async function runBoth(worker: TaskHubGrpcWorker, inCode: () => void): Promise<unknown> {
+async function runBoth(worker: TaskHubGrpcWorker, inCode: () => void, awaits = false): Promise<unknown> {
   worker.addNamedOrchestrator("main", async function* (ctx: OrchestrationContext): Steps<void> {
     inCode();
+    if (awaits) await macrotask();
     yield ctx.callActivity("work");
   });
   worker.addNamedActivity("work", () => {
@@ -201,29 +201,45 @@ async function runBoth(worker: TaskHubGrpcWorker, inCode: () => void): Promise<u
   return [shown(episode.getActionsList()), activity.getResult()?.getValue(), activity.getFailuredetails()?.getErrormessage()];
 }
 
+let faults = 0;
+beforeAll(() => onFault(() => void (faults += 1)));
+beforeEach(() => {
+  faults = 0;
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+});
+afterEach(() => void vi.useRealTimers());
+const aMinute = 60_000;
+
 describe.each(Object.entries(callbacks))("K1 A callback that misbehaves, %s,", (_, each) => {
-  it.each(Object.entries(misbehaviours))("changes nothing and is reported once for each call: it %s", async (_name, { run, reported }) => {
+  it.each(Object.entries(misbehaviours))("changes nothing, is counted each time and logged once: it %s", async (_name, { run, isFault }) => {
     const expected = await runBoth(bareWorker(), () => undefined);
+    const fault = new RangeError("a fault of the callback");
     let calls = 0;
     const misbehave = (): unknown => {
       calls += 1;
-      return run();
+      return run(fault);
     };
-    const reports: unknown[][] = [];
+    const lines: string[] = [];
     const own = each.logger?.(misbehave);
-    const note = (...args: [string, ...unknown[]]): void => {
-      if (args[0].startsWith("durable-telemetry")) reports.push(args);
-    };
-    const at = (level: (typeof levels)[number]) => (...args: [string, ...unknown[]]) => (note(...args), own?.[level]?.(...args));
+    const at =
+      (level: (typeof levels)[number]) =>
+      (message: string): void => {
+        if (message.endsWith("The workflow goes on without it.")) lines.push(message);
+        return own?.[level]?.(message);
+      };
     const logger: MiddlewareLogger = { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
     const worker = hostWorker(each.use ? { use: [each.use(misbehave)] } : {}, { logger });
-    expect(await runBoth(worker, () => each.inCode?.(misbehave))).toEqual(expected);
+    expect(await runBoth(worker, () => each.inCode?.(misbehave), each.awaits)).toEqual(expected);
     await macrotask();
     await macrotask();
+    const logged = lines.length;
+    vi.advanceTimersByTime(3 * aMinute);
     expect(calls).toBe(each.calls);
-    if (each.silent === true) return;
-    // By identity, as nothing else can be done with a revoked proxy.
-    expect(reports.map(([, error]) => error === reported)).toEqual(reported === undefined ? [] : Array.from({ length: calls }, () => true));
+    expect(faults).toBe(isFault ? calls : 0);
+    expect(logged).toBe(isFault ? each.causes : 0);
+    // The rest is in one line for each cause, a minute later.
+    const more = lines.slice(logged).map((line) => Number(/\((\d+) more within a minute\)/.exec(line)?.[1]));
+    expect(more.reduce((sum, count) => sum + count, logged)).toBe(isFault ? calls : 0);
   });
 });
 
@@ -243,9 +259,9 @@ it("O7 A callback of onSuspend that fails does not keep the others from running"
         name: "suspending",
         async orchestration(ctx, next) {
           ctx.onSuspend((reason) => ran.push(reason));
-          ctx.onSuspend(async () => Promise.reject(fault));
+          ctx.onSuspend(async () => Promise.reject(new Error("asynchronous")));
           ctx.onSuspend(() => {
-            throw fault;
+            throw new Error("thrown");
           });
           await next(ctx);
         },

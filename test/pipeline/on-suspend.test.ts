@@ -218,7 +218,7 @@ describe("onSuspend callbacks", () => {
     expect(await episode).toBe("waiting");
     expect(log).toEqual(["third", "first"]);
     const reports = warnings.filter(([message]) => String(message).startsWith("durable-telemetry"));
-    expect(reports).toEqual([[expect.stringContaining(`An onSuspend callback of orchestration "${started.name}" failed`), error]]);
+    expect(reports).toEqual([[expect.stringContaining(`an onSuspend callback of orchestration "${started.name}" failed: can't close`)]]);
     await hub.client.raiseOrchestrationEvent(started.id, "go", "gone");
     expect(outputOf(await started.finished())).toBe("gone");
     expect(log).toEqual(["third", "first"]);

@@ -48,6 +48,8 @@ describe("L4 an attribute has a form that people can read, and JSON can hold", (
     ["a number", -1.5, -1.5],
     ["a number that JSON has not", Number.NaN, "NaN"],
     ["infinity", -Infinity, "-Infinity"],
+    ["a number beyond 64 bits", 1e21, "1e+21"],
+    ["a number of almost 64 bits", -(2 ** 62), -(2 ** 62)],
     ["a boolean", false, false],
     ["null", null, null],
     ["a bigint", 2n ** 64n, "18446744073709551616"],

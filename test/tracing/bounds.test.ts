@@ -199,6 +199,16 @@ describe("K1 an attributes callback", () => {
     expect(rejections).toEqual([]);
   });
 
+  it("K1 costs no trace a span where a link is none", async () => {
+    orchestrate = () => {
+      const span = currentFeatures()?.get(OrchestrationSpan);
+      for (const link of [undefined, {}, revokedProxy(), { context: { traceId: "1".repeat(32) } }]) span?.addLink(link as never);
+      if (span !== undefined) span.addLink({ context: span.spanContext(), attributes: { "app.deep": nested(20_000) } });
+    };
+    const { spans } = await run();
+    expect(order(spans).links).toHaveLength(1);
+  });
+
   it("K1 that has one bad attribute keeps the good ones", async () => {
     attributes = () => Object.defineProperty({ "app.good": 1 }, "app.bad", { enumerable: true, get: () => fault(new Error("broken on purpose")) });
     const { spans } = await run();

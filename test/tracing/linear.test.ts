@@ -47,11 +47,6 @@ const shapes: Readonly<Record<string, Shape>> = {
     past: () => [],
     fresh: (count) => [...startAs("ends"), ...many(count, () => untimed(history.raised("news", 1)))],
   },
-  "events received before": {
-    orchestrator: "ends",
-    past: (count) => [...startAs("ends"), ...many(count, () => untimed(history.raised("news", 1)))],
-    fresh: () => [history.episode(5)],
-  },
   "events sent in one episode": {
     orchestrator: "sends",
     past: () => [],
