@@ -1,4 +1,4 @@
-import { diag, DiagConsoleLogger, DiagLogLevel, type DiagLogger } from "@opentelemetry/api";
+import { diag, DiagConsoleLogger, DiagLogLevel } from "@opentelemetry/api";
 import { registrations } from "../telemetry/api-globals.ts";
 
 type Code = "DURABLE_TELEMETRY_OTLP_RUNNING" | "DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED" | "DURABLE_TELEMETRY_SDK_MISSING";
@@ -55,65 +55,47 @@ export function warn(message: string): void {
 }
 
 /**
- * Runs `fn`, which must be synchronous, so that what OpenTelemetry has to say about wrong settings is seen. A logger that
- * the program has set stays as it is. Else `logLevel` is obeyed, for good; else warnings and errors go to the console
- * while `fn` runs.
+ * Has OpenTelemetry say on the console how it fares, as far as `logLevel` asks for. A logger that the program has set stays
+ * as it is.
  *
- * @returns what `fn` returned, and what takes back a logger that `logLevel` installed.
+ * @returns what takes it back.
  */
-export function withVisibleDiagnostics<T>(logLevel: string | undefined, fn: () => T): { readonly result: T; readonly removeLogger: () => void } {
-  if (registrations().diag !== undefined) return { result: fn(), removeLogger: () => {} };
+export function installLogger(logLevel: string | undefined): () => void {
   const level = Object.entries(DiagLogLevel).find(([name]) => name === logLevel?.toUpperCase())?.[1];
-  if (typeof level === "number") diag.setLogger(new DiagConsoleLogger(), level);
-  else diag.setLogger(consoleLogger(), DiagLogLevel.WARN);
+  if (typeof level !== "number" || registrations().diag !== undefined) return () => {};
+  diag.setLogger(new DiagConsoleLogger(), level);
   const installed = registrations().diag;
-  const removeLogger = (): void => {
+  return () => {
     if (registrations().diag === installed) diag.disable();
   };
-  let failed = true;
-  try {
-    const result = fn();
-    failed = false;
-    return { result, removeLogger };
-  } finally {
-    if (failed || level === undefined) removeLogger();
-  }
-}
-
-// Several parts of the SDK may find the same problem; each is reported once.
-function consoleLogger(): DiagLogger {
-  const printed = new Set<string>();
-  const print = (message: string): void => {
-    if (!printed.has(message)) console.warn(message.startsWith(prefix) ? message : prefix + message);
-    printed.add(message);
-  };
-  const ignore = (): void => {};
-  return { error: print, warn: print, info: ignore, debug: ignore, verbose: ignore };
 }
 
 const interval = 60_000;
 const mostCauses = 100;
+
+/** What was lost to a cause since its last line. */
+interface Known {
+  count: number;
+  saidAt: number;
+  say: (count: number) => string;
+  timer?: NodeJS.Timeout;
+}
 
 /**
  * Counts what is lost, and says so: one line for each cause, once a minute at most, with the number of all that was
  * lost to it since its last line (telemetry.md K5).
  */
 export class LossReport {
-  readonly #now: () => number;
-  readonly #causes = new Map<string, { count: number; saidAt: number; say: (count: number) => string; timer?: NodeJS.Timeout }>();
-
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
-  }
+  readonly #causes = new Map<string, Known>();
 
   /** `count` items were lost to `cause`, a kind of cause and not a text that varies; `say` is what the line says of a number of them. */
   lost(cause: string, count: number, say: (count: number) => string): void {
     const key = this.#causes.has(cause) || this.#causes.size < mostCauses ? cause : "others";
-    const known = this.#causes.get(key) ?? { count: 0, saidAt: Number.NEGATIVE_INFINITY, say };
+    const known: Known = this.#causes.get(key) ?? { count: 0, saidAt: Number.NEGATIVE_INFINITY, say };
     this.#causes.set(key, known);
     known.count += count;
     known.say = say;
-    const wait = known.saidAt + interval - this.#now();
+    const wait = known.saidAt + interval - performance.now();
     if (wait <= 0) this.#say(known);
     else known.timer ??= setTimeout(() => this.#say(known), wait).unref();
   }
@@ -121,8 +103,8 @@ export class LossReport {
   /** Nothing is lost to `cause`, but something is wrong: the line is said once a minute at most. */
   failed(cause: string, message: string): void {
     const { saidAt = Number.NEGATIVE_INFINITY } = this.#causes.get(cause) ?? {};
-    if (this.#now() - saidAt < interval) return;
-    this.#causes.set(cause, { count: 0, saidAt: this.#now(), say: () => message });
+    if (performance.now() - saidAt < interval) return;
+    this.#causes.set(cause, { count: 0, saidAt: performance.now(), say: () => message });
     warn(message);
   }
 
@@ -131,10 +113,10 @@ export class LossReport {
     for (const known of this.#causes.values()) if (known.timer !== undefined) this.#say(known);
   }
 
-  #say(known: { count: number; saidAt: number; say: (count: number) => string; timer?: NodeJS.Timeout }): void {
+  #say(known: Known): void {
     clearTimeout(known.timer);
     delete known.timer;
-    known.saidAt = this.#now();
+    known.saidAt = performance.now();
     warn(known.say(known.count));
     known.count = 0;
   }

@@ -1,4 +1,4 @@
-import type { ReadableSpan, Sampler, SamplingDecision, SamplingResult, SpanProcessor } from "@opentelemetry/sdk-trace";
+import type { Sampler, SamplingDecision, SamplingResult, SpanProcessor } from "@opentelemetry/sdk-trace";
 import { type LossReport, messageOf } from "./diagnostics.ts";
 
 // The SDK's own constants would load it.
@@ -11,30 +11,23 @@ function failed(report: LossReport, method: string, error: unknown): void {
 /** Isolates the faults of a user's span processor, which `name` names, from the code that starts and ends spans (telemetry.md K1). */
 export function isolatedSpanProcessor(processor: SpanProcessor, name: string, report: LossReport): SpanProcessor {
   let isShutDown = false;
-  const call = (method: string, fn: () => unknown): void => {
-    if (isShutDown) return;
+  const call = async (method: string, fn: () => unknown): Promise<void> => {
     try {
-      // A processor written as an async function must not end in an unhandled rejection either.
-      void Promise.resolve(fn()).catch((error: unknown) => failed(report, `${name}.${method}`, error));
-    } catch (error) {
-      failed(report, `${name}.${method}`, error);
-    }
-  };
-  const wait = async (method: string, fn: () => Promise<void>): Promise<void> => {
-    try {
+      // A method that is written as an async function must not end in an unhandled rejection either.
       await fn();
     } catch (error) {
       failed(report, `${name}.${method}`, error);
     }
   };
+  const whileItRuns = (method: string, fn: () => unknown): void => void (isShutDown || call(method, fn));
   return {
-    onStart: (...args: Parameters<SpanProcessor["onStart"]>) => call("onStart", () => processor.onStart(...args)),
-    onEnding: (...args: Parameters<NonNullable<SpanProcessor["onEnding"]>>) => call("onEnding", () => processor.onEnding?.(...args)),
-    onEnd: (span: ReadableSpan) => call("onEnd", () => processor.onEnd(span)),
-    forceFlush: () => wait("forceFlush", () => processor.forceFlush()),
+    onStart: (span, parent) => whileItRuns("onStart", () => processor.onStart(span, parent)),
+    onEnding: (span) => whileItRuns("onEnding", () => processor.onEnding?.(span)),
+    onEnd: (span) => whileItRuns("onEnd", () => processor.onEnd(span)),
+    forceFlush: () => call("forceFlush", () => processor.forceFlush()),
     shutdown: () => {
       isShutDown = true;
-      return wait("shutdown", () => processor.shutdown());
+      return call("shutdown", () => processor.shutdown());
     },
   };
 }

@@ -2,7 +2,17 @@ import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import type { Sampler, SpanProcessor } from "@opentelemetry/sdk-trace";
 import { version } from "../version.ts";
 import { invalid, kindOf } from "./diagnostics.ts";
-import type { OtlpExporterName, OtlpProtocol, PropagatorName, ResourceAttributes, ResourceDetectorName, SamplerName } from "./options.ts";
+import type {
+  OtlpBatchOptions,
+  OtlpExporterName,
+  OtlpExportOptions,
+  OtlpMetricOptions,
+  OtlpProtocol,
+  PropagatorName,
+  ResourceAttributes,
+  ResourceDetectorName,
+  SamplerName,
+} from "./options.ts";
 import * as values from "./values.ts";
 import type { GivenFile, Headers, Kind } from "./values.ts";
 
@@ -87,12 +97,10 @@ const ofExport: Rows<ExportValues> = {
   insecure: row("INSECURE", values.aBoolean, false),
 };
 
-interface BatchValues {
-  readonly exportTimeout: number;
-  readonly scheduleDelay: number;
-  readonly maxQueueSize: number;
-  readonly maxExportBatchSize: number;
-}
+/** The values of what options of a signal say, beside what can be said of all signals. */
+type ValuesOf<TOptions> = { readonly [K in Exclude<keyof TOptions, keyof OtlpExportOptions | "exporter">]-?: Exclude<TOptions[K], undefined> };
+type BatchValues = ValuesOf<OtlpBatchOptions>;
+type MetricValues = ValuesOf<OtlpMetricOptions>;
 
 const ofBatches = (prefix: string, delay: number): Rows<BatchValues> => ({
   exportTimeout: row(`${prefix}EXPORT_TIMEOUT`, values.milliseconds, 30_000),
@@ -100,13 +108,6 @@ const ofBatches = (prefix: string, delay: number): Rows<BatchValues> => ({
   maxQueueSize: row(`${prefix}MAX_QUEUE_SIZE`, values.aCount, 32_768),
   maxExportBatchSize: row(`${prefix}MAX_EXPORT_BATCH_SIZE`, values.aCount, 512),
 });
-
-interface MetricValues {
-  readonly exportTimeout: number;
-  readonly exportInterval: number;
-  readonly temporality: "cumulative" | "delta" | "lowmemory";
-  readonly histogramAggregation: "explicit_bucket_histogram" | "base2_exponential_bucket_histogram";
-}
 
 const ofMetrics: Rows<MetricValues> = {
   exportTimeout: row("OTEL_METRIC_EXPORT_TIMEOUT", values.milliseconds, 30_000),

@@ -8,7 +8,7 @@ import { noteTracersAndLoggers } from "../telemetry/api-copies.ts";
 import { registerLoggers, registrations, unregister } from "../telemetry/api-globals.ts";
 import { startupProblems } from "../telemetry/startup-check.ts";
 import { version } from "../version.ts";
-import { LossReport, messageOf, OtlpSetupError, warn, withVisibleDiagnostics } from "./diagnostics.ts";
+import { installLogger, LossReport, messageOf, OtlpSetupError, warn } from "./diagnostics.ts";
 import { DurableIdGenerator } from "./durable-id-generator.ts";
 import { Deadline, settledWithin } from "../ending/deadline.ts";
 import { deliverAtSignals, type Ending, whenIdle } from "../ending/process-end.ts";
@@ -93,12 +93,17 @@ export function setupOtlp(options: OtlpOptions = {}): OtlpTelemetry {
   }
 
   const shared = { deadline: new Deadline(shutdownTimeout.value), report: new LossReport() };
-  const { result: running, removeLogger } = withVisibleDiagnostics(logLevel.value, () => {
+  const removeLogger = installLogger(logLevel.value);
+  let running = nothing;
+  try {
     for (const warning of read.warnings) warn(warning);
     const settings = disabled.value ? read : withoutTaken(read);
     if (diagnostics.value) console.error(describeSettings(settings));
-    return disabled.value ? nothing : start(settings, shared);
-  });
+    if (!disabled.value) running = start(settings, shared);
+  } catch (error) {
+    removeLogger();
+    throw error;
+  }
   Reflect.set(globalThis, runningKey, true);
 
   let ended: Promise<void> | undefined;
