@@ -3,7 +3,8 @@ import type { MiddlewareLogger } from "../../src/pipeline/index.ts";
 import { attributesOf } from "../../src/telemetry/attribute-values.ts";
 import { resultNow } from "../../src/telemetry/isolate.ts";
 import { registeredLoggerProvider, SeverityNumber, type Logger, type LoggerProvider } from "../../src/telemetry/logs-api.ts";
-import { cut, logValueLimit } from "../../src/telemetry/value-limits.ts";
+import { recordedString } from "../../src/telemetry/recorded-string.ts";
+import { logValueLimit } from "../../src/telemetry/value-limits.ts";
 import { version } from "../../src/version.ts";
 import { traceFields } from "./correlation.ts";
 import type { Level, LogEntry } from "./entry.ts";
@@ -79,7 +80,7 @@ function bounded({ line, attributes, added, ...entry }: LogEntry): LogEntry {
   const limit = logValueLimit();
   const readable = (source: object): Attributes => attributesOf(source, limit, attributeFault);
   const own = readable(attributes);
-  return { ...entry, line: cut(line, limit), attributes: added === undefined ? own : { ...own, ...readable(added), ...own } };
+  return { ...entry, line: recordedString(line, limit), attributes: added === undefined ? own : { ...own, ...readable(added), ...own } };
 }
 
 const attributeFault = (error: unknown): void => isolated.fault("an attribute was not logged", error);

@@ -1,6 +1,7 @@
 import type { Attributes } from "@opentelemetry/api";
 import { attributesOf } from "../../src/telemetry/attribute-values.ts";
-import { cut, spanValueLimit } from "../../src/telemetry/value-limits.ts";
+import { recordedString } from "../../src/telemetry/recorded-string.ts";
+import { spanValueLimit } from "../../src/telemetry/value-limits.ts";
 import { isolated } from "./faults.ts";
 
 /**
@@ -19,7 +20,7 @@ export function cutAttributes(attributes: Attributes): Attributes {
   const cutted: Attributes = {};
   for (const key in attributes) {
     const value = attributes[key];
-    cutted[key] = typeof value === "string" ? cut(value, limit) : value;
+    cutted[key] = typeof value === "string" ? recordedString(value, limit) : value;
   }
   return cutted;
 }

@@ -1,7 +1,8 @@
 import { SpanStatusCode, type Span, type TimeInput } from "@opentelemetry/api";
 import type { TaskFailure } from "../../src/pipeline/index.ts";
 import { ATTR_RECORDED_ERROR_TYPE, messageWithCauses, rootCause, stackWithCauses } from "../../src/telemetry/failure-causes.ts";
-import { cut, spanValueLimit } from "../../src/telemetry/value-limits.ts";
+import { recordedString } from "../../src/telemetry/recorded-string.ts";
+import { spanValueLimit } from "../../src/telemetry/value-limits.ts";
 import { cutAttributes } from "./attributes.ts";
 import { ATTR_ERROR_TYPE } from "./semconv.ts";
 
@@ -21,7 +22,7 @@ export function setOrchestrationFailure(span: Span, failure: TaskFailure): void 
 }
 
 function setStatus(span: Span, failure: TaskFailure): void {
-  span.setStatus({ code: SpanStatusCode.ERROR, message: cut(messageWithCauses(failure), spanValueLimit()) });
+  span.setStatus({ code: SpanStatusCode.ERROR, message: recordedString(messageWithCauses(failure), spanValueLimit()) });
 }
 
 /**

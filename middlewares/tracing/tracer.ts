@@ -13,7 +13,8 @@ import {
   type TracerProvider,
 } from "@opentelemetry/api";
 import { version } from "../../src/version.ts";
-import { cut, spanValueLimit } from "../../src/telemetry/value-limits.ts";
+import { recordedString } from "../../src/telemetry/recorded-string.ts";
+import { spanValueLimit } from "../../src/telemetry/value-limits.ts";
 import { cutAttributes } from "./attributes.ts";
 import { withChosenIds } from "./chosen-ids.ts";
 import { Decisions, type Answer, type Decision, type Sampler, type SpanToDecide } from "./decisions.ts";
@@ -168,7 +169,7 @@ class ProviderTracer implements IdentityTracer {
 
   start(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
     const bounded = { ...options, attributes: cutAttributes(options.attributes ?? {}) };
-    const span = this.#started(cut(name, spanValueLimit()), bounded, identity, parent);
+    const span = this.#started(recordedString(name, spanValueLimit()), bounded, identity, parent);
     if (span !== undefined && hasIdentity(span, identity)) return span;
     if (span?.isRecording() === true) {
       this.unfit = obstacleIn(span, identity);

@@ -1,5 +1,6 @@
 import { isAnyArrayBuffer, isDate, isMap, isNativeError, isSet, isTypedArray, isUint8Array } from "node:util/types";
-import { cut, type ValueLimit } from "./value-limits.ts";
+import { recordedString } from "./recorded-string.ts";
+import type { ValueLimit } from "./value-limits.ts";
 
 /** What every exporter and every logger takes: JSON. */
 export type AttributeValue = string | number | boolean | null | readonly AttributeValue[] | AttributeMembers;
@@ -82,7 +83,7 @@ class Conversion {
   }
 
   #string(value: string): string {
-    const kept = cut(value, this.#limit);
+    const kept = recordedString(value, this.#limit);
     this.#left -= kept.length;
     return kept;
   }

@@ -1,9 +1,7 @@
 import { isPromise } from "node:util/types";
-import { diag } from "@opentelemetry/api";
-import { currentFeatures, sharedFeature, type MiddlewareFeature } from "../pipeline/features.ts";
 import { isolate } from "../pipeline/isolate.ts";
 import { isThenable } from "../pipeline/thenable.ts";
-import { cut } from "./value-limits.ts";
+import { logLoss } from "./loss-log.ts";
 
 /**
  * Keeps the faults of one part of telemetry away from the workflow (telemetry.md K1): the call of a callback, and the
@@ -50,7 +48,7 @@ export class Isolation {
     const isCounted = !counting;
     isolate(callback, (error) => {
       if (isCounted) this.fault(what, error);
-      else quietly(() => logOnce(what, error));
+      else quietly(() => logFault(what, error));
     });
   }
 
@@ -58,7 +56,7 @@ export class Isolation {
   fault(what: string, error: unknown): void {
     // Both run code of the user's that may be what broke.
     quietly(() => countOnce(this.#middleware));
-    quietly(() => logOnce(what, error));
+    quietly(() => logFault(what, error));
   }
 }
 
@@ -112,53 +110,6 @@ function quietly(code: () => void): void {
   }
 }
 
-/** How long a cause is not logged again, in milliseconds. */
-const quiet = 60_000;
-/** How many causes are told apart at a time, as error messages may be many; the others share a line. */
-const mostCauses = 100;
-const longestCause = { size: 512, unit: "characters" } as const;
-/** How often each cause came since it was logged. */
-const causes = new Map<string, number>();
-
-function logOnce(what: string, error: unknown): void {
-  const message = cut(`${what}: ${messageOf(error)}`, longestCause);
-  const cause = causes.size < mostCauses || causes.has(message) ? message : "other faults";
-  const times = causes.get(cause);
-  causes.set(cause, times === undefined ? 0 : times + 1);
-  if (times !== undefined) return;
-  const logger = workerLogger();
-  write(logger, message);
-  logMore(cause, logger);
-}
-
-// Once a minute for as long as it goes on.
-function logMore(cause: string, logger: Warns | undefined): void {
-  const log = (): void => {
-    const times = causes.get(cause) ?? 0;
-    causes.delete(cause);
-    if (times === 0) return;
-    causes.set(cause, 0);
-    write(logger, `${cause} (${times} more within a minute)`);
-    logMore(cause, logger);
-  };
-  setTimeout(log, quiet).unref();
-}
-
-/** What the log of a worker needs of its logger. */
-interface Warns {
-  warn(message: string): unknown;
-}
-
-// By its key alone, as the engine isolates with this module.
-const CurrentWorkItem: MiddlewareFeature<{ readonly facts: { readonly logger: Warns } }> = sharedFeature("work-item");
-
-function workerLogger(): Warns | undefined {
-  return currentFeatures()?.get(CurrentWorkItem)?.facts.logger;
-}
-
-// Where users look: few of them have given `diag` a logger.
-function write(logger: Warns | undefined, message: string): void {
-  const line = `durable-telemetry: ${message}. The workflow goes on without it.`;
-  quietly(() => diag.error(line));
-  if (logger !== undefined) isolate(() => logger.warn(line), ignore);
+function logFault(what: string, error: unknown): void {
+  logLoss(`${what}: ${messageOf(error)}`, "The workflow goes on without it.");
 }
