@@ -108,6 +108,29 @@ describe.each(["traces", "logs"] as const)("K4 and K5 a burst of %s", (signal) =
   });
 });
 
+describe("K4 and K5 many metrics", () => {
+  it.each([
+    ["500 sets of attributes of one", 1, 500],
+    ["one set of each of 200", 200, 1],
+  ])("%s go in smaller requests to a collector that refuses large ones with 413", async (_what, instruments, sets) => {
+    await using receiver = await startReceiver();
+    await using collector = await startSmallCollector(receiver.url, 20_000);
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    const telemetry = setupOtlp({ endpoint: collector.url, traces: false, logs: false });
+    for (let index = 0; index < instruments; index += 1) {
+      const counter = metrics.getMeter("test").createCounter(`orders.${index}`);
+      for (let set = 0; set < sets; set += 1) counter.add(1, { set });
+    }
+    await telemetry.shutdown();
+    expect(warn.mock.calls).toEqual([]);
+    warn.mockRestore();
+    expect(collector.refused()).toBeGreaterThan(0);
+    const points = receiver.metrics.flatMap(({ name, points: each }) => each.map(({ attributes }) => `${name} ${String(attributes["set"])}`));
+    expect(points).toHaveLength(instruments * sets);
+    expect(new Set(points).size).toBe(instruments * sets);
+  });
+});
+
 describe("K5 what a collector says", () => {
   afterEach(() => void vi.restoreAllMocks());
 
