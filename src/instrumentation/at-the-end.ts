@@ -1,6 +1,4 @@
-import { atSignal } from "../otlp/at-signal.ts";
-import type { Ending } from "../otlp/ending.ts";
-import { whenIdle } from "../otlp/when-idle.ts";
+import { deliverAtSignals, type Ending, whenIdle } from "../ending/process-end.ts";
 import { exportedWorkers, watchWorkerFiles } from "./worker-classes.ts";
 
 /**
@@ -8,10 +6,9 @@ import { exportedWorkers, watchWorkerFiles } from "./worker-classes.ts";
  * applications call `process.exit()` right after that. All that together keeps the process for as long as `ending`
  * says, at most.
  */
-export function deliverAtTheEnd(ending: Pick<Ending, "deliver" | "shutdown">): void {
-  whenIdle(() => void ending.shutdown());
-  atSignal("SIGTERM", ending);
-  atSignal("SIGINT", ending);
+export function deliverAtTheEnd(ending: Ending): void {
+  whenIdle(() => ending.shutdown());
+  deliverAtSignals(["SIGTERM", "SIGINT"], ending);
   const patched = new WeakSet<object>();
   watchWorkerFiles((exports) => {
     for (const { prototype } of exportedWorkers(exports)) {

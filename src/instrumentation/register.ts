@@ -14,7 +14,7 @@
  * @module durable-telemetry/register
  */
 import type { DiagLogger } from "@opentelemetry/api";
-import type { Ending } from "../otlp/ending.ts";
+import type { Ending } from "../ending/process-end.ts";
 import { isRuntimeSupported } from "../runtime.ts";
 import { deliverAtTheEnd } from "./at-the-end.ts";
 // Loaded when needed, so that what is missing can't stop the application.
@@ -48,7 +48,9 @@ function attempt(task: string, step: () => void): void {
   try {
     step();
   } catch (error) {
-    console.warn(`durable-telemetry/register: cannot ${task}; the application runs on without it.`, error);
+    // One that names the way out needs no stack.
+    const shown: unknown = error instanceof Error && String(Reflect.get(error, "code")).startsWith("DURABLE_TELEMETRY_") ? error.message : error;
+    console.warn(`durable-telemetry/register: cannot ${task}; the application runs on without it.`, shown);
   }
 }
 
@@ -58,4 +60,10 @@ if (!isDisabled && isRuntimeSupported() && !Reflect.has(globalThis, registered))
   Reflect.set(globalThis, registered, true);
   attempt("set up OpenTelemetry", setUpOtlp);
   attempt("instrument workers", instrumentWorkers);
+  if ("bun" in process.versions) {
+    console.warn(
+      "durable-telemetry/register: no worker is instrumented, since Bun does not say which modules it loads. Decorate workers in code, " +
+        'with withDurableTelemetry() of "durable-telemetry".',
+    );
+  }
 }

@@ -1,5 +1,49 @@
-import { diag, DiagConsoleLogger, DiagLogLevel, type DiagLogger } from "@opentelemetry/api";
+import { diag, DiagConsoleLogger, DiagLogLevel } from "@opentelemetry/api";
 import { registrations } from "../telemetry/api-globals.ts";
+
+type Code = "DURABLE_TELEMETRY_OTLP_RUNNING" | "DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED" | "DURABLE_TELEMETRY_SDK_MISSING";
+
+const messages: Readonly<Record<Code, string>> = {
+  DURABLE_TELEMETRY_OTLP_RUNNING:
+    "setupOtlp: it is running in this process already. Call and await shutdown() on what the first call returned before you call it again.",
+  DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED:
+    "setupOtlp: this process has another OpenTelemetry TracerProvider, so no span would come here. Shut that one down first (and call " +
+    "trace.disable()), or keep it, leave setupOtlp out, and give it the ID generator: new NodeSDK({ idGenerator: new DurableIdGenerator() }).",
+  DURABLE_TELEMETRY_SDK_MISSING:
+    "setupOtlp needs OpenTelemetry's SDK 3.x. Install it with: npm install @opentelemetry/sdk-node@latest. " +
+    "(A program that has SDK 2.x keeps its own set-up and leaves setupOtlp out.)",
+};
+
+/** `setupOtlp` can't set up: something else has been, or something is missing. */
+export class OtlpSetupError extends Error {
+  override readonly name = "OtlpSetupError";
+  /** Stable code of this error. */
+  readonly code: Code;
+
+  constructor(code: Code, cause?: string) {
+    super(cause === undefined ? messages[code] : `${messages[code]} The cause: ${cause}.`);
+    this.code = code;
+  }
+}
+
+/** What is thrown for an option that is wrong. */
+export function invalid(problem: string): TypeError {
+  return new TypeError(`setupOtlp: ${problem}`);
+}
+
+/** What a wrong value is, without what it says: it may be a secret. */
+export function kindOf(value: unknown): string {
+  if (value === null || value === undefined || typeof value === "number") return String(value);
+  if (Array.isArray(value)) return "an array";
+  if (typeof value !== "object") return `a ${typeof value}`;
+  const [, kind = "Object"] = /^\[object (\w+)\]$/.exec(Object.prototype.toString.call(value)) ?? [];
+  return kind === "Object" ? "an object" : `an object of the kind ${kind}`;
+}
+
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error === "string" ? error : "unknown cause";
+  return error.message === "" ? error.name : error.message;
+}
 
 const prefix = "durable-telemetry: ";
 
@@ -11,49 +55,69 @@ export function warn(message: string): void {
 }
 
 /**
- * Runs `fn`, which must be synchronous, so that what OpenTelemetry has to say about wrong settings is seen:
- * without a `diag` logger it would be lost.
+ * Has OpenTelemetry say on the console how it fares, as far as `logLevel` asks for. A logger that the program has set stays
+ * as it is.
  *
- * A logger that the program has set stays as it is. Else `logLevel` is obeyed, for good; else warnings and errors go
- * to the console while `fn` runs.
- *
- * @returns what `fn` returned, and what takes back a logger that `logLevel` installed.
+ * @returns what takes it back.
  */
-export function withVisibleDiagnostics<T>(
-  logLevel: string | undefined,
-  fn: () => T,
-): { readonly result: T; readonly removeLogger: () => void } {
-  if (registrations().diag !== undefined) return { result: fn(), removeLogger: () => {} };
-
-  const level = levels.find(([name]) => name === logLevel?.toUpperCase())?.[1];
-  if (level === undefined) diag.setLogger(consoleLogger(), DiagLogLevel.WARN);
-  else diag.setLogger(new DiagConsoleLogger(), level);
+export function installLogger(logLevel: string | undefined): () => void {
+  const level = Object.entries(DiagLogLevel).find(([name]) => name === logLevel?.toUpperCase())?.[1];
+  if (typeof level !== "number" || registrations().diag !== undefined) return () => {};
+  diag.setLogger(new DiagConsoleLogger(), level);
   const installed = registrations().diag;
-  const removeLogger = (): void => {
+  return () => {
     if (registrations().diag === installed) diag.disable();
   };
-
-  let failed = true;
-  try {
-    const result = fn();
-    failed = false;
-    return { result, removeLogger };
-  } finally {
-    if (failed || level === undefined) removeLogger();
-  }
 }
 
-const levels = Object.entries(DiagLogLevel).filter((entry): entry is [string, DiagLogLevel] => typeof entry[1] === "number");
+const interval = 60_000;
+const mostCauses = 100;
 
-const ignore = (): void => {};
+/** What was lost to a cause since its last line. */
+interface Known {
+  count: number;
+  saidAt: number;
+  say: (count: number) => string;
+  timer?: NodeJS.Timeout;
+}
 
-// Several parts of the SDK read the same variables; each problem is told once.
-function consoleLogger(): DiagLogger {
-  const printed = new Set<string>();
-  const print = (message: string): void => {
-    if (printed.has(message)) return;
-    printed.add(message);
-    console.warn(message.startsWith(prefix) ? message : prefix + message);
-  };
-  return { error: print, warn: print, info: ignore, debug: ignore, verbose: ignore };
+/**
+ * Counts what is lost, and says so: one line for each cause, once a minute at most, with the number of all that was
+ * lost to it since its last line (telemetry.md K5).
+ */
+export class LossReport {
+  readonly #causes = new Map<string, Known>();
+
+  /** `count` items were lost to `cause`, a kind of cause and not a text that varies; `say` is what the line says of a number of them. */
+  lost(cause: string, count: number, say: (count: number) => string): void {
+    const key = this.#causes.has(cause) || this.#causes.size < mostCauses ? cause : "others";
+    const known: Known = this.#causes.get(key) ?? { count: 0, saidAt: Number.NEGATIVE_INFINITY, say };
+    this.#causes.set(key, known);
+    known.count += count;
+    known.say = say;
+    const wait = known.saidAt + interval - performance.now();
+    if (wait <= 0) this.#say(known);
+    else known.timer ??= setTimeout(() => this.#say(known), wait).unref();
+  }
+
+  /** Nothing is lost to `cause`, but something is wrong: the line is said once a minute at most. */
+  failed(cause: string, message: string): void {
+    const { saidAt = Number.NEGATIVE_INFINITY } = this.#causes.get(cause) ?? {};
+    if (performance.now() - saidAt < interval) return;
+    this.#causes.set(cause, { count: 0, saidAt: performance.now(), say: () => message });
+    warn(message);
+  }
+
+  /** Says what has been lost since the last lines. */
+  flush(): void {
+    for (const known of this.#causes.values()) if (known.timer !== undefined) this.#say(known);
+  }
+
+  #say(known: Known): void {
+    clearTimeout(known.timer);
+    delete known.timer;
+    known.saidAt = performance.now();
+    warn(known.say(known.count));
+    known.count = 0;
+  }
 }

@@ -16,10 +16,11 @@ export type {
   OtlpProtocol,
   OtlpSignalOptions,
   PropagatorName,
+  ResourceAttributes,
+  ResourceAttributeValue,
   ResourceDetectorName,
+  SamplerName,
 } from "./options.ts";
-export type { ResourceAttributes, ResourceAttributeValue } from "./resource.ts";
-export type { SamplerName } from "./samplers.ts";
 export { type OtlpTelemetry, setupOtlp } from "./setup.ts";
 
 // Warns at load if Node.js is too old.

@@ -1,7 +1,5 @@
 import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import type { Sampler, SpanProcessor } from "@opentelemetry/sdk-trace";
-import type { ResourceAttributes } from "./resource.ts";
-import type { SamplerName } from "./samplers.ts";
 
 /** How OTLP travels. */
 export type OtlpProtocol = "http/json" | "http/protobuf" | "grpc";
@@ -48,7 +46,7 @@ export interface OtlpSignalOptions extends OtlpExportOptions {
 export interface OtlpBatchOptions extends OtlpSignalOptions {
   /** How long a batch is gathered, in milliseconds. Default: 5000 for spans, 1000 for log records. */
   readonly scheduleDelay?: number | undefined;
-  /** How many may wait; more are dropped. Default: 2048. */
+  /** How many may wait, in no more than 32 MiB; of more, some are dropped, and reported. Default: 32768. */
   readonly maxQueueSize?: number | undefined;
   /** How many one request carries at most. Default: 512. */
   readonly maxExportBatchSize?: number | undefined;
@@ -115,8 +113,22 @@ export interface OtlpOptions extends OtlpExportOptions {
    * `process.exit()` calls `shutdown()` first.
    */
   readonly handleSigterm?: boolean | undefined;
+  /** The same for SIGINT. Default: `DURABLE_TELEMETRY_HANDLE_SIGINT`, else `false`. */
+  readonly handleSigint?: boolean | undefined;
 }
 
+/** A value of a resource attribute. */
+export type ResourceAttributeValue = string | number | boolean | readonly string[] | readonly number[] | readonly boolean[];
+/** Attributes of the resource, by name. */
+export type ResourceAttributes = Readonly<Record<string, ResourceAttributeValue | undefined>>;
+/** The samplers that OpenTelemetry has names for and the SDK has. */
+export type SamplerName =
+  | "always_on"
+  | "always_off"
+  | "traceidratio"
+  | "parentbased_always_on"
+  | "parentbased_always_off"
+  | "parentbased_traceidratio";
 /** What can be detected for the resource. */
 export type ResourceDetectorName = "all" | "none" | "env" | "serviceinstance" | "process" | "host" | "os";
 /** How contexts can travel in headers. */

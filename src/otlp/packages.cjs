@@ -11,36 +11,22 @@ exports.fromBundle = (name) => {
     switch (name) {
       case "@grpc/grpc-js":
         return require("@grpc/grpc-js");
+      case "@opentelemetry/context-async-hooks":
+        return require("@opentelemetry/context-async-hooks");
       case "@opentelemetry/core":
         return require("@opentelemetry/core");
+      case "@opentelemetry/otlp-transformer":
+        return require("@opentelemetry/otlp-transformer");
+      case "@opentelemetry/propagator-b3":
+        return require("@opentelemetry/propagator-b3");
       case "@opentelemetry/resources":
         return require("@opentelemetry/resources");
       case "@opentelemetry/sdk-logs":
         return require("@opentelemetry/sdk-logs");
       case "@opentelemetry/sdk-metrics":
         return require("@opentelemetry/sdk-metrics");
-      case "@opentelemetry/sdk-node":
-        return require("@opentelemetry/sdk-node");
       case "@opentelemetry/sdk-trace":
         return require("@opentelemetry/sdk-trace");
-      case "@opentelemetry/exporter-logs-otlp-grpc":
-        return require("@opentelemetry/exporter-logs-otlp-grpc");
-      case "@opentelemetry/exporter-logs-otlp-http":
-        return require("@opentelemetry/exporter-logs-otlp-http");
-      case "@opentelemetry/exporter-logs-otlp-proto":
-        return require("@opentelemetry/exporter-logs-otlp-proto");
-      case "@opentelemetry/exporter-metrics-otlp-grpc":
-        return require("@opentelemetry/exporter-metrics-otlp-grpc");
-      case "@opentelemetry/exporter-metrics-otlp-http":
-        return require("@opentelemetry/exporter-metrics-otlp-http");
-      case "@opentelemetry/exporter-metrics-otlp-proto":
-        return require("@opentelemetry/exporter-metrics-otlp-proto");
-      case "@opentelemetry/exporter-trace-otlp-grpc":
-        return require("@opentelemetry/exporter-trace-otlp-grpc");
-      case "@opentelemetry/exporter-trace-otlp-http":
-        return require("@opentelemetry/exporter-trace-otlp-http");
-      case "@opentelemetry/exporter-trace-otlp-proto":
-        return require("@opentelemetry/exporter-trace-otlp-proto");
     }
   } catch {
     // Not installed when the bundle was made.

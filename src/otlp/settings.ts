@@ -1,215 +1,331 @@
 import type { MetricReader } from "@opentelemetry/sdk-metrics";
 import type { Sampler, SpanProcessor } from "@opentelemetry/sdk-trace";
-import { grpcEndpoint, httpEndpoint } from "./endpoints.ts";
-import { invalid, kindOf } from "./errors.ts";
-import { attributes, grpcHeaders, headers, type Headers } from "./key-values.ts";
-import type { OtlpExporterName, OtlpProtocol, PropagatorName, ResourceDetectorName } from "./options.ts";
-import type { ResourceAttributes } from "./resource.ts";
-import type { SamplerName } from "./samplers.ts";
-import { type Found, isOptions, type Place, SettingsReader } from "./settings-reader.ts";
-import { aBoolean, aCount, aFile, aRatio, aSampler, aText, type GivenFile, milliseconds, oneOf, someOf } from "./value-kinds.ts";
+import { version } from "../version.ts";
+import { invalid, kindOf } from "./diagnostics.ts";
+import type {
+  OtlpBatchOptions,
+  OtlpExporterName,
+  OtlpExportOptions,
+  OtlpMetricOptions,
+  OtlpProtocol,
+  PropagatorName,
+  ResourceAttributes,
+  ResourceDetectorName,
+  SamplerName,
+} from "./options.ts";
+import * as values from "./values.ts";
+import type { GivenFile, Headers, Kind } from "./values.ts";
+
+/** A setting as it was found. */
+export interface Found<T> {
+  readonly value: T;
+  /** The value as diagnostics show it; never a secret. */
+  readonly shown: string;
+  /** Who gave it: `code: OPTION`, `env: VARIABLE` or `default`. */
+  readonly source: string;
+}
+
+/** Where a setting can be given: the option's path, such as `traces.endpoint`, and its variable, if it has one. */
+export interface Place {
+  readonly option: string;
+  readonly variable?: string;
+}
+
+/** What a setting is: its variable, or the end of that, what it may be, and what it is where nobody says it. */
+interface Row<T> {
+  readonly variable: string;
+  readonly kind: Kind<T>;
+  readonly otherwise: T;
+}
+
+type Rows<TValues> = { readonly [K in keyof TValues]: Row<TValues[K]> };
+type Read<TValues> = { readonly [K in keyof TValues]: Found<TValues[K]> };
+
+const row = <T>(variable: string, kind: Kind<T>, otherwise: T): Row<T> => ({ variable, kind, otherwise });
+const optional = <T>(variable: string, kind: Kind<T>): Row<T | undefined> => ({ variable, kind, otherwise: undefined });
+
+interface GeneralValues {
+  readonly disabled: boolean;
+  readonly serviceName: string | undefined;
+  readonly resourceDetectors: readonly ResourceDetectorName[];
+  readonly sampler: Sampler | SamplerName;
+  readonly samplerArg: number;
+  readonly propagators: readonly PropagatorName[];
+  readonly logLevel: string | undefined;
+  readonly diagnostics: boolean;
+  readonly shutdownTimeout: number;
+  readonly handleSigterm: boolean;
+  readonly handleSigint: boolean;
+}
+
+const general: Rows<GeneralValues> = {
+  disabled: row("OTEL_SDK_DISABLED", values.aBoolean, false),
+  serviceName: optional("OTEL_SERVICE_NAME", values.aText),
+  resourceDetectors: row(
+    "OTEL_NODE_RESOURCE_DETECTORS",
+    values.someOf<ResourceDetectorName>("all", "none", "env", "serviceinstance", "process", "host", "os"),
+    ["all"],
+  ),
+  sampler: row("OTEL_TRACES_SAMPLER", values.aSampler, "parentbased_always_on"),
+  samplerArg: row("OTEL_TRACES_SAMPLER_ARG", values.aRatio, 1),
+  propagators: row("OTEL_PROPAGATORS", values.someOf<PropagatorName>("tracecontext", "baggage", "b3", "b3multi", "none"), ["tracecontext", "baggage"]),
+  logLevel: optional("OTEL_LOG_LEVEL", values.oneOf("none", "error", "warn", "info", "debug", "verbose", "all")),
+  diagnostics: row("DURABLE_TELEMETRY_DIAGNOSTICS", values.aBoolean, false),
+  shutdownTimeout: row("DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT", values.milliseconds, 5000),
+  handleSigterm: row("DURABLE_TELEMETRY_HANDLE_SIGTERM", values.aBoolean, false),
+  handleSigint: row("DURABLE_TELEMETRY_HANDLE_SIGINT", values.aBoolean, false),
+};
+
+interface ExportValues {
+  readonly protocol: OtlpProtocol;
+  readonly compression: "gzip" | "none";
+  readonly timeout: number;
+  readonly certificate: GivenFile | undefined;
+  readonly clientCertificate: GivenFile | undefined;
+  readonly clientKey: GivenFile | undefined;
+  readonly insecure: boolean;
+}
+
+/** What can be said of all signals and of one; the variables begin with `OTEL_EXPORTER_OTLP_`, and the signal's name if it is of one. */
+const ofExport: Rows<ExportValues> = {
+  protocol: row("PROTOCOL", values.oneOf("http/json", "http/protobuf", "grpc"), "http/json"),
+  compression: row("COMPRESSION", values.oneOf("gzip", "none"), "none"),
+  timeout: row("TIMEOUT", values.milliseconds, 10_000),
+  certificate: optional("CERTIFICATE", values.aFile),
+  clientCertificate: optional("CLIENT_CERTIFICATE", values.aFile),
+  clientKey: optional("CLIENT_KEY", values.aFile),
+  insecure: row("INSECURE", values.aBoolean, false),
+};
+
+/** The values of what options of a signal say, beside what can be said of all signals. */
+type ValuesOf<TOptions> = { readonly [K in Exclude<keyof TOptions, keyof OtlpExportOptions | "exporter">]-?: Exclude<TOptions[K], undefined> };
+type BatchValues = ValuesOf<OtlpBatchOptions>;
+type MetricValues = ValuesOf<OtlpMetricOptions>;
+
+const ofBatches = (prefix: string, delay: number): Rows<BatchValues> => ({
+  exportTimeout: row(`${prefix}EXPORT_TIMEOUT`, values.milliseconds, 30_000),
+  scheduleDelay: row(`${prefix}SCHEDULE_DELAY`, values.milliseconds, delay),
+  maxQueueSize: row(`${prefix}MAX_QUEUE_SIZE`, values.aCount, 32_768),
+  maxExportBatchSize: row(`${prefix}MAX_EXPORT_BATCH_SIZE`, values.aCount, 512),
+});
+
+const ofMetrics: Rows<MetricValues> = {
+  exportTimeout: row("OTEL_METRIC_EXPORT_TIMEOUT", values.milliseconds, 30_000),
+  exportInterval: row("OTEL_METRIC_EXPORT_INTERVAL", values.milliseconds, 60_000),
+  temporality: row("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", values.oneOf("cumulative", "delta", "lowmemory"), "cumulative"),
+  histogramAggregation: row(
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+    values.oneOf("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
+    "explicit_bucket_histogram",
+  ),
+};
+
+const exporters = values.someOf<OtlpExporterName>("otlp", "console", "none");
 
 export type Signal = "traces" | "metrics" | "logs";
 
-/** How a signal is exported. */
-export interface SignalSettings {
+/** How a signal is exported. Headers are by their names in lower case: however those are written, the strongest wins. */
+export interface SignalSettings extends Read<ExportValues> {
   readonly exporter: Found<readonly OtlpExporterName[]>;
-  readonly protocol: Found<OtlpProtocol>;
-  readonly endpoint: Found<string | undefined>;
-  /** The strongest first. */
-  readonly headers: readonly Found<Headers>[];
-  readonly compression: Found<"gzip" | "none">;
-  readonly timeout: Found<number>;
+  readonly endpoint: Found<string>;
+  readonly headers: ReadonlyMap<string, Found<string>>;
   readonly exportTimeout: Found<number>;
-  readonly certificate: Found<GivenFile | undefined>;
-  readonly clientCertificate: Found<GivenFile | undefined>;
-  readonly clientKey: Found<GivenFile | undefined>;
-  readonly insecure: Found<boolean>;
 }
-
-export interface BatchSettings extends SignalSettings {
-  readonly scheduleDelay: Found<number>;
-  readonly maxQueueSize: Found<number>;
-  readonly maxExportBatchSize: Found<number>;
-}
-
-export interface MetricSettings extends SignalSettings {
-  readonly exportInterval: Found<number>;
-  readonly temporality: Found<"cumulative" | "delta" | "lowmemory">;
-  readonly histogramAggregation: Found<"explicit_bucket_histogram" | "base2_exponential_bucket_histogram">;
-}
-
-export interface GeneralSettings {
-  readonly disabled: Found<boolean>;
-  readonly serviceName: Found<string | undefined>;
-  /** The strongest first. */
-  readonly resourceAttributes: readonly Found<ResourceAttributes>[];
-  readonly resourceDetectors: Found<readonly ResourceDetectorName[]>;
-  readonly sampler: Found<Sampler | SamplerName>;
-  readonly samplerArg: Found<number>;
-  readonly propagators: Found<readonly PropagatorName[]>;
-  readonly logLevel: Found<string | undefined>;
-  readonly diagnostics: Found<boolean>;
-  readonly shutdownTimeout: Found<number>;
-  readonly handleSigterm: Found<boolean>;
-}
+export type BatchSettings = SignalSettings & Read<BatchValues>;
+export type MetricSettings = SignalSettings & Read<MetricValues>;
 
 /** All that the options and the environment say. */
 export interface Settings {
-  readonly general: GeneralSettings;
+  /** Of the attributes, the strongest first. */
+  readonly general: Read<GeneralValues> & { readonly resourceAttributes: readonly Found<ResourceAttributes>[] };
   readonly traces: BatchSettings;
   readonly metrics: MetricSettings;
   readonly logs: BatchSettings;
   readonly spanProcessors: readonly SpanProcessor[];
   readonly metricReaders: readonly MetricReader[];
-  /** What was wrong in the environment. */
-  readonly warnings: readonly string[];
-  /** Where the settings can be given. */
   readonly places: readonly Place[];
+  /** What was wrong in the environment. */
+  readonly warnings: ReadonlySet<string>;
 }
+
+type Options = Readonly<Record<string, unknown>>;
 
 /** @throws TypeError that names the option at fault and what is allowed. */
 export function readSettings(options: unknown): Settings {
-  if (!isOptions(options)) {
-    const names = readSettings({}).places.map(({ option }) => option).filter((option) => !option.includes("."));
-    throw invalid(`the options must be an object with any of ${names.join(", ")}`);
-  }
-  const reader = new SettingsReader(options);
+  const reader = new Reader(isOptions(options) ? options : {});
   const settings = {
-    general: readGeneral(reader),
-    traces: readBatch(reader, "traces", "OTEL_BSP_", 5000),
-    metrics: readMetrics(reader),
-    logs: readBatch(reader, "logs", "OTEL_BLRP_", 1000),
-    spanProcessors: readObjects(reader, "spanProcessors", { what: "span processor", methods: ofSpanProcessors, isOne: isSpanProcessor }),
-    metricReaders: readObjects(reader, "metricReaders", { what: "metric reader", methods: ofMetricReaders, isOne: isMetricReader }),
+    general: { ...reader.read(general, (option, variable) => [{ option, variable }]), resourceAttributes: reader.findAll([resourceAttributes], values.attributes) },
+    traces: bounded(readSignal(reader, "traces", ofBatches("OTEL_BSP_", 5000))),
+    metrics: readSignal(reader, "metrics", ofMetrics),
+    logs: bounded(readSignal(reader, "logs", ofBatches("OTEL_BLRP_", 1000))),
+    spanProcessors: reader.objects("spanProcessors", "span processor", ["onStart", "onEnd", "forceFlush", "shutdown"]) as readonly SpanProcessor[],
+    metricReaders: reader.objects("metricReaders", "metric reader", metricReaderMethods) as readonly MetricReader[],
+    places: [...reader.places.values()],
+    warnings: reader.warnings,
   };
+  if (!isOptions(options)) throw invalid(`the options must be an object with any of ${reader.namesBelow("").join(", ")}`);
   reader.refuseUnknown();
-  return { ...settings, warnings: reader.warnings, places: reader.places };
+  const { sampler, samplerArg } = settings.general;
+  if (samplerArg.source !== "default" && typeof sampler.value === "string" && !sampler.value.endsWith("traceidratio")) {
+    reader.warnings.add(`${samplerArg.source} has no effect: the sampler is ${sampler.value}, and only traceidratio and parentbased_traceidratio have a ratio`);
+  }
+  if (textOf("OTEL_CONFIG_FILE") !== undefined) {
+    reader.warnings.add(
+      "OTEL_CONFIG_FILE is not read: say the same in OTEL_* variables or options, or leave setupOtlp out and call startNodeSdk() of @opentelemetry/sdk-node, which reads it",
+    );
+  }
+  return settings;
 }
 
-function readGeneral(reader: SettingsReader): GeneralSettings {
-  const at = (option: string, variable: string): Place => ({ option, variable });
-  const resourceDetectors = someOf<ResourceDetectorName>("all", "none", "env", "serviceinstance", "process", "host", "os");
-  const propagators = someOf<PropagatorName>("tracecontext", "baggage", "b3", "b3multi", "none");
-  const logLevels = oneOf("none", "error", "warn", "info", "debug", "verbose", "all");
-  return {
-    disabled: reader.find(at("disabled", "OTEL_SDK_DISABLED"), aBoolean, false),
-    serviceName: reader.findOptional(at("serviceName", "OTEL_SERVICE_NAME"), aText),
-    resourceAttributes: reader.findAll(at("resourceAttributes", "OTEL_RESOURCE_ATTRIBUTES"), attributes),
-    resourceDetectors: reader.find(at("resourceDetectors", "OTEL_NODE_RESOURCE_DETECTORS"), resourceDetectors, ["all"]),
-    sampler: reader.find(at("sampler", "OTEL_TRACES_SAMPLER"), aSampler, "parentbased_always_on"),
-    samplerArg: reader.find(at("samplerArg", "OTEL_TRACES_SAMPLER_ARG"), aRatio, 1),
-    propagators: reader.find(at("propagators", "OTEL_PROPAGATORS"), propagators, ["tracecontext", "baggage"]),
-    logLevel: reader.findOptional(at("logLevel", "OTEL_LOG_LEVEL"), logLevels),
-    diagnostics: reader.find(at("diagnostics", "DURABLE_TELEMETRY_DIAGNOSTICS"), aBoolean, false),
-    shutdownTimeout: reader.find(at("shutdownTimeout", "DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT"), milliseconds, 5000),
-    handleSigterm: reader.find(at("handleSigterm", "DURABLE_TELEMETRY_HANDLE_SIGTERM"), aBoolean, false),
-  };
-}
+const resourceAttributes: Place = { option: "resourceAttributes", variable: "OTEL_RESOURCE_ATTRIBUTES" };
+const metricReaderMethods = ["setMetricProducer", "selectAggregation", "selectAggregationTemporality", "selectCardinalityLimit", "collect", "forceFlush", "shutdown"];
 
-function readBatch(reader: SettingsReader, signal: Signal, prefix: string, delay: number): BatchSettings {
-  const at = (option: string, variable: string): Place => ({ option: `${signal}.${option}`, variable: `${prefix}${variable}` });
-  const signalSettings = readSignal(reader, signal, `${prefix}EXPORT_TIMEOUT`);
-  const scheduleDelay = reader.find(at("scheduleDelay", "SCHEDULE_DELAY"), milliseconds, delay);
-  const maxQueueSize = reader.find(at("maxQueueSize", "MAX_QUEUE_SIZE"), aCount, 2048);
-  const asked = reader.find(at("maxExportBatchSize", "MAX_EXPORT_BATCH_SIZE"), aCount, 512);
-  const queue = maxQueueSize.value;
-  return {
-    ...signalSettings,
-    scheduleDelay,
-    maxQueueSize,
-    maxExportBatchSize: asked.value <= queue ? asked : { ...asked, value: queue, shown: `${queue}, no more than the queue holds` },
-  };
-}
-
-function readMetrics(reader: SettingsReader): MetricSettings {
-  const at = (option: string, variable: string): Place => ({ option: `metrics.${option}`, variable });
-  const temporalities = oneOf("cumulative", "delta", "lowmemory");
-  const aggregations = oneOf("explicit_bucket_histogram", "base2_exponential_bucket_histogram");
-  return {
-    ...readSignal(reader, "metrics", "OTEL_METRIC_EXPORT_TIMEOUT"),
-    exportInterval: reader.find(at("exportInterval", "OTEL_METRIC_EXPORT_INTERVAL"), milliseconds, 60_000),
-    temporality: reader.find(
-      at("temporality", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"),
-      temporalities,
-      "cumulative",
-    ),
-    histogramAggregation: reader.find(
-      at("histogramAggregation", "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"),
-      aggregations,
-      "explicit_bucket_histogram",
-    ),
-  };
-}
-
-function readSignal(reader: SettingsReader, signal: Signal, exportTimeout: string): SignalSettings {
-  reader.knows(signal);
+function readSignal<TValues extends { readonly exportTimeout: number }>(reader: Reader, signal: Signal, rows: Rows<TValues>): SignalSettings & Read<TValues> {
+  reader.places.set(signal, { option: signal });
+  const name = signal.toUpperCase();
   // What is said of one signal, then what is said of all.
-  const at = (option: string, variable: string): readonly Place[] => [
-    { option: `${signal}.${option}`, variable: `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_${variable}` },
+  const places = (option: string, variable: string): readonly Place[] => [
+    { option: `${signal}.${option}`, variable: `OTEL_EXPORTER_OTLP_${name}_${variable}` },
     { option, variable: `OTEL_EXPORTER_OTLP_${variable}` },
   ];
-  const exporter = readExporter(reader, signal);
-  const protocol = reader.find(at("protocol", "PROTOCOL"), oneOf("http/json", "http/protobuf", "grpc"), "http/json");
+  const exporter = reader.find([{ option: `${signal}.exporter`, variable: `OTEL_${name}_EXPORTER` }], exporters, ["otlp"]);
+  const all = reader.read(ofExport, places);
+  const isGrpc = all.protocol.value === "grpc";
+  const kind = isGrpc ? values.grpcEndpoint : values.httpEndpoint;
+  const given = reader.find(places("endpoint", "ENDPOINT"), kind, isGrpc ? "http://localhost:4317/" : "http://localhost:4318");
+  // What is given for all signals is a base URL.
+  const isWhole = isGrpc || given.source.includes(`${signal}.`) || given.source.includes(`_${name}_`);
+  const url = isWhole ? given.value : values.urlOfSignal(given.value, signal);
+  const headers = reader.findAll(places("headers", "HEADERS"), values.headersFor(isGrpc ? "gRPC" : "HTTP"));
   return {
-    exporter,
-    protocol,
-    endpoint: reader.findOptional(at("endpoint", "ENDPOINT"), protocol.value === "grpc" ? grpcEndpoint : httpEndpoint),
-    headers: reader.findAll(at("headers", "HEADERS"), protocol.value === "grpc" ? grpcHeaders : headers),
-    compression: reader.find(at("compression", "COMPRESSION"), oneOf("gzip", "none"), "none"),
-    timeout: reader.find(at("timeout", "TIMEOUT"), milliseconds, 10_000),
-    exportTimeout: reader.find({ option: `${signal}.exportTimeout`, variable: exportTimeout }, milliseconds, 30_000),
-    certificate: reader.findOptional(at("certificate", "CERTIFICATE"), aFile),
-    clientCertificate: reader.findOptional(at("clientCertificate", "CLIENT_CERTIFICATE"), aFile),
-    clientKey: reader.findOptional(at("clientKey", "CLIENT_KEY"), aFile),
-    insecure: reader.find(at("insecure", "INSECURE"), aBoolean, false),
+    exporter: reader.valueOf(signal) === false ? leftOut(`code: ${signal}`) : exporter.value.includes("none") ? leftOut(exporter.source) : exporter,
+    endpoint: { ...given, value: url, shown: kind.show(url) },
+    headers: byName(headers),
+    ...all,
+    ...reader.read(rows, (option, variable) => [{ option: `${signal}.${option}`, variable }]),
   };
 }
 
-function readExporter(reader: SettingsReader, signal: Signal): Found<readonly OtlpExporterName[]> {
-  const place = { option: `${signal}.exporter`, variable: `OTEL_${signal.toUpperCase()}_EXPORTER` };
-  const found = reader.find(place, someOf<OtlpExporterName>("otlp", "console", "none"), ["otlp"]);
-  if (reader.valueOf(signal) === false) return { value: [], shown: "none", source: `code: ${signal}` };
-  return found.value.includes("none") ? { ...found, value: [], shown: "none" } : found;
+/** A batch is no larger than the queue. */
+function bounded(settings: BatchSettings): BatchSettings {
+  const { maxQueueSize: { value }, maxExportBatchSize: asked } = settings;
+  return asked.value <= value ? settings : { ...settings, maxExportBatchSize: { ...asked, value, shown: `${value}, no more than the queue holds` } };
 }
 
-/** An option for objects, which code alone can give. */
-function readObjects<T>(
-  reader: SettingsReader,
-  option: string,
-  { what, methods, isOne }: { what: string; methods: readonly string[]; isOne: (value: unknown) => value is T },
-): readonly T[] {
-  reader.knows(option);
-  const value = reader.valueOf(option);
-  if (value === undefined) return [];
-  if (!Array.isArray(value)) throw invalid(`"${option}" must be an array of ${what}s, not ${kindOf(value)}`);
-  const items: readonly unknown[] = value;
-  return items.map((item, index) => {
-    if (isOne(item)) return item;
-    const all = `${methods.slice(0, -1).join("(), ")}() and ${methods.at(-1)}()`;
-    throw invalid(`"${option}[${index}]" must be a ${what} with ${all}, not ${kindOf(item)}`);
-  });
+/** The exporter of a signal that has none. */
+export function leftOut(source: string): Found<readonly OtlpExporterName[]> {
+  return { value: [], shown: "none", source };
 }
 
-const ofSpanProcessors: readonly string[] = ["onStart", "onEnd", "forceFlush", "shutdown"];
-const ofMetricReaders: readonly string[] = [
-  "setMetricProducer",
-  "selectAggregation",
-  "selectAggregationTemporality",
-  "selectCardinalityLimit",
-  "collect",
-  "forceFlush",
-  "shutdown",
-];
-
-function isSpanProcessor(value: unknown): value is SpanProcessor {
-  return hasMethods(value, ofSpanProcessors);
+function byName(found: readonly Found<Headers>[]): ReadonlyMap<string, Found<string>> {
+  const weakestFirst = found.toReversed().flatMap(({ value, source }) => Object.entries(value).map(([name, text]) => ({ name, text, source })));
+  return new Map(weakestFirst.map(({ name, text, source }) => [name.toLowerCase(), { value: text, shown: "[redacted]", source }]));
 }
 
-function isMetricReader(value: unknown): value is MetricReader {
-  return hasMethods(value, ofMetricReaders);
+/** Looks settings up: what is wrong in code throws; what is wrong in the environment is noted in `warnings` and ignored. */
+class Reader {
+  readonly warnings = new Set<string>();
+  readonly places = new Map<string, Place>();
+  readonly #options: Options;
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** All settings of a table, each in its places. */
+  read<TValues>(rows: Rows<TValues>, placesOf: (option: string, variable: string) => readonly Place[]): Read<TValues> {
+    const found = Object.entries<Row<unknown>>({ ...rows }).map(([name, { variable, kind, otherwise }]) => [name, this.find(placesOf(name, variable), kind, otherwise)]);
+    return Object.fromEntries(found) as Read<TValues>;
+  }
+
+  /** The setting in the strongest place: code before the environment, and in each the first place. */
+  find<T>(places: readonly Place[], kind: Kind<T>, otherwise: T): Found<T> {
+    return this.findAll(places, kind)[0] ?? { value: otherwise, shown: otherwise === undefined ? "not set" : kind.show(otherwise), source: "default" };
+  }
+
+  /** The setting in each place where it is given, the strongest first. */
+  findAll<T>(places: readonly Place[], kind: Kind<T>): readonly Found<T>[] {
+    for (const place of places) this.places.set(place.option, place);
+    return [...places.flatMap((place) => this.#inCode(place, kind)), ...places.flatMap((place) => this.#inEnvironment(place, kind))];
+  }
+
+  valueOf(option: string): unknown {
+    const [name = "", member] = option.split(".");
+    const value = this.#options[name];
+    if (member === undefined) return value;
+    if (value === undefined || value === false) return undefined;
+    if (!isOptions(value)) throw invalid(`"${name}" must be false or an object of options, not ${kindOf(value)}`);
+    return value[member];
+  }
+
+  /** An option for objects, which code alone can give. */
+  objects(option: string, what: string, methods: readonly string[]): readonly object[] {
+    this.places.set(option, { option });
+    const value = this.valueOf(option) ?? [];
+    if (!Array.isArray(value)) throw invalid(`"${option}" must be an array of ${what}s, not ${kindOf(value)}`);
+    return value.map((item: unknown, index) => {
+      if (values.hasMethods(item, methods)) return item;
+      throw invalid(`"${option}[${index}]" must be a ${what} with ${methods.slice(0, -1).join("(), ")}() and ${methods.at(-1)}(), not ${kindOf(item)}`);
+    });
+  }
+
+  /** @throws TypeError that names an option that nobody asked for. */
+  refuseUnknown(): void {
+    for (const prefix of ["", "traces.", "metrics.", "logs."]) {
+      const options = prefix === "" ? this.#options : this.#options[prefix.slice(0, -1)];
+      const allowed = this.namesBelow(prefix);
+      const unknown = isOptions(options) ? Object.keys(options).find((name) => !allowed.includes(name)) : undefined;
+      if (unknown !== undefined) throw invalid(`unknown option "${prefix}${unknown}"; allowed are ${allowed.join(", ")}`);
+    }
+  }
+
+  namesBelow(prefix: string): readonly string[] {
+    const names = [...this.places.keys()].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
+    return names.filter((name) => !name.includes("."));
+  }
+
+  #inCode<T>({ option }: Place, kind: Kind<T>): readonly Found<T>[] {
+    const given = this.valueOf(option);
+    // A blank text is the same as not given.
+    if (given === undefined || (typeof given === "string" && given.trim() === "")) return [];
+    const value = kind.fromCode(option, given);
+    return [{ value, shown: kind.show(value), source: `code: ${option}` }];
+  }
+
+  #inEnvironment<T>({ variable }: Place, kind: Kind<T>): readonly Found<T>[] {
+    const text = variable === undefined ? undefined : textOf(variable);
+    if (variable === undefined || text === undefined) return [];
+    const value = kind.fromText(text, (shown, why) => {
+      this.warnings.add(`${variable}="${shown}" is ignored: it must be ${kind.is}${why === undefined ? "" : ` (${why})`}`);
+    });
+    return value === undefined ? [] : [{ value, shown: kind.show(value), source: `env: ${variable}` }];
+  }
 }
 
-function hasMethods(value: unknown, methods: readonly string[]): boolean {
-  return typeof value === "object" && value !== null && methods.every((method) => typeof Reflect.get(value, method) === "function");
+/** The variable's text, trimmed; empty and blank mean unset, as the OpenTelemetry specification says. */
+export function textOf(variable: string): string | undefined {
+  return process.env[variable]?.trim() || undefined;
+}
+
+function isOptions(value: unknown): value is Options {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** What was configured and by whom, for people and for bug reports: no value of a header, no credentials. */
+export function describeSettings({ general: { resourceAttributes: given, ...rest }, traces, metrics, logs, spanProcessors, metricReaders }: Settings): string {
+  const line = ([name, { shown, source }]: readonly [string, Found<unknown>]): string => `    ${name}: ${shown} (${source})`;
+  const objects = (option: string, { length }: readonly unknown[]): readonly string[] => (length === 0 ? [] : [`    ${option}: ${length} (code: ${option})`]);
+  const signal = ({ headers, exporter, endpoint, ...others }: SignalSettings): readonly string[] => {
+    const shown = [...Object.entries({ endpoint }), ...[...headers].map(([name, found]) => [`headers.${name}`, found] as const), ...Object.entries<Found<unknown>>({ ...others })];
+    return [line(["exporter", exporter]), ...(exporter.value.includes("otlp") ? shown.map(line) : [])];
+  };
+  return [
+    `durable-telemetry: diagnostics (durable-telemetry ${version}, Node.js ${process.version}, ${process.platform} ${process.arch})`,
+    "  general",
+    ...Object.entries<Found<unknown>>(rest).map(line),
+    ...given.map((found) => line(["resourceAttributes", found])),
+    ...objects("spanProcessors", spanProcessors),
+    ...objects("metricReaders", metricReaders),
+    ...Object.entries({ traces, metrics, logs }).flatMap(([name, settings]) => [`  ${name}`, ...signal(settings)]),
+  ].join("\n");
 }

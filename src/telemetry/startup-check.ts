@@ -76,7 +76,8 @@ function loadedCopies(): readonly ApiCopy[] {
 
 const mainFile = /[\\/]@opentelemetry[\\/]api[\\/](?:dist|build[\\/]src)[\\/]index\.c?js$/;
 
-function copyAt(mainFilePath: string): ApiCopy | undefined {
+/** The version and the directory of the package in which a file lies. */
+export function copyAt(mainFilePath: string): ApiCopy | undefined {
   for (let directory = dirname(mainFilePath), last = ""; directory !== last; last = directory, directory = dirname(directory)) {
     try {
       const manifest: unknown = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));

@@ -105,7 +105,7 @@ describe.concurrent("K1 a fault in the set-up is reported, and the application r
     expect((await backend.run("main"))?.serializedOutput).toBe('"done"');
     const { code, stdout, stderr } = await app.end();
     expect({ code, stdout }).toEqual({ code: 0, stdout: "started\n" });
-    expect(stderr).toMatch(/durable-telemetry.*(no url|pigeon)/);
+    expect(stderr).toMatch(/durable-telemetry: OTEL_.*(ENDPOINT="\[redacted\]" is ignored|pigeon)/);
   });
 
   it("headers that gRPC can't carry: they are not shown, and the other signals are exported", async () => {
@@ -120,12 +120,37 @@ describe.concurrent("K1 a fault in the set-up is reported, and the application r
     expect(tree(backend.receiver.spans)).toEqual(wholeTrace);
   });
 
-  it.each(["--import", "--require"])("%s where the Durable Task SDK is missing: there is nothing to instrument, and nothing to report", async (option) => {
+  it.each(["--import", "--require"])("%s where the Durable Task SDK is missing: there is nothing to instrument", async (option) => {
     using workspace = installedWithout("@microsoft/durabletask-js");
     const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n");');
     await using app = startApp(`file://${file}`, { nodeArgs: [option, "durable-telemetry/register"], env: { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" }, cwd: workspace.path });
     const { code, stdout, stderr } = await app.ended;
-    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: "runs\n", stderr: "" });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "runs\n" });
+    expect(stderr).toBe("");
+  });
+
+  it.each(["--import", "--require"])("%s where OpenTelemetry's SDK is missing: one line says how to install it", async (option) => {
+    using workspace = installedWithout("@opentelemetry/sdk-node");
+    const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n"); process.exitCode = 7;');
+    await using app = startApp(`file://${file}`, { nodeArgs: [option, "durable-telemetry/register"], cwd: workspace.path });
+    const { code, stdout, stderr } = await app.ended;
+    expect({ code, stdout }).toEqual({ code: 7, stdout: "runs\n" });
+    expect(stderr.split("\n")).toEqual([
+      expect.stringMatching(/^durable-telemetry\/register: cannot set up OpenTelemetry; the application runs on without it\. setupOtlp needs .* npm install @opentelemetry\/sdk-node@latest/),
+      "",
+    ]);
+  });
+
+  it.each(["--import", "--require"])("%s on Bun: one line says that no worker is instrumented, and the application runs as it would", async (option) => {
+    using workspace = installedWithout();
+    const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n"); process.exitCode = 7;');
+    const faked = workspace.write("versions.cjs", 'Object.defineProperty(process, "versions", { value: { ...process.versions, bun: "1.3.0" } });');
+    const env = { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" };
+    await using app = startApp(`file://${file}`, { nodeArgs: ["--require", faked, option, "durable-telemetry/register"], env, cwd: workspace.path });
+    const stderr =
+      "durable-telemetry/register: no worker is instrumented, since Bun does not say which modules it loads. Decorate workers in code, " +
+      'with withDurableTelemetry() of "durable-telemetry".\n';
+    expect(await app.ended).toEqual({ code: 7, signal: null, stdout: "runs\n", stderr });
   });
 
   it.each(["--import", "--require"])("%s where OpenTelemetry's API is missing", async (option) => {
@@ -229,7 +254,7 @@ describe.concurrent("Exactly one orchestration span, whatever is combined", () =
 });
 
 /** This package and what it needs, copied so that one package is missing. */
-function installedWithout(missing: string): Workspace {
+function installedWithout(missing?: string): Workspace {
   const workspace = new Workspace();
   workspace.link(installedPackages().filter((name) => name !== missing && name !== "durable-telemetry"));
   for (const name of ["package.json", "dist"]) {

@@ -86,6 +86,58 @@ export async function startGunzip(target: string): Promise<Collector> {
   });
 }
 
+/** Hands on to `target` what it is sent, after `milliseconds`. */
+export async function startSlowCollector(target: string, milliseconds: number): Promise<Collector> {
+  return startHttp((incoming, response) => {
+    const { host: _host, ...headers } = incoming.headers;
+    const onward = request(new URL(incoming.url ?? "", target), { method: "POST", headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+    });
+    onward.on("error", () => response.destroy());
+    const chunks: Buffer[] = [];
+    incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+    incoming.on("end", () => void setTimeout(() => onward.end(Buffer.concat(chunks)), milliseconds));
+  });
+}
+
+/** Refuses with 413 what is larger than `bytes`, and hands the rest on to `target`. `refused` counts. */
+export async function startSmallCollector(target: string, bytes: number): Promise<Collector & { readonly refused: () => number }> {
+  let refused = 0;
+  const server = await startHttp((incoming, response) => {
+    const { host: _host, ...headers } = incoming.headers;
+    if (Number(headers["content-length"]) > bytes) {
+      refused += 1;
+      incoming.resume().on("end", () => response.writeHead(413).end());
+      return;
+    }
+    incoming.pipe(
+      request(new URL(incoming.url ?? "", target), { method: "POST", headers }, (answer) => {
+        response.writeHead(answer.statusCode ?? 500, answer.headers);
+        answer.pipe(response);
+      }),
+    );
+  });
+  return { ...server, refused: () => refused };
+}
+
+/** Takes every request, and answers with `body` as JSON. */
+export async function startAnsweringCollector(body: unknown): Promise<Collector> {
+  return startHttp((incoming, response) => {
+    incoming.resume().on("end", () => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body)));
+  });
+}
+
+/** Refuses every request with `status` and these headers, for as long as it is asked. `asked` counts. */
+export async function startRetryCollector(status: number, headers: Readonly<Record<string, string>>): Promise<Collector & { readonly asked: () => number }> {
+  let asked = 0;
+  const server = await startHttp((incoming, response) => {
+    asked += 1;
+    incoming.resume().on("end", () => response.writeHead(status, headers).end());
+  });
+  return { ...server, asked: () => asked };
+}
+
 async function startHttp(onRequest: RequestListener): Promise<Collector> {
   const server = createServer(onRequest);
   return {

@@ -1,154 +1,129 @@
 import { createServer } from "node:http";
 import { trace } from "@opentelemetry/api";
 import { setupOtlp } from "durable-telemetry/otlp";
-import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { atSignal } from "../../src/otlp/at-signal.ts";
-import { Ending } from "../../src/otlp/ending.ts";
-import { FailureReport } from "../../src/otlp/failure-report.ts";
-import { createSignalExport } from "../../src/otlp/signal-export.ts";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Deadline } from "../../src/ending/deadline.ts";
+import { deliverAtSignals } from "../../src/ending/process-end.ts";
 
-describe("K3 Ending: all waits take its time altogether", () => {
+describe("K3 Deadline: all waits take its time altogether", () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  const never = new Promise<void>(() => {});
-  const telemetry = (flushed: Promise<void>) => ({
-    forceFlush: vi.fn(() => flushed),
-    shutdown: vi.fn<(timeout: number) => Promise<void>>(async () => {}),
-    hurry: vi.fn<(timeout: number) => void>(),
-    relax: vi.fn<() => void>(),
+  const never = (): Promise<void> => new Promise(() => {});
+  const soon = async (): Promise<void> => {};
+
+  /** How long an export that may take an hour gets, in milliseconds. */
+  async function timeOf(deadline: Deadline): Promise<number> {
+    const start = performance.now();
+    const run = deadline.run(3_600_000, async (signal) => {
+      const { promise, resolve } = Promise.withResolvers<number>();
+      signal.addEventListener("abort", () => resolve(performance.now() - start));
+      return promise;
+    });
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    return run;
+  }
+
+  it("usually an export has its own timeout", async () => {
+    expect(await timeOf(new Deadline(1000))).toBe(3_600_000);
   });
 
-  it("what one has used up the next one lacks; shutdown always has a tenth", async () => {
-    const hung = telemetry(never);
-    const ending = new Ending(hung, 1000);
-    const both = Promise.all([ending.deliver(), ending.deliver()]);
+  it("what one wait has used up the next one lacks; the last one always has a tenth", async () => {
+    const deadline = new Deadline(1000);
+    const waits = Promise.all([deadline.spend(never), deadline.spend(never)]);
     await vi.advanceTimersByTimeAsync(1000);
-    await both;
-    // What is exported from now on holds the process too.
-    expect(hung.hurry).toHaveBeenLastCalledWith(100);
-    await ending.deliver();
-    expect(hung.forceFlush).toHaveBeenCalledTimes(2);
-    await ending.shutdown();
-    expect(hung.shutdown).toHaveBeenCalledWith(100);
-    expect(hung.hurry).toHaveBeenLastCalledWith(100);
+    expect(await waits).toEqual([false, false]);
+    const work = vi.fn(soon);
+    expect(await deadline.spend(work)).toBe(false);
+    expect(work).not.toHaveBeenCalled();
+    const last = deadline.spendLast(never);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(await last).toBe(false);
   });
 
   it("a wait that starts during another one ends with it", async () => {
-    const hung = telemetry(never);
-    const ending = new Ending(hung, 1000);
+    const deadline = new Deadline(1000);
     const ended = vi.fn<() => void>();
-    void ending.deliver().then(ended);
+    void deadline.spend(never).then(ended);
     await vi.advanceTimersByTimeAsync(600);
-    void ending.deliver().then(ended);
-    expect(hung.hurry).toHaveBeenLastCalledWith(400);
+    void deadline.spend(never).then(ended);
     await vi.advanceTimersByTimeAsync(399);
     expect(ended).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(1);
     expect(ended).toHaveBeenCalledTimes(2);
   });
 
-  it("waits at the same time cost as much as the longest of them", async () => {
-    const slow = telemetry(Promise.resolve());
-    for (const time of [300, 600]) slow.forceFlush.mockReturnValueOnce(new Promise((resolve) => void setTimeout(resolve, time)));
-    const ending = new Ending(slow, 1000);
-    const both = Promise.all([ending.deliver(), ending.deliver()]);
+  it("a wait leaves a tenth of the time to say why an export failed, and shortens the exports under way", async () => {
+    const deadline = new Deadline(1000);
+    const aborted = vi.fn<() => void>();
+    void deadline.run(60_000, (signal) => new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(aborted()))));
+    void deadline.spend(never);
+    await vi.advanceTimersByTimeAsync(899);
+    expect(aborted).not.toHaveBeenCalled();
+    await vi.advanceTimersByTimeAsync(1);
+    expect(aborted).toHaveBeenCalledTimes(1);
+  });
+
+  it("what is exported after a wait holds the process too: it has what is left", async () => {
+    const deadline = new Deadline(1000);
+    void deadline.spend(() => new Promise((resolve) => void setTimeout(resolve, 600)));
     await vi.advanceTimersByTimeAsync(600);
-    await both;
-    await ending.shutdown();
-    expect(slow.shutdown).toHaveBeenCalledWith(400);
+    const start = performance.now();
+    const run = deadline.run(60_000, (signal) => new Promise<number>((resolve) => signal.addEventListener("abort", () => resolve(performance.now() - start))));
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await run).toBe(360);
   });
 
   it("waits that are short leave the rest to the next ones", async () => {
-    const healthy = telemetry(Promise.resolve());
-    const ending = new Ending(healthy, 1000);
-    for (let stop = 0; stop < 20; stop += 1) await ending.deliver();
-    expect(healthy.forceFlush).toHaveBeenCalledTimes(20);
-    await ending.shutdown();
-    expect(healthy.shutdown).toHaveBeenCalledWith(1000);
+    const deadline = new Deadline(1000);
+    for (let stop = 0; stop < 20; stop += 1) expect(await deadline.spend(soon)).toBe(true);
   });
 
-  it("a wait before the minute is over puts that off", async () => {
-    const healthy = telemetry(Promise.resolve());
-    const ending = new Ending(healthy, 1000);
-    await Promise.all([ending.deliver(), ending.deliver()]);
-    await vi.advanceTimersByTimeAsync(59_000);
-    await ending.deliver();
-    await vi.advanceTimersByTimeAsync(59_999);
-    expect(healthy.relax).not.toHaveBeenCalled();
-    await vi.advanceTimersByTimeAsync(1);
-    expect(healthy.relax).toHaveBeenCalledTimes(1);
-  });
-
-  it("after a minute without a wait the process goes on, and the time is there again", async () => {
-    const hung = telemetry(never);
-    const ending = new Ending(hung, 1000);
-    const first = ending.deliver();
+  it("a minute after the last wait the process goes on, and the time is there again", async () => {
+    const deadline = new Deadline(1000);
+    const first = deadline.spend(never);
     await vi.advanceTimersByTimeAsync(1000);
     await first;
     await vi.advanceTimersByTimeAsync(59_999);
-    expect(hung.relax).not.toHaveBeenCalled();
+    expect(await deadline.spend(soon)).toBe(false);
     await vi.advanceTimersByTimeAsync(1);
-    expect(hung.relax).toHaveBeenCalledTimes(1);
-    await ending.shutdown();
-    expect(hung.shutdown).toHaveBeenCalledWith(1000);
+    expect(await deadline.spend(soon)).toBe(true);
+  });
+
+  it("for the last time, an export that starts late has only what is left; no timer is ever negative", async () => {
+    const setTimer = vi.spyOn(globalThis, "setTimeout");
+    const deadline = new Deadline(1000);
+    const wait = deadline.spendLast(never);
+    await vi.advanceTimersByTimeAsync(5000);
+    await wait;
+    expect(await timeOf(deadline)).toBe(0);
+    expect(setTimer.mock.calls.map(([, delay]) => delay)).toSatisfy((delays: number[]) => delays.every((delay) => delay >= 0 && delay < 2 ** 31));
+    setTimer.mockRestore();
+  });
+
+  it("a pause before the next attempt ends when the time that there is changes", async () => {
+    const deadline = new Deadline(1000);
+    const paused = vi.fn<() => void>();
+    void deadline.pause(60_000, new AbortController().signal).then(paused);
+    await vi.advanceTimersByTimeAsync(10);
+    expect(paused).not.toHaveBeenCalled();
+    void deadline.spendLast(soon);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(paused).toHaveBeenCalledTimes(1);
   });
 });
 
-describe("K3 SignalExport", () => {
-  const create = (flush: () => Promise<void>) => {
-    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
-    onTestFinished(() => warn.mockRestore());
-    const exporter = { hurry: vi.fn(), hurryLast: vi.fn(), relax: vi.fn(), abandon: vi.fn() };
-    const report = new FailureReport("spans");
-    return { exporter, report, warn, way: createSignalExport({ report, exporter, flushes: [flush] }) };
-  };
-  const never = new Promise<void>(() => {});
-
-  it("leaves a tenth of the time to tell why an export failed", async () => {
-    const { exporter, way } = create(async () => {});
-    way.hurry(1000);
-    expect(exporter.hurry).toHaveBeenCalledWith(900);
-    way.relax();
-    expect(exporter.relax).toHaveBeenCalledTimes(1);
-    await way.flushLast(500);
-    expect(exporter.hurryLast).toHaveBeenCalledWith(450);
-  });
-
-  it("delivers the rest where one flush throws", async () => {
-    const { way } = create(() => {
-      throw new Error("broken");
-    });
-    await way.forceFlush();
-    await way.flushLast(500);
-  });
-
-  it("says what is lost when the time is over, unless a failure in that time says more", () => {
-    const { exporter, report, warn, way } = create(() => never);
-    report.exportFailed("there", new Error("before"));
-    for (const failure of [new TypeError("meanwhile"), undefined]) {
-      warn.mockClear();
-      void way.flushLast(500);
-      if (failure !== undefined) report.exportFailed("there", failure);
-      way.endShutdown();
-      expect(warn.mock.calls).toEqual([
-        [expect.stringContaining(failure === undefined ? "stopped waiting after 500 ms; spans that were not delivered by then are lost" : "(meanwhile)")],
-      ]);
-    }
-    expect(exporter.abandon).toHaveBeenCalledTimes(2);
-  });
-});
-
-describe("K3 atSignal", () => {
+describe("K3 deliverAtSignals", () => {
   // No signal that a test runner listens to.
   const signal = "SIGWINCH";
-  const ending = () => ({ deliver: vi.fn(async () => {}), shutdown: vi.fn(async () => {}) });
+  const ending = () => ({ timeout: 1000, deliver: vi.fn(async () => {}), shutdown: vi.fn(async () => {}) });
 
   it("takes a listener of the program into account that was there before and listens once", () => {
     const [theirs, ours] = [vi.fn<() => void>(), ending()];
     process.once(signal, theirs);
-    atSignal(signal, ours);
+    const takeBack = deliverAtSignals([signal], ours);
     process.emit(signal, signal);
+    takeBack();
     expect(ours.deliver).toHaveBeenCalledTimes(1);
     expect(ours.shutdown).not.toHaveBeenCalled();
     expect(theirs).toHaveBeenCalledTimes(1);
@@ -156,8 +131,7 @@ describe("K3 atSignal", () => {
   });
 
   it("does nothing once it is taken back", () => {
-    const ours = ending();
-    const takeBack = atSignal(signal, ours);
+    const takeBack = deliverAtSignals([signal], ending());
     expect(process.listenerCount(signal)).toBe(1);
     takeBack();
     expect(process.listenerCount(signal)).toBe(0);

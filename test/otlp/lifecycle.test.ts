@@ -273,6 +273,15 @@ describe("K3 SIGTERM", () => {
     expect(receiver.spans.map((span) => span.name)).toEqual(["work", "last work"]);
   });
 
+  it("handleSigint does the same for SIGINT", async () => {
+    await using receiver = await startReceiver();
+    await using program = startProgram("sigterm", { input: { options: { endpoint: receiver.url, handleSigint: true } } });
+    await program.printed("ready, 0 listeners");
+    program.kill("SIGINT");
+    expect(await program.result).toMatchObject({ code: null, signal: "SIGINT", stderr: "" });
+    expect(receiver.spans.map((span) => span.name)).toEqual(["work"]);
+  });
+
   it("without handleSigterm nothing listens", async () => {
     await using receiver = await startReceiver();
     await using program = startProgram("sigterm", { input: { options: { endpoint: receiver.url } } });

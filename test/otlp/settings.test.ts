@@ -43,6 +43,7 @@ const samples: Readonly<Record<string, Sample>> = {
   logLevel: same("error", "loud"),
   shutdownTimeout: time,
   handleSigterm: same(true, "yes"),
+  handleSigint: same(true, "yes"),
   exporter: { text: "console,otlp", value: ["console", "otlp"], shown: "console, otlp", wrong: "zipkin" },
   protocol: same("http/protobuf", "http"),
   compression: same("gzip", "zstd"),
@@ -200,7 +201,7 @@ describe("Diagnostics", () => {
 
   it("tell of the size of a batch as it is: no more than the queue holds", async () => {
     vi.stubEnv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "99999");
-    expect((await diagnose()).get("traces")).toContain("maxExportBatchSize: 2048, no more than the queue holds (env: OTEL_BSP_MAX_EXPORT_BATCH_SIZE)");
+    expect((await diagnose()).get("traces")).toContain("maxExportBatchSize: 32768, no more than the queue holds (env: OTEL_BSP_MAX_EXPORT_BATCH_SIZE)");
   });
 
   it("tell of nothing that is not asked for", async () => {
@@ -273,7 +274,7 @@ describe("Secrets", () => {
       "wrong endpoints",
       { OTEL_EXPORTER_OTLP_ENDPOINT: `user:${secret}@${dead}`, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `ftp://${dead}?key=${secret}` },
       {},
-      ['OTEL_EXPORTER_OTLP_ENDPOINT="', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="[redacted]" is ignored: it must be an http or https URL'],
+      ['OTEL_EXPORTER_OTLP_ENDPOINT="[redacted]" is ignored', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="[redacted]" is ignored: it must be an http or https URL'],
     ],
     [
       "wrong headers",
