@@ -125,7 +125,7 @@ describe("K4 and K5 many metrics", () => {
     expect(warn.mock.calls).toEqual([]);
     warn.mockRestore();
     expect(collector.refused()).toBeGreaterThan(0);
-    const points = receiver.metrics.flatMap(({ name, points: each }) => each.map(({ attributes }) => `${name} ${String(attributes["set"])}`));
+    const points = receiver.metrics.flatMap(({ name, points: each }) => each.map(({ attributes }) => JSON.stringify([name, attributes["set"]])));
     expect(points).toHaveLength(instruments * sets);
     expect(new Set(points).size).toBe(instruments * sets);
   });
