@@ -17,5 +17,5 @@ export { logging, type LoggedPayloads, type LoggingOptions, type PayloadContext 
 export { metrics, type MetricsOptions } from "./metrics/index.ts";
 export { ActivitySpan, OrchestrationSpan, tracing, type OrchestrationSpanHandle, type TracingOptions } from "./tracing/index.ts";
 
-// Says at load that Node.js is too old, where it is.
+// Warns at load if Node.js is too old.
 isRuntimeSupported();

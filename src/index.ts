@@ -58,5 +58,5 @@ export {
   type WorkerBuilder,
 } from "./with-durable-telemetry.ts";
 
-// Says at load that Node.js is too old, where it is.
+// Warns at load if Node.js is too old.
 isRuntimeSupported();

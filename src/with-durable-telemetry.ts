@@ -223,7 +223,7 @@ function addMembers(worker: object, pipeline: Pipeline): void {
     use: { value: add("use", "both") },
     useOrchestrationMiddleware: { value: add("useOrchestrationMiddleware", "orchestration") },
     useActivityMiddleware: { value: add("useActivityMiddleware", "activity") },
-    middlewares: { get: () => pipeline.names },
+    middlewares: { get: () => [...pipeline.names] },
   });
 }
 

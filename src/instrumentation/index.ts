@@ -7,5 +7,5 @@ import { isRuntimeSupported } from "../runtime.ts";
 
 export { DurableTaskInstrumentation, type DurableTaskInstrumentationConfig } from "./instrumentation.ts";
 
-// Says at load that Node.js is too old, where it is.
+// Warns at load if Node.js is too old.
 isRuntimeSupported();

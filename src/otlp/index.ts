@@ -23,5 +23,5 @@ export type {
 } from "./options.ts";
 export { type OtlpTelemetry, setupOtlp } from "./setup.ts";
 
-// Says at load that Node.js is too old, where it is.
+// Warns at load if Node.js is too old.
 isRuntimeSupported();

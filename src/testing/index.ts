@@ -28,5 +28,5 @@ export {
 export { renderTrace, type RenderTraceOptions } from "./render-trace.ts";
 export type { FinishedSpan } from "./span-tree.ts";
 
-// Says at load that Node.js is too old, where it is.
+// Warns at load if Node.js is too old.
 isRuntimeSupported();

@@ -29,7 +29,7 @@ class CopiesProject extends Project {
     return `${this.path}/agent-${agent}/node_modules/@opentelemetry/api`;
   }
 
-  /** Runs the lab's workflow, started by a file that uses the agent's copy; returns what arrives and what is said. */
+  /** Runs the lab's workflow, started by a file that uses the agent's copy; returns what arrives and what is logged. */
   async run(file: string, agent: string): Promise<Account & { readonly lines: readonly string[] }> {
     await using sidecar = await startLocalSidecar();
     await using backend = await startOtlp();
@@ -44,14 +44,14 @@ describe.skipIf(offline)("Where this package finds API 1.10, with SDK 3.x", () =
   beforeAll(() => project.install("0.301.0", ["1.4.1", "1.8.0", "1.9.1"]), 5 * minutes);
   afterAll(() => project[Symbol.dispose]());
 
-  it.each(["1.4.1", "1.8.0", "1.9.1"])("providers that an agent has registered with API %s get nothing, and one line says why and which copies there are", async (version) => {
+  it.each(["1.4.1", "1.8.0", "1.9.1"])("providers that an agent has registered with API %s get nothing, and one line explains why and names both copies", async (version) => {
     const { whole, torn, metrics, lines } = await project.run("registered-by.mjs", version);
     expect({ whole, torn, metrics }).toEqual({ whole: 0, torn: 0, metrics: 0 });
     expect(lines).toEqual([expect.stringContaining(`@opentelemetry/api ${version} (${project.copyOf(version)})`)]);
     expect(lines[0]).toContain(`1.10.0 (${project.path}/node_modules/@opentelemetry/api)`);
   });
 
-  it("where an agent was first with API 1.4, what setupOtlp registers is refused, and it says so", async () => {
+  it("where an agent was first with API 1.4, what setupOtlp registers is refused, and that is logged", async () => {
     const { whole, torn, metrics, lines } = await project.run("older-first.mjs", "1.4.1");
     expect({ whole, torn, metrics }).toEqual({ whole: 0, torn: 0, metrics: 0 });
     expect(lines.filter((line) => line.includes("1.4.1") && line.includes("1.10.0"))).not.toEqual([]);
@@ -63,13 +63,13 @@ describe.skipIf(offline)("Where this package finds API 1.9, with SDK 2.x", () =>
   beforeAll(() => project.install("0.223.0", ["1.8.0", "1.10.0"]), 5 * minutes);
   afterAll(() => project[Symbol.dispose]());
 
-  it("providers that an agent has registered with API 1.8 get no spans and no metrics, and one line says why", async () => {
+  it("providers that an agent has registered with API 1.8 get no spans and no metrics, and one line explains why", async () => {
     const { whole, torn, metrics, lines } = await project.run("registered-by.mjs", "1.8.0");
     expect({ whole, torn, metrics }).toEqual({ whole: 0, torn: 0, metrics: 0 });
     expect(lines).toEqual([expect.stringContaining(`@opentelemetry/api 1.8.0 (${project.copyOf("1.8.0")})`)]);
   });
 
-  it("providers that an agent has registered with API 1.10 get everything, and nothing is said", async () => {
+  it("providers that an agent has registered with API 1.10 get everything, and nothing is logged", async () => {
     expect(await project.run("registered-by.mjs", "1.10.0")).toMatchObject({ whole: 1, torn: 0, orphans: 0, logs: 16, metrics: 11, lines: [] });
   });
 });

@@ -270,7 +270,7 @@ export async function startNewRelic(): Promise<Backend> {
 }
 
 type NewRelicAttributes = Readonly<Record<string, string | number>>;
-/** What the agent says of a span, what the application says through the agent's API, and the OpenTelemetry attributes. */
+/** The agent's own attributes of a span, those that the application sets through the agent's API, and the OpenTelemetry attributes. */
 type NewRelicSpan = readonly [NewRelicAttributes, NewRelicAttributes, NewRelicAttributes];
 
 function newRelicSpan([{ name, traceId, guid, parentId, duration }, , attributes]: NewRelicSpan): Span {

@@ -4,8 +4,11 @@ import { mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+/** The program that makes certificates. */
+const openssl = "openssl";
+
 /** Whether there is what makes certificates: OpenSSL 3 or later. */
-export const canCertify: boolean = /^OpenSSL ([3-9]|\d\d)/.test(spawnSync("openssl", ["version"], { encoding: "utf8" }).stdout ?? "");
+export const canCertify: boolean = /^OpenSSL ([3-9]|\d\d)/.test(spawnSync(openssl, ["version"], { encoding: "utf8" }).stdout ?? "");
 
 /** A key and a certificate, which signs itself; the files are gone after the test. */
 export interface Certificate extends Disposable {
@@ -21,7 +24,7 @@ export function createCertificate(): Certificate {
   const [key, cert] = [join(directory, "key.pem"), join(directory, "cert.pem")];
   const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key];
   const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"];
-  execFileSync("openssl", ["req", "-x509", "-days", "1", ...kind, ...names, "-out", cert], { stdio: "pipe" });
+  execFileSync(openssl, ["req", "-x509", "-days", "1", ...kind, ...names, "-out", cert], { stdio: "pipe" });
   return {
     key: readFileSync(key),
     cert: readFileSync(cert),

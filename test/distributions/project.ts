@@ -117,7 +117,7 @@ export function inherited(): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }
 
-/** As a terminal's: of npm's own variables, those that say where packages come from. Its `node` is the one that runs the tests. */
+/** As a terminal's: of npm's own variables, those that name where packages come from. Its `node` is the one that runs the tests. */
 export function npmEnvironment(): Record<string, string | undefined> {
   const where = /^npm_config_(registry|cache|userconfig|globalconfig|proxy|https_proxy|noproxy|cafile)$/i;
   const npm = Object.fromEntries(Object.entries(process.env).filter(([name]) => where.test(name)));

@@ -38,6 +38,11 @@ export interface Stack {
   readonly remarks: string;
 }
 
+/** The version of a set-up that is tried. */
+export function versionOf({ install: [main = ""] }: Stack): string {
+  return /.@(.+)$/.exec(main)?.[1] ?? "this one's";
+}
+
 /** How many log records there are of the workflow: of what starts, finishes and fails, and two that the application writes. */
 export function logsOf({ orchestrations }: Stack): number {
   return orchestrations * 16;
@@ -145,17 +150,22 @@ export const stacks: readonly Stack[] = [
   {
     name: "Vercel",
     link: "https://www.npmjs.com/package/@vercel/otel",
-    install: ["@vercel/otel@2.1.3", "@opentelemetry/api", "@opentelemetry/api-logs"],
+    install: [
+      "@vercel/otel@2.1.3",
+      "@opentelemetry/api",
+      "@opentelemetry/api-logs",
+      "@opentelemetry/exporter-metrics-otlp-proto@0.223.0",
+      "@opentelemetry/exporter-logs-otlp-proto@0.223.0",
+    ],
     sdk: "2",
     files: ["vercel.mjs", "flush.mjs"],
     nodeArgs: ["--import", "./vercel.mjs"],
     start: startOtlp,
     orchestrations: 2,
-    // Metrics and logs need readers and processors of the application.
-    signals: { traces: true, logs: false, metrics: false },
+    signals: all,
     inTests: true,
     needed: generator,
-    remarks: "",
+    remarks: "`metricReaders`, `logRecordProcessors`",
   },
   {
     name: "Elastic (EDOT)",
@@ -191,14 +201,14 @@ export const stacks: readonly Stack[] = [
     link: "https://www.npmjs.com/package/@honeycombio/opentelemetry-node",
     install: ["@honeycombio/opentelemetry-node@0.7.2"],
     sdk: "1",
-    files: ["honeycomb.mjs"],
+    files: ["honeycomb.mjs", "flush.mjs"],
     nodeArgs: ["--import", "./honeycomb.mjs"],
     start: startOtlp,
     orchestrations: 2,
-    signals: { traces: true, logs: false, metrics: false },
+    signals: { traces: true, logs: false, metrics: true },
     inTests: false,
     needed: generator,
-    remarks: "",
+    remarks: "`metricsDataset`",
   },
   {
     name: "AWS (ADOT)",
@@ -269,10 +279,10 @@ export const stacks: readonly Stack[] = [
     env: { ENABLE_OTEL: "1" },
     start: startSentry,
     orchestrations: 2,
-    signals: { traces: true, logs: false, metrics: false },
+    signals: { traces: false, logs: false, metrics: false },
     inTests: false,
     needed: "nothing",
-    remarks: "",
+    remarks: "the Durable Task SDK's own spans stay",
   },
   {
     name: "Datadog",
@@ -284,10 +294,10 @@ export const stacks: readonly Stack[] = [
     env: { DD_LOGS_OTEL_ENABLED: "true", DD_METRICS_OTEL_ENABLED: "true", OTEL_METRIC_EXPORT_INTERVAL: "500" },
     start: startDatadog,
     orchestrations: 2,
-    signals: all,
+    signals: { traces: false, logs: true, metrics: true },
     inTests: false,
     needed: "nothing",
-    remarks: "",
+    remarks: "the Durable Task SDK's own spans stay",
   },
   {
     name: "New Relic",

@@ -1,11 +1,12 @@
 /**
  * Tries all set-ups, and writes the table in docs/distributions.md: `npm run distributions`. It installs a gigabyte and
- * takes a quarter of an hour. With words, only set-ups whose names have one of them are tried, and the page stays as it is.
+ * takes a quarter of an hour. With words, `npm run distributions azure`, it tries the set-ups whose names contain one of them, and
+ * keeps the rows of the others.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { pack } from "./package.ts";
 import { Project } from "./project.ts";
-import { logsOf, metricsOf, stacks, type Stack } from "./stacks.ts";
+import { logsOf, metricsOf, stacks, versionOf, type Stack } from "./stacks.ts";
 import { install, runWorkflow, type Installed, type Trial } from "./trial.ts";
 
 const page = new URL("../../docs/distributions.md", import.meta.url);
@@ -19,24 +20,24 @@ const words = process.argv.slice(2).map((word) => word.toLowerCase());
 const wanted = stacks.filter(({ name }) => words.length === 0 || words.some((word) => name.toLowerCase().includes(word)));
 
 using tarball = await pack();
-const rows: string[] = [];
+const tried = new Map<string, string>();
 for (const stack of wanted) {
   console.error(`${stack.name} …`);
   const row = await rowOf(stack);
   console.error(row);
-  rows.push(row);
+  tried.set(firstCell(stack), row);
 }
-if (words.length === 0) {
-  const text = readFileSync(page, "utf8");
-  const [before, rest = ""] = text.split(begin);
-  const after = rest.slice(rest.indexOf(end));
-  writeFileSync(page, `${before}${begin}\n${[...head, ...rows].join("\n")}\n${after}`);
+const [before = "", rest = ""] = readFileSync(page, "utf8").split(begin);
+const present = rest.split("\n");
+const rows = stacks.flatMap((stack) => tried.get(firstCell(stack)) ?? present.find((line) => line.startsWith(`| ${firstCell(stack)} |`)) ?? []);
+writeFileSync(page, `${before}${begin}\n${[...head, ...rows].join("\n")}\n${rest.slice(rest.indexOf(end))}`);
+
+function firstCell({ name, link }: Stack): string {
+  return `[${name}](${link})`;
 }
 
 async function rowOf(stack: Stack): Promise<string> {
-  const [main = ""] = stack.install;
-  const version = /.@(.+)$/.exec(main)?.[1] ?? "this one's";
-  const cells = [`[${stack.name}](${stack.link})`, version, stack.sdk, stack.needed];
+  const cells = [firstCell(stack), versionOf(stack), stack.sdk, stack.needed];
   using project = new Project();
   try {
     const installed = await install(project, stack, tarball.path);
@@ -53,7 +54,7 @@ function asRow(cells: readonly string[]): string {
 }
 
 function traces({ orchestrations, signals }: Stack, { whole, absent, torn, strays, orphans, tooShort }: Trial): string {
-  if (!signals.traces && whole + torn === 0) return "none";
+  if (!signals.traces && whole === 0) return "none of this package's";
   const problems = [torn > 0 ? `${torn} torn, ${orphans} orphans` : "", tooShort > 0 ? `${tooShort} too short` : "", strays > 0 ? `${strays} [stray](#azure-monitor)` : ""].filter((text) => text !== "");
   return [`${whole} of ${orchestrations} whole`, absent > 0 ? `${absent} left out` : "", ...problems].filter((text) => text !== "").join(", ");
 }

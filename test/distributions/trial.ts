@@ -10,7 +10,7 @@ export const durableTaskSdk = "@microsoft/durabletask-js@0.4.0";
 
 /** What an installation came to. */
 export interface Installed {
-  /** What npm said about peers, in both of its runs and in `npm ci`. */
+  /** What npm prints about peers, in both of its runs and in `npm ci`. */
   readonly complaints: readonly string[];
   readonly isCi: boolean;
   /** The versions of all copies of `@opentelemetry/api`: of the stack alone, and with this package. */

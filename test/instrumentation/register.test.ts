@@ -120,7 +120,7 @@ describe.concurrent("K1 a fault in the set-up is reported, and the application r
     expect(tree(backend.receiver.spans)).toEqual(wholeTrace);
   });
 
-  it.each(["--import", "--require"])("%s where the Durable Task SDK is missing: there is nothing to instrument", async (option) => {
+  it.each(["--import", "--require"])("%s where the Durable Task SDK is missing: there is nothing to instrument, and nothing to report", async (option) => {
     using workspace = installedWithout("@microsoft/durabletask-js");
     const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n");');
     await using app = startApp(`file://${file}`, { nodeArgs: [option, "durable-telemetry/register"], env: { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" }, cwd: workspace.path });

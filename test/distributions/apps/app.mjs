@@ -2,7 +2,7 @@
 // `--import` starts before. BARE=1: without durable telemetry. UNDECORATED=1: `durable-telemetry/register` decorates.
 // ORCHESTRATIONS: how many, four at a time.
 import { writeFileSync } from "node:fs";
-import { NoOpLogger, RetryPolicy, TaskHubGrpcClient, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import { NoOpLogger, RetryPolicy, TaskHubGrpcClient, TaskHubGrpcWorker, whenAll } from "@microsoft/durabletask-js";
 import { trace } from "@opentelemetry/api";
 
 const { BARE, HOST_ADDRESS, ORCHESTRATIONS = "1", UNDECORATED } = process.env;
@@ -32,8 +32,8 @@ worker.addNamedActivity("flaky", (_, id) => {
 });
 const retry = new RetryPolicy({ maxNumberOfAttempts: 3, firstRetryIntervalInMilliseconds: 20 });
 worker.addNamedOrchestrator("lab", async function* (ctx, name) {
-  const greeting = yield ctx.callActivity("quick", name);
-  const slow = yield ctx.callActivity("slow");
+  // Side by side, so that a span of the trace ends while another is open.
+  const [greeting, slow] = yield whenAll([ctx.callActivity("quick", name), ctx.callActivity("slow")]);
   const flaky = yield ctx.callActivity("flaky", ctx.instanceId, { retry });
   const child = yield ctx.callSubOrchestrator("lab-child", name);
   return [greeting, slow, flaky, child];

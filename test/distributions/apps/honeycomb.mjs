@@ -1,7 +1,18 @@
 import { HoneycombSDK } from "@honeycombio/opentelemetry-node";
+import { flush } from "./flush.mjs";
 
 const { BARE, OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } = process.env;
 const idGenerator = BARE === undefined ? { idGenerator: new (await import("durable-telemetry/otlp")).DurableIdGenerator() } : {};
-const sdk = new HoneycombSDK({ apiKey: "0123456789abcdef0123456789abcdef", serviceName: "lab", endpoint, ...idGenerator });
+const sdk = new HoneycombSDK({
+  apiKey: "0123456789abcdef0123456789abcdef",
+  serviceName: "lab",
+  endpoint,
+  metricsDataset: "lab",
+  ...idGenerator,
+});
 sdk.start();
-globalThis.endTelemetry = () => sdk.shutdown();
+globalThis.endTelemetry = async () => {
+  // Its shutdown leaves metrics behind.
+  await flush();
+  await sdk.shutdown();
+};
