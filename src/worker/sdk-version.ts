@@ -14,8 +14,9 @@ const sdkName = "@microsoft/durabletask-js";
  */
 export function sdkVersionOf(worker: object): string | undefined {
   const classes = classesOf(worker);
-  // The SDK is CommonJS: the file that defines a class is among the loaded modules, and has it among its exports.
-  for (const [path, module] of Object.entries(createRequire(import.meta.url).cache)) {
+  // The SDK is CommonJS: the file that defines a class is among the loaded modules, and has it among its exports. The cache is
+  // one for the process, whatever file asks for it; a bundle has no path of this one.
+  for (const [path, module] of Object.entries(createRequire(process.execPath).cache)) {
     const exports: unknown = module?.exports;
     if (!classes.some((each) => isOwnExport(exports, each))) continue;
     // An application may export the class too.
