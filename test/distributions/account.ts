@@ -70,11 +70,6 @@ export interface Account {
   readonly whole: number;
   readonly absent: number;
   readonly torn: number;
-  /**
-   * Spans of the application that arrived alone, as their trace is left out: the SDK asks the sampler about each of them,
-   * and Azure Monitor's lets some through whose parent it has left out.
-   */
-  readonly strays: number;
   /** Spans of the traces whose parent did not arrive. */
   readonly orphans: number;
   /** Spans that arrived with the ID of another one of their trace. */
@@ -94,8 +89,7 @@ const durable = /^(create_orchestration|orchestration|activity|timer|event|entit
 /** Counts what is there of `orchestrations` orchestrations `lab`. */
 export function accountFor({ spans, logs, metrics }: Received, orchestrations: number, expected: Whole = wholeTrace): Account {
   const traces = Map.groupBy(spans, ({ traceId }) => traceId);
-  const ours = [...traces.values()].filter((trace) => trace.some(({ name }) => durable.test(name)));
-  const strays = [...traces.values()].filter((trace) => trace.every(({ name }) => name === userSpan));
+  const ours = [...traces.values()].filter((trace) => trace.some(({ name }) => durable.test(name) || name === userSpan));
   const isKept = (name: string): boolean => (durable.test(name) || name === userSpan) && (expected.hasParents || expected.names.includes(name));
   const differences = ours.map((trace) => differenceOf(expected.names, trace.map(({ name }) => name).filter(isKept))).filter((text) => text !== "");
   const whole = ours.length - differences.length;
@@ -103,7 +97,6 @@ export function accountFor({ spans, logs, metrics }: Received, orchestrations: n
     whole,
     absent: Math.max(0, orchestrations - ours.length),
     torn: differences.length,
-    strays: strays.flat().length,
     orphans: expected.hasParents ? ours.flatMap(orphansIn).length : 0,
     doubled: ours.reduce((sum, trace) => sum + trace.length - new Set(trace.map(({ spanId }) => spanId)).size, 0),
     tooShort: ours.flat().filter(({ name, duration }) => name === "activity:slow" && duration < 295).length,

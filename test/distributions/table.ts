@@ -53,9 +53,9 @@ function asRow(cells: readonly string[]): string {
   return `| ${cells.join(" | ")} |`;
 }
 
-function traces({ orchestrations, signals }: Stack, { whole, absent, torn, strays, orphans, tooShort }: Trial): string {
+function traces({ orchestrations, signals }: Stack, { whole, absent, torn, orphans, tooShort }: Trial): string {
   if (!signals.traces && whole === 0) return "none of this package's";
-  const problems = [torn > 0 ? `${torn} torn, ${orphans} orphans` : "", tooShort > 0 ? `${tooShort} too short` : "", strays > 0 ? `${strays} [stray](#azure-monitor)` : ""].filter((text) => text !== "");
+  const problems = [torn > 0 ? `${torn} torn, ${orphans} orphans` : "", tooShort > 0 ? `${tooShort} too short` : ""].filter((text) => text !== "");
   return [`${whole} of ${orchestrations} whole`, absent > 0 ? `${absent} left out` : "", ...problems].filter((text) => text !== "").join(", ");
 }
 
