@@ -4,7 +4,9 @@
 # that parses OTLP strictly refuses the request, with every record in it. OTLP/protobuf of the same version sends the
 # same number as a double.
 set -euo pipefail
-cd "$(mktemp -d)"
+directory=$(mktemp -d)
+trap 'rm -rf "$directory"' EXIT
+cd "$directory"
 npm init --yes >/dev/null
 npm install --silent --no-audit --no-fund @opentelemetry/api@1.10.0 @opentelemetry/sdk-logs@3.1.0 @opentelemetry/otlp-transformer@0.301.0
 cat >run.cjs <<'JS'

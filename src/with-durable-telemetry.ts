@@ -35,7 +35,7 @@ export interface DurableTelemetryOptions {
   readonly use?: readonly Middleware[] | undefined;
   /**
    * Full control of the list: gets the members that the other options make, outermost first, and returns those that
-   * the worker shall have.
+   * the worker gets.
    */
   readonly middlewares?: ((defaults: readonly Middleware[]) => readonly Middleware[]) | undefined;
   /** What to do when orchestration code awaits something that is not durable (contract.md D2). */

@@ -24,7 +24,7 @@ export class Deadline {
     this.#left = budget;
   }
 
-  /** Whether the last wait has begun. */
+  /** Whether the last wait has started. */
   get isLast(): boolean {
     return this.#end !== Number.POSITIVE_INFINITY;
   }

@@ -66,7 +66,7 @@ export interface OtlpMetricOptions extends OtlpSignalOptions {
 }
 
 /**
- * What {@link setupOtlp} can be told in code. Each option has an environment variable, except those that only code can
+ * What {@link setupOtlp} takes in code. Each option has an environment variable, except those that only code can
  * give; docs/otlp.md has them in one table. What is left out (or is an empty text) is taken from the variable.
  */
 export interface OtlpOptions extends OtlpExportOptions {

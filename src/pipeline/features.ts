@@ -110,7 +110,7 @@ const scopes: Scopes = (holder[scopesKey] ??= {
  * So a host attaches its own objects, an Azure Functions `InvocationContext` say, and middleware reads them
  * without knowing the host.
  *
- * @param features what the work items shall see.
+ * @param features what the work items see.
  * @param fn what starts the work; its result is returned.
  * @throws TypeError if `features` is not a `MiddlewareFeatures` or `fn` not a function; else what `fn` throws.
  * @example

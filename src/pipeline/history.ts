@@ -29,12 +29,12 @@ export interface SentMessage {
   readonly target: string;
 }
 
-/** What was told to an orchestration from outside. */
+/** What reached an orchestration from outside. */
 export type ReceivedFact =
   | { readonly type: "event_raised"; readonly name: string; readonly at: Date | undefined }
   | { readonly type: "suspended" | "resumed"; readonly at: Date | undefined };
 
-/** Something that became durable, told once in the life of an execution. */
+/** A history event, reported once in the life of an execution. */
 export type DurableFact =
   | { readonly type: "started"; readonly at: Date | undefined }
   | ReceivedFact

@@ -1,4 +1,4 @@
-/** The engine, as the seam to the SDK, the built-in middlewares and the public entry see it. */
+/** The engine, as the SDK adapters, the built-in middlewares and the public entry see it. */
 export { runActivity, type Activity } from "./activity-run.ts";
 export type { AwaitGuardMode, AwaitGuardModes, AwaitGuardOptions } from "./await-guard.ts";
 export type { ActivityMiddlewareContext, OrchestrationMiddlewareContext, SuspendReason } from "./context.ts";

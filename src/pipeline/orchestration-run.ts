@@ -153,7 +153,7 @@ export class OrchestrationRun implements EpisodeRun, Guarded {
     if (mode === "fail") {
       if (frame === undefined) return this.#settleInside(this.#stages.length, { ok: false, error });
       this.#finish(frame, { ok: false, error });
-      // Its code is still parked; if that is before the code after `next`, its onSuspend callbacks shall run.
+      // Its code is still parked; if that is before the code after `next`, its onSuspend callbacks run.
       if (frame.inner === undefined) frame.state = "dead";
     } else if (!this.isReplaying && this.#warned?.has(this.#level) !== true) {
       this.#warned = (this.#warned ?? new Set()).add(this.#level);

@@ -106,7 +106,7 @@ export interface EpisodeHistory {
   readonly rewound: boolean;
   /** What became durable since the last episode, in order; each fact stands in exactly one episode. */
   facts(): readonly DurableFact[];
-  /** What was told to the orchestration since its start, in order. */
+  /** What reached the orchestration since its start, in order. */
   received(): readonly ReceivedFact[];
   /** Why the task of that ID failed; `undefined` if it did not, or has not finished. */
   failureOfTask(taskId: number): TaskFailure | undefined;
@@ -116,7 +116,7 @@ export interface EpisodeHistory {
   unfinishedTasks(): readonly ScheduledTask[];
 }
 
-/** One episode of an orchestration, in durable terms; made by the seam to the SDK. */
+/** One episode of an orchestration, in durable terms; made by the SDK adapter. */
 export interface OrchestrationWorkItemFacts extends WorkItemFacts {
   readonly parent: ParentOrchestration | undefined;
   /** The identity of the orchestration's span, as an earlier episode left it with the backend. */
@@ -124,7 +124,7 @@ export interface OrchestrationWorkItemFacts extends WorkItemFacts {
   readonly history: EpisodeHistory;
 }
 
-/** One execution of an activity, in durable terms; made by the seam to the SDK. */
+/** One execution of an activity, in durable terms; made by the SDK adapter. */
 export interface ActivityWorkItemFacts extends WorkItemFacts {
   readonly taskId: number;
 }
@@ -151,12 +151,12 @@ abstract class WorkItem<TFacts extends WorkItemFacts, TResponse> {
     this.#onDelivered.push(callback);
   }
 
-  /** The seam calls it once, when the response stands and has not left yet. */
+  /** The SDK adapter calls it once, when the response stands and has not left yet. */
   respond(response: TResponse): void {
     this.#run(this.#onResponse, response);
   }
 
-  /** The seam calls it once, when it knows what became of the response. */
+  /** The SDK adapter calls it once, when it knows what became of the response. */
   delivered(delivery: Delivery): void {
     this.#run(this.#onDelivered, delivery);
   }

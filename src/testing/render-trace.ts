@@ -168,7 +168,7 @@ function treeCell(row: Row, columns: number, paint: Paint): string {
 
 const leastName = 6;
 
-/** The branches next to a name; what is cut off on the left is told by a sign. */
+/** The branches next to a name; what is cut off on the left is marked by a sign. */
 function endOf(branches: string, columns: number): string {
   return branches.length > columns ? `⋯${branches.slice(1 - columns)}` : branches;
 }

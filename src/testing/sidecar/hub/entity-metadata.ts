@@ -12,7 +12,7 @@ export function matchesQuery(entity: Entity, query: pb.EntityQuery): boolean {
   );
 }
 
-/** What a client is told of an entity. */
+/** What a client gets of an entity. */
 export function entityMetadata(entity: Entity, includeState: boolean): pb.EntityMetadata {
   const metadata = new pb.EntityMetadata()
     .setInstanceid(entity.id)

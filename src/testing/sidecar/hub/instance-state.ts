@@ -2,7 +2,7 @@ import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js"
 import { copyTags, text, timestamp } from "./history-events.ts";
 import type { Instance } from "./instance.ts";
 
-/** What a client is told of an instance. Payloads are the input, the output and the custom status. */
+/** What a client gets of an instance. Payloads are the input, the output and the custom status. */
 export function instanceState(instance: Instance, payloads: boolean): pb.OrchestrationState {
   const { generation } = instance;
   const state = new pb.OrchestrationState()

@@ -98,7 +98,7 @@ export class TaskHub {
     if (hasStarted(instance)) this.#setStatus(instance, Status.ORCHESTRATION_STATUS_RUNNING);
   }
 
-  /** Asks an orchestration to end. What no worker has begun ends at once, everything else with its next episode. */
+  /** Asks an orchestration to end. What no worker has started ends at once, everything else with its next episode. */
   terminate(instance: Instance, output: events.OptionalText, recursive: boolean): void {
     if (hasFinished(instance)) return;
     if (!hasStarted(instance) && instance.episode === undefined) this.terminateNow(instance, output, recursive);
