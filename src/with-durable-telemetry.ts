@@ -8,7 +8,6 @@ import {
   type ActivityMiddleware,
   type AwaitGuardOptions,
   type Middleware,
-  type MiddlewareLogger,
   type MiddlewareObject,
   type OrchestrationMiddleware,
   type Position,
@@ -190,9 +189,9 @@ export function attachPipeline(worker: object, options: DurableTelemetryOptions,
   return pipeline;
 }
 
-function checkAtStart(pipeline: Pipeline, logger: MiddlewareLogger): void {
+function checkAtStart(pipeline: Pipeline, report: (message: string) => void): void {
   const warn = (problem: string): void =>
-    logger.warn(`durable-telemetry: ${problem} The option "startupCheck: false" of withDurableTelemetry silences this.`);
+    report(`${problem} The option "startupCheck: false" of withDurableTelemetry silences this.`);
   for (const problem of startupProblems(pipeline.names)) warn(problem);
   if (pipeline.names.includes("tracing")) checkTracerProvider(warn);
 }

@@ -75,7 +75,8 @@ function scopeOf(item: AnyWorkItem, options: TracingOptions): Scope {
 
 function contextFaultMessage(fault: string): string {
   return (
-    `the registered OpenTelemetry context manager does not do its work: ${fault}. The workflow goes on without it, and spans of your own code have no parent. ` +
+    `the registered OpenTelemetry context manager does not do its work: ${fault}. This package goes on without it. Spans of your own code have no parent, ` +
+    "and the Durable Task SDK, which uses it too, may fail. " +
     "Register AsyncLocalStorageContextManager (@opentelemetry/context-async-hooks), or let setupOtlp() or NodeSDK do it."
   );
 }

@@ -3,7 +3,7 @@ import type { DurableFact, OrchestrationWorkItemFacts, ScheduledTask, SentMessag
 import { setFailure, setOrchestrationFailure } from "./failure.ts";
 import { episodeSpanId, parseTraceContext, taskSpanId } from "./identity.ts";
 import * as semconv from "./semconv.ts";
-import type { IdentityTracer } from "./tracer.ts";
+import { endSpan, type IdentityTracer } from "./tracer.ts";
 
 interface NewSpan {
   readonly name: string;
@@ -142,7 +142,7 @@ export class TaskSpans {
   #emit(identity: SpanContext, { name, kind, start, end, attributes, failure, mark = setFailure }: NewSpan): void {
     const span = this.#tracer.start(name, { kind, startTime: start, attributes }, identity, this.#inside);
     if (failure !== undefined) mark(span, failure);
-    span.end(notBefore(start, end));
+    endSpan(span, notBefore(start, end));
   }
 }
 

@@ -8,7 +8,7 @@ import { ActivitySpan } from "./handles.ts";
 import { activitySpanId, contextOf, executionIds, parseTraceContext, taskSpanId } from "./identity.ts";
 import { suppressed, type Scope } from "./live-context.ts";
 import * as semconv from "./semconv.ts";
-import { unsample, type IdentityTracer } from "./tracer.ts";
+import { endSpan, unsample, type IdentityTracer } from "./tracer.ts";
 
 /**
  * Traces one activity: its SERVER span lasts from here to the response, whether or not there is such an activity. Its
@@ -29,7 +29,7 @@ export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): S
   const name = semconv.spanName(semconv.TYPE_ACTIVITY, facts.name, facts.version);
   const { own, parent } = identify(facts, name, attributes, tracer);
   const span = tracer.start(name, { kind: SpanKind.SERVER, attributes }, own, contextOf(parent));
-  const endSpan = keptOpen(span);
+  const endKept = keptOpen(span);
 
   facts.takeTraceContexts();
   facts.features.set(ActivitySpan, span);
@@ -48,7 +48,7 @@ export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): S
     isolated.run("a span was lost", () => {
       // The work item is another worker's by now, whose span it will be: this one ends, but is not exported.
       if (delivery === "rejected") unsample(span);
-      endSpan(end);
+      endKept(end);
     });
   };
   item.onDelivered(finish);
@@ -76,7 +76,7 @@ export function traceActivity(item: ActivityWorkItem, tracer: IdentityTracer): S
 function keptOpen(span: Span): (time: TimeInput | undefined) => void {
   const end = span.end.bind(span);
   Reflect.set(span, "end", () => undefined);
-  return end;
+  return (time) => endSpan({ end }, time);
 }
 
 // The context in which the code of an activity runs: its span is the active one (telemetry.md S5).

@@ -12,7 +12,7 @@ import type { TracingOptions } from "./options.ts";
 import { keyOf, recentWork } from "./recent-work.ts";
 import * as semconv from "./semconv.ts";
 import { notBefore, TaskSpans } from "./task-spans.ts";
-import type { IdentityTracer } from "./tracer.ts";
+import { endSpan, type IdentityTracer } from "./tracer.ts";
 
 /**
  * Traces one episode: what runs in the scope that this returns runs under the identity of the orchestration's span,
@@ -120,7 +120,7 @@ class TracedEpisode {
       setOrchestrationFailure(span, outcome.failure);
       addExceptionEvent(span, outcome.failure, end);
     }
-    span.end(notBefore(startedAt, end));
+    endSpan(span, notBefore(startedAt, end));
   }
 
   // What the orchestration's code recorded, and what came from outside (S2), in the order of time.

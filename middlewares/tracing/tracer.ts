@@ -9,15 +9,18 @@ import {
   type Span,
   type SpanContext,
   type SpanOptions,
+  type TimeInput,
   type Tracer,
   type TracerProvider,
 } from "@opentelemetry/api";
+import { messageOf, resultNow } from "../../src/telemetry/isolate.ts";
 import { version } from "../../src/version.ts";
 import { recordedString } from "../../src/telemetry/recorded-string.ts";
 import { spanValueLimit } from "../../src/telemetry/value-limits.ts";
 import { cutAttributes } from "./attributes.ts";
 import { withChosenIds } from "./chosen-ids.ts";
 import { Decisions, type Answer, type Decision, type Sampler, type SpanToDecide } from "./decisions.ts";
+import { isolated } from "./faults.ts";
 import { contextOf } from "./identity.ts";
 import { suppressed } from "./live-context.ts";
 import { TRACER_NAME } from "./semconv.ts";
@@ -73,9 +76,13 @@ const noop = new ProxyTracerProvider().getDelegate();
 const tracers = new WeakMap<TracerProvider, ProviderTracer>();
 
 function currentProvider(): TracerProvider | undefined {
-  let provider: Partial<Proxied> | undefined = trace.getTracerProvider();
+  let provider: Partial<Proxied> = trace.getTracerProvider();
   // By shape: it may be another copy's proxy, and a proxy of a proxy.
-  for (let depth = 0; depth < 10 && typeof provider?.getDelegate === "function"; depth += 1) provider = provider.getDelegate();
+  for (let depth = 0; depth < 10; depth += 1) {
+    const delegate = delegateOf(provider);
+    if (delegate === undefined) break;
+    provider = delegate;
+  }
   return isProvider(provider) && !isNoop(provider) ? provider : undefined;
 }
 
@@ -84,8 +91,22 @@ interface Proxied extends TracerProvider {
   getDelegate(): Partial<Proxied> | undefined;
 }
 
+function delegateOf(provider: Partial<Proxied>): Partial<Proxied> | undefined {
+  return readIn(() => (typeof provider.getDelegate === "function" ? (provider.getDelegate() ?? {}) : undefined));
+}
+
 function isProvider(provider: unknown): provider is TracerProvider {
-  return typeof provider === "object" && provider !== null && "getTracer" in provider;
+  // One that throws when it is looked at is one, and is reported.
+  return typeof provider === "object" && provider !== null && readIn(() => "getTracer" in provider) !== false;
+}
+
+/** What `read` finds in a provider, a tracer or a span of another make; `undefined` where that throws. */
+function readIn<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
 }
 
 // That of another copy of the API is another object, of a class with the same name where no minifier was at work.
@@ -94,17 +115,15 @@ function isNoop(provider: TracerProvider): boolean {
 }
 
 function nameOf(provider: TracerProvider): string {
-  const { constructor: made } = provider as { readonly constructor?: { readonly name?: string } };
-  return made?.name || "Object";
+  const name = readIn((): unknown => (provider as { readonly constructor?: { readonly name?: unknown } }).constructor?.name);
+  return typeof name === "string" && name !== "" ? name : "Object";
 }
 
 function tracerOf(provider: TracerProvider): Tracer | undefined {
-  try {
-    const tracer: unknown = provider.getTracer(TRACER_NAME, version);
+  return readIn(() => {
+    const tracer: unknown = resultNow(provider.getTracer(TRACER_NAME, version), "getTracer");
     return typeof tracer === "object" && tracer !== null && "startSpan" in tracer && typeof tracer.startSpan === "function" ? (tracer as Tracer) : undefined;
-  } catch {
-    return undefined;
-  }
+  });
 }
 
 interface IdGenerator {
@@ -119,8 +138,11 @@ interface SdkTracer extends Tracer {
 }
 
 function isSdkTracer(tracer: Tracer): tracer is SdkTracer {
-  const { _sampler: sampler, _idGenerator: generator } = tracer as Partial<SdkTracer>;
-  return typeof sampler?.shouldSample === "function" && typeof generator?.generateSpanId === "function" && typeof generator.generateTraceId === "function";
+  const hasBoth = (): boolean => {
+    const { _sampler: sampler, _idGenerator: generator } = tracer as Partial<SdkTracer>;
+    return typeof sampler?.shouldSample === "function" && typeof generator?.generateSpanId === "function" && typeof generator.generateTraceId === "function";
+  };
+  return readIn(hasBoth) ?? false;
 }
 
 /** How the spans of a provider get their identity (telemetry.md I6), the best way first. */
@@ -169,20 +191,24 @@ class ProviderTracer implements IdentityTracer {
 
   start(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
     const bounded = { ...options, attributes: cutAttributes(options.attributes ?? {}) };
-    const span = this.#started(recordedString(name, spanValueLimit()), bounded, identity, parent);
-    if (span !== undefined && hasIdentity(span, identity)) return span;
-    if (span?.isRecording() === true) {
-      this.unfit = obstacleIn(span, identity);
-      // It has IDs of its own, so it must not be exported.
-      unsample(span);
-      span.end();
+    try {
+      const span = this.#started(recordedString(name, spanValueLimit()), bounded, identity, parent);
+      if (hasIdentity(span, identity)) return span;
+      if (span.isRecording()) {
+        this.unfit = obstacleIn(span, identity);
+        // It has IDs of its own, so it must not be exported.
+        unsample(span);
+        endSpan(span);
+      }
+    } catch (error) {
+      isolated.fault("a span was lost", error);
     }
     return trace.wrapSpanContext({ ...identity, traceFlags: TraceFlags.NONE });
   }
 
-  #started(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span | undefined {
+  #started(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
     const tracer = this.#tracer;
-    if (tracer === undefined) return undefined;
+    if (tracer === undefined) throw new TypeError("there is no tracer");
     const { traceId, spanId } = identity;
     const isRoot = parent === ROOT_CONTEXT;
     const isWritten = this.#way === "written";
@@ -192,7 +218,7 @@ class ProviderTracer implements IdentityTracer {
       const above = isWritten && isRoot ? contextOf({ ...identity, isRemote: true }) : parent;
       const start = (): Span => tracer.startSpan(name, options, above);
       const { result } = withChosenIds(isRoot ? { traceId, spanId } : { spanId }, this.#way === "answered" ? () => this.#answering(tracer, start) : start);
-      if (!isSpan(result)) return undefined;
+      if (!isSpan(result)) throw new TypeError(`startSpan returned ${typeof resultNow<unknown>(result, "startSpan")}, which is no span`);
       if (isWritten && result.isRecording()) write(result, spanId, isRoot);
       return result;
     } finally {
@@ -222,12 +248,11 @@ class ProviderTracer implements IdentityTracer {
     const identity: SpanContext = { traceId: "1".repeat(32), spanId: "1".repeat(16), traceFlags: TraceFlags.NONE };
     try {
       const span = this.#started("durable-telemetry", {}, identity, parent);
-      if (span === undefined) return "its spans are no OpenTelemetry spans";
       if (this.#way === "written") write(span, identity.spanId, false);
       // It is left open: a provider that records what is not sampled would export it once it ends.
       return hasIdentity(span, identity) ? undefined : obstacleIn(span, identity);
-    } catch {
-      return "it can't start spans";
+    } catch (error) {
+      return `it can't start spans (${messageOf(error)})`;
     }
   }
 
@@ -269,6 +294,12 @@ function isSpan(value: unknown): value is Span {
   const span = value as Partial<Record<keyof Span, unknown>>;
   const methods = ["spanContext", "isRecording", "end", "setAttribute", "setAttributes", "addEvent", "setStatus"] as const;
   return methods.every((method) => typeof span[method] === "function");
+}
+
+/** Ends a span at `time`, now by default. One of another make may return a promise: nobody waits for that. */
+export function endSpan(span: Pick<Span, "end">, time?: TimeInput): void {
+  const returned: unknown = span.end(time);
+  if (returned !== undefined) isolated.start("a span was lost", () => returned);
 }
 
 /** Has exporters leave out a span that has started, where its provider allows it. */

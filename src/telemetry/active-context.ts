@@ -1,4 +1,5 @@
 import { context, ROOT_CONTEXT, type Context } from "@opentelemetry/api";
+import { isolate } from "../pipeline/isolate.ts";
 
 // What the context manager did wrong first, until it is reported.
 let fault: string | undefined;
@@ -47,7 +48,9 @@ export function runIn<T>(active: Context, run: () => T): T {
     return outcome.returned;
   };
   try {
-    context.with(active, once);
+    const returned: unknown = context.with(active, once);
+    // An async with() returns a promise of its own, which rejects where what `run` returned does: that is the caller's to handle.
+    if (outcome === undefined || !("returned" in outcome) || returned !== outcome.returned) isolate(() => returned, ignore);
   } catch {
     // What `run` threw is thrown again below; what the context manager threw is not for the caller.
     if (outcome === undefined) fault ??= "its with() throws";
@@ -55,6 +58,8 @@ export function runIn<T>(active: Context, run: () => T): T {
   if (outcome === undefined) fault ??= "its with() does not call the function";
   return once();
 }
+
+function ignore(): void {}
 
 function outcomeOf<T>(run: () => T): Outcome<T> {
   try {

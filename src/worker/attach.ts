@@ -1,4 +1,4 @@
-import { Pipeline, type AwaitGuardOptions, type MiddlewareLogger } from "../pipeline/index.ts";
+import { Pipeline, type AwaitGuardOptions } from "../pipeline/index.ts";
 import { wrapMethod, type WorkerAdapter } from "./adapter.ts";
 import { taskHubGrpcWorker } from "./grpc-worker.ts";
 import { PipelineHost } from "./host.ts";
@@ -84,7 +84,7 @@ export function pipelineFor(worker: object, adapter: WorkerAdapter): Pipeline {
 export interface AttachOptions {
   readonly guard?: AwaitGuardOptions | undefined;
   /** Called when the worker is started for the first time. What it throws is logged, and does not stop the worker. */
-  readonly onFirstStart?: ((pipeline: Pipeline, logger: MiddlewareLogger) => void) | undefined;
+  readonly onFirstStart?: ((pipeline: Pipeline, report: PipelineHost["report"]) => void) | undefined;
 }
 
 /**
@@ -108,7 +108,7 @@ export function attach(
     if (startedBefore) return;
     startedBefore = true;
     try {
-      onFirstStart?.(pipeline, host.logger);
+      onFirstStart?.(pipeline, host.report);
     } catch (error) {
       host.report("the check at the first start failed", error);
     }

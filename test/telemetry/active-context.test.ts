@@ -1,5 +1,6 @@
+import { setImmediate } from "node:timers/promises";
 import { context, ROOT_CONTEXT, type ContextManager } from "@opentelemetry/api";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 
 // What was wrong is reported once in a process, so each test has a module of its own.
 const load = async (): Promise<typeof import("../../src/telemetry/active-context.ts")> => {
@@ -30,6 +31,18 @@ describe("K1 a function that runs in a context", () => {
     let calls = 0;
     expect([runIn(ROOT_CONTEXT, () => (calls += 1)), runIn(ROOT_CONTEXT, () => (calls += 1))]).toEqual([1, 2]);
     expect([takeContextFault(), takeContextFault()]).toEqual([fault, undefined]);
+  });
+
+  it("K1 rejects for its caller alone, also under a context manager whose with() is async", async () => {
+    manage({ with: (async (_: unknown, fn: () => unknown) => fn()) as never });
+    const unhandled = vi.fn();
+    process.on("unhandledRejection", unhandled);
+    onTestFinished(() => void process.off("unhandledRejection", unhandled));
+    const { runIn } = await load();
+    await expect(runIn(ROOT_CONTEXT, async () => { throw new RangeError("its own"); })).rejects.toThrow(new RangeError("its own"));
+    expect(() => runIn(ROOT_CONTEXT, () => { throw new RangeError("its own"); })).toThrow(new RangeError("its own"));
+    await setImmediate();
+    expect(unhandled).not.toHaveBeenCalled();
   });
 
   it("K1 is not called again by a context manager that calls it late", async () => {

@@ -5,6 +5,7 @@ import {
   context,
   diag,
   ProxyTracerProvider,
+  ROOT_CONTEXT,
   SpanKind,
   trace,
   TraceFlags,
@@ -21,7 +22,7 @@ import { hrTimeToMilliseconds } from "@opentelemetry/core";
 import { RandomIdGenerator, TracerProvider, type ReadableSpan, type SpanProcessor } from "@opentelemetry/sdk-trace";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { currentTracer } from "../../middlewares/tracing/tracer.ts";
+import { currentTracer, endSpan } from "../../middlewares/tracing/tracer.ts";
 import { quietClient } from "../../src/worker/quiet-client.ts";
 import { withDurableTelemetry } from "../../src/index.ts";
 import { DurableIdGenerator } from "../../src/otlp/index.ts";
@@ -42,6 +43,10 @@ function register(worker: TaskHubGrpcWorker): void {
     return "charged";
   });
   worker.addNamedActivity("charge", () => "charged");
+}
+
+function thrown(): never {
+  throw new Error("broken on purpose");
 }
 
 const first: EpisodeRequest = { fresh: [history.episode(0), history.started("order")] };
@@ -208,9 +213,14 @@ describe("I12 a tracer provider whose spans can't be given an identity", () => {
   it.each<[string, ApiTracerProvider]>([
     ["has no prototype", Object.assign(Object.create(null) as ApiTracerProvider, { getTracer: () => undefined as unknown as Tracer })],
     ["gives no tracer", { getTracer: () => undefined as unknown as Tracer }],
+    ["gives a promise of a tracer", { getTracer: (() => Promise.reject(new Error("broken on purpose"))) as never }],
+    ["throws whatever is read of it", new Proxy({} as ApiTracerProvider, { get: thrown, has: thrown })],
+    ["has a constructor that can't be read", Object.defineProperty({ getTracer: () => undefined as unknown as Tracer }, "constructor", { get: thrown })],
+    ["has a tracer that throws where the SDK's keeps its sampler", { getTracer: () => Object.defineProperty({ startSpan: () => undefined } as unknown as Tracer, "_sampler", { get: thrown }) }],
     ["throws when it is asked for a tracer", { getTracer: () => { throw new Error("broken on purpose"); } }],
     ["throws when it starts a span", new Foreign(() => { throw new Error("broken on purpose"); })],
     ["starts spans that are none", new Foreign(() => ({}) as Span)],
+    ["starts promises", new Foreign((() => Promise.reject(new Error("broken on purpose"))) as never)],
     ["starts nothing", new Foreign(() => undefined as unknown as Span)],
     ["has spans without a span context", new Foreign((name) => new ForeignSpan(name, () => undefined as unknown as SpanContext))],
     ["has spans whose span context throws", new Foreign((name) => new ForeignSpan(name, () => { throw new Error("broken on purpose"); }))],
@@ -219,6 +229,42 @@ describe("I12 a tracer provider whose spans can't be given an identity", () => {
     const warnings: string[] = [];
     for (let item = 0; item < 3; item += 1) expect(currentTracer((message) => void warnings.push(message))).toBeUndefined();
     expect(warnings).toEqual([expect.stringContaining("can't give spans their durable identity")]);
+  });
+});
+
+describe("K1 A span of a provider that was fit at first", () => {
+  const identity: SpanContext = { traceId: "3".repeat(32), spanId: "4".repeat(16), traceFlags: TraceFlags.SAMPLED };
+
+  function tracerThatThen(starts: () => unknown): { readonly start: () => Span; readonly faults: string[] } {
+    let isLater = false;
+    const fit = new BasicTracerProvider().getTracer("fit");
+    const startSpan: Tracer["startSpan"] = (...args) => (isLater ? (starts() as Span) : fit.startSpan(...args));
+    provide({ getTracer: (): Tracer => Object.create(fit, { startSpan: { value: startSpan } }) as Tracer });
+    const tracer = currentTracer((message) => expect.unreachable(message));
+    isLater = true;
+    const faults: string[] = [];
+    diag.setLogger({ error: (message) => void faults.push(message), warn: vi.fn(), info: vi.fn(), debug: vi.fn(), verbose: vi.fn() });
+    onTestFinished(() => diag.disable());
+    return { start: () => tracer?.start("work", {}, identity, ROOT_CONTEXT) ?? expect.unreachable("The provider is fit."), faults };
+  }
+
+  it.each<[string, () => unknown, string]>([
+    ["that now throws", () => { throw new Error("it was shut down"); }, "a span was lost: it was shut down"],
+    ["that now starts nothing", () => null, "a span was lost: startSpan returned object, which is no span"],
+    ["that now starts promises", () => Promise.reject(new Error("later")), "a span was lost: startSpan returned a promise; it must not be async"],
+    ["whose spans now have no context", () => new ForeignSpan("work", () => { throw new Error("it has no context"); }), "a span was lost: it has no context"],
+  ])("%s records nothing, which is logged", (_, starts, fault) => {
+    const { start, faults } = tracerThatThen(starts);
+    const span = start();
+    expect([span.isRecording(), span.spanContext().spanId]).toEqual([false, identity.spanId]);
+    expect(faults).toEqual([expect.stringContaining(fault)]);
+  });
+
+  it("that rejects as it ends is logged, and nobody's rejection", async () => {
+    const { faults } = tracerThatThen(() => null);
+    endSpan({ end: () => Promise.reject(new Error("no room for it")) });
+    await vi.waitUntil(() => faults.length > 0);
+    expect(faults).toEqual([expect.stringContaining("a span was lost: no room for it")]);
   });
 });
 

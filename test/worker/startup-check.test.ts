@@ -1,7 +1,8 @@
+import { setImmediate } from "node:timers/promises";
 import { NoOpLogger, TaskHubGrpcWorker, type Logger } from "@microsoft/durabletask-js";
 import { trace } from "@opentelemetry/api";
 import { TracerProvider } from "@opentelemetry/sdk-trace";
-import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { DurableTaskInstrumentation } from "../../src/instrumentation/index.ts";
 import { startLocalSidecar } from "../../src/testing/index.ts";
 import { withDurableTelemetry, type DurableTelemetryOptions } from "../../src/index.ts";
@@ -54,10 +55,15 @@ describe("I12 A worker without a registered provider", () => {
     expect(warnings).toEqual([expect.stringContaining("no OpenTelemetry TracerProvider and no MeterProvider is registered")]);
   });
 
-  it("starts even where its logger throws (K1)", async () => {
-    const warn = (): void => {
-      throw new Error("no disk");
-    };
+  it.each<[string, () => void]>([
+    ["throws", () => { throw new Error("no disk"); }],
+    ["rejects", () => Promise.reject(new Error("no disk"))],
+  ])("starts even where its logger %s (K1)", async (_, warn) => {
+    const unhandled = vi.fn();
+    process.on("unhandledRejection", unhandled);
+    onTestFinished(() => void process.off("unhandledRejection", unhandled));
     await expect(warningsOf({}, { warn })).resolves.toEqual([]);
+    await setImmediate();
+    expect(unhandled).not.toHaveBeenCalled();
   });
 });
