@@ -37,10 +37,8 @@ export interface DurableTaskInstrumentationConfig extends DurableTelemetryOption
  * ```ts
  * import { NodeSDK } from "@opentelemetry/sdk-node";
  * import { DurableTaskInstrumentation } from "durable-telemetry/instrumentation";
- * import { DurableIdGenerator } from "durable-telemetry/otlp";
  *
  * const sdk = new NodeSDK({
- *   idGenerator: new DurableIdGenerator(),
  *   instrumentations: [new DurableTaskInstrumentation({ tracing: { tags: ["tenant"] } })],
  * });
  * sdk.start();
