@@ -1,7 +1,7 @@
 import { caching, type ActivityCache, type CachingOptions } from "../middlewares/caching/index.ts";
 import { logging, type LoggingOptions } from "../middlewares/logging/index.ts";
 import { metrics, type MetricsOptions } from "../middlewares/metrics/index.ts";
-import { checkTracerProvider, tracing, type TracingOptions } from "../middlewares/tracing/index.ts";
+import { checkTracerProvider, silenceUnfitProviders, tracing, type TracingOptions } from "../middlewares/tracing/index.ts";
 import { aBoolean, aFunction, anArray, anObject, checkOptions, oneOf, type OptionRule, type OptionRules } from "./options.ts";
 import {
   Pipeline,
@@ -41,7 +41,8 @@ export interface DurableTelemetryOptions {
   readonly awaitGuard?: AwaitGuardOptions | undefined;
   /**
    * Whether the worker's logger gets a warning at the first `worker.start()` if what the built-in middlewares record can't
-   * arrive: no provider is registered, or another copy of the OpenTelemetry API is in the way (telemetry.md I12). On by
+   * arrive: no provider is registered, another copy of the OpenTelemetry API is in the way, or the tracer provider can't
+   * give spans their identity (telemetry.md I12), then or, where such a provider is registered later, at a work item. On by
    * default.
    */
   readonly startupCheck?: boolean | undefined;
@@ -184,7 +185,8 @@ export function attachPipeline(worker: object, options: DurableTelemetryOptions,
   // All checks come before the first change.
   fill(pipeline, middlewares, options);
   const onFirstStart = options.startupCheck === false ? undefined : checkAtStart;
-  const { runFirstStart } = attach(worker, adapter, pipeline, { guard: options.awaitGuard, onFirstStart });
+  const { runFirstStart, report } = attach(worker, adapter, pipeline, { guard: options.awaitGuard, onFirstStart });
+  if (options.startupCheck === false) silenceUnfitProviders(report);
   if (isStarting) runFirstStart();
   return pipeline;
 }

@@ -17,6 +17,7 @@ import { traceEpisode } from "./trace-orchestration.ts";
 import { currentTracer } from "./tracer.ts";
 
 export { ActivitySpan, OrchestrationSpan, type OrchestrationSpanHandle } from "./handles.ts";
+export { silenceUnfitProviders } from "./tracer.ts";
 export type { TracingOptions } from "./options.ts";
 
 /**

@@ -49,7 +49,7 @@ export interface IdentityTracer {
  *
  * @param report called once for each provider that is unfit, with what is lost and the way out.
  */
-export function currentTracer(report: (message: string) => void): IdentityTracer | undefined {
+export function currentTracer(report: Report): IdentityTracer | undefined {
   const provider = currentProvider();
   if (provider === undefined) return undefined;
   // A provider gives the same tracer each time; asking it anew at each work item would be most of this package's cost.
@@ -60,7 +60,7 @@ export function currentTracer(report: (message: string) => void): IdentityTracer
   }
   const { unfit } = tracer;
   if (unfit === undefined) return tracer;
-  if (!tracer.isReported) {
+  if (!tracer.isReported && !silent.has(report)) {
     tracer.isReported = true;
     report(
       `the tracer provider (${nameOf(provider)}) can't give spans their durable identity: ${unfit}. ` +
@@ -69,6 +69,17 @@ export function currentTracer(report: (message: string) => void): IdentityTracer
     );
   }
   return undefined;
+}
+
+/** Writes a warning to the log of one worker; each worker has its own. */
+type Report = (message: string) => void;
+
+// By the function that writes to a worker's log.
+const silent = new WeakSet<Report>();
+
+/** Has a provider that is unfit not reported by `report`. */
+export function silenceUnfitProviders(report: Report): void {
+  silent.add(report);
 }
 
 // The delegate of a provider that nobody has set.

@@ -90,14 +90,15 @@ export interface AttachOptions {
 /**
  * Leads all work of `worker` through `pipeline`.
  *
- * @returns what to call where the worker is starting already; a later `start` is not the first then.
+ * @returns what to call where the worker is starting already; a later `start` is not the first then. And what logs the
+ *   warnings of this worker.
  */
 export function attach(
   worker: object,
   adapter: WorkerAdapter,
   pipeline: Pipeline,
   { guard, onFirstStart }: AttachOptions = {},
-): { readonly runFirstStart: () => void } {
+): { readonly runFirstStart: () => void; readonly report: PipelineHost["report"] } {
   // Without a logger of its own a worker logs to the console, as in the SDK.
   const host = new PipelineHost(pipeline, adapter.logger(worker) ?? console, guard);
   markAttached(worker, adapter.kind);
@@ -125,7 +126,7 @@ export function attach(
     if (adapter.isRunning(worker)) host.stopping();
     return original(...args);
   });
-  return { runFirstStart };
+  return { runFirstStart, report: host.report };
 }
 
 function describe(value: unknown): string {

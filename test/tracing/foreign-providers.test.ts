@@ -24,7 +24,7 @@ import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { currentTracer, endSpan } from "../../middlewares/tracing/tracer.ts";
 import { quietClient } from "../../src/worker/quiet-client.ts";
-import { withDurableTelemetry } from "../../src/index.ts";
+import { withDurableTelemetry, type DurableTelemetryOptions } from "../../src/index.ts";
 import { DurableIdGenerator } from "../../src/otlp/index.ts";
 import { RecordedSpans } from "../../src/testing/recorder/recorded-spans.ts";
 import { resultOf, startHub, use, wholeness, type Steps } from "../harness.ts";
@@ -61,10 +61,10 @@ interface Run {
 }
 
 /** Runs the workflow on a worker of its own, and a second one beside it. */
-async function runWorkflow(): Promise<Run> {
+async function runWorkflow(options: DurableTelemetryOptions = {}): Promise<Run> {
   const warnings: string[] = [];
   const logger = { error: vi.fn(), warn: (message: string) => void warnings.push(message), info: vi.fn(), debug: vi.fn() };
-  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger }), { metrics: false, logging: false });
+  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger }), { metrics: false, logging: false, ...options });
   register(worker);
   let result: string | undefined;
   for (let run = 0; run < 3; run += 1) {
@@ -208,6 +208,12 @@ describe("I12 a tracer provider whose spans can't be given an identity", () => {
     const names = (foreign.spans as unknown as ForeignSpan[]).map(({ name }) => name).filter((name) => name !== "durable-telemetry");
     expect(names.filter((name) => name === "orchestration:order")).toHaveLength(6);
     expect(names.filter((name) => name === "activity:charge").length).toBeGreaterThanOrEqual(3);
+  });
+
+  it("I12 startupCheck: false silences the line about an unfit provider on its worker, and on no other", async () => {
+    provide(shortIds());
+    expect(await runWorkflow({ startupCheck: false })).toEqual({ warnings: [], result: '"charged"' });
+    expect(await runWorkflow()).toEqual({ warnings: [expect.stringContaining("it takes no trace IDs of 128 bits")], result: '"charged"' });
   });
 
   it.each<[string, ApiTracerProvider]>([
