@@ -93,9 +93,8 @@ function activityOf(task: ActivityTask, hub: Members, host: PipelineHost): Activ
 }
 
 function executionIdOf(instanceId: string, hub: Members, host: PipelineHost): string | undefined {
-  const lost = lostInternals(hub, [getInstance]);
-  if (lost.length > 0) {
-    reportLost(host.report, "The in-memory backend", lost);
+  if (missingFunctions(hub, [getInstance.name]).length > 0) {
+    reportLost(host.report, "The in-memory backend", [getInstance]);
     return undefined;
   }
   const find = hub[getInstance.name] as (id: string) => Instance | undefined;

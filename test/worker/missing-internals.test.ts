@@ -117,11 +117,15 @@ describe("An optional member of the SDK that is missing", () => {
     expect(warnings).toEqual([expect.stringMatching(/The gRPC client of the worker has no stub: gRPC instrumentation records spans/)]);
   });
 
-  it("X3 without getInstance of the in-memory backend activities have no execution ID, and it is warned of once", async () => {
+  it.each<[string, (backend: object) => object]>([
+    ["without getInstance", (backend) => without(backend, "getInstance")],
+    ["with a getInstance that is no method", (backend) => Object.defineProperty(backend, "getInstance", { value: undefined })],
+  ])("X3 %s of the in-memory backend activities have no execution ID, and it is warned of once", async (_, change) => {
     const seen: unknown[] = [];
     const { backend, client } = inMemoryHub();
     const warn = vi.mocked(console.warn);
-    const worker = withDurableTelemetry(new TestOrchestrationWorker(without(backend, "getInstance")), {
+    warn.mockClear();
+    const worker = withDurableTelemetry(new TestOrchestrationWorker(change(backend) as typeof backend), {
       ...customOnly,
       use: [{ name: "look", activity: async (ctx, next) => (seen.push(ctx.executionId), void (await next(ctx))) }],
     });
