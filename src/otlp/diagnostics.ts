@@ -8,7 +8,7 @@ const messages: Readonly<Record<Code, string>> = {
     "setupOtlp: it is running in this process already. Call and await shutdown() on what the first call returned before you call it again.",
   DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED:
     "setupOtlp: this process has another OpenTelemetry TracerProvider, so no span would come here. Shut that one down first (and call " +
-    "trace.disable()), or keep it, leave setupOtlp out, and give it the ID generator: new NodeSDK({ idGenerator: new DurableIdGenerator() }).",
+    "trace.disable()), or keep it, and leave setupOtlp out.",
   DURABLE_TELEMETRY_SDK_MISSING:
     "setupOtlp needs OpenTelemetry's SDK 3.x. Install it with: npm install @opentelemetry/sdk-node@latest. " +
     "(A program that has SDK 2.x keeps its own set-up and leaves setupOtlp out.)",

@@ -12,8 +12,8 @@ export interface SpanIdGenerator {
  * Gives this package's own spans the IDs that tracing derived from durable facts, and every other span
  * the ID that it would have had anyway (telemetry.md I6).
  *
- * `setupOtlp` installs it. Pass one to your own `NodeSDK` or tracer provider (OpenTelemetry SDK 2.x or 3.x)
- * if you set OpenTelemetry up yourself.
+ * `setupOtlp` installs it. Tracer providers of the OpenTelemetry SDK (1.x to 3.x) give spans those IDs without it; a provider
+ * that wraps one and hides its tracers needs it in the provider that it wraps.
  *
  * @example
  * ```ts

@@ -52,7 +52,6 @@ export function logsOf({ orchestrations }: Stack): number {
 export const metricsOf = 11;
 
 const all = { traces: true, logs: true, metrics: true };
-const generator = "`idGenerator: new DurableIdGenerator()`";
 
 export const stacks: readonly Stack[] = [
   {
@@ -66,7 +65,7 @@ export const stacks: readonly Stack[] = [
     orchestrations: 2,
     signals: all,
     inTests: true,
-    needed: generator,
+    needed: "nothing",
     remarks: "",
   },
   {
@@ -80,7 +79,7 @@ export const stacks: readonly Stack[] = [
     orchestrations: 2,
     signals: all,
     inTests: true,
-    needed: `${generator}, or \`setupOtlp()\` in place of it`,
+    needed: "nothing, or `setupOtlp()` in place of it",
     remarks: "",
   },
   {
@@ -164,7 +163,7 @@ export const stacks: readonly Stack[] = [
     orchestrations: 2,
     signals: all,
     inTests: true,
-    needed: generator,
+    needed: "nothing",
     remarks: "`metricReaders`, `logRecordProcessors`",
   },
   {
@@ -207,7 +206,7 @@ export const stacks: readonly Stack[] = [
     orchestrations: 2,
     signals: { traces: true, logs: false, metrics: true },
     inTests: false,
-    needed: generator,
+    needed: "nothing",
     remarks: "`metricsDataset`",
   },
   {

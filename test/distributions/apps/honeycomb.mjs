@@ -1,14 +1,12 @@
 import { HoneycombSDK } from "@honeycombio/opentelemetry-node";
 import { flush } from "./flush.mjs";
 
-const { BARE, OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } = process.env;
-const idGenerator = BARE === undefined ? { idGenerator: new (await import("durable-telemetry/otlp")).DurableIdGenerator() } : {};
+const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } = process.env;
 const sdk = new HoneycombSDK({
   apiKey: "0123456789abcdef0123456789abcdef",
   serviceName: "lab",
   endpoint,
   metricsDataset: "lab",
-  ...idGenerator,
 });
 sdk.start();
 globalThis.endTelemetry = async () => {
