@@ -228,7 +228,7 @@ class ProviderTracer implements IdentityTracer {
       // The trace ID, which samplers look at, must be right from the start: one that is written later comes from a parent.
       const above = isWritten && isRoot ? contextOf({ ...identity, isRemote: true }) : parent;
       const start = (): Span => tracer.startSpan(name, options, above);
-      const { result } = withChosenIds(isRoot ? { traceId, spanId } : { spanId }, this.#way === "answered" ? () => this.#answering(tracer, start) : start);
+      const result = this.#way === "answered" ? this.#answering(tracer, start) : withChosenIds(isRoot ? { traceId, spanId } : { spanId }, start).result;
       if (!isSpan(result)) throw new TypeError(`startSpan returned ${typeof resultNow<unknown>(result, "startSpan")}, which is no span`);
       if (isWritten && result.isRecording()) write(result, spanId, isRoot);
       return result;
