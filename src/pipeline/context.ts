@@ -36,7 +36,7 @@ interface MiddlewareContext<TInput, TResult> {
   readonly features: MiddlewareFeatures;
   /** A logger; in orchestrations it writes nothing while replaying (X7). */
   readonly logger: MiddlewareLogger;
-  /** Aborts when the worker is told to stop (X8). */
+  /** Aborts when `worker.stop()` is called (X8). */
   readonly signal: AbortSignal;
   /** After `next`: the result, before serialization. */
   readonly result: TResult | undefined;

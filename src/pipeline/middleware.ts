@@ -171,7 +171,7 @@ function checkMembers(name: string, middleware: object): void {
   }
 }
 
-// The kinds of function are told apart by what they say of themselves.
+// `Object.prototype.toString` distinguishes the kinds of function.
 function functionMember(middleware: object, scope: FunctionScope): Member {
   const fn = middleware as OrchestrationMiddleware & ActivityMiddleware;
   const kind = Object.prototype.toString.call(fn);

@@ -5,7 +5,7 @@ import { cut } from "./value-limits.ts";
 
 /** How long a cause is not logged again, in milliseconds. */
 const quiet = 60_000;
-/** How many causes are told apart at a time, as error messages may be many; the others share a line. */
+/** How many causes are counted separately at a time, as error messages may be many; the others share a line. */
 const mostCauses = 100;
 const longestCause = { size: 512, unit: "characters" } as const;
 /** How often each cause came since it was logged. */

@@ -27,13 +27,17 @@ async function answerOf(worker: TaskHubGrpcWorker, request: Uint8Array): Promise
   return Promise.race([answer, never()]);
 }
 
-// The SDK's own tracing rejects a request whose persisted span starts at no date. This package's takes its place, and does not.
-function hasSpanFromNoDate(request: Uint8Array): boolean {
+// The SDK's own tracing rejects a request whose persisted span starts at no date. This package's takes its place, so it must
+// do what the bare SDK does with the request without that span.
+function withoutSpanFromNoDate(request: Uint8Array): Uint8Array {
   try {
-    const start = pb.OrchestratorRequest.deserializeBinary(request).getOrchestrationtracecontext()?.getSpanstarttime();
-    return start !== undefined && Number.isNaN(start.toDate().getTime());
+    const message = pb.OrchestratorRequest.deserializeBinary(request);
+    const start = message.getOrchestrationtracecontext()?.getSpanstarttime();
+    if (start === undefined || !Number.isNaN(start.toDate().getTime())) return request;
+    message.setOrchestrationtracecontext(undefined);
+    return message.serializeBinary();
   } catch {
-    return false; // Neither worker can read it.
+    return request; // Neither worker can read it.
   }
 }
 
@@ -49,8 +53,7 @@ it("D3 A request with mutated bytes has the response, or the error, that it has 
       const bytes = mutated(request, changes);
       // The orchestrator does what its input says: not so much that it takes minutes.
       fc.pre(!/"count":\d{4,}/.test(Buffer.from(bytes).toString("latin1")));
-      fc.pre(!hasSpanFromNoDate(bytes));
-      const expected = await answerOf(bare, bytes);
+      const expected = await answerOf(bare, withoutSpanFromNoDate(bytes));
       expect(await answerOf(decorated, bytes)).toEqual(expected);
       counts[typeof expected === "string" ? "errors" : "responses"] += 1;
       spans.reset();
