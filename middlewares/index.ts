@@ -2,11 +2,9 @@
 import { isRuntimeSupported } from "../src/runtime.ts";
 
 export {
-  ActivityCacheOutcome,
   caching,
   type ActivityCache,
   type CachedActivity,
-  type CacheOutcome,
   type CacheRequest,
   type CacheStore,
   type CachingOptions,
@@ -15,7 +13,8 @@ export {
 } from "./caching/index.ts";
 export { logging, type LoggedPayloads, type LoggingOptions, type PayloadContext } from "./logging/index.ts";
 export { metrics, type MetricsOptions } from "./metrics/index.ts";
-export { ActivitySpan, OrchestrationSpan, tracing, type OrchestrationSpanHandle, type TracingOptions } from "./tracing/index.ts";
+export { tracing, type TracingOptions } from "./tracing/index.ts";
+export { ActivityCacheOutcome, ActivitySpan, OrchestrationSpan, type CacheOutcome, type OrchestrationSpanHandle } from "../src/telemetry/handles.ts";
 
 // Warns at load if Node.js is too old.
 isRuntimeSupported();

@@ -5,20 +5,18 @@
  */
 import { isRuntimeSupported } from "./runtime.ts";
 
-export {
-  ActivityCacheOutcome,
-  type ActivityCache,
-  type CachedActivity,
-  type CacheOutcome,
-  type CacheRequest,
-  type CacheStore,
-  type CachingOptions,
-  type DeleteRequest,
-  type Duration,
+export type {
+  ActivityCache,
+  CachedActivity,
+  CacheRequest,
+  CacheStore,
+  CachingOptions,
+  DeleteRequest,
+  Duration,
 } from "../middlewares/caching/index.ts";
 export type { LoggedPayloads, LoggingOptions, PayloadContext } from "../middlewares/logging/index.ts";
 export type { MetricsOptions } from "../middlewares/metrics/index.ts";
-export { ActivitySpan, OrchestrationSpan, type OrchestrationSpanHandle, type TracingOptions } from "../middlewares/tracing/index.ts";
+export type { TracingOptions } from "../middlewares/tracing/index.ts";
 export {
   createMiddlewareFeature,
   currentFeatures,
@@ -29,13 +27,21 @@ export {
   NonDurableAwaitError,
   runWithFeatures,
   type ActivityMiddleware,
+  type Acknowledgement,
   type ActivityMiddlewareContext,
   type ActivityNext,
+  type ActivityOutcome,
+  type ActivityResponse,
+  type ActivityWorkItem,
   type AwaitGuardMode,
   type AwaitGuardOptions,
   type ContractRule,
   type DurableMiddleware,
   type DurableSteps,
+  type EpisodeHistory,
+  type EpisodeOutcome,
+  type EpisodeResponse,
+  type HistoryEvent,
   type Middleware,
   type MiddlewareContext,
   type MiddlewareFeature,
@@ -46,10 +52,21 @@ export {
   type OrchestrationMiddleware,
   type OrchestrationMiddlewareContext,
   type OrchestrationNext,
+  type OrchestrationWorkItem,
   type ParentOrchestration,
+  type PersistedSpan,
   type Position,
+  type ReceivedEvent,
+  type ScheduledTask,
+  type SentMessage,
   type SuspendReason,
+  type TaskFailure,
+  type TraceContext,
+  type WorkItem,
+  type WorkItemHooks,
+  type WorkItemMiddleware,
 } from "./pipeline/index.ts";
+export { ActivityCacheOutcome, ActivitySpan, OrchestrationSpan, type CacheOutcome, type OrchestrationSpanHandle } from "./telemetry/handles.ts";
 export {
   withDurableTelemetry,
   type DurableTelemetryOptions,

@@ -5,7 +5,6 @@ import { realRuntime } from "./runtime.ts";
 export type { ActivityCache, DeleteRequest } from "./activity-cache.ts";
 export type { Duration } from "./duration.ts";
 export type { CachedActivity, CacheRequest, CachingOptions } from "./options.ts";
-export { ActivityCacheOutcome, type CacheOutcome } from "./outcome.ts";
 export type { CacheStore } from "./store.ts";
 
 /**

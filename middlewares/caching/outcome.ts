@@ -1,32 +1,7 @@
-import { sharedFeature, type MiddlewareFeature, type MiddlewareFeatures } from "../../src/pipeline/index.ts";
+import type { MiddlewareFeatures } from "../../src/pipeline/index.ts";
+import { ActivityCacheOutcome, ActivitySpan, type CacheOutcome } from "../../src/telemetry/handles.ts";
 import { Isolation } from "../../src/telemetry/isolate.ts";
-import { ActivitySpan } from "../tracing/handles.ts";
-
-/** On the activity's SERVER span, on the metric and in the log: what the cache came to. */
-export const ATTR_CACHE_RESULT = "durabletask.activity.cache.result";
-
-/**
- * What the activity cache came to for one execution of an activity (telemetry.md C7).
- *
- * - `hit`: the result comes from the store; the activity did not run.
- * - `miss`: the activity ran, and its result went to the store, unless `shouldCache` said no or the cache was invalidated meanwhile.
- * - `coalesced`: an identical call was under way, here or in another process; its outcome is this one's too.
- * - `bypass`: the activity ran, as its input has no canonical form, it has no namespace, or its result can't be kept.
- * - `error`: the activity ran, as the store or a function of the options failed.
- */
-export type CacheOutcome = "hit" | "miss" | "coalesced" | "bypass" | "error";
-
-/**
- * Feature key of the activity's cache outcome (contract.md F5). It is there when `next` has settled, for activities that
- * the cache is configured for; an activity that runs can't see it, as it is known afterwards.
- *
- * @example
- * worker.useActivityMiddleware(async (ctx, next) => {
- *   await next(ctx);
- *   if (ctx.features.get(ActivityCacheOutcome) === "hit") ctx.logger.debug("nothing was paid");
- * }, { before: "caching" });
- */
-export const ActivityCacheOutcome: MiddlewareFeature<CacheOutcome> = sharedFeature("activity-cache-outcome");
+import { ATTR_CACHE_RESULT } from "../../src/telemetry/semconv.ts";
 
 /** Isolates the faults of `caching` (telemetry.md K1, C6). */
 export const isolated: Isolation = new Isolation("caching");

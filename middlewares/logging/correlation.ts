@@ -1,21 +1,20 @@
 import { context, isSpanContextValid, ROOT_CONTEXT, trace, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
-import type { AnyWorkItem } from "../../src/pipeline/index.ts";
-import { ActivitySpan, OrchestrationSpan } from "../tracing/handles.ts";
-import * as semconv from "./semconv.ts";
+import type { WorkItem } from "../../src/pipeline/index.ts";
+import { ActivitySpan, OrchestrationSpan } from "../../src/telemetry/handles.ts";
+import * as semconv from "../../src/telemetry/semconv.ts";
 
-/** Whose log entries they are: the attributes that all entries of a work item have. */
-export function identityAttributes({ kind, facts }: AnyWorkItem): Attributes {
-  return {
-    [semconv.ATTR_TASK_NAME]: facts.name,
-    ...(facts.version === undefined ? {} : { [semconv.ATTR_TASK_VERSION]: facts.version }),
-    [semconv.ATTR_TASK_INSTANCE_ID]: facts.instanceId,
-    ...(facts.executionId === undefined ? {} : { [semconv.ATTR_TASK_EXECUTION_ID]: facts.executionId }),
-    ...(kind === "activity" ? { [semconv.ATTR_TASK_ID]: facts.taskId } : {}),
-  };
+/** The attributes that all log entries of a work item have: whose they are. */
+export function identityAttributes(item: WorkItem): Attributes {
+  const { executionId, instanceId, name, version } = item;
+  const attributes: Attributes = { [semconv.ATTR_TASK_NAME]: name, [semconv.ATTR_TASK_INSTANCE_ID]: instanceId };
+  if (version !== undefined) attributes[semconv.ATTR_TASK_VERSION] = version;
+  if (executionId !== undefined) attributes[semconv.ATTR_TASK_EXECUTION_ID] = executionId;
+  if (item.kind === "activity") attributes[semconv.ATTR_TASK_ID] = item.taskId;
+  return attributes;
 }
 
 /** The context of what is logged of a work item itself: its own span, and none where there is no tracing. */
-export function contextOfTask(item: AnyWorkItem): Context {
+export function contextOfTask(item: WorkItem): Context {
   const span = spanOf(item);
   return span === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, span);
 }
@@ -25,7 +24,7 @@ export function contextOfTask(item: AnyWorkItem): Context {
  * belongs to the trace of the work item; else the work item's own span. Where there is no tracing, all there is to know
  * is the active context.
  */
-export function contextOfCode(item: AnyWorkItem): Context {
+export function contextOfCode(item: WorkItem): Context {
   const span = spanOf(item);
   const active = context.active();
   return span === undefined || trace.getSpanContext(active)?.traceId === span.traceId ? active : contextOfTask(item);
@@ -39,6 +38,6 @@ export function traceFields(of: Context): Attributes {
   return { trace_id: span.traceId, span_id: span.spanId, trace_flags: flags };
 }
 
-function spanOf({ kind, facts: { features } }: AnyWorkItem): SpanContext | undefined {
+function spanOf({ kind, features }: WorkItem): SpanContext | undefined {
   return (kind === "orchestration" ? features.get(OrchestrationSpan) : features.get(ActivitySpan))?.spanContext();
 }

@@ -1,10 +1,9 @@
-import { aroundWorkItem, WorkItemLogger, type AnyWorkItem, type MiddlewareObject, type WorkItemMiddleware } from "../../src/pipeline/index.ts";
-import { isolated } from "./faults.ts";
-import { logActivity } from "./log-activity.ts";
-import { logEpisode } from "./log-orchestration.ts";
+import { WorkItemLogger, type MiddlewareContext, type MiddlewareObject, type WorkItem, type WorkItemHooks } from "../../src/pipeline/index.ts";
+import { LoggedActivity } from "./activity.ts";
+import { LoggedEpisode } from "./episode.ts";
+import { CodeContext } from "./logged-task.ts";
 import { checkLoggingOptions, type LoggingOptions } from "./options.ts";
-import { TaskLog } from "./task-log.ts";
-import { taskLogger } from "./task-logger.ts";
+import { TaskLogger } from "./task-logger.ts";
 
 export type { LoggedPayloads, LoggingOptions, PayloadContext } from "./options.ts";
 
@@ -24,22 +23,23 @@ export type { LoggedPayloads, LoggingOptions, PayloadContext } from "./options.t
  */
 export function logging(options: LoggingOptions = {}): MiddlewareObject {
   checkLoggingOptions(options);
-  const middleware: WorkItemMiddleware = {
-    name: "logging",
-    [aroundWorkItem]: <T>(item: AnyWorkItem, run: () => T): T => {
-      item.facts.features.set(WorkItemLogger, taskLogger(item, options.logger));
-      if (item.kind === "orchestration") logEpisode(item, options);
-      else logActivity(item, options);
-      return run();
+  const middleware: MiddlewareObject = { name: "logging", workItem: (item) => hooksOf(item, options) };
+  if (options.include?.output !== true) return middleware;
+  const keep = (ctx: MiddlewareContext): void => void ctx.features.set(CodeContext, ctx);
+  return {
+    ...middleware,
+    orchestration: (ctx, next) => {
+      keep(ctx);
+      return next(ctx);
     },
-    orchestration: async (ctx, next) => {
-      ctx.features.get(TaskLog)?.begin(ctx);
-      await next(ctx);
-    },
-    activity: async (ctx, next) => {
-      isolated.run("an activity was not logged", () => ctx.features.get(TaskLog)?.begin(ctx));
-      await next(ctx);
+    activity: (ctx, next) => {
+      keep(ctx);
+      return next(ctx);
     },
   };
-  return middleware;
+}
+
+function hooksOf(item: WorkItem, options: LoggingOptions): WorkItemHooks {
+  item.features.set(WorkItemLogger, new TaskLogger(item, options.logger));
+  return item.kind === "orchestration" ? new LoggedEpisode(item, options) : new LoggedActivity(item, options);
 }

@@ -1,20 +1,20 @@
 import type { Attributes } from "@opentelemetry/api";
-import type { AnyWorkItem } from "../../src/pipeline/index.ts";
+import type { WorkItem } from "../../src/pipeline/index.ts";
 import { resultNow } from "../../src/telemetry/isolate.ts";
 import { isolated } from "./faults.ts";
 import type { LoggingOptions, PayloadContext } from "./options.ts";
-import { ATTR_TASK_INPUT, ATTR_TASK_OUTPUT } from "./semconv.ts";
+import { ATTR_TASK_INPUT, ATTR_TASK_OUTPUT } from "../../src/telemetry/semconv.ts";
 
 /** The attribute with the input of a work item, as JSON; none unless the options ask for it (telemetry.md L3). */
-export function inputAttribute(item: AnyWorkItem, options: LoggingOptions): Attributes {
-  const { rawInput } = item.facts;
+export function inputAttribute(item: WorkItem, options: LoggingOptions): Attributes {
+  const { rawInput } = item;
   if (options.include?.input !== true || rawInput === undefined) return {};
   const text = options.redact === undefined ? rawInput : redacted(() => JSON.parse(rawInput), item, "input", options.redact);
   return text === undefined ? {} : { [ATTR_TASK_INPUT]: text };
 }
 
 /** The attribute with the output of a work item that completed, as JSON; none unless the options ask for it. */
-export function outputAttribute(item: AnyWorkItem, output: unknown, options: LoggingOptions): Attributes {
+export function outputAttribute(item: WorkItem, output: unknown, options: LoggingOptions): Attributes {
   if (options.include?.output !== true || output === undefined) return {};
   const text = redacted(() => output, item, "output", options.redact ?? ((value) => value));
   return text === undefined ? {} : { [ATTR_TASK_OUTPUT]: text };
@@ -23,12 +23,11 @@ export function outputAttribute(item: AnyWorkItem, output: unknown, options: Log
 // Whatever breaks here, the payload is left out: what could not be redacted must not be seen.
 function redacted(
   value: () => unknown,
-  { kind, facts }: AnyWorkItem,
+  { kind, name, version, instanceId, tags }: WorkItem,
   payload: PayloadContext["payload"],
   redact: NonNullable<LoggingOptions["redact"]>,
 ): string | undefined {
   return isolated.run("a payload is left out of the log", () => {
-    const { name, version, instanceId, tags } = facts;
     return JSON.stringify(resultNow(redact(value(), { payload, kind, name, version, instanceId, tags }), "redact"));
   });
 }

@@ -1,33 +1,51 @@
 import { format } from "node:util";
-import type { AnyWorkItem, MiddlewareLogger } from "../../src/pipeline/index.ts";
+import type { MiddlewareLogger, WorkItem } from "../../src/pipeline/index.ts";
 import { isError } from "../../src/telemetry/attribute-values.ts";
 import { failureFrom } from "../../src/telemetry/failure-causes.ts";
 import { contextOfCode, identityAttributes } from "./correlation.ts";
-import type { Level } from "./entry.ts";
 import { exceptionAttributes } from "./exception.ts";
 import { isolated } from "./faults.ts";
-import { isHeard, write } from "./write.ts";
+import { isHeard, write, type Level } from "./write.ts";
 
 /**
  * The logger that the code of a work item gets (telemetry.md L2): what it writes belongs to the work item and its span.
  * The engine makes an orchestration's replay-safe.
- *
- * @param logger the user's; without one, what is written goes to the worker's own logger, as it is.
  */
-export function taskLogger(item: AnyWorkItem, logger: MiddlewareLogger | undefined): MiddlewareLogger {
-  const writeLine = (level: Level, message: string, args: readonly unknown[]): void => {
-    if (logger === undefined) {
-      isolated.start("a line of the worker's logger was lost", () => item.facts.logger[level](message, ...args));
+export class TaskLogger implements MiddlewareLogger {
+  readonly #item: WorkItem;
+  readonly #logger: MiddlewareLogger | undefined;
+
+  /** @param logger the user's; without one, what is written goes to the worker's own logger, as it is. */
+  constructor(item: WorkItem, logger: MiddlewareLogger | undefined) {
+    this.#item = item;
+    this.#logger = logger;
+  }
+
+  error(message: string, ...args: unknown[]): void {
+    this.#write("error", message, args);
+  }
+  warn(message: string, ...args: unknown[]): void {
+    this.#write("warn", message, args);
+  }
+  info(message: string, ...args: unknown[]): void {
+    this.#write("info", message, args);
+  }
+  debug(message: string, ...args: unknown[]): void {
+    this.#write("debug", message, args);
+  }
+
+  #write(level: Level, message: string, args: readonly unknown[]): void {
+    isolated.run("a line of the task's code was lost", () => alone(() => this.#writeLine(level, message, args)));
+  }
+
+  #writeLine(level: Level, message: string, args: readonly unknown[]): void {
+    if (this.#logger === undefined) {
+      isolated.start("a line of the worker's logger was lost", () => this.#item.logger[level](message, ...args));
     }
-    const context = contextOfCode(item);
-    if (!isHeard(context, logger)) return;
-    write({ level, ...read(message, args), attributes: identityAttributes(item), context }, logger);
-  };
-  const at =
-    (level: Level) =>
-    (message: string, ...args: unknown[]): void =>
-      isolated.run("a line of the task's code was lost", () => alone(() => writeLine(level, message, args)));
-  return { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
+    const context = contextOfCode(this.#item);
+    if (!isHeard(context, this.#logger)) return;
+    write({ level, ...read(message, args), attributes: identityAttributes(this.#item), context }, this.#logger);
+  }
 }
 
 let writing = false;

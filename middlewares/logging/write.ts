@@ -2,14 +2,35 @@ import type { Attributes, Context } from "@opentelemetry/api";
 import type { MiddlewareLogger } from "../../src/pipeline/index.ts";
 import { attributesOf } from "../../src/telemetry/attribute-values.ts";
 import { resultNow } from "../../src/telemetry/isolate.ts";
-import { registeredLoggerProvider, SeverityNumber, type Logger, type LoggerProvider } from "../../src/telemetry/logs-api.ts";
-import { recordedString } from "../../src/telemetry/recorded-string.ts";
+import { registeredLoggerProvider, SeverityNumber, type Logger, type LoggerProvider, type LogRecord } from "../../src/telemetry/logs-api.ts";
+import { recordedString, recordedStrings } from "../../src/telemetry/recorded-string.ts";
+import { SCOPE_NAME } from "../../src/telemetry/semconv.ts";
 import { logValueLimit } from "../../src/telemetry/value-limits.ts";
 import { version } from "../../src/version.ts";
 import { traceFields } from "./correlation.ts";
-import type { Level, LogEntry } from "./entry.ts";
 import { isolated } from "./faults.ts";
-import { ATTR_EVENT_NAME, LOGGER_NAME } from "./semconv.ts";
+
+export type Level = keyof MiddlewareLogger;
+
+/** What is logged, before it is an OpenTelemetry log record or a line of the user's logger. */
+export interface LogEntry {
+  readonly level: Level;
+  /** For people. */
+  readonly line: string;
+  /** For machines: whose it is and what happened. */
+  readonly attributes: Attributes;
+  /** Attributes of the user's: any values. */
+  readonly added?: object;
+  /** The context whose span it belongs to. */
+  readonly context: Context;
+  /** What kind of event it records; a line of the user's own has none. */
+  readonly eventName?: string;
+  /** When that was; unless it is now. */
+  readonly at?: Date | undefined;
+}
+
+// A record has a field for it; in a line of the user's logger it is an attribute.
+const ATTR_EVENT_NAME = "event.name";
 
 /** Whether anybody gets what is written in `context`: where nobody does, nothing need be put together. */
 export function isHeard(context: Context, logger: MiddlewareLogger | undefined): boolean {
@@ -19,7 +40,12 @@ export function isHeard(context: Context, logger: MiddlewareLogger | undefined):
 /** Writes an entry as an OpenTelemetry log record, and to `logger` if there is one. Neither one's fault reaches the other. */
 export function write(given: LogEntry, logger: MiddlewareLogger | undefined): void {
   const entry = bounded(given);
-  isolated.start("a log record was lost", () => emit(entry));
+  try {
+    const returned = emit(entry);
+    if (returned !== undefined) isolated.start("a log record was lost", () => returned);
+  } catch (error) {
+    isolated.fault("a log record was lost", error);
+  }
   if (logger !== undefined) isolated.start("a line of the logger was lost", () => logger[entry.level](entry.line, fieldsOf(entry)));
 }
 
@@ -34,7 +60,7 @@ function currentLogger(): Logger | undefined {
   if (!loggers.has(provider)) {
     // Before it is asked: what it throws is written to the worker's logger, which may come back here.
     loggers.set(provider, undefined);
-    loggers.set(provider, isolated.run("there are no log records", () => checked(provider.getLogger(LOGGER_NAME, version))));
+    loggers.set(provider, isolated.run("there are no log records", () => checked(provider.getLogger(SCOPE_NAME, version))));
   }
   return loggers.get(provider);
 }
@@ -46,13 +72,15 @@ function checked(logger: Logger): Logger {
 }
 
 function isRecorded(context: Context): boolean {
-  const recorded = isolated.run("log records were lost", () => {
+  try {
     const logger = currentLogger();
     if (logger === undefined) return false;
     // Loggers of OpenTelemetry SDK 2.x may have no `enabled`.
-    return resultNow(logger.enabled?.({ context }), "enabled") ?? true;
-  });
-  return recorded ?? false;
+    return logger.enabled === undefined || (resultNow(logger.enabled({ context }), "enabled") ?? true);
+  } catch (error) {
+    isolated.fault("log records were lost", error);
+    return false;
+  }
 }
 
 const severities: Readonly<Record<Level, number>> = {
@@ -63,24 +91,22 @@ const severities: Readonly<Record<Level, number>> = {
 };
 
 function emit({ level, line, attributes, context, eventName, at }: LogEntry): unknown {
-  return currentLogger()?.emit({
-    severityNumber: severities[level],
-    severityText: level.toUpperCase(),
-    body: line,
-    attributes,
-    context,
-    ...(eventName === undefined ? {} : { eventName }),
-    ...(at === undefined ? {} : { timestamp: at }),
-  });
+  const record: Mutable<LogRecord> = { severityNumber: severities[level], severityText: level.toUpperCase(), body: line, attributes, context };
+  if (eventName !== undefined) record.eventName = eventName;
+  if (at !== undefined) record.timestamp = at;
+  return currentLogger()?.emit(record);
 }
+
+type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
 // The same for OpenTelemetry and for the logger. Whose it is can't be overwritten, and comes first, as there may be more
 // attributes than a record takes.
-function bounded({ line, attributes, added, ...entry }: LogEntry): LogEntry {
+function bounded(entry: LogEntry): LogEntry {
   const limit = logValueLimit();
-  const readable = (source: object): Attributes => attributesOf(source, limit, attributeFault);
-  const own = readable(attributes);
-  return { ...entry, line: recordedString(line, limit), attributes: added === undefined ? own : { ...own, ...readable(added), ...own } };
+  const line = recordedString(entry.line, limit);
+  const own = recordedStrings(entry.attributes, limit);
+  if (entry.added !== undefined) return { ...entry, line, attributes: { ...own, ...attributesOf(entry.added, limit, attributeFault), ...own } };
+  return line === entry.line && own === entry.attributes ? entry : { ...entry, line, attributes: own };
 }
 
 const attributeFault = (error: unknown): void => isolated.fault("an attribute was not logged", error);

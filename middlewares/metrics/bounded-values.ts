@@ -1,4 +1,9 @@
-import { ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION, OTHER, OTHER_ERROR_TYPE } from "./semconv.ts";
+import { ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION } from "../../src/telemetry/semconv.ts";
+
+/** Stands for all values of an attribute that came after the limit. */
+const OTHER = "_other";
+/** The same for `error.type`, as the semantic conventions of OpenTelemetry have it. */
+const OTHER_ERROR_TYPE = "_OTHER";
 
 /** The longest value that reaches a metric, in bytes of UTF-8. */
 const longest = 256;
@@ -20,7 +25,7 @@ export class BoundedValues {
   /** `labels` without `undefined`, and with one value in place of those that are too long or come after the first `limit`. */
   fold(labels: Labels, limit: number): Record<string, string> {
     const folded: Record<string, string> = {};
-    for (const key of Object.keys(labels)) {
+    for (const key in labels) {
       const value = labels[key];
       if (value === undefined) continue;
       folded[key] = this.#kept(key, value, limit) ?? (key === ATTR_ERROR_TYPE ? OTHER_ERROR_TYPE : OTHER);

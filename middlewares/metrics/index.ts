@@ -1,10 +1,10 @@
-import { aroundWorkItem, type AnyWorkItem, type MiddlewareObject, type WorkItemMiddleware } from "../../src/pipeline/index.ts";
+import type { MiddlewareObject } from "../../src/pipeline/index.ts";
 import { onFault } from "../../src/telemetry/isolate.ts";
-import { countActive, measureActivity } from "./measure-activity.ts";
-import { measureEpisode } from "./measure-episode.ts";
+import { ATTR_MIDDLEWARE } from "../../src/telemetry/semconv.ts";
+import { MeasuredActivity } from "./activity.ts";
+import { MeasuredEpisode } from "./episode.ts";
+import { currentInstruments } from "./instruments.ts";
 import { checkMetricsOptions, type MetricsOptions } from "./options.ts";
-import { currentRecorder } from "./recorder.ts";
-import { ATTR_MIDDLEWARE } from "./semconv.ts";
 
 export type { MetricsOptions } from "./options.ts";
 
@@ -25,23 +25,13 @@ export function metrics(options: MetricsOptions = {}): MiddlewareObject {
   checkMetricsOptions(options);
   const { nameLimit = defaultNameLimit } = options;
   onFault(countFault);
-  const middleware: WorkItemMiddleware = {
+  return {
     name: "metrics",
-    [aroundWorkItem]: <T>(item: AnyWorkItem, run: () => T): T => {
-      if (item.kind === "orchestration") measureEpisode(item, nameLimit);
-      else measureActivity(item, nameLimit);
-      return run();
-    },
-    // The engine knows which attempt a task is of orchestrations that it runs, and those are the ones with a middleware.
-    orchestration: async (ctx, next) => {
-      await next(ctx);
-    },
-    activity: countActive(nameLimit),
+    workItem: (item) => (item.kind === "orchestration" ? new MeasuredEpisode(item, nameLimit) : new MeasuredActivity(item, nameLimit)),
   };
-  return middleware;
 }
 
 // Of all built-in middlewares of the process; their names are few.
 function countFault(middleware: string): void {
-  currentRecorder(defaultNameLimit)?.("durabletask.middleware.errors", 1, { [ATTR_MIDDLEWARE]: middleware });
+  currentInstruments()?.record("durabletask.middleware.errors", 1, { [ATTR_MIDDLEWARE]: middleware }, defaultNameLimit);
 }

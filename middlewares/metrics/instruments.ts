@@ -1,109 +1,109 @@
-/** How an instrument is made. */
-export interface InstrumentDefinition {
-  readonly kind: "counter" | "up-down counter" | "histogram";
-  readonly unit: string;
-  readonly description: string;
-  /** The upper bounds of a histogram's buckets, as advice: a view of the user's wins. */
-  readonly buckets?: readonly number[];
+import { createNoopMeter, metrics, ValueType, type Counter, type Meter, type MeterProvider, type UpDownCounter } from "@opentelemetry/api";
+import { resultNow } from "../../src/telemetry/isolate.ts";
+import { SCOPE_NAME } from "../../src/telemetry/semconv.ts";
+import { version } from "../../src/version.ts";
+import { BoundedValues, type Labels } from "./bounded-values.ts";
+import { isolated } from "./faults.ts";
+import { definitions, type InstrumentName } from "./definitions.ts";
+
+// One for each provider, so that one that is registered late, or takes another's place, is found at the next measurement.
+const providers = new WeakMap<MeterProvider, Instruments>();
+
+/** The instruments of the meter provider that is registered now, or `undefined` if none is: then there is nothing to do. */
+export function currentInstruments(): Instruments | undefined {
+  try {
+    const instruments = instrumentsOf(metrics.getMeterProvider());
+    const { meter } = instruments;
+    return meter === undefined || meter === createNoopMeter() ? undefined : instruments;
+  } catch (error) {
+    isolated.fault("there are no metrics", error);
+    return undefined;
+  }
 }
 
-/** The instruments there are. */
-export type InstrumentName =
-  | "durabletask.orchestration.started"
-  | "durabletask.orchestration.duration"
-  | "durabletask.orchestration.episodes"
-  | "durabletask.orchestration.history.size"
-  | "durabletask.episode.duration"
-  | "durabletask.episode.replayed_events"
-  | "durabletask.activity.duration"
-  | "durabletask.activity.turnaround"
-  | "durabletask.activity.active"
-  | "durabletask.activity.cache.requests"
-  | "durabletask.task.retries"
-  | "durabletask.timer.lag"
-  | "durabletask.middleware.errors";
+function instrumentsOf(provider: MeterProvider): Instruments {
+  const known = providers.get(provider);
+  if (known !== undefined) return known;
+  const instruments = new Instruments();
+  // Before it has a meter: a fault in getting one is counted, and so comes here again.
+  providers.set(provider, instruments);
+  instruments.meter = checked(provider.getMeter(SCOPE_NAME, version), "getMeter", meterMethods);
+  return instruments;
+}
 
-// From activities of a millisecond to orchestrations of a month, in one list, so that all durations can be compared:
-// up to half a minute; then 1, 5 and 15 minutes; 1, 4 and 12 hours; 1, 3, 7 and 30 days.
-const seconds: readonly number[] = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 43_200, 86_400,
-  259_200, 604_800, 2_592_000,
-];
-// Zero has a bucket of its own: a first episode replays nothing.
-const counts: readonly number[] = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000];
+const meterMethods = ["createHistogram", "createCounter", "createUpDownCounter"] as const;
 
-export const definitions: Readonly<Record<InstrumentName, InstrumentDefinition>> = {
-  "durabletask.orchestration.started": {
-    kind: "counter",
-    unit: "{orchestration}",
-    description: "Executions of orchestrations that started.",
-  },
-  "durabletask.orchestration.duration": {
-    kind: "histogram",
-    unit: "s",
-    description: "Time from the start of an orchestration's first episode to its finish.",
-    buckets: seconds,
-  },
-  "durabletask.orchestration.episodes": {
-    kind: "histogram",
-    unit: "{episode}",
-    description: "Episodes that an orchestration took, at its finish.",
-    buckets: counts,
-  },
-  "durabletask.orchestration.history.size": {
-    kind: "histogram",
-    unit: "{event}",
-    description: "Events in an orchestration's history that its last episode was given, at its finish.",
-    buckets: counts,
-  },
-  "durabletask.episode.duration": {
-    kind: "histogram",
-    unit: "s",
-    description: "Time that a worker took for an episode, replay included.",
-    buckets: seconds,
-  },
-  "durabletask.episode.replayed_events": {
-    kind: "histogram",
-    unit: "{event}",
-    description: "Events of earlier episodes that an episode replayed.",
-    buckets: counts,
-  },
-  "durabletask.activity.duration": {
-    kind: "histogram",
-    unit: "s",
-    description: "Time that a worker took for an execution of an activity.",
-    buckets: seconds,
-  },
-  "durabletask.activity.turnaround": {
-    kind: "histogram",
-    unit: "s",
-    description: "Time from the scheduling of an activity to its completion in the orchestration's history.",
-    buckets: seconds,
-  },
-  "durabletask.activity.active": {
-    kind: "up-down counter",
-    unit: "{activity}",
-    description: "Activities that run on this worker now.",
-  },
-  "durabletask.activity.cache.requests": {
-    kind: "counter",
-    unit: "{request}",
-    description: "Executions of activities that the activity cache is configured for.",
-  },
-  "durabletask.task.retries": {
-    kind: "counter",
-    unit: "{attempt}",
-    description: "Attempts of activities and sub-orchestrations that were scheduled after a failed one.",
-  },
-  "durabletask.timer.lag": {
-    kind: "histogram",
-    unit: "s",
-    description: "Time from when a timer was due to when it fired.",
-    buckets: seconds,
-  },
-  "durabletask.middleware.errors": {
-    kind: "counter",
-    unit: "{error}",
-    description: "Faults of telemetry that were isolated.",
-  },
-};
+/** What a method of a provider of any kind returned, if it has what is asked for. */
+function checked<T extends object>(returned: T, method: string, members: readonly (keyof T & string)[]): T {
+  const given: Partial<T> | null | undefined = resultNow<Partial<T> | null | undefined>(returned, method);
+  const missing = members.filter((member) => typeof given?.[member] !== "function");
+  if (missing.length === 0) return returned;
+  throw new TypeError(`${method} returned ${given === null ? "null" : typeof given}, which has no ${missing.join(", ")}`);
+}
+
+/** An instrument, and what bounds its attributes. */
+interface Instrument {
+  readonly measure: (value: number, attributes: Record<string, string>) => unknown;
+  readonly values: BoundedValues;
+}
+
+/** The instruments of one provider, each made when it is first needed. */
+export class Instruments {
+  /** `undefined` if there is none to be had. */
+  meter: Meter | undefined;
+  // `undefined` stands for an instrument that could not be made; it is not tried again.
+  readonly #made = new Map<InstrumentName, Instrument | undefined>();
+
+  /**
+   * Records a measurement; one that can't be recorded is lost, and nothing else is (telemetry.md K1).
+   *
+   * @param limit how many distinct names an instrument takes.
+   */
+  record(name: InstrumentName, value: number, labels: Labels, limit: number): void {
+    const instrument = this.#instrument(name);
+    if (instrument !== undefined) measure(name, instrument, value, instrument.values.fold(labels, limit));
+  }
+
+  /** What records values with the very same attributes, now and later. */
+  bound(name: InstrumentName, labels: Labels, limit: number): (value: number) => void {
+    const instrument = this.#instrument(name);
+    const attributes = instrument?.values.fold(labels, limit);
+    return (value) => {
+      if (instrument !== undefined && attributes !== undefined) measure(name, instrument, value, attributes);
+    };
+  }
+
+  #instrument(name: InstrumentName): Instrument | undefined {
+    const { meter } = this;
+    if (meter !== undefined && !this.#made.has(name)) {
+      this.#made.set(name, isolated.run(`there is no ${name}`, () => make(meter, name)));
+    }
+    return this.#made.get(name);
+  }
+}
+
+function measure(name: InstrumentName, instrument: Instrument, value: number, attributes: Record<string, string>): void {
+  try {
+    const returned = instrument.measure(value, attributes);
+    if (returned !== undefined) isolated.start(`a measurement of ${name} was lost`, () => returned);
+  } catch (error) {
+    isolated.fault(`a measurement of ${name} was lost`, error);
+  }
+}
+
+function make(meter: Meter, name: InstrumentName): Instrument {
+  const { kind, unit, description, buckets } = definitions[name];
+  const valueType = unit === "s" ? ValueType.DOUBLE : ValueType.INT;
+  const options = { unit, description, valueType };
+  const values = new BoundedValues();
+  if (kind === "histogram") {
+    const advice = buckets === undefined ? {} : { advice: { explicitBucketBoundaries: [...buckets] } };
+    const histogram = checked(meter.createHistogram(name, { ...options, ...advice }), "createHistogram", ["record"]);
+    return { values, measure: (value, attributes) => histogram.record(value, attributes) };
+  }
+  const counter: Counter | UpDownCounter =
+    kind === "counter"
+      ? checked(meter.createCounter(name, options), "createCounter", ["add"])
+      : checked(meter.createUpDownCounter(name, options), "createUpDownCounter", ["add"]);
+  return { values, measure: (value, attributes) => counter.add(value, attributes) };
+}

@@ -1,6 +1,6 @@
 import type { Attributes } from "@opentelemetry/api";
 import { attributesOf } from "../../src/telemetry/attribute-values.ts";
-import { recordedString } from "../../src/telemetry/recorded-string.ts";
+import { recordedStrings } from "../../src/telemetry/recorded-string.ts";
 import { spanValueLimit } from "../../src/telemetry/value-limits.ts";
 import { isolated } from "./faults.ts";
 
@@ -14,13 +14,7 @@ export function userAttributes(source: unknown): Attributes {
   return attributesOf(source, spanValueLimit(), (error) => isolated.fault("an attribute can't be read", error));
 }
 
-/** Cuts the strings among attributes that this package writes: a name or an ID may be of any length. */
+/** Attributes that this package writes, with their strings cut at the limit of spans. */
 export function cutAttributes(attributes: Attributes): Attributes {
-  const limit = spanValueLimit();
-  const cutted: Attributes = {};
-  for (const key in attributes) {
-    const value = attributes[key];
-    cutted[key] = typeof value === "string" ? recordedString(value, limit) : value;
-  }
-  return cutted;
+  return recordedStrings(attributes, spanValueLimit());
 }

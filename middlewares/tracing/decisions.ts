@@ -1,7 +1,7 @@
 import { SamplingDecision, TraceFlags, type Attributes, type Context, type Link, type SpanContext, type SpanKind } from "@opentelemetry/api";
 import { resultNow } from "../../src/telemetry/isolate.ts";
 import { isolated } from "./faults.ts";
-import { contextOf } from "./identity.ts";
+import { contextOf } from "../../src/telemetry/identity.ts";
 
 /** A sampler as the OpenTelemetry SDK (2.x and 3.x) has it: the API has no type for one. */
 export interface Sampler {
@@ -76,8 +76,9 @@ export class Decisions {
 
   /** What to answer the SDK when it asks about a span of ours: what was decided. */
   answerFor({ traceId, traceFlags, traceState }: SpanContext): Answer {
+    const known = this.#answers.size === 0 ? undefined : this.#answers.get(traceId);
+    if (known === undefined && traceState === undefined) return isSet(traceFlags) ? sampled : unsampled;
     const decision = isSet(traceFlags) ? SamplingDecision.RECORD_AND_SAMPLED : SamplingDecision.NOT_RECORD;
-    const known = this.#answers.get(traceId);
     // Only to record, without to sample, is something that flags don't say.
     const isKnown = known !== undefined && isSampled(known) === isSet(traceFlags);
     return { ...(isKnown ? known : { decision }), ...(traceState === undefined ? {} : { traceState }) };
@@ -97,17 +98,26 @@ export class Decisions {
 }
 
 const unsampled: Answer = { decision: SamplingDecision.NOT_RECORD };
+const sampled: Answer = { decision: SamplingDecision.RECORD_AND_SAMPLED };
+const answers: Readonly<Record<SamplingDecision, Answer>> = {
+  [SamplingDecision.NOT_RECORD]: unsampled,
+  [SamplingDecision.RECORD]: { decision: SamplingDecision.RECORD },
+  [SamplingDecision.RECORD_AND_SAMPLED]: sampled,
+};
 const answersKept = 4096;
 
 const isSet = (flags: number): boolean => (flags & TraceFlags.SAMPLED) !== 0;
 const isSampled = ({ decision }: Answer): boolean => decision === SamplingDecision.RECORD_AND_SAMPLED;
 
 function decisionOf(answer: Answer, parent: SpanContext | undefined): Decision {
-  return { traceFlags: isSampled(answer) ? TraceFlags.SAMPLED : TraceFlags.NONE, ...withState(answer.traceState ?? parent?.traceState) };
+  const traceFlags = isSampled(answer) ? TraceFlags.SAMPLED : TraceFlags.NONE;
+  const traceState = answer.traceState ?? parent?.traceState;
+  return traceState === undefined ? { traceFlags } : { traceFlags, traceState };
 }
 
 function obey({ traceFlags, traceState }: SpanContext): Decision {
-  return { traceFlags: traceFlags & TraceFlags.SAMPLED, ...withState(traceState) };
+  const own = traceFlags & TraceFlags.SAMPLED;
+  return traceState === undefined ? { traceFlags: own } : { traceFlags: own, traceState };
 }
 
 /** A span context's trace state, where it has one. */
@@ -150,12 +160,10 @@ function answerOf(sampler: Sampler, context: Context, traceId: string, name: str
   if (typeof result !== "object" || result === null) throw new TypeError("it returned no decision");
   const { decision, traceState, attributes: own } = result as Partial<Answer>;
   if (decision === undefined || !decisions.has(decision)) throw new TypeError("it returned no decision");
+  const state = typeof traceState?.serialize === "function" ? traceState : undefined;
   const added = Object.entries({ ...given, ...own }).filter(([key, value]) => value !== attributes[key] && isSmall(value));
-  return {
-    decision,
-    ...withState(typeof traceState?.serialize === "function" ? traceState : undefined),
-    ...(added.length > 0 ? { attributes: Object.fromEntries(added.slice(0, attributesKept)) } : {}),
-  };
+  if (added.length === 0 && state === undefined) return answers[decision];
+  return { decision, ...withState(state), ...(added.length > 0 ? { attributes: Object.fromEntries(added.slice(0, attributesKept)) } : {}) };
 }
 
 const attributesKept = 8;

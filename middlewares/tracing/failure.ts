@@ -1,10 +1,10 @@
 import { SpanStatusCode, type Span, type TimeInput } from "@opentelemetry/api";
 import type { TaskFailure } from "../../src/pipeline/index.ts";
-import { ATTR_RECORDED_ERROR_TYPE, messageWithCauses, rootCause, stackWithCauses } from "../../src/telemetry/failure-causes.ts";
+import { messageWithCauses, rootCause, stackWithCauses } from "../../src/telemetry/failure-causes.ts";
 import { recordedString } from "../../src/telemetry/recorded-string.ts";
 import { spanValueLimit } from "../../src/telemetry/value-limits.ts";
 import { cutAttributes } from "./attributes.ts";
-import { ATTR_ERROR_TYPE } from "./semconv.ts";
+import { ATTR_ERROR_TYPE, ATTR_RECORDED_ERROR_TYPE } from "../../src/telemetry/semconv.ts";
 
 /** Marks the span of a task as failed (telemetry.md S3); the status says why, with the causes (S11). */
 export function setFailure(span: Span, failure: TaskFailure): void {

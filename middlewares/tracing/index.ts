@@ -1,22 +1,15 @@
 import { ROOT_CONTEXT, type Attributes } from "@opentelemetry/api";
-import {
-  aroundWorkItem,
-  type AnyWorkItem,
-  type MiddlewareContext,
-  type MiddlewareObject,
-  type WorkItemMiddleware,
-} from "../../src/pipeline/index.ts";
+import type { MiddlewareContext, MiddlewareObject, WorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
 import { runIn, takeContextFault } from "../../src/telemetry/active-context.ts";
+import { ActivitySpan, OrchestrationSpan } from "../../src/telemetry/handles.ts";
+import { TracedActivity } from "./activity.ts";
 import { userAttributes } from "./attributes.ts";
+import { TracedEpisode } from "./episode.ts";
 import { isolated } from "./faults.ts";
-import { ActivitySpan, OrchestrationSpan } from "./handles.ts";
-import { suppressed, type Scope } from "./live-context.ts";
+import { suppressed } from "./live-context.ts";
 import { checkTracingOptions, tagAttributes, type TracingOptions } from "./options.ts";
-import { runInActivitySpan, traceActivity } from "./trace-activity.ts";
-import { traceEpisode } from "./trace-orchestration.ts";
 import { currentTracer } from "./tracer.ts";
 
-export { ActivitySpan, OrchestrationSpan, type OrchestrationSpanHandle } from "./handles.ts";
 export { silenceUnfitProviders } from "./tracer.ts";
 export type { TracingOptions } from "./options.ts";
 
@@ -31,25 +24,24 @@ export type { TracingOptions } from "./options.ts";
  */
 export function tracing(options: TracingOptions = {}): MiddlewareObject {
   checkTracingOptions(options);
+  const middleware: MiddlewareObject = { name: "tracing", workItem: (item) => hooksOf(item, options) };
   const { attributes, tags } = options;
+  if (attributes === undefined && tags === undefined) return middleware;
   const ownAttributes = (ctx: MiddlewareContext): Attributes => {
     const own = attributes && isolated.call("the attributes function of tracing failed", () => attributes(ctx));
     return { ...userAttributes(tagAttributes(ctx.tags, tags)), ...userAttributes(own) };
   };
-  const middleware: WorkItemMiddleware = {
-    name: "tracing",
-    [aroundWorkItem]: <T>(item: AnyWorkItem, run: () => T): T => scopeOf(item, options)(run),
-    orchestration: async (ctx, next) => {
+  return {
+    ...middleware,
+    orchestration: (ctx, next) => {
       ctx.features.get(OrchestrationSpan)?.setAttributes(ownAttributes(ctx));
-      await next(ctx);
+      return next(ctx);
     },
-    activity: async (ctx, next) => {
-      const span = ctx.features.get(ActivitySpan);
-      isolated.run("attributes are left out", () => span?.setAttributes(ownAttributes(ctx)));
-      await runInActivitySpan(ctx.features, () => next(ctx));
+    activity: (ctx, next) => {
+      isolated.run("attributes are left out", () => ctx.features.get(ActivitySpan)?.setAttributes(ownAttributes(ctx)));
+      return next(ctx);
     },
   };
-  return middleware;
 }
 
 /**
@@ -60,19 +52,22 @@ export function checkTracerProvider(report: (message: string) => void): void {
   currentTracer(report);
 }
 
-function scopeOf(item: AnyWorkItem, options: TracingOptions): Scope {
-  const scope = isolated.run("a work item could not be traced", (): Scope => {
+function hooksOf(item: WorkItem, options: TracingOptions): WorkItemHooks | undefined {
+  try {
     const contextFault = takeContextFault();
-    if (contextFault !== undefined) item.facts.report(contextFaultMessage(contextFault));
-    const tracer = currentTracer(item.facts.report);
-    if (tracer === undefined) return (run) => run();
-    return item.kind === "orchestration" ? traceEpisode(item, tracer, options) : traceActivity(item, tracer);
-  });
-  if (scope !== undefined) return scope;
-  // What broke here would break the SDK's own tracing too, which does not isolate it: so it stays silenced.
-  item.facts.takeTraceContexts();
-  return (run) => runIn(suppressed(ROOT_CONTEXT), run);
+    if (contextFault !== undefined) item.report(contextFaultMessage(contextFault));
+    const tracer = currentTracer(item.report);
+    if (tracer === undefined) return undefined;
+    return item.kind === "orchestration" ? new TracedEpisode(item, tracer, options) : new TracedActivity(item, tracer);
+  } catch (error) {
+    isolated.fault("a work item could not be traced", error);
+    // What broke here would break the SDK's own tracing too, which does not isolate it: so it is silenced.
+    item.takeTraceContexts();
+    return silenced;
+  }
 }
+
+const silenced: WorkItemHooks = { scope: (execute) => runIn(suppressed(ROOT_CONTEXT), execute) };
 
 function contextFaultMessage(fault: string): string {
   return (

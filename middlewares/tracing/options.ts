@@ -2,7 +2,7 @@ import type { Attributes } from "@opentelemetry/api";
 import { aBoolean, aFunction, aStringArray, checkOptions, oneOf, type OptionRules } from "../../src/options.ts";
 import type { MiddlewareContext } from "../../src/pipeline/index.ts";
 import type { ContinueAsNew } from "./execution.ts";
-import { ATTR_TAG_PREFIX } from "./semconv.ts";
+import { ATTR_TAG_PREFIX } from "../../src/telemetry/semconv.ts";
 
 /** Options of {@link tracing}. */
 export interface TracingOptions {

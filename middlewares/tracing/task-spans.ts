@@ -1,33 +1,29 @@
-import { SpanKind, trace, ROOT_CONTEXT, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
-import type { DurableFact, OrchestrationWorkItemFacts, ScheduledTask, SentMessage, TaskFailure } from "../../src/pipeline/index.ts";
+import { SpanKind, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
+import type { HistoryEvent, OrchestrationWorkItem, ScheduledTask, SentMessage, TaskFailure } from "../../src/pipeline/index.ts";
+import { bitsOf, episodeSpanId, parseTraceContext, taskSpanId, type SpanIdBits } from "../../src/telemetry/identity.ts";
+import * as semconv from "../../src/telemetry/semconv.ts";
 import { setFailure, setOrchestrationFailure } from "./failure.ts";
-import { episodeSpanId, parseTraceContext, taskSpanId } from "./identity.ts";
-import * as semconv from "./semconv.ts";
+import { isolated } from "./faults.ts";
 import { endSpan, type IdentityTracer } from "./tracer.ts";
 
-interface NewSpan {
-  readonly name: string;
-  readonly kind: SpanKind;
-  readonly start: Date;
-  readonly end: Date;
-  readonly attributes: Attributes;
-  readonly failure?: TaskFailure | undefined;
-  /** How a failure is written to the span. */
-  readonly mark?: typeof setFailure;
-}
-
-/** Emits the spans of what one execution does: each begins and ends here, as its times are known by then (telemetry.md I3). */
+/**
+ * Emits the spans of what one execution does: each begins and ends here, as its times are known by then (telemetry.md I3). A
+ * span that can't be made takes no other with it (K1).
+ */
 export class TaskSpans {
-  readonly #facts: OrchestrationWorkItemFacts;
+  readonly #item: OrchestrationWorkItem;
   readonly #tracer: IdentityTracer;
   readonly #orchestration: SpanContext;
+  readonly #bits: SpanIdBits;
   readonly #inside: Context;
 
-  constructor(facts: OrchestrationWorkItemFacts, tracer: IdentityTracer, orchestration: SpanContext) {
-    this.#facts = facts;
+  /** @param inside the context whose span is the orchestration's. */
+  constructor(item: OrchestrationWorkItem, tracer: IdentityTracer, orchestration: SpanContext, inside: Context) {
+    this.#item = item;
     this.#tracer = tracer;
     this.#orchestration = orchestration;
-    this.#inside = trace.setSpanContext(ROOT_CONTEXT, orchestration);
+    this.#bits = bitsOf(orchestration.spanId);
+    this.#inside = inside;
   }
 
   /**
@@ -35,115 +31,102 @@ export class TaskSpans {
    * a span of the failed run, which emitted it when it ended.
    */
   identityOf(task: Pick<ScheduledTask, "taskId"> & Partial<Pick<ScheduledTask, "traceContext">>): SpanContext {
-    const carried = this.#facts.history.rewound ? undefined : parseTraceContext(task.traceContext);
-    return { ...this.#orchestration, spanId: carried?.spanId ?? taskSpanId(this.#orchestration.spanId, task.taskId) };
+    const derived = taskSpanId(this.#bits, task.taskId);
+    const sent = task.traceContext === undefined ? undefined : parseTraceContext(task.traceContext)?.spanId;
+    return this.#identity(sent === undefined || sent === derived || this.#item.history.rewound ? derived : sent);
   }
 
   emitTask(task: ScheduledTask, end: Date, failure: TaskFailure | undefined): void {
-    const mark = task.type === "sub_orchestration" ? setOrchestrationFailure : setFailure;
-    this.#emit(this.identityOf(task), { ...this.#describe(task), start: task.scheduledAt ?? end, end, failure, mark });
+    const attributes: Attributes = { [semconv.ATTR_TASK_ID]: task.taskId, [semconv.ATTR_TASK_INSTANCE_ID]: this.#item.instanceId };
+    const { name, kind } = describe(task, attributes);
+    this.#emit(this.identityOf(task), name, kind, task.scheduledAt ?? end, end, attributes, failure, task.type === "sub_orchestration");
   }
 
-  emitTimer({ taskId, createdAt, dueAt }: Extract<DurableFact, { type: "timer_fired" }>, end: Date): void {
-    this.#emit(this.identityOf({ taskId }), {
-      name: semconv.timerSpanName(this.#facts.name),
-      kind: SpanKind.INTERNAL,
-      start: createdAt ?? end,
-      end,
-      attributes: {
-        [semconv.ATTR_TYPE]: semconv.TYPE_TIMER,
-        [semconv.ATTR_TASK_NAME]: this.#facts.name,
-        [semconv.ATTR_TASK_INSTANCE_ID]: this.#facts.instanceId,
-        [semconv.ATTR_TASK_ID]: taskId,
-        ...(dueAt ? { [semconv.ATTR_FIRE_AT]: dueAt.toISOString() } : {}),
-      },
-    });
+  emitTimer({ taskId, createdAt, dueAt }: Extract<HistoryEvent, { type: "timer_fired" }>, end: Date): void {
+    const { instanceId, name } = this.#item;
+    const attributes: Attributes = {
+      [semconv.ATTR_TYPE]: semconv.TYPE_TIMER,
+      [semconv.ATTR_TASK_NAME]: name,
+      [semconv.ATTR_TASK_INSTANCE_ID]: instanceId,
+      [semconv.ATTR_TASK_ID]: taskId,
+    };
+    if (dueAt !== undefined) attributes[semconv.ATTR_FIRE_AT] = dueAt.toISOString();
+    this.#emit(this.identityOf({ taskId }), semconv.timerSpanName(name), SpanKind.INTERNAL, createdAt ?? end, end, attributes);
   }
 
-  emitSent(message: SentMessage, at: Date): void {
-    const { name, target, taskId } = message;
-    const { executionId, instanceId } = this.#facts;
-    const isEvent = message.type === "event";
-    this.#emit(this.identityOf(message), {
-      name: semconv.spanName(isEvent ? semconv.TYPE_ORCHESTRATION_EVENT : semconv.TYPE_SIGNAL_ENTITY, name, undefined),
-      kind: SpanKind.PRODUCER,
-      start: at,
-      end: at,
-      attributes: {
-        [semconv.ATTR_TASK_ID]: taskId,
-        [semconv.ATTR_TASK_INSTANCE_ID]: instanceId,
-        ...(executionId ? { [semconv.ATTR_TASK_EXECUTION_ID]: executionId } : {}),
-        ...(isEvent
-          ? {
-              [semconv.ATTR_TYPE]: semconv.TYPE_EVENT,
-              [semconv.ATTR_TASK_NAME]: name,
-              [semconv.ATTR_EVENT_TARGET_INSTANCE_ID]: target,
-            }
-          : {
-              [semconv.ATTR_TYPE]: semconv.TYPE_SIGNAL_ENTITY,
-              [semconv.ATTR_ENTITY_OPERATION]: name,
-              [semconv.ATTR_ENTITY_INSTANCE_ID]: target,
-            }),
-      },
-    });
+  emitSent({ name, target, taskId, type }: SentMessage, at: Date): void {
+    const { executionId, instanceId } = this.#item;
+    const attributes: Attributes = { [semconv.ATTR_TASK_ID]: taskId, [semconv.ATTR_TASK_INSTANCE_ID]: instanceId };
+    if (executionId) attributes[semconv.ATTR_TASK_EXECUTION_ID] = executionId;
+    if (type === "event") {
+      attributes[semconv.ATTR_TYPE] = semconv.TYPE_EVENT;
+      attributes[semconv.ATTR_TASK_NAME] = name;
+      attributes[semconv.ATTR_EVENT_TARGET_INSTANCE_ID] = target;
+    } else {
+      attributes[semconv.ATTR_TYPE] = semconv.TYPE_SIGNAL_ENTITY;
+      attributes[semconv.ATTR_ENTITY_OPERATION] = name;
+      attributes[semconv.ATTR_ENTITY_INSTANCE_ID] = target;
+    }
+    const spanType = type === "event" ? semconv.TYPE_ORCHESTRATION_EVENT : semconv.TYPE_SIGNAL_ENTITY;
+    this.#emit(this.identityOf({ taskId }), semconv.spanName(spanType, name, undefined), SpanKind.PRODUCER, at, at, attributes);
   }
 
   emitEpisode(start: Date, end: Date, actions: number): void {
-    const { history, instanceId, name, version } = this.#facts;
-    this.#emit({ ...this.#orchestration, spanId: episodeSpanId(this.#orchestration.spanId, history.replayedEvents) }, {
-      name: semconv.spanName(semconv.TYPE_EPISODE, name, version),
-      kind: SpanKind.INTERNAL,
-      start,
-      end,
-      attributes: {
-        [semconv.ATTR_TYPE]: semconv.TYPE_EPISODE,
-        [semconv.ATTR_TASK_NAME]: name,
-        [semconv.ATTR_TASK_INSTANCE_ID]: instanceId,
-        [semconv.ATTR_HISTORY_SIZE]: history.events,
-        [semconv.ATTR_REPLAYED_EVENTS]: history.replayedEvents,
-        [semconv.ATTR_ACTIONS]: actions,
-      },
+    const { history, instanceId, name, version } = this.#item;
+    const identity = this.#identity(episodeSpanId(this.#bits, history.replayedEvents));
+    this.#emit(identity, semconv.spanName(semconv.TYPE_EPISODE, name, version), SpanKind.INTERNAL, start, end, {
+      [semconv.ATTR_TYPE]: semconv.TYPE_EPISODE,
+      [semconv.ATTR_TASK_NAME]: name,
+      [semconv.ATTR_TASK_INSTANCE_ID]: instanceId,
+      [semconv.ATTR_HISTORY_SIZE]: history.events,
+      [semconv.ATTR_REPLAYED_EVENTS]: history.replayedEvents,
+      [semconv.ATTR_ACTIONS]: actions,
     });
   }
 
-  #describe(task: ScheduledTask): Pick<NewSpan, "name" | "kind" | "attributes"> {
-    const common = { [semconv.ATTR_TASK_ID]: task.taskId, [semconv.ATTR_TASK_INSTANCE_ID]: this.#facts.instanceId };
-    switch (task.type) {
-      case "entity_lock":
-        return { name: semconv.LOCK_REQUEST, kind: SpanKind.INTERNAL, attributes: { ...common, [semconv.ATTR_TYPE]: semconv.TYPE_ENTITY } };
-      case "entity_call":
-        return {
-          name: semconv.spanName(semconv.TYPE_CALL_ENTITY, task.name, undefined),
-          kind: SpanKind.CLIENT,
-          attributes: {
-            ...common,
-            [semconv.ATTR_TYPE]: semconv.TYPE_CALL_ENTITY,
-            [semconv.ATTR_ENTITY_OPERATION]: task.name,
-            ...(task.instanceId ? { [semconv.ATTR_ENTITY_INSTANCE_ID]: task.instanceId } : {}),
-          },
-        };
-      default: {
-        const type = task.type === "activity" ? semconv.TYPE_ACTIVITY : semconv.TYPE_ORCHESTRATION;
-        return {
-          name: semconv.spanName(type, task.name, task.version),
-          kind: SpanKind.CLIENT,
-          attributes: {
-            ...common,
-            [semconv.ATTR_TYPE]: type,
-            [semconv.ATTR_TASK_NAME]: task.name,
-            ...(task.instanceId ? { [semconv.ATTR_TASK_INSTANCE_ID]: task.instanceId } : {}),
-            ...(task.version ? { [semconv.ATTR_TASK_VERSION]: task.version } : {}),
-          },
-        };
-      }
-    }
+  #identity(spanId: string): SpanContext {
+    const { traceFlags, traceId, traceState } = this.#orchestration;
+    return traceState === undefined ? { traceId, spanId, traceFlags } : { traceId, spanId, traceFlags, traceState };
   }
 
-  #emit(identity: SpanContext, { name, kind, start, end, attributes, failure, mark = setFailure }: NewSpan): void {
-    const span = this.#tracer.start(name, { kind, startTime: start, attributes }, identity, this.#inside);
-    if (failure !== undefined) mark(span, failure);
-    endSpan(span, notBefore(start, end));
+  #emit(
+    identity: SpanContext,
+    name: string,
+    kind: SpanKind,
+    start: Date,
+    end: Date,
+    attributes: Attributes,
+    failure?: TaskFailure,
+    isOrchestration: boolean = false,
+  ): void {
+    try {
+      const span = this.#tracer.start(name, { kind, startTime: start, attributes }, identity, this.#inside);
+      if (failure !== undefined) (isOrchestration ? setOrchestrationFailure : setFailure)(span, failure);
+      endSpan(span, notBefore(start, end));
+    } catch (error) {
+      isolated.fault("a span was lost", error);
+    }
   }
+}
+
+// The name and kind of a task's CLIENT span; its attributes are added to `attributes`.
+function describe(task: ScheduledTask, attributes: Attributes): { readonly name: string; readonly kind: SpanKind } {
+  if (task.type === "entity_lock") {
+    attributes[semconv.ATTR_TYPE] = semconv.TYPE_ENTITY;
+    return { name: semconv.LOCK_REQUEST, kind: SpanKind.INTERNAL };
+  }
+  if (task.type === "entity_call") {
+    attributes[semconv.ATTR_TYPE] = semconv.TYPE_CALL_ENTITY;
+    attributes[semconv.ATTR_ENTITY_OPERATION] = task.name;
+    if (task.instanceId) attributes[semconv.ATTR_ENTITY_INSTANCE_ID] = task.instanceId;
+    return { name: semconv.spanName(semconv.TYPE_CALL_ENTITY, task.name, undefined), kind: SpanKind.CLIENT };
+  }
+  const type = task.type === "activity" ? semconv.TYPE_ACTIVITY : semconv.TYPE_ORCHESTRATION;
+  attributes[semconv.ATTR_TYPE] = type;
+  attributes[semconv.ATTR_TASK_NAME] = task.name;
+  if (task.instanceId) attributes[semconv.ATTR_TASK_INSTANCE_ID] = task.instanceId;
+  if (task.version) attributes[semconv.ATTR_TASK_VERSION] = task.version;
+  return { name: semconv.spanName(type, task.name, task.version), kind: SpanKind.CLIENT };
 }
 
 /** Clocks of different machines differ; a span still does not end before it starts. */

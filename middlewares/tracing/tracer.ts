@@ -3,6 +3,7 @@ import {
   INVALID_SPAN_CONTEXT,
   ProxyTracerProvider,
   ROOT_CONTEXT,
+  SamplingDecision,
   trace,
   TraceFlags,
   type Context,
@@ -14,16 +15,16 @@ import {
   type TracerProvider,
 } from "@opentelemetry/api";
 import { messageOf, resultNow } from "../../src/telemetry/isolate.ts";
+import { withChosenIds } from "../../src/telemetry/chosen-ids.ts";
+import { contextOf } from "../../src/telemetry/identity.ts";
+import { SCOPE_NAME } from "../../src/telemetry/semconv.ts";
 import { version } from "../../src/version.ts";
 import { recordedString } from "../../src/telemetry/recorded-string.ts";
 import { spanValueLimit } from "../../src/telemetry/value-limits.ts";
 import { cutAttributes } from "./attributes.ts";
-import { withChosenIds } from "./chosen-ids.ts";
 import { Decisions, type Answer, type Decision, type Sampler, type SpanToDecide } from "./decisions.ts";
 import { isolated } from "./faults.ts";
-import { contextOf } from "./identity.ts";
 import { suppressed } from "./live-context.ts";
-import { TRACER_NAME } from "./semconv.ts";
 
 /** What this package's tracer can do that the API's cannot: say who a span is, and whether it is sampled. */
 export interface IdentityTracer {
@@ -36,6 +37,8 @@ export interface IdentityTracer {
    * through single spans of it all the same, tracing is suppressed there: a trace is whole or absent (telemetry.md I10).
    */
   contextForCode(context: Context, identity: SpanContext): Context;
+  /** Whether spans with this decision are made for nothing: nobody records them. */
+  drops(identity: SpanContext): boolean;
   /**
    * Starts the span that `identity` names, under the span in `parent`, sampled as `identity` says. A span that the
    * provider can't start comes back as one that records nothing.
@@ -132,7 +135,7 @@ function nameOf(provider: TracerProvider): string {
 
 function tracerOf(provider: TracerProvider): Tracer | undefined {
   return readIn(() => {
-    const tracer: unknown = resultNow(provider.getTracer(TRACER_NAME, version), "getTracer");
+    const tracer: unknown = resultNow(provider.getTracer(SCOPE_NAME, version), "getTracer");
     return typeof tracer === "object" && tracer !== null && "startSpan" in tracer && typeof tracer.startSpan === "function" ? (tracer as Tracer) : undefined;
   });
 }
@@ -200,10 +203,15 @@ class ProviderTracer implements IdentityTracer {
     return this.#decisions.letsThroughStrays(identity) ? suppressed(context) : context;
   }
 
+  drops(identity: SpanContext): boolean {
+    return this.#way === "answered" && this.#decisions.answerFor(identity).decision === SamplingDecision.NOT_RECORD;
+  }
+
   start(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
-    const bounded = { ...options, attributes: cutAttributes(options.attributes ?? {}) };
+    if (this.drops(identity)) return trace.wrapSpanContext(identity);
+    if (options.attributes !== undefined) options.attributes = cutAttributes(options.attributes);
     try {
-      const span = this.#started(recordedString(name, spanValueLimit()), bounded, identity, parent);
+      const span = this.#started(recordedString(name, spanValueLimit()), options, identity, parent);
       if (hasIdentity(span, identity)) return span;
       if (span.isRecording()) {
         this.unfit = obstacleIn(span, identity);
@@ -220,21 +228,16 @@ class ProviderTracer implements IdentityTracer {
   #started(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
     const tracer = this.#tracer;
     if (tracer === undefined) throw new TypeError("there is no tracer");
+    if (this.#way === "answered") return this.#startAnswered(tracer as SdkTracer, name, options, identity, parent);
     const { traceId, spanId } = identity;
     const isRoot = parent === ROOT_CONTEXT;
     const isWritten = this.#way === "written";
-    this.#identity = identity;
-    try {
-      // The trace ID, which samplers look at, must be right from the start: one that is written later comes from a parent.
-      const above = isWritten && isRoot ? contextOf({ ...identity, isRemote: true }) : parent;
-      const start = (): Span => tracer.startSpan(name, options, above);
-      const result = this.#way === "answered" ? this.#answering(tracer, start) : withChosenIds(isRoot ? { traceId, spanId } : { spanId }, start).result;
-      if (!isSpan(result)) throw new TypeError(`startSpan returned ${typeof resultNow<unknown>(result, "startSpan")}, which is no span`);
-      if (isWritten && result.isRecording()) write(result, spanId, isRoot);
-      return result;
-    } finally {
-      this.#identity = INVALID_SPAN_CONTEXT;
-    }
+    // The trace ID, which samplers look at, must be right from the start: one that is written later comes from a parent.
+    const above = isWritten && isRoot ? contextOf({ ...identity, isRemote: true }) : parent;
+    const { result } = withChosenIds(isRoot ? { traceId, spanId } : { spanId }, () => tracer.startSpan(name, options, above));
+    const span = checkedSpan(result);
+    if (isWritten && span.isRecording()) write(span, spanId, isRoot);
+    return span;
   }
 
   // Finds the way in which spans get their identity, with spans that are not sampled; what is in the way if there is none.
@@ -273,15 +276,26 @@ class ProviderTracer implements IdentityTracer {
    * asked about spans whose trace is decided (I10). The tracer is of this package's scope; nobody else has it, and it is as
    * it was afterwards.
    */
-  #answering(tracer: Tracer, start: () => Span): Span {
-    const { _sampler, _idGenerator } = tracer as SdkTracer;
-    Object.assign(tracer, this.#answers);
+  #startAnswered(tracer: Writable<SdkTracer>, name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
+    const { _sampler: sampler, _idGenerator: generator } = tracer;
+    tracer._sampler = this.#answers._sampler;
+    tracer._idGenerator = this.#answers._idGenerator;
+    this.#identity = identity;
     try {
-      return start();
+      return checkedSpan(tracer.startSpan(name, options, parent));
     } finally {
-      Object.assign(tracer, { _sampler, _idGenerator });
+      tracer._sampler = sampler;
+      tracer._idGenerator = generator;
+      this.#identity = INVALID_SPAN_CONTEXT;
     }
   }
+}
+
+type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
+
+function checkedSpan(started: unknown): Span {
+  if (isSpan(started)) return started;
+  throw new TypeError(`startSpan returned ${typeof resultNow<unknown>(started, "startSpan")}, which is no span`);
 }
 
 // The SDK's spans hand out their own span context; others, a copy or one that can't be written.
@@ -302,9 +316,16 @@ function hasIdentity(span: Span, { traceId, spanId }: SpanContext): boolean {
 
 function isSpan(value: unknown): value is Span {
   if (typeof value !== "object" || value === null) return false;
-  const span = value as Partial<Record<keyof Span, unknown>>;
-  const methods = ["spanContext", "isRecording", "end", "setAttribute", "setAttributes", "addEvent", "setStatus"] as const;
-  return methods.every((method) => typeof span[method] === "function");
+  const span = value as Partial<Span>;
+  return (
+    typeof span.spanContext === "function" &&
+    typeof span.isRecording === "function" &&
+    typeof span.end === "function" &&
+    typeof span.setAttribute === "function" &&
+    typeof span.setAttributes === "function" &&
+    typeof span.addEvent === "function" &&
+    typeof span.setStatus === "function"
+  );
 }
 
 /** Ends a span at `time`, now by default. One of another make may return a promise: nobody waits for that. */

@@ -1,4 +1,4 @@
-import { takeSpanId, takeTraceId } from "../../middlewares/tracing/chosen-ids.ts";
+import { takeSpanId, takeTraceId } from "../telemetry/chosen-ids.ts";
 
 /** What the OpenTelemetry SDK asks for IDs. Structural, so that it is the `IdGenerator` of SDK 2.x and 3.x alike. */
 export interface SpanIdGenerator {

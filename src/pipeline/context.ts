@@ -2,13 +2,7 @@ import type { ActivityContext, OrchestrationContext } from "@microsoft/durableta
 import type { MiddlewareFeatures } from "./features.ts";
 import { isolate } from "./isolate.ts";
 import { workItemLogger, type MiddlewareLogger } from "./logger.ts";
-import type {
-  ActivityWorkItem,
-  ActivityWorkItemFacts,
-  OrchestrationWorkItem,
-  OrchestrationWorkItemFacts,
-  ParentOrchestration,
-} from "./work-item.ts";
+import type { ActivityExecution, Episode, ParentOrchestration } from "./work-item.ts";
 
 /**
  * Why an episode ended without the code after `next` running: the orchestration still waits; it was terminated from
@@ -86,39 +80,39 @@ export type Outcome = { readonly ok: true; readonly value: unknown } | { readonl
 // Each worker has stages of its own.
 const warnedOfValue = new WeakSet<object>();
 
-abstract class Context<TFacts extends OrchestrationWorkItemFacts | ActivityWorkItemFacts> {
-  protected readonly facts: TFacts;
+abstract class Context<TItem extends Episode | ActivityExecution> {
+  protected readonly item: TItem;
   readonly input: unknown;
   #outcome: Outcome | undefined;
 
-  constructor(facts: TFacts, input: unknown) {
-    this.facts = facts;
+  constructor(item: TItem, input: unknown) {
+    this.item = item;
     this.input = input;
   }
 
   get name(): string {
-    return this.facts.name;
+    return this.item.name;
   }
   get instanceId(): string {
-    return this.facts.instanceId;
+    return this.item.instanceId;
   }
   get executionId(): string | undefined {
-    return this.facts.executionId;
+    return this.item.executionId;
   }
   get version(): string | undefined {
-    return this.facts.version;
+    return this.item.version;
   }
   get tags(): Readonly<Record<string, string>> {
-    return this.facts.tags;
+    return this.item.tags;
   }
   get rawInput(): string | undefined {
-    return this.facts.rawInput;
+    return this.item.rawInput;
   }
   get features(): MiddlewareFeatures {
-    return this.facts.features;
+    return this.item.features;
   }
   get signal(): AbortSignal {
-    return this.facts.signal;
+    return this.item.signal;
   }
   get result(): unknown {
     return this.#outcome?.ok === true ? this.#outcome.value : undefined;
@@ -138,7 +132,7 @@ abstract class Context<TFacts extends OrchestrationWorkItemFacts | ActivityWorkI
     // Returning what `next` resolved with changes nothing.
     if (value === undefined || Object.is(value, this.result) || warnedOfValue.has(middleware)) return;
     warnedOfValue.add(middleware);
-    this.facts.report(`Middleware "${middleware.name}" returned a value, which has no effect. ${this.remedyForReturned}`);
+    this.item.report(`Middleware "${middleware.name}" returned a value, which has no effect. ${this.remedyForReturned}`);
   }
   protected abstract readonly remedyForReturned: string;
 
@@ -148,23 +142,28 @@ abstract class Context<TFacts extends OrchestrationWorkItemFacts | ActivityWorkI
   }
 }
 
+interface SuspendCallback {
+  readonly level: number;
+  readonly run: (reason: SuspendReason) => unknown;
+}
+
 export class OrchestrationMiddlewareContextImpl
-  extends Context<OrchestrationWorkItemFacts>
+  extends Context<Episode>
   implements OrchestrationMiddlewareContext
 {
   readonly kind = "orchestration";
   readonly orchestrationContext: OrchestrationContext;
-  readonly #onSuspend: { readonly level: number; readonly run: (reason: SuspendReason) => unknown }[] = [];
+  #onSuspend: SuspendCallback[] | undefined;
   readonly #levelNow: () => number;
   #logger: MiddlewareLogger | undefined;
 
   constructor(
-    item: OrchestrationWorkItem,
+    item: Episode,
     orchestrationContext: OrchestrationContext,
     input: unknown,
     levelNow: () => number,
   ) {
-    super(item.facts, input);
+    super(item, input);
     this.#levelNow = levelNow;
     this.orchestrationContext = orchestrationContext;
     // Read-only for JavaScript too (X1).
@@ -172,7 +171,7 @@ export class OrchestrationMiddlewareContextImpl
   }
 
   get parent(): ParentOrchestration | undefined {
-    return this.facts.parent;
+    return this.item.parent;
   }
   get isReplaying(): boolean {
     return this.orchestrationContext.isReplaying;
@@ -181,58 +180,63 @@ export class OrchestrationMiddlewareContextImpl
     return "An orchestration's result can't be replaced (O3); return nothing.";
   }
   get logger(): MiddlewareLogger {
-    return (this.#logger ??= workItemLogger(this.facts, () => this.isReplaying));
+    return (this.#logger ??= workItemLogger(this.item, () => this.isReplaying));
   }
 
   onSuspend(callback: (reason: SuspendReason) => unknown): void {
     if (typeof callback !== "function") throw new TypeError("onSuspend: callback must be a function.");
-    this.#onSuspend.push({ level: this.#levelNow(), run: callback });
+    (this.#onSuspend ??= []).push({ level: this.#levelNow(), run: callback });
+  }
+
+  /** Whether anything is to be done when the episode ends. */
+  get hasSuspendCallbacks(): boolean {
+    return this.#onSuspend !== undefined;
   }
 
   /** Runs the callbacks of the middlewares whose code is parked, last-registered first (O7). */
   suspend(reason: SuspendReason, parked: (level: number) => boolean): void {
-    for (let callback = this.#onSuspend.pop(); callback !== undefined; callback = this.#onSuspend.pop()) {
+    for (let callback = this.#onSuspend?.pop(); callback !== undefined; callback = this.#onSuspend?.pop()) {
       if (!parked(callback.level)) continue;
       const { run } = callback;
       isolate(
         () => run(reason),
-        (error) => this.facts.fault(`an onSuspend callback of orchestration "${this.name}" failed`, error),
+        (error) => this.item.fault(`an onSuspend callback of orchestration "${this.name}" failed`, error),
       );
     }
   }
 }
 
-export class ActivityMiddlewareContextImpl extends Context<ActivityWorkItemFacts> implements ActivityMiddlewareContext {
+export class ActivityMiddlewareContextImpl extends Context<ActivityExecution> implements ActivityMiddlewareContext {
   readonly kind = "activity";
   readonly activityContext: ActivityContext;
   #logger: MiddlewareLogger | undefined;
-  #replacement: { readonly value: unknown } | undefined;
+  #replacement: Outcome | undefined;
 
-  constructor(item: ActivityWorkItem, activityContext: ActivityContext, input: unknown) {
-    super(item.facts, input);
+  constructor(item: ActivityExecution, activityContext: ActivityContext, input: unknown) {
+    super(item, input);
     this.activityContext = activityContext;
     // Read-only for JavaScript too (X2).
     Object.freeze(this);
   }
 
   get taskId(): number {
-    return this.facts.taskId;
+    return this.item.taskId;
   }
   protected get remedyForReturned(): string {
     return "To set the activity's result, call ctx.setResult(value) (A3).";
   }
   get logger(): MiddlewareLogger {
-    return (this.#logger ??= workItemLogger(this.facts));
+    return (this.#logger ??= workItemLogger(this.item));
   }
 
   // An arrow function, so that `const { setResult } = ctx` works.
   readonly setResult = (value: unknown): void => {
-    this.#replacement = { value };
-    this.settle({ ok: true, value });
+    this.#replacement = { ok: true, value };
+    this.settle(this.#replacement);
   };
 
   /** The last result that `setResult` set; a new object for each call. */
-  get replacement(): { readonly value: unknown } | undefined {
+  get replacement(): Outcome | undefined {
     return this.#replacement;
   }
 }

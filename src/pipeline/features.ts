@@ -52,7 +52,7 @@ export class MiddlewareFeatures {
 
   /** @param initial features to start with; they are copied, later changes do not travel either way. */
   constructor(initial?: MiddlewareFeatures) {
-    this.#values = new Map(initial?.entries());
+    this.#values = initial === undefined ? new Map<symbol, unknown>() : new Map(initial.entries());
   }
 
   /** The value under `feature`, or `undefined`. */
@@ -93,17 +93,10 @@ export class MiddlewareFeatures {
   }
 }
 
-// Process-wide, so that task code which imports the other copy (ESM or CJS) of this package sees the same features.
-interface Scopes {
-  readonly host: AsyncLocalStorage<MiddlewareFeatures>;
-  readonly workItem: AsyncLocalStorage<MiddlewareFeatures>;
-}
-const scopesKey: unique symbol = Symbol.for("durable-telemetry.feature-scopes");
-const holder = globalThis as { [scopesKey]?: Scopes };
-const scopes: Scopes = (holder[scopesKey] ??= {
-  host: new AsyncLocalStorage<MiddlewareFeatures>(),
-  workItem: new AsyncLocalStorage<MiddlewareFeatures>(),
-});
+// Process-wide, so that a host which imports the other copy (ESM or CJS) of this package reaches this one.
+const hostKey: unique symbol = Symbol.for("durable-telemetry.host-features");
+const holder = globalThis as { [hostKey]?: AsyncLocalStorage<MiddlewareFeatures> };
+const host: AsyncLocalStorage<MiddlewareFeatures> = (holder[hostKey] ??= new AsyncLocalStorage());
 
 /**
  * Runs `fn` so that every work item that starts inside it begins with a copy of `features` (contract.md F4).
@@ -123,28 +116,10 @@ export function runWithFeatures<T>(features: MiddlewareFeatures, fn: () => T): T
     throw new TypeError("runWithFeatures: features must be a MiddlewareFeatures; make one with new MiddlewareFeatures().");
   }
   if (typeof fn !== "function") throw new TypeError("runWithFeatures: fn must be a function.");
-  return scopes.host.run(features, fn);
+  return host.run(features, fn);
 }
 
-/**
- * The features of the work item that is running (contract.md F6), for orchestrator and activity functions, which
- * have no middleware context of their own. `undefined` outside of a work item.
- *
- * @example
- * async function charge(_: ActivityContext, order: Order) {
- *   const tenant = currentFeatures()?.get(Tenant);
- * }
- */
-export function currentFeatures(): MiddlewareFeatures | undefined {
-  return scopes.workItem.getStore();
-}
-
-/** The features that the host attached with {@link runWithFeatures}, as a new collection for one work item (F2). */
-export function featuresForWorkItem(): MiddlewareFeatures {
-  return new MiddlewareFeatures(scopes.host.getStore());
-}
-
-/** Runs `fn` with `features` as the current work item's. */
-export function runInWorkItem<T>(features: MiddlewareFeatures, fn: () => T): T {
-  return scopes.workItem.run(features, fn);
+/** The features that the host attached with {@link runWithFeatures}. */
+export function hostFeatures(): MiddlewareFeatures | undefined {
+  return host.getStore();
 }

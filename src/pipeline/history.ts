@@ -16,7 +16,7 @@ export interface ScheduledTask {
   /** Which attempt it is, from 1; known only while its action has not left, as history does not tell. */
   readonly attempt?: number | undefined;
   /** Sends a trace context out with the task; there only while its action has not left, and the protocol has a place for it. */
-  readonly carry?: (context: TraceContext) => void;
+  setTraceContext?(context: TraceContext): void;
 }
 
 /** What an orchestration sent without waiting for an answer. */
@@ -30,14 +30,14 @@ export interface SentMessage {
 }
 
 /** What reached an orchestration from outside. */
-export type ReceivedFact =
+export type ReceivedEvent =
   | { readonly type: "event_raised"; readonly name: string; readonly at: Date | undefined }
   | { readonly type: "suspended" | "resumed"; readonly at: Date | undefined };
 
-/** A history event, reported once in the life of an execution. */
-export type DurableFact =
+/** An event of a history, as it is reported exactly once in the life of an execution. */
+export type HistoryEvent =
   | { readonly type: "started"; readonly at: Date | undefined }
-  | ReceivedFact
+  | ReceivedEvent
   | {
       readonly type: "task_finished";
       readonly task: ScheduledTask;

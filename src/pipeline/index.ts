@@ -2,27 +2,22 @@
 export { runActivity, type Activity } from "./activity-run.ts";
 export type { AwaitGuardMode, AwaitGuardModes, AwaitGuardOptions } from "./await-guard.ts";
 export type { ActivityMiddlewareContext, OrchestrationMiddlewareContext, SuspendReason } from "./context.ts";
-export { currentLogger } from "./current-logger.ts";
+export { currentFeatures, currentLogger, currentWorkItem, runInWorkItem } from "./current-work-item.ts";
 export { MiddlewareContractError, NonDurableAwaitError, type ContractRule } from "./errors.ts";
 export {
   createMiddlewareFeature,
-  currentFeatures,
-  featuresForWorkItem,
   MiddlewareFeatures,
-  runInWorkItem,
   runWithFeatures,
   sharedFeature,
   type MiddlewareFeature,
 } from "./features.ts";
-export type { DurableFact, ReceivedFact, ScheduledTask, SentMessage } from "./history.ts";
+export type { HistoryEvent, ReceivedEvent, ScheduledTask, SentMessage } from "./history.ts";
 export { isolate } from "./isolate.ts";
 export { WorkItemLogger, type MiddlewareLogger } from "./logger.ts";
 export {
-  aroundWorkItem,
   defineMiddleware,
   type ActivityMiddleware,
   type ActivityNext,
-  type AroundWorkItem,
   type DurableMiddleware,
   type DurableSteps,
   type Middleware,

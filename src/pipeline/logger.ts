@@ -16,16 +16,16 @@ export const WorkItemLogger: MiddlewareFeature<MiddlewareLogger> = sharedFeature
 interface Logging {
   readonly features: MiddlewareFeatures;
   readonly logger: MiddlewareLogger;
-  readonly fault: (what: string, error: unknown) => void;
+  fault(what: string, error: unknown): void;
 }
 
 /**
  * The logger for the code of a work item. It writes nothing while `isReplaying()` (contract.md X7); a fault of the logger
  * beneath it is counted and logged, and does not reach the code (telemetry.md K1).
  */
-export function workItemLogger({ features, logger: own, fault }: Logging, isReplaying?: () => boolean): MiddlewareLogger {
-  const logger = features.get(WorkItemLogger) ?? own;
-  const onFault = (error: unknown): void => fault("a line of the task's code was lost", error);
+export function workItemLogger(item: Logging, isReplaying?: () => boolean): MiddlewareLogger {
+  const logger = item.features.get(WorkItemLogger) ?? item.logger;
+  const onFault = (error: unknown): void => item.fault("a line of the task's code was lost", error);
   const at =
     (level: keyof MiddlewareLogger) =>
     (message: string, ...args: unknown[]): void => {

@@ -1,6 +1,6 @@
 import type { Task } from "@microsoft/durabletask-js";
 import type { ActivityMiddlewareContext, OrchestrationMiddlewareContext } from "./context.ts";
-import type { AnyWorkItem } from "./work-item.ts";
+import type { WorkItem, WorkItemHooks } from "./work-item.ts";
 
 /**
  * What `next(ctx)` returns: a promise to `await` or to return, or an iterable to `yield*` from a durable (generator)
@@ -68,7 +68,28 @@ export interface MiddlewareObject {
   readonly name: string;
   readonly orchestration?: OrchestrationMiddleware | undefined;
   readonly activity?: ActivityMiddleware | undefined;
+  /**
+   * Hooks around whole work items, the SDK's own work included (contract.md W1 to W6): a work item may never reach the
+   * task's function, as a rewind does, or a task that is not registered.
+   */
+  readonly workItem?: WorkItemMiddleware | undefined;
 }
+
+/**
+ * Called once for each work item, before any code of it runs; the outermost middleware first (contract.md W1). It must not
+ * be `async`.
+ *
+ * @returns what to do around the work item; nothing if there is nothing to do.
+ * @example
+ * const timing = defineMiddleware({
+ *   name: "timing",
+ *   workItem(item) {
+ *     const startedAt = performance.now();
+ *     return { onAcknowledged: (ack) => console.log(item.kind, item.name, ack, performance.now() - startedAt) };
+ *   },
+ * });
+ */
+export type WorkItemMiddleware = (item: WorkItem) => WorkItemHooks | undefined | void;
 
 /** What `use` takes: a function around everything, a durable middleware, or an object. */
 export type Middleware = MiddlewareFunction | (DurableMiddleware & NotInferred) | (MiddlewareObject & NotAFunction);
@@ -82,26 +103,12 @@ interface NotAFunction {
   readonly call?: never;
 }
 
-/**
- * For the built-in middlewares: runs around a whole work item, the SDK's own work included, also when it never
- * reaches the task's function (a rewind, a task that is not registered). Not part of the contract.
- */
-export const aroundWorkItem: unique symbol = Symbol.for("durable-telemetry.around-work-item");
-
-/** See {@link aroundWorkItem}. It must call `run` once and return what that returned. */
-export type AroundWorkItem = <T>(item: AnyWorkItem, run: () => T) => T;
-
-/** A middleware of this package that also wraps whole work items. */
-export interface WorkItemMiddleware extends MiddlewareObject {
-  readonly [aroundWorkItem]?: AroundWorkItem;
-}
-
 /** A member of a pipeline, as the engine calls it. */
 export interface Member {
   readonly name: string;
   readonly orchestration: OrchestrationMiddleware | undefined;
   readonly activity: ActivityMiddleware | undefined;
-  readonly around: AroundWorkItem | undefined;
+  readonly workItem: WorkItemMiddleware | undefined;
 }
 
 /** Which tasks a bare function runs around. */
@@ -133,32 +140,32 @@ export function toMember(middleware: unknown, scope: FunctionScope): Member {
   if (typeof middleware === "function") return functionMember(middleware, scope);
   if (typeof middleware !== "object" || middleware === null) {
     throw new TypeError(
-      `A middleware must be a function or an object { name, orchestration?, activity? }, not ${middleware === null ? "null" : typeof middleware}.`,
+      `A middleware must be a function or an object { name, orchestration?, activity?, workItem? }, not ${middleware === null ? "null" : typeof middleware}.`,
     );
   }
-  const { name, orchestration, activity, [aroundWorkItem]: around } = middleware as Partial<WorkItemMiddleware>;
+  const { name, orchestration, activity, workItem } = middleware as Partial<MiddlewareObject>;
   if (typeof name !== "string" || name === "") {
     throw new TypeError("A middleware object needs a name: a non-empty string, unique on the worker.");
   }
   checkMembers(name, middleware);
-  for (const [member, value] of Object.entries({ orchestration, activity })) {
+  for (const [member, value] of Object.entries({ orchestration, activity, workItem })) {
     if (value !== undefined && typeof value !== "function") {
       throw new TypeError(`Middleware "${name}": ${member} must be a function, not ${typeof value}.`);
     }
   }
-  if (orchestration === undefined && activity === undefined) {
-    throw new TypeError(`Middleware "${name}" has neither an orchestration nor an activity function; give it at least one.`);
+  if (orchestration === undefined && activity === undefined && workItem === undefined) {
+    throw new TypeError(`Middleware "${name}" has neither an orchestration nor an activity nor a workItem function; give it at least one.`);
   }
   // Bound, so that a class instance's methods keep their `this`.
   return {
     name,
     orchestration: orchestration?.bind(middleware),
     activity: activity?.bind(middleware),
-    around: around?.bind(middleware),
+    workItem: workItem?.bind(middleware),
   };
 }
 
-const members: Readonly<Record<keyof MiddlewareObject, true>> = { name: true, orchestration: true, activity: true };
+const members: Readonly<Record<keyof MiddlewareObject, true>> = { name: true, orchestration: true, activity: true, workItem: true };
 
 // A member that is spelled wrong would do nothing. Instances of classes have members of their own.
 function checkMembers(name: string, middleware: object): void {
@@ -189,6 +196,6 @@ function functionMember(middleware: object, scope: FunctionScope): Member {
     name: fn.name,
     orchestration: scope === "activity" ? undefined : fn,
     activity: scope === "orchestration" || durable ? undefined : fn,
-    around: undefined,
+    workItem: undefined,
   };
 }

@@ -1,57 +1,108 @@
 import type { Task } from "@microsoft/durabletask-js";
+import type { Outcome } from "./context.ts";
 import type { NextResult } from "./middleware.ts";
+import { fulfillment, isThenable } from "./thenable.ts";
 
-const ignore = (): void => undefined;
+/** What `then` was called with, and the promise that it returned. */
+interface Reaction {
+  readonly onFulfilled: unknown;
+  readonly onRejected: unknown;
+  readonly chained: NextPromise<unknown>;
+}
+
+const settled: Promise<void> = Promise.resolve();
 
 /**
- * The promise that `next(ctx)` returns. It can be iterated, for `yield*` (contract.md O9); it tells whether somebody
- * looked at it (O1); and neither it nor what is chained to it ever becomes an unhandled rejection (O5): what fails
- * here fails the task anyway.
+ * What `next(ctx)` returns: a promise that can be iterated, for `yield*` (contract.md O9), and that knows whether anybody
+ * looked at it (O1). Most episodes end before it settles. It is not a native promise: so it costs one object until
+ * then, and neither it nor what is chained to it becomes an unhandled rejection (O5): what fails here fails the task.
  */
-export class NextPromise<T> extends Promise<T> implements NextResult<T> {
+export class NextPromise<T> implements NextResult<T> {
+  readonly [Symbol.toStringTag]: string = "Promise";
   #observed = false;
-  // What was chained to it, until it is contained. Species makes these NextPromises too.
-  #chained: NextPromise<unknown>[] | undefined;
-  #contained = false;
+  #outcome: Outcome | undefined;
+  #reactions: Reaction[] | undefined;
 
-  /** A promise that rejected and that nobody has to look at. */
+  /** A promise that rejected, and that nobody has to look at. */
   static rejected<T>(error: unknown): NextPromise<T> {
-    const promise = new NextPromise<T>((_, reject) => reject(error));
-    promise.contain();
+    const promise = new NextPromise<T>();
+    promise.settle({ ok: false, error });
     return promise;
   }
 
-  /** Whether somebody awaited, chained or iterated it. */
+  /** Whether it was awaited, chained or iterated. */
   get observed(): boolean {
     return this.#observed;
   }
 
   // oxlint-disable-next-line unicorn/no-thenable -- it is a promise
-  override then<A = T, B = never>(
+  then<A = T, B = never>(
     onFulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
-  ): Promise<A | B> {
+  ): NextPromise<A | B> {
     this.#observed = true;
-    const chained = super.then(onFulfilled, onRejected);
-    if (chained instanceof NextPromise) {
-      if (this.#contained) chained.contain();
-      else (this.#chained ??= []).push(chained);
-    }
+    const chained = new NextPromise<A | B>();
+    const reaction: Reaction = { onFulfilled, onRejected, chained };
+    const outcome = this.#outcome;
+    if (outcome !== undefined) void settled.then(() => react(reaction, outcome));
+    else if (this.#reactions === undefined) this.#reactions = [reaction];
+    else this.#reactions.push(reaction);
     return chained;
   }
 
-  /**
-   * Takes rejections of it and of all that is and will be chained to it as seen. To be called before it settles, and
-   * not earlier: most episodes end before that, and it costs a promise for each link.
-   */
-  contain(): void {
-    this.#contained = true;
-    void super.then(undefined, ignore);
-    for (const chained of this.#chained ?? []) chained.contain();
+  catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): NextPromise<T | B> {
+    return this.then(undefined, onRejected);
   }
 
-  /** For `yield*`: one step, that lasts until all inside is done. The engine resumes what lies inside directly. */
+  finally(onFinally?: (() => void) | null): NextPromise<T> {
+    if (typeof onFinally !== "function") return this.then(undefined);
+    const andThen = async (): Promise<void> => onFinally();
+    return this.then(
+      async (value) => {
+        await andThen();
+        return value;
+      },
+      async (reason: unknown) => {
+        await andThen();
+        throw reason;
+      },
+    );
+  }
+
+  /** The engine calls it once. Reactions run in a microtask, as those of any promise. */
+  settle(outcome: Outcome): void {
+    this.#outcome = outcome.ok ? { ok: true, value: fulfillment(outcome.value) } : outcome;
+    if (this.#reactions !== undefined) void settled.then(() => this.#react());
+  }
+
+  /** For `yield*`: one step, which lasts until all inside is done. The engine resumes what lies inside directly. */
   [Symbol.asyncIterator](): AsyncIterator<Task<unknown>, T, unknown> {
     return { next: async () => ({ done: true, value: await this }) };
+  }
+
+  #react(): void {
+    const outcome = this.#outcome;
+    if (outcome === undefined) return;
+    for (const reaction of this.#reactions ?? []) react(reaction, outcome);
+    this.#reactions = undefined;
+  }
+
+  /** Settles as `value` does, if that is a promise. */
+  resolve(value: unknown): void {
+    if (!isThenable(value)) return this.settle({ ok: true, value });
+    void Promise.resolve(value).then(
+      (result) => this.settle({ ok: true, value: result }),
+      (error: unknown) => this.settle({ ok: false, error }),
+    );
+  }
+}
+
+function react({ onFulfilled, onRejected, chained }: Reaction, outcome: Outcome): void {
+  const callback = outcome.ok ? onFulfilled : onRejected;
+  if (typeof callback !== "function") return chained.settle(outcome);
+  try {
+    chained.resolve(callback(outcome.ok ? outcome.value : outcome.error));
+  } catch (error) {
+    chained.settle({ ok: false, error });
   }
 }

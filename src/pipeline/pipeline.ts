@@ -22,8 +22,8 @@ export class Pipeline {
   orchestration: readonly Stage<NonNullable<Member["orchestration"]>>[] = [];
   /** The stages around an activity, outermost first. */
   activity: readonly Stage<NonNullable<Member["activity"]>>[] = [];
-  /** What runs around whole work items, outermost first. */
-  around: readonly NonNullable<Member["around"]>[] = [];
+  /** What has hooks around whole work items, outermost first. */
+  workItem: readonly NonNullable<Member["workItem"]>[] = [];
 
   /** @param isRunning tells whether the worker runs; then the list can't change (R4). */
   constructor(isRunning: () => boolean) {
@@ -57,7 +57,7 @@ export class Pipeline {
     this.names = this.#members.map(({ name }) => name);
     this.orchestration = this.#members.flatMap(({ name, orchestration: run }) => (run === undefined ? [] : [{ name, run }]));
     this.activity = this.#members.flatMap(({ name, activity: run }) => (run === undefined ? [] : [{ name, run }]));
-    this.around = this.#members.flatMap(({ around }) => around ?? []);
+    this.workItem = this.#members.flatMap(({ workItem }) => workItem ?? []);
   }
 }
 

@@ -1,5 +1,5 @@
 import { context, ROOT_CONTEXT, type Context } from "@opentelemetry/api";
-import { isolate } from "../pipeline/isolate.ts";
+import { runThrough } from "../pipeline/run-through.ts";
 
 // What the context manager did wrong first, until it is reported.
 let fault: string | undefined;
@@ -33,38 +33,13 @@ function isContext(value: unknown): value is Context {
   return typeof getValue === "function" && typeof setValue === "function" && typeof deleteValue === "function";
 }
 
-type Outcome<T> = { readonly returned: T } | { readonly thrown: unknown };
-
 /**
  * Runs `run` with `active` as the active context. Whatever the registered context manager does, `run` is called exactly
  * once and before this returns, and what it returns or throws is the result.
  */
 export function runIn<T>(active: Context, run: () => T): T {
-  let outcome: Outcome<T> | undefined;
-  // A second call, or one that comes late, runs nothing.
-  const once = (): T => {
-    outcome ??= outcomeOf(run);
-    if ("thrown" in outcome) throw outcome.thrown;
-    return outcome.returned;
-  };
-  try {
-    const returned: unknown = context.with(active, once);
-    // An async with() returns a promise of its own, which rejects where what `run` returned does: that is the caller's to handle.
-    if (outcome === undefined || !("returned" in outcome) || returned !== outcome.returned) isolate(() => returned, ignore);
-  } catch {
-    // What `run` threw is thrown again below; what the context manager threw is not for the caller.
-    if (outcome === undefined) fault ??= "its with() throws";
-  }
-  if (outcome === undefined) fault ??= "its with() does not call the function";
-  return once();
-}
-
-function ignore(): void {}
-
-function outcomeOf<T>(run: () => T): Outcome<T> {
-  try {
-    return { returned: run() };
-  } catch (thrown) {
-    return { thrown };
-  }
+  return runThrough((once) => context.with(active, once), run, (problem) => {
+    // That of an async with() rejects where what `run` returned does: that is the caller's to handle.
+    if (problem !== "rejects") fault ??= `its with() ${problem}`;
+  });
 }

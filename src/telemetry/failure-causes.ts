@@ -1,11 +1,5 @@
 import type { TaskFailure } from "../pipeline/index.ts";
 
-/**
- * On an orchestration: the type of the error that failed it, as the SDK records it, where `error.type` is that of its
- * root cause (telemetry.md S11).
- */
-export const ATTR_RECORDED_ERROR_TYPE = "durabletask.error.type";
-
 // What the SDK calls a cause that is no error: a string, say.
 const noError = "UnknownError";
 

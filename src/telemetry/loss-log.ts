@@ -1,5 +1,5 @@
 import { diag } from "@opentelemetry/api";
-import { currentFeatures, sharedFeature, type MiddlewareFeature } from "../pipeline/features.ts";
+import { currentWorkItem } from "../pipeline/current-work-item.ts";
 import { isolate } from "../pipeline/isolate.ts";
 import { cut } from "./value-limits.ts";
 
@@ -24,7 +24,7 @@ export function logLoss(loss: string, consequence?: string): void {
   const times = causes.get(cause);
   causes.set(cause, times === undefined ? 0 : times + 1);
   if (times !== undefined) return;
-  const logger = workerLogger();
+  const logger = currentWorkItem()?.logger;
   write(logger, message, consequence);
   logMore(cause, logger, consequence);
 }
@@ -45,13 +45,6 @@ function logMore(cause: string, logger: Warns | undefined, consequence: string |
 /** What the log of a worker needs of its logger. */
 interface Warns {
   warn(message: string): unknown;
-}
-
-// By its key alone, as the engine isolates with this module.
-const CurrentWorkItem: MiddlewareFeature<{ readonly facts: { readonly logger: Warns } }> = sharedFeature("work-item");
-
-function workerLogger(): Warns | undefined {
-  return currentFeatures()?.get(CurrentWorkItem)?.facts.logger;
 }
 
 // Where users look: few of them have given `diag` a logger.

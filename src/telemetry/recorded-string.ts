@@ -1,3 +1,4 @@
+import type { Attributes } from "@opentelemetry/api";
 import { logLoss } from "./loss-log.ts";
 import { cut, type ValueLimit } from "./value-limits.ts";
 
@@ -6,4 +7,18 @@ export function recordedString(value: string, limit: ValueLimit): string {
   const kept = cut(value, limit);
   if (kept.length !== value.length) logLoss(`a string was cut at ${limit.size} ${limit.unit}; OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT sets that limit`);
   return kept;
+}
+
+/** Attributes that this package writes, whose strings may be of any length: a name, an ID. As a copy only if one is too long. */
+export function recordedStrings(attributes: Attributes, limit: ValueLimit): Attributes {
+  let recorded: Attributes | undefined;
+  for (const key in attributes) {
+    const value = attributes[key];
+    if (typeof value !== "string") continue;
+    const kept = recordedString(value, limit);
+    if (kept === value) continue;
+    recorded ??= { ...attributes };
+    recorded[key] = kept;
+  }
+  return recorded ?? attributes;
 }

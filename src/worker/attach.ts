@@ -102,7 +102,7 @@ export function attach(
   // Without a logger of its own a worker logs to the console, as in the SDK.
   const host = new PipelineHost(pipeline, adapter.logger(worker) ?? console, guard);
   markAttached(worker, adapter.kind);
-  reportLost(host.report, adapter.kind, adapter.lost(worker));
+  reportLost(host, adapter.kind, adapter.lost(worker));
   adapter.attach(worker, host);
   let startedBefore = false;
   const runFirstStart = (): void => {

@@ -1,15 +1,14 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
-import type { OrchestrationWorkItem } from "../pipeline/index.ts";
+import type { Episode } from "../pipeline/index.ts";
 import { wrapMethod } from "./adapter.ts";
 import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts";
 
 /** Reports to `item` when the orchestration gets another custom status: its history does not have it, and replay sets it again. */
-export function observeCustomStatus(context: OrchestrationContext, item: OrchestrationWorkItem): void {
-  if (item.onCustomStatus === undefined) return;
+export function observeCustomStatus(context: OrchestrationContext, item: Episode): void {
   wrapMethod<[unknown], void>(context, "setCustomStatus", (original) => (status) => {
     // What the SDK made of it: the JSON text.
     const before = readInternal(context, orchestrationContextInternals.customStatus);
     original(status);
-    if (readInternal(context, orchestrationContextInternals.customStatus) !== before) item.onCustomStatus?.();
+    if (readInternal(context, orchestrationContextInternals.customStatus) !== before) item.customStatusChanged();
   });
 }

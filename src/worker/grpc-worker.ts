@@ -2,13 +2,14 @@ import type {
   ActivityRequest,
   ActivityResponse,
   HistoryEvent,
+  OrchestrationTraceContext,
   OrchestratorRequest,
   OrchestratorResponse,
 } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import type { Activity, ActivityWorkItem, AnyWorkItem, Delivery, MiddlewareLogger, OrchestrationWorkItem, Orchestrator } from "../pipeline/index.ts";
+import type { Acknowledgement, Activity, MiddlewareLogger, Orchestrator } from "../pipeline/index.ts";
 import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
 import type { PipelineHost } from "./host.ts";
-import { failureOf, orchestrationTraceContextMessage, restoreTraceContext } from "./messages.ts";
+import { restoreTraceContext } from "./messages.ts";
 import { quietClient } from "./quiet-client.ts";
 import {
   grpcClientInternals,
@@ -19,7 +20,8 @@ import {
   stubInternals,
   type SdkInternal,
 } from "./sdk-internals.ts";
-import { activityWorkItem, episodeResponse, orchestrationWorkItem } from "./work-items.ts";
+import { Sending } from "./sending.ts";
+import { ProtoActivity, ProtoActivityResponse, ProtoEpisode, ProtoEpisodeResponse, type EpisodeSource } from "./work-items.ts";
 
 /** The names that a fork of the SDK gives to what the adapter uses of its gRPC worker; see {@link grpcWorkerInternals}. */
 export interface GrpcWorkerMembers {
@@ -73,9 +75,9 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
         (request, ...rest) => {
           if (host.isIdle) return original(request, ...rest);
           const run = (): Promise<void> => {
-            const item = episodeOf(request, host);
+            const item = ProtoEpisode.from(new RequestedEpisode(request), host);
             if (item === undefined) return original(request, ...rest);
-            return runObserved(item, orchestrationCompletion(item), host, rest, (...args) => original(request, ...args));
+            return runObserved(item, orchestrationCompletion, host, rest, (...args) => original(request, ...args));
           };
           const hydration = hydrate(worker, history, request, rest, host);
           return hydration === undefined ? run() : hydration.then(run);
@@ -84,14 +86,14 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
       wrapMethod<[ActivityRequest, ...unknown[]], Promise<void>>(worker, names.activity, (original) =>
         (request, ...rest) => {
           if (host.isIdle) return original(request, ...rest);
-          const item = activityWorkItem(request, host);
-          return runObserved(item, activityCompletion(item), host, rest, (...args) => original(request, ...args));
+          const item = new ProtoActivity(request, host);
+          return runObserved(item, activityCompletion, host, rest, (...args) => original(request, ...args));
         },
       );
       if (connect !== undefined && missingFunctions(worker, [connect]).length === 0) {
         wrapMethod<[object, ...unknown[]], Promise<void>>(worker, connect, (original) => (client, ...rest) => {
           if (host.isIdle) return original(client, ...rest);
-          reportLost(host.report, "The gRPC client of the worker", lostInternals(client, Object.values(grpcClientInternals)));
+          reportLost(host, "The gRPC client of the worker", lostInternals(client, Object.values(grpcClientInternals)));
           return original(quietClient(client, grpcClientInternals.stub.name), ...rest);
         });
       }
@@ -115,18 +117,33 @@ export function attachToRegistry(registry: object, host: PipelineHost): void {
   });
 }
 
-function episodeOf(request: OrchestratorRequest, host: PipelineHost): OrchestrationWorkItem | undefined {
-  return orchestrationWorkItem(
-    {
-      instanceId: request.getInstanceid(),
-      executionId: request.getExecutionid()?.getValue(),
-      past: request.getPasteventsList(),
-      fresh: request.getNeweventsList(),
-      carried: request.getOrchestrationtracecontext(),
-      clearCarried: () => request.setOrchestrationtracecontext(undefined),
-    },
-    host,
-  );
+/** What a request hands over of an episode. */
+class RequestedEpisode implements EpisodeSource {
+  readonly #request: OrchestratorRequest;
+
+  constructor(request: OrchestratorRequest) {
+    this.#request = request;
+  }
+
+  get instanceId(): string {
+    return this.#request.getInstanceid();
+  }
+  get executionId(): string | undefined {
+    return this.#request.getExecutionid()?.getValue();
+  }
+  get past(): readonly HistoryEvent[] {
+    return this.#request.getPasteventsList();
+  }
+  get fresh(): readonly HistoryEvent[] {
+    return this.#request.getNeweventsList();
+  }
+  get persistedSpan(): OrchestrationTraceContext | undefined {
+    return this.#request.getOrchestrationtracecontext();
+  }
+
+  clearPersistedSpan(): void {
+    this.#request.setOrchestrationtracecontext(undefined);
+  }
 }
 
 /**
@@ -143,7 +160,7 @@ function hydrate(
 ): Promise<void> | undefined {
   if (method === undefined || !request.getRequireshistorystreaming()) return undefined;
   if (missingFunctions(worker, [method]).length > 0) {
-    reportLost(host.report, "A worker whose histories come as a stream", [{ ...grpcWorkerInternals.history, name: method }]);
+    reportLost(host, "A worker whose histories come as a stream", [{ ...grpcWorkerInternals.history, name: method }]);
     return undefined;
   }
   const fetch = (worker as Record<string, (...args: unknown[]) => Promise<HistoryEvent[]>>)[method];
@@ -161,52 +178,39 @@ function hydrate(
   })();
 }
 
-/** How a work item's response is sent: the stub's method, and what it says. */
-interface Completion {
+/** How a response of one kind of work item is sent: the stub's method, and how the response is read. */
+interface Completion<TResponse> {
   readonly method: SdkInternal;
-  respond(response: object): void;
+  respond(item: Item, response: TResponse): void;
 }
 
-function orchestrationCompletion(item: OrchestrationWorkItem): Completion {
-  return {
-    method: stubInternals.completeOrchestrator,
-    respond(response: OrchestratorResponse) {
-      const actions = response.getActionsList();
-      // With its own spans silenced the SDK writes an identity of zeros.
-      if (/^0*$/.test(response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "")) {
-        response.setOrchestrationtracecontext(undefined);
-      }
-      restoreTraceContext(actions, item.facts.traceContext);
-      item.respond(
-        episodeResponse(item, actions, (spanId, startTime) =>
-          response.setOrchestrationtracecontext(orchestrationTraceContextMessage(response, spanId, startTime)),
-        ),
-      );
-    },
-  };
-}
+type Item = ProtoEpisode | ProtoActivity;
 
-function activityCompletion(item: ActivityWorkItem): Completion {
-  return {
-    method: stubInternals.completeActivity,
-    respond(response: ActivityResponse) {
-      item.respond({
-        outcome: response.hasFailuredetails()
-          ? { status: "failed", failure: failureOf(response.getFailuredetails()) }
-          : { status: "completed" },
-      });
-    },
-  };
-}
+const orchestrationCompletion: Completion<OrchestratorResponse> = {
+  method: stubInternals.completeOrchestrator,
+  respond(item, response) {
+    if (!(item instanceof ProtoEpisode)) return;
+    const actions = response.getActionsList();
+    // With its own spans silenced the SDK writes an identity of zeros.
+    if (response.hasOrchestrationtracecontext() && /^0*$/.test(response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "")) {
+      response.setOrchestrationtracecontext(undefined);
+    }
+    restoreTraceContext(actions, item.traceContext);
+    item.respond(new ProtoEpisodeResponse(item, actions, response));
+  },
+};
 
-/**
- * Runs a work item with a stub that shows the response before it leaves, and tells what became of it. A worker may send
- * a response several times until the backend takes it: it is one response, whose fate is known when one was taken or
- * the worker gives up.
- */
-function runObserved(
-  item: AnyWorkItem,
-  completion: Completion,
+const activityCompletion: Completion<ActivityResponse> = {
+  method: stubInternals.completeActivity,
+  respond(item, response) {
+    if (item instanceof ProtoActivity) item.respond(new ProtoActivityResponse(response));
+  },
+};
+
+/** Runs a work item with a stub that shows the response before it leaves, and what becomes of it. */
+function runObserved<TResponse extends object>(
+  item: Item,
+  completion: Completion<TResponse>,
   host: PipelineHost,
   args: readonly unknown[],
   execute: (...args: unknown[]) => Promise<void>,
@@ -214,103 +218,54 @@ function runObserved(
   const at = args.findIndex((each) => isStub(each, completion.method));
   const stub: unknown = args[at];
   if (typeof stub !== "object" || stub === null) {
-    reportLost(host.report, "What runs work items", [completion.method]);
+    reportLost(host, "What runs work items", [completion.method]);
     return host.run(item, () => execute(...args));
   }
   const sending = new Sending(item);
+  const observed = observedStub(stub as Stub, completion, item, sending);
   return host.run(item, () => {
-    sending.running = execute(...args.with(at, observedStub(stub, completion, sending)));
-    return sending.running;
+    const running = execute(...args.with(at, observed));
+    sending.running = running;
+    return running;
   });
 }
 
-const isStub = (value: unknown, method: SdkInternal): boolean => missingFunctions(value, [method.name]).length === 0;
-
-/** The fate of one response. */
-class Sending {
-  readonly #item: AnyWorkItem;
-  #state: "not sent" | "sent" | "failed" | "acknowledged" = "not sent";
-  #last: Delivery = "unconfirmed";
-  #seen = false;
-  #running: Promise<void> | undefined;
-
-  constructor(item: AnyWorkItem) {
-    this.#item = item;
-  }
-
-  /** What settles when the worker is done with the work item. */
-  get running(): Promise<void> | undefined {
-    return this.#running;
-  }
-  set running(running: Promise<void>) {
-    this.#running = running;
-    // With a second reaction V8 no longer follows a promise in the stacks of failures. Those of an episode are durable
-    // (D3), and a host's call is in them: so it gets the reaction when an attempt has failed, after all code has run.
-    if (this.#item.kind === "activity" || this.#state === "failed") this.#endWith(running);
-  }
-
-  /** The response leaves. Tells whether for the first time. */
-  start(): boolean {
-    if (this.#state === "not sent") this.#state = "sent";
-    const first = !this.#seen;
-    this.#seen = true;
-    return first;
-  }
-
-  /** It could not be sent, as the connection is closed say. */
-  refused(): void {
-    if (this.#state === "sent") this.#state = "not sent";
-  }
-
-  /** One attempt ended. After an unconfirmed one there may be more. */
-  attempted(delivery: Delivery): void {
-    this.#last = delivery;
-    if (delivery !== "unconfirmed") return this.#end();
-    if (this.#state !== "sent") return;
-    this.#state = "failed";
-    if (this.#item.kind === "orchestration" && this.#running !== undefined) this.#endWith(this.#running);
-  }
-
-  #endWith(running: Promise<void>): void {
-    const end = (): void => this.#end();
-    running.then(end, end);
-  }
-
-  #end(): void {
-    if (this.#state === "acknowledged" || this.#state === "not sent") return;
-    this.#state = "acknowledged";
-    this.#item.delivered(this.#last);
-  }
+function isStub(value: unknown, { name }: SdkInternal): value is Stub {
+  return typeof value === "object" && value !== null && typeof (value as Members)[name] === "function";
 }
 
-type Callback = (error: unknown, ...results: unknown[]) => void;
+type Stub = Readonly<Record<PropertyKey, unknown>>;
 
 // All else goes to the real stub, on whose own `this` its methods rely.
-function observedStub(stub: object, completion: Completion, sending: Sending): unknown {
-  const target = stub as Record<PropertyKey, unknown>;
-  const { method } = completion;
-  const complete = (response: object, ...rest: unknown[]): unknown => {
-    if (sending.start()) completion.respond(response);
+function observedStub<TResponse extends object>(stub: Stub, completion: Completion<TResponse>, item: Item, sending: Sending): Stub {
+  const { name } = completion.method;
+  const complete = (response: TResponse, ...rest: unknown[]): unknown => {
+    if (sending.start()) completion.respond(item, response);
     const observed = rest.map((each) => (typeof each === "function" ? observedCallback(each as Callback, sending) : each));
+    if (item.kind === "activity") item.isResponding = true;
     try {
-      return (target[method.name] as (...args: unknown[]) => unknown).call(target, response, ...observed);
+      return (stub[name] as (...args: unknown[]) => unknown).call(stub, response, ...observed);
     } catch (error) {
       sending.refused();
       throw error;
+    } finally {
+      if (item.kind === "activity") item.isResponding = false;
     }
   };
-  return new Proxy(target, {
+  return new Proxy(stub, {
     get: (_, member) => {
-      if (member === method.name) return complete;
-      const value = target[member];
-      return typeof value === "function" ? value.bind(target) : value;
+      if (member === name) return complete;
+      const value = stub[member];
+      return typeof value === "function" ? value.bind(stub) : value;
     },
   });
 }
 
+type Callback = (error: unknown, ...results: unknown[]) => void;
+
 function observedCallback(callback: Callback, sending: Sending): Callback {
   return (error, ...results) => {
-    sending.attempted(deliveryOf(error));
+    sending.attempted(acknowledgementOf(error));
     callback(error, ...results);
   };
 }
@@ -319,7 +274,7 @@ function observedCallback(callback: Callback, sending: Sending): Callback {
 // DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE.
 const unconfirmed: ReadonlySet<unknown> = new Set([1, 2, 4, 13, 14]);
 
-function deliveryOf(error: unknown): Delivery {
+function acknowledgementOf(error: unknown): Acknowledgement {
   if (error === null || error === undefined) return "accepted";
   const code = typeof error === "object" && "code" in error ? error.code : undefined;
   return code === undefined || unconfirmed.has(code) ? "unconfirmed" : "rejected";

@@ -1,5 +1,5 @@
-import type { HistoryEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import type { DurableFact, EpisodeHistory, ReceivedFact, ScheduledTask, TaskFailure } from "../pipeline/index.ts";
+import type { HistoryEvent as ProtoEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type { EpisodeHistory, HistoryEvent, ReceivedEvent, ScheduledTask, TaskFailure } from "../pipeline/index.ts";
 import { answeredRequest, entityFailure, entityRequest } from "./entity-messages.ts";
 import { failureOf, timeOf, traceContextOf } from "./messages.ts";
 
@@ -8,18 +8,18 @@ import { failureOf, timeOf, traceContextOf } from "./messages.ts";
  * is asked for, and a lookup stops at the first answer, so that an episode's cost does not grow with its history.
  */
 export class ProtoHistory implements EpisodeHistory {
-  readonly #past: readonly HistoryEvent[];
-  readonly #new: readonly HistoryEvent[];
-  #facts: readonly DurableFact[] | undefined;
+  readonly #past: readonly ProtoEvent[];
+  readonly #new: readonly ProtoEvent[];
+  #newEvents: readonly HistoryEvent[] | undefined;
   #rewound: boolean | undefined;
   // Asked for once for each event of a history that may be long: so they are looked up once.
-  #started: Found<HistoryEvent> | undefined;
+  #started: Found<ProtoEvent> | undefined;
   #startedAt: Found<Date> | undefined;
   #episodeStartedAt: Found<Date> | undefined;
   #left: ReadonlySet<number> | undefined;
   #lastLeft: number | undefined;
 
-  constructor(past: readonly HistoryEvent[], fresh: readonly HistoryEvent[]) {
+  constructor(past: readonly ProtoEvent[], fresh: readonly ProtoEvent[]) {
     this.#past = past;
     this.#new = fresh;
   }
@@ -50,22 +50,22 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   /** The event that started the execution. */
-  get started(): HistoryEvent | undefined {
+  get started(): ProtoEvent | undefined {
     return (this.#started ??= { value: find(this.#past, this.#new, (event) => event.hasExecutionstarted()) }).value;
   }
 
-  facts(): readonly DurableFact[] {
-    return (this.#facts ??= this.#readFacts());
+  newEvents(): readonly HistoryEvent[] {
+    return (this.#newEvents ??= this.#readNewEvents());
   }
 
-  received(): readonly ReceivedFact[] {
+  received(): readonly ReceivedEvent[] {
     const events = [...this.#past, ...this.#new];
     const requests = new Set(events.flatMap((event) => entityRequest(event)?.id ?? []));
     let episode: Date | undefined;
     return events.flatMap((event) => {
       if (event.hasOrchestratorstarted()) episode = timeOf(event.getTimestamp()) ?? episode;
       // What the SDK carries over when an orchestration continues as new has no time of its own.
-      const fact = receivedFact(event, episode);
+      const fact = receivedEvent(event, episode);
       const isAnswer = fact?.type === "event_raised" && requests.has(answeredRequest(event) ?? "");
       return fact === undefined || isAnswer ? [] : fact;
     });
@@ -83,7 +83,7 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   failureOfTask(taskId: number): TaskFailure | undefined {
-    const isFailure = (event: HistoryEvent): boolean => finishedKey(event) === taskId && failureIn(event) !== undefined;
+    const isFailure = (event: ProtoEvent): boolean => finishedKey(event) === taskId && failureIn(event) !== undefined;
     const failed = this.#new.findLast(isFailure) ?? this.#past.findLast(isFailure);
     return failed && failureIn(failed);
   }
@@ -102,14 +102,14 @@ export class ProtoHistory implements EpisodeHistory {
     return timeOf(first?.getTimestamp()) ?? timeOf(this.started?.getTimestamp());
   }
 
-  #readFacts(): readonly DurableFact[] {
+  #readNewEvents(): readonly HistoryEvent[] {
     const { scheduled, done } = this.#schedulingEvents();
     return this.#new.flatMap((event) => {
       const key = finishedKey(event);
       // A backend may deliver a completion twice; it is one fact.
       if (key !== undefined && done.has(key)) return [];
       if (key !== undefined && !isExternal(event, scheduled)) done.add(key);
-      return factOf(event, scheduled) ?? [];
+      return eventOf(event, scheduled) ?? [];
     });
   }
 
@@ -118,7 +118,7 @@ export class ProtoHistory implements EpisodeHistory {
   #schedulingEvents(): { readonly scheduled: Scheduled; readonly done: Set<TaskKey> } {
     const wanted = new Set(this.#new.flatMap((event) => finishedKey(event) ?? []));
     const ofEntities = [...wanted].some((key) => typeof key === "string");
-    const found = new Map<TaskKey, HistoryEvent>();
+    const found = new Map<TaskKey, ProtoEvent>();
     const done = new Set<TaskKey>();
     // Whether they were answers shows once their requests are found.
     const raised = new Set<TaskKey>();
@@ -151,7 +151,7 @@ interface Found<T> {
 
 /** What ties an end to its beginning: a task ID, or the ID of a request to entities. */
 type TaskKey = number | string;
-type Scheduled = ReadonlyMap<TaskKey, HistoryEvent>;
+type Scheduled = ReadonlyMap<TaskKey, ProtoEvent>;
 
 /**
  * The protocol's numbers for what an event records. Not those of a class of the SDK: a process may hold several copies.
@@ -175,25 +175,25 @@ export const eventType = {
   entityUnlockSent: 29,
 } as const;
 
-const typeOf = (event: HistoryEvent): number => event.getEventtypeCase();
+const typeOf = (event: ProtoEvent): number => event.getEventtypeCase();
 
-function factOf(event: HistoryEvent, scheduled: Scheduled): DurableFact | undefined {
+function eventOf(event: ProtoEvent, scheduled: Scheduled): HistoryEvent | undefined {
   const at = timeOf(event.getTimestamp());
   if (event.hasExecutionstarted()) return { type: "started", at };
   if (event.hasTimerfired()) return timerFired(event, scheduled);
   const origin = scheduled.get(finishedKey(event) ?? Number.NaN);
   const task = origin && scheduledTask(origin);
   // A completion of something that was never scheduled here is the SDK's to complain about.
-  if (task === undefined) return receivedFact(event, undefined);
+  if (task === undefined) return receivedEvent(event, undefined);
   return { type: "task_finished", task, at, failure: failureIn(event) ?? entityFailure(event) };
 }
 
-function failureIn(event: HistoryEvent): TaskFailure | undefined {
+function failureIn(event: ProtoEvent): TaskFailure | undefined {
   const failed = event.getTaskfailed() ?? event.getSuborchestrationinstancefailed();
   return failed && failureOf(failed.getFailuredetails());
 }
 
-function receivedFact(event: HistoryEvent, otherwise: Date | undefined): ReceivedFact | undefined {
+function receivedEvent(event: ProtoEvent, otherwise: Date | undefined): ReceivedEvent | undefined {
   const at = timeOf(event.getTimestamp()) ?? otherwise;
   switch (typeOf(event)) {
     case eventType.executionSuspended:
@@ -208,11 +208,11 @@ function receivedFact(event: HistoryEvent, otherwise: Date | undefined): Receive
 }
 
 // Whether an event raised is no answer of an entity, though its name looks like one.
-function isExternal(event: HistoryEvent, scheduled: Scheduled): boolean {
+function isExternal(event: ProtoEvent, scheduled: Scheduled): boolean {
   return event.hasEventraised() && !scheduled.has(finishedKey(event) ?? Number.NaN);
 }
 
-function timerFired(event: HistoryEvent, scheduled: Scheduled): DurableFact {
+function timerFired(event: ProtoEvent, scheduled: Scheduled): HistoryEvent {
   const timer = event.getTimerfired();
   const taskId = timer?.getTimerid() ?? 0;
   const created = scheduled.get(taskId);
@@ -226,23 +226,23 @@ function timerFired(event: HistoryEvent, scheduled: Scheduled): DurableFact {
 }
 
 function find(
-  past: readonly HistoryEvent[],
-  fresh: readonly HistoryEvent[],
-  predicate: (event: HistoryEvent) => boolean,
-): HistoryEvent | undefined {
+  past: readonly ProtoEvent[],
+  fresh: readonly ProtoEvent[],
+  predicate: (event: ProtoEvent) => boolean,
+): ProtoEvent | undefined {
   return past.find(predicate) ?? fresh.find(predicate);
 }
 
-function countEpisodes(events: readonly HistoryEvent[]): number {
+function countEpisodes(events: readonly ProtoEvent[]): number {
   return events.reduce((count, event) => (event.hasOrchestratorstarted() ? count + 1 : count), 0);
 }
 
-function schedules(event: HistoryEvent): boolean {
+function schedules(event: ProtoEvent): boolean {
   return event.hasTaskscheduled() || event.hasSuborchestrationinstancecreated() || event.hasTimercreated();
 }
 
 // Whether an event records an action, under the action's ID.
-function isAction(event: HistoryEvent): boolean {
+function isAction(event: ProtoEvent): boolean {
   switch (typeOf(event)) {
     case eventType.taskScheduled:
     case eventType.subOrchestrationInstanceCreated:
@@ -258,7 +258,7 @@ function isAction(event: HistoryEvent): boolean {
   }
 }
 
-function scheduledTask(event: HistoryEvent): ScheduledTask | undefined {
+function scheduledTask(event: ProtoEvent): ScheduledTask | undefined {
   const taskId = event.getEventid();
   const scheduledAt = timeOf(event.getTimestamp());
   const activity = event.getTaskscheduled();
@@ -281,7 +281,7 @@ function scheduledTask(event: HistoryEvent): ScheduledTask | undefined {
   };
 }
 
-function finishedKey(event: HistoryEvent): TaskKey | undefined {
+function finishedKey(event: ProtoEvent): TaskKey | undefined {
   switch (typeOf(event)) {
     case eventType.timerFired:
       return event.getTimerfired()?.getTimerid();

@@ -1,30 +1,28 @@
 import { ROOT_CONTEXT } from "@opentelemetry/api";
 import {
-  ActivityWorkItem,
-  CurrentWorkItem,
-  currentFeatures,
+  ActivityExecution,
+  currentWorkItem,
+  Episode,
   isolate,
   OrchestrationRun,
-  OrchestrationWorkItem,
   runActivity,
   runInWorkItem,
   type Activity,
-  type AnyWorkItem,
-  type AroundWorkItem,
   type AwaitGuardModes,
   type AwaitGuardOptions,
   type MiddlewareLogger,
   type Orchestrator,
   type Pipeline,
+  type WorkItemHost,
 } from "../pipeline/index.ts";
-import { runIn } from "../telemetry/active-context.ts";
+import { activeContext, runIn } from "../telemetry/active-context.ts";
 import { Isolation } from "../telemetry/isolate.ts";
 import { observeCustomStatus } from "./custom-status.ts";
 
 const isolation = new Isolation("pipeline");
 
 /** One worker in the engine: its pipeline, its logger, and the signal that it stops. */
-export class PipelineHost {
+export class PipelineHost implements WorkItemHost {
   readonly pipeline: Pipeline;
   readonly logger: MiddlewareLogger;
   readonly #guard: AwaitGuardModes;
@@ -70,32 +68,31 @@ export class PipelineHost {
    * Runs a work item: `execute` is the SDK's own execution. It starts from the root context, not from whatever was
    * active when the worker was started (telemetry.md I7).
    */
-  run<T>(item: AnyWorkItem, execute: () => T): T {
-    const { features } = item.facts;
-    features.set(CurrentWorkItem, item);
-    const run = this.pipeline.around.reduceRight<() => T>(
-      (inside, around: AroundWorkItem) => () => around(item, inside),
-      execute,
-    );
-    return runIn(ROOT_CONTEXT, () => runInWorkItem(features, run));
+  run<T>(item: Episode | ActivityExecution, execute: () => T): T {
+    const { workItem } = this.pipeline;
+    const run = (): T => runInWorkItem(item, workItem.length === 0 ? execute : () => item.run(workItem, execute));
+    return activeContext() === ROOT_CONTEXT ? run() : runIn(ROOT_CONTEXT, run);
   }
 
   /** The orchestrator that the SDK runs in place of `orchestrator`, in the work item that is running. */
   orchestrator(orchestrator: Orchestrator): Orchestrator {
-    const item = currentFeatures()?.get(CurrentWorkItem);
-    const stages = this.pipeline.orchestration;
-    if (!(item instanceof OrchestrationWorkItem) || stages.length === 0) return orchestrator;
+    const item = currentWorkItem();
+    const { orchestration: stages, workItem } = this.pipeline;
+    if (!(item instanceof Episode) || (stages.length === 0 && workItem.length === 0)) return orchestrator;
     return (ctx, input) => {
-      observeCustomStatus(ctx, item);
+      if (item.observesCustomStatus) observeCustomStatus(ctx, item);
       return new OrchestrationRun(item, stages, orchestrator, ctx, input, this.#guard);
     };
   }
 
   /** The activity that the SDK runs in place of `activity`, in the work item that is running. */
   activity(activity: Activity): Activity {
-    const item = currentFeatures()?.get(CurrentWorkItem);
-    const stages = this.pipeline.activity;
-    if (!(item instanceof ActivityWorkItem) || stages.length === 0) return activity;
-    return (ctx, input) => runActivity(item, stages, activity, ctx, input);
+    const item = currentWorkItem();
+    const { activity: stages, workItem } = this.pipeline;
+    if (!(item instanceof ActivityExecution) || (stages.length === 0 && workItem.length === 0)) return activity;
+    return (ctx, input) => {
+      item.hasStarted = true;
+      return stages.length === 0 ? activity(ctx, input) : runActivity(item, stages, activity, ctx, input);
+    };
   }
 }

@@ -67,33 +67,60 @@ const errorsOfTasks: ReadonlySet<string> = new Set(["TaskFailedError", "Aggregat
 /** What `actions` schedule, in the episode whose code ran with `context`. */
 export function scheduledBy(actions: readonly Proto.OrchestratorAction[], context: OrchestrationContext | undefined): ScheduledTask[] {
   const pending = readInternal(context, orchestrationContextInternals.pendingTasks) as PendingTasks | undefined;
-  return actions.flatMap((action) => scheduledTask(action, pending) ?? []);
+  const tasks: ScheduledTask[] = [];
+  for (const action of actions) {
+    const task = scheduledTask(action, pending);
+    if (task !== undefined) tasks.push(task);
+  }
+  return tasks;
 }
 
 type PendingTasks = Readonly<Record<number, { readonly attemptCount?: number } | undefined>>;
 
 function scheduledTask(action: Proto.OrchestratorAction, pending: PendingTasks | undefined): ScheduledTask | undefined {
   const activity = action.getScheduletask();
+  if (activity !== undefined) return new ScheduledAction("activity", action, activity, undefined, pending);
   const child = action.getCreatesuborchestration();
-  const message = activity ?? child;
-  const notYet = { taskId: action.getId(), scheduledAt: undefined, traceContext: undefined };
-  if (message === undefined) {
-    const call = action.getSendentitymessage()?.getEntityoperationcalled();
-    if (call !== undefined) {
-      return { ...notYet, type: "entity_call", name: call.getOperation(), version: undefined, instanceId: call.getTargetinstanceid()?.getValue() };
-    }
-    const isLock = action.getSendentitymessage()?.hasEntitylockrequested() ?? false;
-    return isLock ? { ...notYet, type: "entity_lock", name: "", version: undefined } : undefined;
+  if (child !== undefined) return new ScheduledAction("sub_orchestration", action, child, child.getInstanceid(), pending);
+  const notYet = { taskId: action.getId(), scheduledAt: undefined, traceContext: undefined, version: undefined };
+  const call = action.getSendentitymessage()?.getEntityoperationcalled();
+  if (call !== undefined) return { ...notYet, type: "entity_call", name: call.getOperation(), instanceId: call.getTargetinstanceid()?.getValue() };
+  const isLock = action.getSendentitymessage()?.hasEntitylockrequested() ?? false;
+  return isLock ? { ...notYet, type: "entity_lock", name: "" } : undefined;
+}
+
+/** A task whose action has not left. */
+class ScheduledAction implements ScheduledTask {
+  readonly type: "activity" | "sub_orchestration";
+  readonly taskId: number;
+  readonly name: string;
+  readonly version: string | undefined;
+  readonly instanceId: string | undefined;
+  readonly scheduledAt: undefined;
+  readonly traceContext: undefined;
+  readonly attempt: number;
+  readonly #message: Proto.ScheduleTaskAction | Proto.CreateSubOrchestrationAction;
+
+  constructor(
+    type: "activity" | "sub_orchestration",
+    action: Proto.OrchestratorAction,
+    message: Proto.ScheduleTaskAction | Proto.CreateSubOrchestrationAction,
+    instanceId: string | undefined,
+    pending: PendingTasks | undefined,
+  ) {
+    this.type = type;
+    this.taskId = action.getId();
+    this.name = message.getName();
+    this.version = message.getVersion()?.getValue();
+    this.instanceId = instanceId;
+    this.attempt = pending?.[this.taskId]?.attemptCount ?? 1;
+    this.#message = message;
   }
-  return {
-    ...notYet,
-    type: activity === undefined ? "sub_orchestration" : "activity",
-    name: message.getName(),
-    version: message.getVersion()?.getValue(),
-    instanceId: child?.getInstanceid(),
-    attempt: pending?.[action.getId()]?.attemptCount ?? 1,
-    carry: (context) => message.setParenttracecontext(traceContextMessage(message, taskTraceContextField, context)),
-  };
+
+  setTraceContext(context: TraceContext): void {
+    const message = this.#message;
+    message.setParenttracecontext(traceContextMessage(message, taskTraceContextField, context));
+  }
 }
 
 /** What `actions` send. */

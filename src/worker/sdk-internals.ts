@@ -135,19 +135,22 @@ export function readInternal(object: unknown, internal: SdkInternal): unknown {
   return typeof object === "object" && object !== null ? (object as Members)[internal.name] : undefined;
 }
 
-/** Writes a warning to the log of one worker; each worker has its own. */
-type Report = (message: string) => void;
+/** What writes warnings to the log of one worker. */
+interface Reports {
+  readonly report: (message: string) => void;
+}
 
-// By the function that writes to a worker's log: each worker says it once.
-const reported = new WeakMap<Report, Set<string>>();
+// Each worker logs it once.
+const reported = new WeakMap<object, Set<string>>();
 
 /** Warns, once for each worker, that `owner` lacks optional members, and what is lost. */
-export function reportLost(report: Report, owner: string, internals: readonly SdkInternal[]): void {
-  const said = reported.get(report) ?? new Set();
-  reported.set(report, said);
-  const news = internals.filter(({ name }) => !said.has(`${owner}.${name}`));
+export function reportLost(to: Reports, owner: string, internals: readonly SdkInternal[]): void {
+  if (internals.length === 0) return;
+  const known = reported.get(to) ?? new Set();
+  reported.set(to, known);
+  const news = internals.filter(({ name }) => !known.has(`${owner}.${name}`));
   if (news.length === 0) return;
-  for (const { name } of news) said.add(`${owner}.${name}`);
+  for (const { name } of news) known.add(`${owner}.${name}`);
   const losses = news.map(({ name, lost }) => `no ${name}: ${lost}`).join("; ");
-  report(`This version of the Durable Task SDK differs from those that were tested. ${owner} has ${losses}. Look for a newer durable-telemetry.`);
+  to.report(`This version of the Durable Task SDK differs from those that were tested. ${owner} has ${losses}. Look for a newer durable-telemetry.`);
 }

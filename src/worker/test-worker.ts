@@ -1,20 +1,12 @@
 import { types } from "node:util";
 import type { HistoryEvent, OrchestratorAction } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import {
-  ActivityWorkItem,
-  CurrentWorkItem,
-  currentFeatures,
-  featuresForWorkItem,
-  OrchestrationWorkItem,
-  type ActivityOutcome,
-  type AnyWorkItem,
-} from "../pipeline/index.ts";
+import { ActivityExecution, currentWorkItem, type ActivityOutcome } from "../pipeline/index.ts";
 import { failureFrom } from "../telemetry/failure-causes.ts";
 import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
 import { attachToRegistry, registryMethods } from "./grpc-worker.ts";
 import type { PipelineHost } from "./host.ts";
 import { backendInternals, lostInternals, reportLost, testWorkerInternals } from "./sdk-internals.ts";
-import { episodeResponse, orchestrationWorkItem } from "./work-items.ts";
+import { ProtoEpisode, ProtoEpisodeResponse } from "./work-items.ts";
 
 /** What the in-memory backend keeps of an orchestration, as far as the adapter reads it. */
 interface Instance {
@@ -59,46 +51,52 @@ export const testOrchestrationWorker: WorkerAdapter = {
       return item === undefined ? original(instance, ...rest) : host.run(item, () => original(instance, ...rest));
     });
     wrapMethod<[ActivityTask, ...unknown[]], Promise<void>>(worker, activity.name, (original) => (task, ...rest) =>
-      host.isIdle ? original(task, ...rest) : host.run(activityOf(task, hub, host), () => original(task, ...rest)),
+      host.isIdle ? original(task, ...rest) : host.run(new InMemoryActivity(task, hub, host), () => original(task, ...rest)),
     );
-    // The worker's own view of its backend: workers that share a backend stay apart.
-    members[backend.name] = observedBackend(hub);
+    observeBackend(hub);
     attachToRegistry(members[registry.name] as object, host);
   },
 };
 
-function episodeOf(instance: Instance, host: PipelineHost): OrchestrationWorkItem | undefined {
+function episodeOf(instance: Instance, host: PipelineHost): ProtoEpisode | undefined {
   const { instanceId, executionId, history, pendingEvents } = instance;
   // The backend adds to these lists while the episode runs.
-  return orchestrationWorkItem({ instanceId, executionId, past: [...history], fresh: [...pendingEvents] }, host);
+  return ProtoEpisode.from({ instanceId, executionId, past: history.slice(), fresh: pendingEvents.slice() }, host);
 }
 
-function activityOf(task: ActivityTask, hub: Members, host: PipelineHost): ActivityWorkItem {
-  return new ActivityWorkItem({
-    name: task.name,
-    instanceId: task.instanceId,
-    executionId: task.executionId ?? executionIdOf(task.instanceId, hub, host),
-    taskId: task.taskId,
-    version: task.version || undefined,
-    tags: Object.freeze({ ...task.tags }),
-    rawInput: task.input || undefined,
-    traceContext: undefined,
-    features: featuresForWorkItem(),
-    logger: host.logger,
-    signal: host.signal,
-    report: host.report,
-    fault: host.fault,
-    takeTraceContexts: () => undefined,
-  });
+const noTags: Readonly<Record<string, string>> = Object.freeze({});
+
+class InMemoryActivity extends ActivityExecution {
+  readonly name: string;
+  readonly instanceId: string;
+  readonly executionId: string | undefined;
+  readonly taskId: number;
+  readonly version: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly rawInput: string | undefined;
+  readonly traceContext: undefined;
+
+  constructor({ name, instanceId, executionId, taskId, version, tags, input }: ActivityTask, hub: Members, host: PipelineHost) {
+    super(host);
+    this.name = name;
+    this.instanceId = instanceId;
+    this.executionId = executionId ?? executionIdOf(instanceId, hub, host);
+    this.taskId = taskId;
+    this.version = version || undefined;
+    this.tags = tags === undefined ? noTags : Object.freeze({ ...tags });
+    this.rawInput = input || undefined;
+  }
+
+  takeTraceContexts(): void {
+    // It carries none.
+  }
 }
 
 function executionIdOf(instanceId: string, hub: Members, host: PipelineHost): string | undefined {
-  if (missingFunctions(hub, [getInstance.name]).length > 0) {
-    reportLost(host.report, "The in-memory backend", [getInstance]);
-    return undefined;
-  }
-  const find = hub[getInstance.name] as (id: string) => Instance | undefined;
-  return find.call(hub, instanceId)?.executionId;
+  const find = hub[getInstance.name] as ((id: string) => Instance | undefined) | undefined;
+  if (typeof find === "function") return find.call(hub, instanceId)?.executionId;
+  reportLost(host, "The in-memory backend", [getInstance]);
+  return undefined;
 }
 
 // The arguments are found by what they are: releases add some. A result is JSON, never an error; the worker hands on
@@ -113,44 +111,42 @@ function actionsIn(args: readonly unknown[]): readonly OrchestratorAction[] {
   return (args.find(Array.isArray) as readonly OrchestratorAction[] | undefined) ?? [];
 }
 
-// The backend with its completions observed; all else is the backend's own.
-function observedBackend(hub: Members): Members {
-  const observed: Members = {
-    [completeOrchestration.name]: (...args: unknown[]): unknown =>
-      completed(OrchestrationWorkItem, completeOrchestration.name, args, (item) =>
-        // This backend has no place for the identity of a span.
-        item.respond(episodeResponse(item, actionsIn(args), () => undefined)),
-      ),
-    [completeActivity.name]: (...args: unknown[]): unknown =>
-      completed(ActivityWorkItem, completeActivity.name, args, (item) => item.respond({ outcome: outcomeIn(args) })),
-  };
-  // The SDK completes a work item a second time, as failed, if the backend refuses its response; only the first counts.
-  const responded = new WeakSet<AnyWorkItem>();
-  function completed<T extends AnyWorkItem>(
-    kind: abstract new (...args: never[]) => T,
-    method: string,
-    args: readonly unknown[],
-    respond: (item: T) => void,
-  ): unknown {
-    const call = (): unknown => (hub[method] as (...args: unknown[]) => unknown).apply(hub, [...args]);
-    const item = currentFeatures()?.get(CurrentWorkItem);
-    if (!(item instanceof kind) || responded.has(item)) return call();
-    responded.add(item);
-    respond(item);
-    try {
-      const result = call();
-      item.delivered("accepted");
-      return result;
-    } catch (error) {
-      item.delivered("rejected");
-      throw error;
-    }
-  }
-  return new Proxy(hub, {
-    get: (target, member) => {
-      if (typeof member === "string" && Object.hasOwn(observed, member)) return observed[member];
-      const value: unknown = Reflect.get(target, member, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
+const observed = new WeakSet<object>();
+
+// Several workers may share a backend: a completion belongs to the work item whose code runs.
+function observeBackend(hub: Members): void {
+  if (observed.has(hub)) return;
+  observed.add(hub);
+  wrapMethod<unknown[], unknown>(hub, completeOrchestration.name, (original) => (...args) => {
+    const item = responding(ProtoEpisode);
+    if (item === undefined) return original(...args);
+    item.respond(new ProtoEpisodeResponse(item, actionsIn(args)));
+    return acknowledged(item, () => original(...args));
   });
+  wrapMethod<unknown[], unknown>(hub, completeActivity.name, (original) => (...args) => {
+    const item = responding(InMemoryActivity);
+    if (item === undefined) return original(...args);
+    item.respond({ outcome: outcomeIn(args) });
+    return acknowledged(item, () => original(...args));
+  });
+}
+
+// The work item whose response this is. The SDK completes a work item a second time, as failed, if the backend rejects its
+// response; only the first counts.
+function responding<T extends ProtoEpisode | InMemoryActivity>(kind: abstract new (...args: never[]) => T): T | undefined {
+  const item = currentWorkItem();
+  if (!(item instanceof kind) || item.hasResponded) return undefined;
+  item.hasResponded = true;
+  return item;
+}
+
+function acknowledged(item: ProtoEpisode | InMemoryActivity, complete: () => unknown): unknown {
+  try {
+    const result = complete();
+    item.acknowledge("accepted");
+    return result;
+  } catch (error) {
+    item.acknowledge("rejected");
+    throw error;
+  }
 }

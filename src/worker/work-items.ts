@@ -1,107 +1,216 @@
 import type {
   ActivityRequest,
+  ActivityResponse as ActivityResponseMessage,
+  ExecutionStartedEvent,
   HistoryEvent,
   OrchestrationTraceContext,
   OrchestratorAction,
+  OrchestratorResponse,
 } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import {
-  ActivityWorkItem,
-  featuresForWorkItem,
-  OrchestrationWorkItem,
+  ActivityExecution,
+  Episode,
+  type ActivityOutcome,
+  type ActivityResponse,
+  type EpisodeOutcome,
   type EpisodeResponse,
   type ParentOrchestration,
+  type PersistedSpan,
+  type ScheduledTask,
+  type SentMessage,
+  type TraceContext,
+  type WorkItemHost,
 } from "../pipeline/index.ts";
 import { ProtoHistory } from "./history.ts";
-import type { PipelineHost } from "./host.ts";
-import { outcomeOf, scheduledBy, sentBy, tagsOf, timeOf, traceContextOf } from "./messages.ts";
+import { failureOf, orchestrationTraceContextMessage, outcomeOf, scheduledBy, sentBy, tagsOf, timeOf, traceContextOf } from "./messages.ts";
 import { lostInternals, orchestrationContextInternals, reportLost } from "./sdk-internals.ts";
 
 /** What a worker hands over of an episode. */
-export interface Episode {
+export interface EpisodeSource {
   readonly instanceId: string;
   readonly executionId: string | undefined;
   readonly past: readonly HistoryEvent[];
   readonly fresh: readonly HistoryEvent[];
-  readonly carried?: OrchestrationTraceContext | undefined;
-  /** Takes the carried identity off the request. */
-  readonly clearCarried?: () => void;
+  readonly persistedSpan?: OrchestrationTraceContext | undefined;
+  /** Takes the persisted span off the request. */
+  clearPersistedSpan?(): void;
 }
 
 // Empty texts count as absent (contract.md X3), as in the SDK: it sends an input that is not there as one.
 
-/** The work item of an episode; `undefined` if its history has no start, which is the SDK's to complain about. */
-export function orchestrationWorkItem(episode: Episode, host: PipelineHost): OrchestrationWorkItem | undefined {
-  const history = new ProtoHistory(episode.past, episode.fresh);
-  const started = history.started?.getExecutionstarted();
-  if (started === undefined) return undefined;
-  const spanId = episode.carried?.getSpanid()?.getValue();
-  return new OrchestrationWorkItem({
-    name: started.getName(),
-    instanceId: episode.instanceId,
+/** An episode, read from the protocol's messages when a member is asked for. */
+export class ProtoEpisode extends Episode {
+  readonly instanceId: string;
+  readonly history: ProtoHistory;
+  readonly #source: EpisodeSource;
+  readonly #started: ExecutionStartedEvent;
+  #executionId: string | undefined;
+  #tags: Readonly<Record<string, string>> | undefined;
+  // `null` until it is read: what is taken off the request is still known.
+  #traceContext: TraceContext | undefined | null = null;
+  #persistedSpan: PersistedSpan | undefined | null = null;
+
+  /** The episode; `undefined` if its history has no start, which is the SDK's to complain about. */
+  static from(source: EpisodeSource, host: WorkItemHost): ProtoEpisode | undefined {
+    const history = new ProtoHistory(source.past, source.fresh);
+    const started = history.started?.getExecutionstarted();
+    return started && new ProtoEpisode(source, history, started, host);
+  }
+
+  constructor(source: EpisodeSource, history: ProtoHistory, started: ExecutionStartedEvent, host: WorkItemHost) {
+    super(host);
+    this.instanceId = source.instanceId;
+    this.history = history;
+    this.#source = source;
+    this.#started = started;
+  }
+
+  get name(): string {
+    return this.#started.getName();
+  }
+  get executionId(): string | undefined {
     // What replays wins, as in the SDK.
-    executionId: started.getOrchestrationinstance()?.getExecutionid()?.getValue() || episode.executionId || undefined,
-    version: started.getVersion()?.getValue() || undefined,
-    tags: tagsOf(started.getTagsMap()),
-    rawInput: started.getInput()?.getValue() || undefined,
-    parent: parentOf(started.getParentinstance()),
-    traceContext: traceContextOf(started.getParenttracecontext()),
-    carriedSpan: spanId ? { spanId, startTime: timeOf(episode.carried?.getSpanstarttime()) } : undefined,
-    history,
-    features: featuresForWorkItem(),
-    logger: host.logger,
-    signal: host.signal,
-    report: host.report,
-    fault: host.fault,
-    takeTraceContexts: () => {
-      started.setParenttracecontext(undefined);
-      episode.clearCarried?.();
-    },
-  });
+    return (this.#executionId ??= this.#started.getOrchestrationinstance()?.getExecutionid()?.getValue() || this.#source.executionId || undefined);
+  }
+  get version(): string | undefined {
+    return this.#started.getVersion()?.getValue() || undefined;
+  }
+  get tags(): Readonly<Record<string, string>> {
+    return (this.#tags ??= tagsOf(this.#started.getTagsMap()));
+  }
+  get rawInput(): string | undefined {
+    return this.#started.getInput()?.getValue() || undefined;
+  }
+  get parent(): ParentOrchestration | undefined {
+    return parentOf(this.#started.getParentinstance());
+  }
+  get traceContext(): TraceContext | undefined {
+    if (this.#traceContext === null) this.#traceContext = traceContextOf(this.#started.getParenttracecontext());
+    return this.#traceContext;
+  }
+  get persistedSpan(): PersistedSpan | undefined {
+    if (this.#persistedSpan === null) this.#persistedSpan = persistedSpanIn(this.#source.persistedSpan);
+    return this.#persistedSpan;
+  }
+
+  takeTraceContexts(): void {
+    // Read before they are gone.
+    if (this.traceContext !== undefined) this.#started.setParenttracecontext(undefined);
+    if (this.persistedSpan !== undefined || this.#source.persistedSpan !== undefined) this.#source.clearPersistedSpan?.();
+  }
+}
+
+function persistedSpanIn(message: OrchestrationTraceContext | undefined): PersistedSpan | undefined {
+  const spanId = message?.getSpanid()?.getValue();
+  return spanId ? { spanId, startTime: timeOf(message?.getSpanstarttime()) } : undefined;
+}
+
+/** What an episode answers, read from its actions when a member is asked for. */
+export class ProtoEpisodeResponse implements EpisodeResponse {
+  readonly #episode: ProtoEpisode;
+  readonly #actions: readonly OrchestratorAction[];
+  readonly #message: OrchestratorResponse | undefined;
+  #outcome: EpisodeOutcome | undefined;
+  #scheduled: readonly ScheduledTask[] | undefined;
+  #sent: readonly SentMessage[] | undefined;
+
+  /** @param message the response that leaves; without one there is no place for the identity of a span. */
+  constructor(episode: ProtoEpisode, actions: readonly OrchestratorAction[], message?: OrchestratorResponse) {
+    this.#episode = episode;
+    this.#actions = actions;
+    this.#message = message;
+  }
+
+  get outcome(): EpisodeOutcome {
+    return (this.#outcome ??= outcomeOf(this.#actions, this.#episode.history));
+  }
+  get actions(): number {
+    return this.#actions.length;
+  }
+  get scheduled(): readonly ScheduledTask[] {
+    return (this.#scheduled ??= this.#readScheduled());
+  }
+  get sent(): readonly SentMessage[] {
+    return (this.#sent ??= sentBy(this.#actions));
+  }
+
+  persistSpan(spanId: string, startTime: Date): void {
+    const message = this.#message;
+    message?.setOrchestrationtracecontext(orchestrationTraceContextMessage(message, spanId, startTime));
+  }
+
+  #readScheduled(): readonly ScheduledTask[] {
+    const context = this.#episode.orchestrationContext;
+    if (context !== undefined) {
+      const lost = lostInternals(context, contextInternals);
+      if (lost.length > 0) reportLost(this.#episode.host, "The context of an orchestration", lost);
+    }
+    return scheduledBy(this.#actions, context);
+  }
 }
 
 const contextInternals = Object.values(orchestrationContextInternals);
 
-/** What the episode of `item` answers with `actions`. */
-export function episodeResponse(
-  item: OrchestrationWorkItem,
-  actions: readonly OrchestratorAction[],
-  carrySpan: EpisodeResponse["carrySpan"],
-): EpisodeResponse {
-  const context = item.run?.orchestrationContext;
-  if (context !== undefined) {
-    reportLost(item.facts.report, "The context of an orchestration", lostInternals(context, contextInternals));
+/** An activity, read from the protocol's message when a member is asked for. */
+export class ProtoActivity extends ActivityExecution {
+  readonly #request: ActivityRequest;
+  #tags: Readonly<Record<string, string>> | undefined;
+  #traceContext: TraceContext | undefined | null = null;
+
+  constructor(request: ActivityRequest, host: WorkItemHost) {
+    super(host);
+    this.#request = request;
   }
-  return {
-    outcome: outcomeOf(actions, item.facts.history),
-    scheduled: scheduledBy(actions, context),
-    sent: sentBy(actions),
-    actions: actions.length,
-    carrySpan,
-  };
+
+  get name(): string {
+    return this.#request.getName();
+  }
+  get instanceId(): string {
+    return this.#request.getOrchestrationinstance()?.getInstanceid() ?? "";
+  }
+  get executionId(): string | undefined {
+    return this.#request.getOrchestrationinstance()?.getExecutionid()?.getValue() || undefined;
+  }
+  get taskId(): number {
+    return this.#request.getTaskid();
+  }
+  get version(): string | undefined {
+    return this.#request.getVersion()?.getValue() || undefined;
+  }
+  get tags(): Readonly<Record<string, string>> {
+    return (this.#tags ??= tagsOf(this.#request.getTagsMap()));
+  }
+  get rawInput(): string | undefined {
+    return this.#request.getInput()?.getValue() || undefined;
+  }
+  get traceContext(): TraceContext | undefined {
+    if (this.#traceContext === null) this.#traceContext = traceContextOf(this.#request.getParenttracecontext());
+    return this.#traceContext;
+  }
+
+  takeTraceContexts(): void {
+    // Read before it is gone.
+    if (this.traceContext !== undefined) this.#request.setParenttracecontext(undefined);
+  }
 }
 
-/** The work item of an activity. */
-export function activityWorkItem(request: ActivityRequest, host: PipelineHost): ActivityWorkItem {
-  const instance = request.getOrchestrationinstance();
-  return new ActivityWorkItem({
-    name: request.getName(),
-    instanceId: instance?.getInstanceid() ?? "",
-    executionId: instance?.getExecutionid()?.getValue() || undefined,
-    taskId: request.getTaskid(),
-    version: request.getVersion()?.getValue() || undefined,
-    tags: tagsOf(request.getTagsMap()),
-    rawInput: request.getInput()?.getValue() || undefined,
-    traceContext: traceContextOf(request.getParenttracecontext()),
-    features: featuresForWorkItem(),
-    logger: host.logger,
-    signal: host.signal,
-    report: host.report,
-    fault: host.fault,
-    takeTraceContexts: () => request.setParenttracecontext(undefined),
-  });
+/** What an activity answers. */
+export class ProtoActivityResponse implements ActivityResponse {
+  readonly #response: ActivityResponseMessage;
+  #outcome: ActivityOutcome | undefined;
+
+  constructor(response: ActivityResponseMessage) {
+    this.#response = response;
+  }
+
+  get outcome(): ActivityOutcome {
+    return (this.#outcome ??= this.#response.hasFailuredetails()
+      ? { status: "failed", failure: failureOf(this.#response.getFailuredetails()) }
+      : { status: "completed" });
+  }
 }
 
-type ParentMessage = ReturnType<NonNullable<ReturnType<HistoryEvent["getExecutionstarted"]>>["getParentinstance"]>;
+type ParentMessage = ReturnType<ExecutionStartedEvent["getParentinstance"]>;
 
 function parentOf(parent: ParentMessage): ParentOrchestration | undefined {
   if (parent === undefined) return undefined;

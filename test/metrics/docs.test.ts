@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { caching } from "../../middlewares/caching/index.ts";
 import { isolated } from "../../middlewares/tracing/faults.ts";
 import { metrics } from "../../middlewares/metrics/index.ts";
-import { definitions, type InstrumentName } from "../../middlewares/metrics/instruments.ts";
+import { definitions, type InstrumentName } from "../../middlewares/metrics/definitions.ts";
 import { page, tableBelow } from "../docs/markdown.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { recordMetrics, WorkItems, type Collected } from "./record-metrics.ts";

@@ -2,7 +2,7 @@ import { createNoopMeter, metrics as api, ValueType, type Meter, type MeterProvi
 import { DataPointType } from "@opentelemetry/sdk-metrics";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { metrics } from "../../middlewares/metrics/index.ts";
-import { definitions, type InstrumentName } from "../../middlewares/metrics/instruments.ts";
+import { definitions, type InstrumentName } from "../../middlewares/metrics/definitions.ts";
 import { version } from "../../src/version.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { meterProvider, recordMetrics, WorkItems } from "./record-metrics.ts";

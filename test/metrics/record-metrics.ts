@@ -3,7 +3,6 @@ import { metrics, type Attributes } from "@opentelemetry/api";
 import { DataPointType, MeterProvider, MetricReader, type MetricData } from "@opentelemetry/sdk-metrics";
 import { onTestFinished } from "vitest";
 import type { MiddlewareObject } from "../../src/index.ts";
-import { aroundWorkItem, type WorkItemMiddleware } from "../../src/pipeline/middleware.ts";
 
 /** What an instrument has of one set of attributes. */
 export interface Point {
@@ -95,21 +94,19 @@ export class WorkItems {
   /** A middleware that watches; it goes before `metrics`. */
   get middleware(): MiddlewareObject {
     const running = this.#running;
-    const middleware: WorkItemMiddleware = {
+    return {
       name: "work items",
-      activity: async (ctx, next) => void (await next(ctx)),
-      [aroundWorkItem]: (_, run) => {
-        const result = run();
-        const over = Promise.resolve(result).then(
-          () => undefined,
-          () => undefined,
-        );
-        running.add(over);
-        void over.then(() => running.delete(over));
-        return result;
+      workItem: () => {
+        const over = Promise.withResolvers<void>();
+        running.add(over.promise);
+        return {
+          onEnd: () => {
+            running.delete(over.promise);
+            over.resolve();
+          },
+        };
       },
     };
-    return middleware;
   }
 
   /** Resolves when none runs. */

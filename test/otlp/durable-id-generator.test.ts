@@ -3,7 +3,7 @@ import * as sdk3 from "@opentelemetry/sdk-trace";
 import * as sdk2 from "@opentelemetry/sdk-trace-base";
 import { DurableIdGenerator } from "durable-telemetry/otlp";
 import { describe, expect, it } from "vitest";
-import { withChosenIds } from "../../middlewares/tracing/chosen-ids.ts";
+import { withChosenIds } from "../../src/telemetry/chosen-ids.ts";
 
 const chosen = { traceId: "0123456789abcdef0123456789abcdef", spanId: "fedcba9876543210" };
 

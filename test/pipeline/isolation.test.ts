@@ -4,7 +4,6 @@ import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { currentLogger, type MiddlewareLogger, type MiddlewareObject } from "../../src/index.ts";
-import { aroundWorkItem, type WorkItemMiddleware } from "../../src/pipeline/index.ts";
 import { onFault } from "../../src/telemetry/isolate.ts";
 import type { Steps } from "../harness.ts";
 import { bareWorker, hostWorker, orchestratorRequest, runEpisode, startEvents } from "../worker/requests.ts";
@@ -82,7 +81,7 @@ interface Case {
   /** The file that calls it, in `src/`. */
   readonly file: string;
   /** What is to be made of the worker, and the misbehaviour. */
-  readonly use?: (misbehave: () => unknown) => MiddlewareObject | WorkItemMiddleware;
+  readonly use?: (misbehave: () => unknown) => MiddlewareObject;
   /** Called by the orchestrator and by the activity. */
   readonly inCode?: (misbehave: () => unknown) => void;
   /** Whether the orchestrator awaits something that is not durable, of which the engine warns. */
@@ -105,11 +104,7 @@ const failingLogger = (misbehave: () => unknown): MiddlewareLogger => {
 const logAll = (logger: MiddlewareLogger | undefined): void => {
   for (const level of levels) logger?.[level]("task");
 };
-const hooked = (register: WorkItemMiddleware[typeof aroundWorkItem]): WorkItemMiddleware => ({
-  name: "hooked",
-  activity: async (ctx, next) => void (await next(ctx)),
-  ...(register && { [aroundWorkItem]: register }),
-});
+const hooked = (workItem: NonNullable<MiddlewareObject["workItem"]>): MiddlewareObject => ({ name: "hooked", workItem });
 
 /** Every function of a user's that the engine calls and does not need. What must be called for the task itself is in `test/property/hostile.test.ts`. */
 const callbacks: Readonly<Record<string, Case>> = {
@@ -125,15 +120,35 @@ const callbacks: Readonly<Record<string, Case>> = {
     calls: 1,
     causes: 1,
   },
-  "a hook for the response and its acknowledgement": {
+  "the hooks of a work item": {
     file: "pipeline/work-item.ts",
     use: (misbehave) =>
-      hooked((item, run) => {
-        item.onResponse(misbehave);
-        item.onDelivered(misbehave);
-        return run();
-      }),
-    calls: 4,
+      hooked(() => ({ onStart: misbehave, onResponse: misbehave, onAcknowledged: misbehave, onEnd: misbehave })),
+    calls: 8,
+    causes: 2,
+  },
+  "the hook for a custom status": {
+    file: "pipeline/work-item.ts",
+    use: (misbehave) => ({
+      ...hooked(() => ({ onCustomStatus: misbehave })),
+      async orchestration(ctx, next) {
+        ctx.orchestrationContext.setCustomStatus("there");
+        await next(ctx);
+      },
+    }),
+    calls: 1,
+    causes: 1,
+  },
+  "the scope of a work item": {
+    file: "pipeline/run-through.ts",
+    use: (misbehave) =>
+      hooked(() => ({
+        scope: <T>(execute: () => T): T => {
+          execute();
+          return misbehave() as T;
+        },
+      })),
+    calls: 2,
     causes: 2,
   },
   "the logger, by ctx.logger": {

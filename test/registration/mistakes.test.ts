@@ -81,7 +81,7 @@ describe("A middleware that returns a value", () => {
 describe("An unknown member of a middleware object", () => {
   const activity = async (ctx: never, next: (ctx: never) => Promise<unknown>): Promise<void> => void (await next(ctx));
   const misspelled = { name: "audit", activity, orchestraton: activity };
-  const message = /Middleware "audit" has an unknown member "orchestraton"; the members are name, orchestration, activity\./;
+  const message = /Middleware "audit" has an unknown member "orchestraton"; the members are name, orchestration, activity, workItem\./;
 
   it("R7 is refused by defineMiddleware, with the members there are", () => {
     expect(() => defineMiddleware(any(misspelled))).toThrow(TypeError);

@@ -63,14 +63,14 @@ describe("Options that are refused", () => {
   });
 
   it.each<[string, unknown[], RegExp]>([
-    ["undefined", [undefined], /must be a function or an object \{ name, orchestration\?, activity\? \}, not undefined/],
-    ["null", [null], /must be a function or an object \{ name, orchestration\?, activity\? \}, not null/],
+    ["undefined", [undefined], /must be a function or an object \{ name, orchestration\?, activity\?, workItem\? \}, not undefined/],
+    ["null", [null], /must be a function or an object \{ name, orchestration\?, activity\?, workItem\? \}, not null/],
     ["a string", ["tracing"], /must be a function or an object .*, not string/],
     ["an array", [[named("a")]], /needs a name|must be a function or an object/],
     ["an object without a name", [{ activity: () => undefined }], /needs a name: a non-empty string/],
     ["an empty name", [{ name: "", activity: () => undefined }], /needs a name: a non-empty string/],
     ["a symbol for a name", [{ name: Symbol("a"), activity: () => undefined }], /needs a name: a non-empty string/],
-    ["an object without a function", [{ name: "idle" }], /"idle" has neither an orchestration nor an activity function/],
+    ["an object without a function", [{ name: "idle" }], /"idle" has neither an orchestration nor an activity nor a workItem function/],
     ["a member that is no function", [{ name: "odd", activity: "later" }], /"odd": activity must be a function, not string/],
     ["a null member", [{ name: "odd", orchestration: null, activity: () => undefined }], /"odd": orchestration must be a function/],
     ["a class in place of an instance", [class Audit { readonly name = "audit"; }], /"Audit" is a class; add an instance of it: new Audit\(\)/],

@@ -1,6 +1,6 @@
 import { diag, DiagLogLevel } from "@opentelemetry/api";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { MiddlewareFeatures, runInWorkItem, sharedFeature } from "../../src/pipeline/features.ts";
+import { runInWorkItem, type Episode } from "../../src/pipeline/index.ts";
 import { Isolation, messageOf, onFault } from "../../src/telemetry/isolate.ts";
 import { fault, revokedProxy, settle, withThen, withThrowingThen } from "./misbehaviour.ts";
 
@@ -59,8 +59,8 @@ describe("K1 a fault", () => {
 
   it("is logged through the logger of the worker whose work item it disturbs, too", () => {
     const warn = vi.fn<(message: string) => void>();
-    const features = new MiddlewareFeatures().set(sharedFeature("work-item"), { facts: { logger: { warn } } });
-    runInWorkItem(features, () => isolated.fault("lost", new Error("one")));
+    const item = { logger: { warn } } as unknown as Episode;
+    runInWorkItem(item, () => isolated.fault("lost", new Error("one")));
     expect(warn.mock.calls).toEqual([[line("lost: one")]]);
     expect(logged).toEqual([line("lost: one")]);
   });
@@ -69,8 +69,8 @@ describe("K1 a fault", () => {
     ["throws", () => fault(new Error("no logger"))],
     ["rejects", async () => fault(new Error("no logger"))],
   ])("is no fault again if the worker's logger %s", async (_, warn) => {
-    const features = new MiddlewareFeatures().set(sharedFeature("work-item"), { facts: { logger: { warn } } });
-    runInWorkItem(features, () => isolated.fault("lost", new Error("one")));
+    const item = { logger: { warn } } as unknown as Episode;
+    runInWorkItem(item, () => isolated.fault("lost", new Error("one")));
     await settle();
     expect(counted).toEqual(["tests"]);
   });

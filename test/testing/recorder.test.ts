@@ -6,7 +6,7 @@ import { LoggerProvider } from "@opentelemetry/sdk-logs";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
 import { AlwaysOffSampler, SamplingDecision, TracerProvider, type Sampler, type SpanProcessor } from "@opentelemetry/sdk-trace";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { withChosenIds } from "../../middlewares/tracing/chosen-ids.ts";
+import { withChosenIds } from "../../src/telemetry/chosen-ids.ts";
 import { createTelemetryRecorder } from "../../src/testing/index.ts";
 import { record, refusal, startShop } from "./recorder-fixture.ts";
 

@@ -4,6 +4,7 @@ import type { HistoryEvent, OrchestratorResponse } from "@microsoft/durabletask-
 import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { AlwaysOnSampler, TracerProvider } from "@opentelemetry/sdk-trace";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { finishSlices } from "../../src/telemetry/slices.ts";
 import { withDurableTelemetry } from "../../src/index.ts";
 import { use, type Steps } from "../harness.ts";
 import { history, runEpisode } from "./episodes.ts";
@@ -92,6 +93,7 @@ describe("An episode", () => {
     for (const count of [1000, 100_000]) {
       const steps = await stepsOf(async () => {
         const response = await run(shape, count);
+        finishSlices();
         expect(response.getActionsList().some((action) => action.getCompleteorchestration()?.getFailuredetails() !== undefined)).toBe(false);
       });
       perEvent.push(steps / count);

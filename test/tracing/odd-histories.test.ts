@@ -87,10 +87,10 @@ it("K1 a durable time that can't be read does not fail the orchestration that se
   expect(response.getActionsList()[0]?.getCompleteorchestration()?.getResult()?.getValue()).toBe('"done"');
 });
 
-it("an event whose name looks like a request's ID is a fact each time", () => {
+it("an event whose name looks like a request's ID is an event each time", () => {
   const name = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
-  const facts = new ProtoHistory([history.episode(0), history.started("x"), history.raised(name, 1)], [history.episode(5), history.raised(name, 6)]).facts();
-  expect(facts.map(({ type }) => type)).toEqual(["event_raised"]);
+  const events = new ProtoHistory([history.episode(0), history.started("x"), history.raised(name, 1)], [history.episode(5), history.raised(name, 6)]).newEvents();
+  expect(events.map(({ type }) => type)).toEqual(["event_raised"]);
 });
 
 describe("The cost of an episode grows with its history no faster than the history", () => {

@@ -11,7 +11,7 @@ import { hrTimeToMilliseconds, isTracingSuppressed, suppressTracing } from "@ope
 import { TracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { tracing } from "../../middlewares/index.ts";
-import * as semconv from "../../middlewares/tracing/semconv.ts";
+import * as semconv from "../../src/telemetry/semconv.ts";
 import { ActivitySpan, currentFeatures, OrchestrationSpan } from "../../src/index.ts";
 import { recordSpans, startHub, use, wholeness, type Hub, type Steps } from "../harness.ts";
 import { at, episodeWorker, history, runEpisode } from "./episodes.ts";

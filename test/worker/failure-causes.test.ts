@@ -1,22 +1,18 @@
 import { whenAll, type OrchestrationContext } from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
-import { aroundWorkItem, type AnyWorkItem, type EpisodeOutcome, type TaskFailure } from "../../src/pipeline/index.ts";
+import type { MiddlewareObject, TaskFailure } from "../../src/pipeline/index.ts";
 import { messageWithCauses, rootCause, stackWithCauses } from "../../src/telemetry/failure-causes.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { inMemoryHub } from "../registration/in-memory.ts";
 
 const failures = new Map<string, TaskFailure>();
-const observer = {
+const observer: MiddlewareObject = {
   name: "observer",
-  activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => void (await next(ctx)),
-  [aroundWorkItem]: <T>(item: AnyWorkItem, run: () => T): T => {
-    const keep = ({ outcome }: { readonly outcome: EpisodeOutcome }): void => {
-      if (outcome.status === "failed") failures.set(`${item.kind}:${item.facts.name}`, outcome.failure);
-    };
-    if (item.kind === "orchestration") item.onResponse(keep);
-    else item.onResponse(keep);
-    return run();
-  },
+  workItem: (item) => ({
+    onResponse: ({ outcome }) => {
+      if (outcome.status === "failed") failures.set(`${item.kind}:${item.name}`, outcome.failure);
+    },
+  }),
 };
 
 const fetchFailed = (): never => {

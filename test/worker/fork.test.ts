@@ -7,10 +7,9 @@ import { Registry } from "@microsoft/durabletask-js/dist/worker/registry.js";
 import { newCompleteOrchestrationAction, newFailureDetails } from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import { describe, expect, it } from "vitest";
 import type { ActivityMiddleware, OrchestrationMiddleware } from "../../src/index.ts";
-import type { Delivery } from "../../src/pipeline/index.ts";
+import type { Acknowledgement, MiddlewareObject } from "../../src/pipeline/index.ts";
 import { attach, pipelineFor } from "../../src/worker/attach.ts";
 import { grpcWorkerAdapter } from "../../src/worker/grpc-worker.ts";
-import { aroundWorkItem } from "../../src/pipeline/middleware.ts";
 import { orchestratorRequest, resultIn, startEvents, text } from "./requests.ts";
 
 type Done = (error: unknown) => void;
@@ -154,23 +153,21 @@ describe("A worker of another fork of the SDK", () => {
     expect(forkedWorker.missing(new ForkedWorker())).toEqual([]);
   });
 
-  it.each<[string, unknown, Delivery]>([
+  it.each<[string, unknown, Acknowledgement]>([
     ["taken", null, "accepted"],
     ["refused with NOT_FOUND", { code: 5 }, "rejected"],
     ["refused with FAILED_PRECONDITION", { code: 9 }, "rejected"],
     ["lost with UNAVAILABLE", { code: 14 }, "unconfirmed"],
     ["lost with DEADLINE_EXCEEDED", { code: 4 }, "unconfirmed"],
     ["lost with something without a code", new Error("socket"), "unconfirmed"],
-  ])("I4 tells whole-work-item middleware once what was answered, and what became of it: %s", async (_, refusal, delivery) => {
+  ])("W3 W4 tells hooks once what the response is, and what became of it: %s", async (_, refusal, delivery) => {
     const told: unknown[] = [];
-    const observer = {
+    const observer: MiddlewareObject = {
       name: "observer",
-      orchestration: async (ctx: unknown, next: (ctx: unknown) => Promise<unknown>) => next(ctx),
-      [aroundWorkItem]: (item: { onResponse(callback: (response: { outcome: unknown }) => void): void; onDelivered(callback: (delivery: Delivery) => void): void }, run: () => unknown) => {
-        item.onResponse(({ outcome }) => told.push(outcome));
-        item.onDelivered((became) => told.push(became));
-        return run();
-      },
+      workItem: () => ({
+        onResponse: ({ outcome }) => void told.push(outcome),
+        onAcknowledged: (acknowledgement) => void told.push(acknowledgement),
+      }),
     };
     const worker = decorated(observer);
     worker._registry.addNamedOrchestrator("plain", () => 1);

@@ -1,28 +1,20 @@
 import { InMemoryOrchestrationBackend } from "@microsoft/durabletask-js";
 import { describe, expect, it } from "vitest";
-import type { Delivery } from "../../src/pipeline/index.ts";
-import { aroundWorkItem } from "../../src/pipeline/middleware.ts";
+import type { Acknowledgement, MiddlewareObject } from "../../src/pipeline/index.ts";
 import { inMemoryHub } from "../registration/in-memory.ts";
 
-interface Item {
-  onResponse(callback: () => void): void;
-  onDelivered(callback: (delivery: Delivery) => void): void;
-}
-
 describe("The in-memory worker", () => {
-  it.each<[string, number, Delivery]>([
+  it.each<[string, number, Acknowledgement]>([
     ["takes", 100, "accepted"],
     ["refuses, as the history is too long", 1, "rejected"],
-  ])("I4 tells whole-work-item middleware once what was answered, and what became of a response that the backend %s", async (_, size, delivery) => {
+  ])("W3 W4 tells hooks once what the response is, and what became of a response that the backend %s", async (_, size, delivery) => {
     const told: string[] = [];
-    const observer = {
+    const observer: MiddlewareObject = {
       name: "observer",
-      activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => void (await next(ctx)),
-      [aroundWorkItem]: (item: Item, run: () => unknown): unknown => {
-        item.onResponse(() => told.push("responded"));
-        item.onDelivered((became) => told.push(became));
-        return run();
-      },
+      workItem: () => ({
+        onResponse: () => void told.push("responded"),
+        onAcknowledged: (acknowledgement) => void told.push(acknowledgement),
+      }),
     };
     const { backend, client, worker } = inMemoryHub({ use: [observer] }, new InMemoryOrchestrationBackend(size));
     worker.addNamedOrchestrator("plain", () => 1);

@@ -74,17 +74,17 @@ describe("The history of an episode", () => {
       const [past, fresh] = histories[name]?.(count) ?? [[], []];
       return counted(() => {
         const history = new ProtoHistory(past, fresh);
-        const facts = history.facts();
+        const events = history.newEvents();
         const received = history.received();
         history.unfinishedTasks();
         void history.episodes;
         void history.rewound;
         // What middleware asks for each event.
-        for (let index = 0; index < facts.length + received.length; index += 1) {
+        for (let index = 0; index < events.length + received.length; index += 1) {
           void history.startedAt;
           void history.episodeStartedAt;
           void history.started;
-          history.facts();
+          history.newEvents();
         }
         for (let id = 1; id <= count; id += 1) history.hasLeft(id);
       });

@@ -72,7 +72,7 @@ describe("An optional member of the SDK that is missing", () => {
     ["_customStatus", /The context of an orchestration has no _customStatus: changes of the custom status are not recorded\./],
   ])("K2 without %s of the orchestration's context the work goes on, and is warned of once for the worker", async (name, message) => {
     const { worker, warnings } = loggedWorker();
-    const decorated = withDurableTelemetry(worker, { use: [named("a"), noting("b", [])] });
+    const decorated = withDurableTelemetry(worker, { use: [named("a"), noting("b", []), { name: "reads", workItem: () => ({ onResponse: (response) => void ("scheduled" in response && response.scheduled) }) }] });
     decorated.addNamedOrchestrator("calls", async function* (ctx: OrchestrationContext): Steps {
       ctx.setCustomStatus("halfway");
       return yield ctx.callActivity("work");

@@ -9,30 +9,27 @@ import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js"
 import { ActivityExecutor } from "@microsoft/durabletask-js/dist/worker/activity-executor.js";
 import { describe, expect, it } from "vitest";
 import { withDurableTelemetry, type ActivityMiddlewareContext } from "../../src/index.ts";
-import type { ActivityResponse, AnyWorkItem, Delivery, EpisodeResponse } from "../../src/pipeline/index.ts";
-import { aroundWorkItem, type WorkItemMiddleware } from "../../src/pipeline/middleware.ts";
+import type { Acknowledgement, ActivityResponse, EpisodeResponse, MiddlewareObject, WorkItemHooks } from "../../src/pipeline/index.ts";
 import { customOnly } from "../custom-only.ts";
 import type { Steps } from "../harness.ts";
 import { inMemoryHub } from "../registration/in-memory.ts";
 import { at, orchestratorRequest, resultIn, startEvents } from "./requests.ts";
 
-/** What whole-work-item middleware sees. */
-class Observer implements WorkItemMiddleware {
+/** What hooks see. */
+class Observer implements MiddlewareObject {
   readonly name = "observer";
   readonly outcomes: unknown[] = [];
-  readonly acknowledged: Delivery[] = [];
+  readonly acknowledged: Acknowledgement[] = [];
   readonly activities: ActivityMiddlewareContext[] = [];
   readonly orchestration = async (ctx: unknown, next: (ctx: never) => Promise<unknown>): Promise<void> => void (await next(ctx as never));
   readonly activity = async (ctx: ActivityMiddlewareContext, next: (ctx: never) => Promise<unknown>): Promise<void> => {
     this.activities.push(ctx);
     await next(ctx as never);
   };
-  [aroundWorkItem] = <T>(item: AnyWorkItem, run: () => T): T => {
-    const onResponse = ({ outcome }: EpisodeResponse | ActivityResponse): void => void this.outcomes.push(outcome);
-    item.onResponse(onResponse);
-    item.onDelivered((delivery) => this.acknowledged.push(delivery));
-    return run();
-  };
+  readonly workItem = (): WorkItemHooks => ({
+    onResponse: ({ outcome }: EpisodeResponse | ActivityResponse) => void this.outcomes.push(outcome),
+    onAcknowledged: (acknowledgement) => void this.acknowledged.push(acknowledgement),
+  });
 }
 
 type Method = (this: object, ...args: never[]) => unknown;
@@ -193,7 +190,7 @@ describe("The gRPC worker of the next release", () => {
     expect(stub.sent.map(resultIn)).toEqual([42]);
   });
 
-  it.each<[string, unknown[], number, Delivery]>([
+  it.each<[string, unknown[], number, Acknowledgement]>([
     ["taken at the third attempt", [unavailable, unavailable, null], 3, "accepted"],
     ["refused at the second attempt", [unavailable, { code: 5 }], 2, "rejected"],
     ["lost at each of ten attempts", Array.from({ length: 10 }, () => unavailable), 10, "unconfirmed"],

@@ -134,7 +134,7 @@ describe("Messages that are made for a worker", () => {
     ["without one", { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00" }],
   ])("I8 a trace context %s is of the class that the worker's own copy of the SDK decodes", (_, context) => {
     for (const task of [new OwnTask(), new OwnTask(), new pb.ScheduleTaskAction()]) {
-      scheduledBy([new pb.OrchestratorAction().setId(1).setScheduletask(task)], undefined)[0]?.carry?.(context);
+      scheduledBy([new pb.OrchestratorAction().setId(1).setScheduletask(task)], undefined)[0]?.setTraceContext?.(context);
       const message = task.getParenttracecontext();
       expect(message instanceof OwnTraceContext).toBe(task instanceof OwnTask);
       expect(message?.toObject()).toEqual({
@@ -169,10 +169,7 @@ async function inMemory(name) {
     name: "observer",
     orchestration: async (ctx, next) => void (await next(ctx)),
     activity: async (ctx, next) => void (await next(ctx)),
-    [Symbol.for("durable-telemetry.around-work-item")]: (item, run) => {
-      item.onResponse(({ outcome }) => outcomes.push(outcome.failure?.message ?? outcome.status));
-      return run();
-    },
+    workItem: () => ({ onResponse: ({ outcome }) => outcomes.push(outcome.failure?.message ?? outcome.status) }),
   };
   const worker = withDurableTelemetry(new TestOrchestrationWorker(backend), { ...off, use: [observer] });
   worker.addNamedActivity("work", () => "Error: not really");

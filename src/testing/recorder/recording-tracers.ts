@@ -15,7 +15,7 @@ import {
   type TracerProvider,
 } from "@opentelemetry/api";
 import { randomBytes } from "node:crypto";
-import { takeSpanId, takeTraceId } from "../../../middlewares/tracing/chosen-ids.ts";
+import { takeSpanId, takeTraceId } from "../../telemetry/chosen-ids.ts";
 import { suppressTracingKey } from "../../suppress-tracing.ts";
 import { copyAttributes } from "./attributes.ts";
 import type { InstrumentationScope, IdGenerator, SpanProcessor, Sampler } from "./recorded-span.ts";

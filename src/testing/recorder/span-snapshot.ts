@@ -1,5 +1,5 @@
 import { SpanKind, type Attributes } from "@opentelemetry/api";
-import { ATTR_ERROR_TYPE, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID, ATTR_TASK_INSTANCE_ID, ATTR_TASK_STATUS } from "../../../middlewares/tracing/semconv.ts";
+import { ATTR_ERROR_TYPE, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID, ATTR_TASK_INSTANCE_ID, ATTR_TASK_STATUS } from "../../telemetry/semconv.ts";
 import type { SpanNode, TraceTree } from "../span-tree.ts";
 import type { RecordedSpan } from "./recorded-span.ts";
 

@@ -6,7 +6,7 @@ import {
   ATTR_TYPE,
   TYPE_ACTIVITY,
   TYPE_ORCHESTRATION,
-} from "../../../middlewares/tracing/semconv.ts";
+} from "../../telemetry/semconv.ts";
 import type { FinishedSpan, SpanNode, TraceTree } from "../span-tree.ts";
 
 // A span of any SDK has its kind as a number.

@@ -1,10 +1,12 @@
-import type { EpisodeOutcome } from "../../src/pipeline/index.ts";
+import type { EpisodeOutcome } from "../pipeline/index.ts";
 
 /**
- * The Durable Task tracing conventions that the SDKs of all languages share, copied in: to import them from the SDK
- * would load its gRPC stack. A test compares them with the SDK's own.
+ * The names of attributes, spans, events and statuses. Those of the Durable Task tracing conventions, which the SDKs of all
+ * languages share, are copied in: to import them from the SDK would load its gRPC stack. A test compares them with the SDK's.
  */
-export const TRACER_NAME = "durable-telemetry";
+
+/** The instrumentation scope of all that this package records. */
+export const SCOPE_NAME = "durable-telemetry";
 
 export const ATTR_TYPE = "durabletask.type";
 export const ATTR_TASK_NAME = "durabletask.task.name";
@@ -20,8 +22,21 @@ export const ATTR_ENTITY_INSTANCE_ID = "durabletask.entity.instance_id";
 /** A tag that was allow-listed stands under this prefix. */
 export const ATTR_TAG_PREFIX = "durabletask.tag.";
 export const ATTR_ERROR_TYPE = "error.type";
+/** On an orchestration: the type of the error that failed it, as the SDK records it, where `error.type` is that of its root cause (telemetry.md S11). */
+export const ATTR_RECORDED_ERROR_TYPE = "durabletask.error.type";
+/** On the activity's SERVER span, on the metric and in the log: what the cache did. */
+export const ATTR_CACHE_RESULT = "durabletask.activity.cache.result";
+/** On metrics: how an episode or a task ended. */
+export const ATTR_OUTCOME = "durabletask.outcome";
+/** On metrics: the middleware in which a fault of telemetry was isolated. */
+export const ATTR_MIDDLEWARE = "durabletask.middleware";
+export const ATTR_TASK_INPUT = "durabletask.task.input";
+export const ATTR_TASK_OUTPUT = "durabletask.task.output";
+export const ATTR_EXCEPTION_TYPE = "exception.type";
+export const ATTR_EXCEPTION_MESSAGE = "exception.message";
+export const ATTR_EXCEPTION_STACKTRACE = "exception.stacktrace";
 /** The name of an external event, on the span event that tells of it. */
-export const ATTR_EVENT_NAME = "durabletask.event.name";
+export const ATTR_EXTERNAL_EVENT_NAME = "durabletask.event.name";
 export const ATTR_HISTORY_SIZE = "durabletask.episode.history_size";
 export const ATTR_REPLAYED_EVENTS = "durabletask.episode.replayed_events";
 export const ATTR_ACTIONS = "durabletask.episode.actions";
@@ -46,6 +61,19 @@ export const spanEvents = {
   suspended: "durabletask.orchestration.suspended",
   resumed: "durabletask.orchestration.resumed",
   custom_status: "durabletask.orchestration.custom_status_changed",
+} as const;
+
+/** The events of log records (telemetry.md L1). */
+export const logEvents = {
+  orchestrationStarted: "durabletask.orchestration.started",
+  orchestrationSuspended: "durabletask.orchestration.suspended",
+  orchestrationResumed: "durabletask.orchestration.resumed",
+  orchestrationRewound: "durabletask.orchestration.rewound",
+  orchestrationFinished: "durabletask.orchestration.finished",
+  activityStarted: "durabletask.activity.started",
+  activityCacheHit: "durabletask.activity.cache_hit",
+  activityFinished: "durabletask.activity.finished",
+  activityFailed: "durabletask.activity.failed",
 } as const;
 
 /** `TYPE:NAME`, or `TYPE:NAME@(VERSION)`. */

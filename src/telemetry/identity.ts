@@ -1,6 +1,6 @@
 import crypto from "node:crypto";
 import { createTraceState, isValidSpanId, isValidTraceId, ROOT_CONTEXT, trace, TraceFlags, type Context, type SpanContext } from "@opentelemetry/api";
-import type { TraceContext } from "../../src/pipeline/index.ts";
+import type { TraceContext } from "../pipeline/index.ts";
 
 /**
  * Identity from durable facts (telemetry.md I1, I2): every episode, on any worker and after any crash, computes the
@@ -46,30 +46,69 @@ function idsUnder(label: string, facts: readonly string[]): ExecutionIds {
   return { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48), unsampledSpanId: bits.slice(48) };
 }
 
-// 2^64 divided by the golden ratio: steps of it spread over all 64 bits and meet only after 2^64 of them.
-const stride = 0x9e3779b97f4a7c15n;
+/** A span ID as two halves of 32 bits, as arithmetic on these is much faster than on BigInts. */
+export interface SpanIdBits {
+  readonly high: number;
+  readonly low: number;
+}
+
+/** The bits of a span ID of 16 hexadecimal digits. */
+export function bitsOf(spanId: string): SpanIdBits {
+  return { high: Number.parseInt(spanId.slice(0, 8), 16), low: Number.parseInt(spanId.slice(8), 16) };
+}
+
+function toSpanId(high: number, low: number): string {
+  return hex(high) + hex(low);
+}
+
+function hex(bits: number): string {
+  return (bits >>> 0).toString(16).padStart(8, "0");
+}
+
+// 2^64 divided by the golden ratio, 0x9e3779b97f4a7c15: steps of it spread over all 64 bits and meet only after 2^64 of them.
+const strideHigh = 0x9e3779b9;
+const strideLow = 0x7f4a7c15;
+
+// So many steps of the stride from an ID, modulo 2^64. The products of 32 by 16 bits are exact.
+function stepsFrom({ high, low }: SpanIdBits, steps: number): string {
+  // The protocol's IDs are signed integers of 32 bits, so the upper half of the steps is all ones or all zeros.
+  const signed = steps < 0 ? -strideLow : 0;
+  const upper = strideLow * ((steps >>> 0) >>> 16);
+  const lower = strideLow * (steps & 0xffff) + (upper % 0x10000) * 0x10000 + low;
+  const carry = Math.floor(upper / 0x10000) + Math.floor(lower / 0x100000000);
+  return toSpanId(high + Math.imul(strideHigh, steps) + (carry % 0x100000000) + signed, lower % 0x100000000);
+}
 
 /**
  * The span of a task (an activity, a sub-orchestration, a timer) that an orchestration scheduled, as it follows from
  * the orchestration's span. No two tasks of an execution share an ID, and to find it takes no digest.
  */
-export function taskSpanId(orchestrationSpanId: string, taskId: number): string {
+export function taskSpanId(orchestrationSpan: SpanIdBits, taskId: number): string {
   // An odd number of steps, so that no task has the orchestration's own ID.
-  const id = BigInt(`0x${orchestrationSpanId}`) + (2n * BigInt(taskId) + 1n) * stride;
-  return BigInt.asUintN(64, id).toString(16).padStart(16, "0");
+  return stepsFrom(orchestrationSpan, 2 * taskId + 1);
+}
+
+/** The span of one episode, the one that replays so many events: an even number of steps, so that no task has its ID. */
+export function episodeSpanId(orchestrationSpan: SpanIdBits, replayedEvents: number): string {
+  return stepsFrom(orchestrationSpan, 2 * replayedEvents + 2);
 }
 
 /**
  * The span of an activity's execution, which follows from the span that scheduled it: so a second run, after a crash
- * of the first, adopts the spans that the first one's code had already emitted (S1).
+ * of the first, adopts the spans that the first one's code had already emitted (S1). Three rounds of a Feistel network:
+ * two activities never share an ID, and the ID looks as random as that of the client.
  */
-export function activitySpanId(client: Pick<SpanContext, "traceId" | "spanId">): string {
-  return digest("activity", [client.traceId, client.spanId]).slice(0, 16);
+export function activitySpanId(clientSpanId: string): string {
+  let { high, low } = bitsOf(clientSpanId);
+  high ^= round(low, 0x85ebca6b);
+  low ^= round(high, 0xc2b2ae35);
+  high ^= round(low, 0x27d4eb2f);
+  return toSpanId(high, low);
 }
 
-/** The span of one episode, the one that replays so many events. */
-export function episodeSpanId(orchestrationSpanId: string, replayedEvents: number): string {
-  return digest("episode", [orchestrationSpanId, String(replayedEvents)]).slice(0, 16);
+function round(bits: number, factor: number): number {
+  const product = Math.imul(bits ^ (bits >>> 16), factor);
+  return product ^ (product >>> 13);
 }
 
 // W3C Trace Context: there is no version ff, 00 ends with the flags, and a version to come may add to them.

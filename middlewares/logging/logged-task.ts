@@ -1,0 +1,42 @@
+import type { Attributes, Context } from "@opentelemetry/api";
+import { createMiddlewareFeature, type MiddlewareContext, type MiddlewareFeature, type WorkItem } from "../../src/pipeline/index.ts";
+import { contextOfTask, identityAttributes } from "./correlation.ts";
+import type { LogEvent } from "./events.ts";
+import type { LoggingOptions } from "./options.ts";
+import { outputAttribute } from "./payloads.ts";
+import { isHeard, write } from "./write.ts";
+
+/** The context of a task's code, where its result is to be logged. */
+export const CodeContext: MiddlewareFeature<MiddlewareContext> = createMiddlewareFeature("the context of logged code");
+
+/** Logs what becomes of one work item, under its identity and its span. */
+export abstract class LoggedTask<TItem extends WorkItem> {
+  protected readonly item: TItem;
+  protected readonly options: LoggingOptions;
+  #context: Context | undefined;
+  #identity: Attributes | undefined;
+
+  constructor(item: TItem, options: LoggingOptions) {
+    this.item = item;
+    this.options = options;
+  }
+
+  /** Whether anybody gets what is written: where nobody does, nothing need be put together. */
+  protected get isHeard(): boolean {
+    return isHeard(this.#spanContext, this.options.logger);
+  }
+
+  /** The output as an attribute; none unless the options ask for it. */
+  protected get output(): Attributes {
+    return outputAttribute(this.item, this.item.features.get(CodeContext)?.result, this.options);
+  }
+
+  protected write({ eventName, level, line, attributes, at }: LogEvent): void {
+    this.#identity ??= identityAttributes(this.item);
+    write({ eventName, level, line, at, attributes: { ...this.#identity, ...attributes }, context: this.#spanContext }, this.options.logger);
+  }
+
+  get #spanContext(): Context {
+    return (this.#context ??= contextOfTask(this.item));
+  }
+}

@@ -1,0 +1,108 @@
+import type { Acknowledgement, EpisodeResponse, HistoryEvent, OrchestrationWorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
+import { rootCause } from "../../src/telemetry/failure-causes.ts";
+import {
+  ATTR_ERROR_TYPE,
+  ATTR_OUTCOME,
+  ATTR_TASK_NAME,
+  ATTR_TASK_STATUS,
+  ATTR_TASK_VERSION,
+  ATTR_TYPE,
+  statusNames,
+  TYPE_ACTIVITY,
+  TYPE_ORCHESTRATION,
+  type FinalOutcome,
+} from "../../src/telemetry/semconv.ts";
+import { inSlices } from "../../src/telemetry/slices.ts";
+import type { Labels } from "./bounded-values.ts";
+import type { InstrumentName } from "./definitions.ts";
+import { isolated } from "./faults.ts";
+import { currentInstruments, type Instruments } from "./instruments.ts";
+
+/**
+ * Measures one episode: what became durable in it is recorded when the backend has accepted the response. If it rejected
+ * it, the work item is another worker's; if nobody knows, the work item may come again, and an event that is missed is
+ * better than one that is counted twice.
+ */
+export class MeasuredEpisode implements WorkItemHooks {
+  readonly #item: OrchestrationWorkItem;
+  readonly #nameLimit: number;
+  readonly #startedAt: number = performance.now();
+  #response: EpisodeResponse | undefined;
+  #endedAt: Date | undefined;
+  // In seconds.
+  #took = 0;
+
+  constructor(item: OrchestrationWorkItem, nameLimit: number) {
+    this.#item = item;
+    this.#nameLimit = nameLimit;
+  }
+
+  onResponse(response: EpisodeResponse): void {
+    this.#took = (performance.now() - this.#startedAt) / 1000;
+    this.#endedAt = new Date();
+    this.#response = response;
+  }
+
+  onAcknowledged(acknowledgement: Acknowledgement): void {
+    const instruments = currentInstruments();
+    if (acknowledgement === "accepted" && this.#response !== undefined && instruments !== undefined) {
+      inSlices(this.#recordAll(this.#response, instruments), onFault);
+    }
+  }
+
+  // Yields after each event and action.
+  *#recordAll({ outcome, scheduled }: EpisodeResponse, instruments: Instruments): Generator<void> {
+    const { history, name } = this.#item;
+    this.#record(instruments, "durabletask.episode.duration", this.#took, { [ATTR_TASK_NAME]: name, [ATTR_OUTCOME]: outcome.status });
+    this.#record(instruments, "durabletask.episode.replayed_events", history.replayedEvents, { [ATTR_TASK_NAME]: name });
+    for (const event of history.newEvents()) {
+      this.#recordEvent(instruments, event);
+      yield;
+    }
+    for (const { attempt = 1, name: task, taskId, type } of scheduled) {
+      // While an orchestration is suspended, the SDK returns actions again that have left already.
+      if (attempt === 1 || history.hasLeft(taskId)) continue;
+      const labels = { [ATTR_TASK_NAME]: task, [ATTR_TYPE]: type === "activity" ? TYPE_ACTIVITY : TYPE_ORCHESTRATION };
+      this.#record(instruments, "durabletask.task.retries", 1, labels);
+      yield;
+    }
+    if (outcome.status !== "waiting" && outcome.status !== "rewound") this.#recordFinish(instruments, outcome);
+  }
+
+  #recordEvent(instruments: Instruments, event: HistoryEvent): void {
+    const { name, version } = this.#item;
+    if (event.type === "started") {
+      this.#record(instruments, "durabletask.orchestration.started", 1, { [ATTR_TASK_NAME]: name, [ATTR_TASK_VERSION]: version });
+    } else if (event.type === "timer_fired") {
+      this.#recordTime(instruments, "durabletask.timer.lag", event.dueAt, event.at, { [ATTR_TASK_NAME]: name });
+    } else if (event.type === "task_finished" && event.task.type === "activity") {
+      const outcome = event.failure === undefined ? "completed" : "failed";
+      const labels = { [ATTR_TASK_NAME]: event.task.name, [ATTR_OUTCOME]: outcome };
+      this.#recordTime(instruments, "durabletask.activity.turnaround", event.task.scheduledAt, event.at, labels);
+    }
+  }
+
+  #recordFinish(instruments: Instruments, outcome: FinalOutcome): void {
+    const { history, name, version } = this.#item;
+    const labels = {
+      [ATTR_TASK_NAME]: name,
+      [ATTR_TASK_VERSION]: version,
+      [ATTR_TASK_STATUS]: statusNames[outcome.status],
+      [ATTR_ERROR_TYPE]: outcome.status === "failed" ? rootCause(outcome.failure).type : undefined,
+    };
+    this.#recordTime(instruments, "durabletask.orchestration.duration", history.startedAt, this.#endedAt, labels);
+    this.#record(instruments, "durabletask.orchestration.episodes", history.episodes, { [ATTR_TASK_NAME]: name });
+    this.#record(instruments, "durabletask.orchestration.history.size", history.events, { [ATTR_TASK_NAME]: name });
+  }
+
+  #record(instruments: Instruments, name: InstrumentName, value: number, labels: Labels): void {
+    instruments.record(name, value, labels, this.#nameLimit);
+  }
+
+  // A backend that keeps no timestamps leaves the time unknown; clocks that differ don't make it negative.
+  #recordTime(instruments: Instruments, name: InstrumentName, from: Date | undefined, to: Date | undefined, labels: Labels): void {
+    if (from !== undefined && to !== undefined) this.#record(instruments, name, Math.max(0, (to.getTime() - from.getTime()) / 1000), labels);
+  }
+}
+
+const onFault = (error: unknown): void => isolated.fault("the measurements of an episode were lost", error);

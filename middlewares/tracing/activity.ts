@@ -1,0 +1,112 @@
+import { ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Span, type SpanContext, type TimeInput } from "@opentelemetry/api";
+import type { Acknowledgement, ActivityResponse, ActivityWorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
+import { runIn } from "../../src/telemetry/active-context.ts";
+import { ActivitySpan } from "../../src/telemetry/handles.ts";
+import { activitySpanId, bitsOf, contextOf, executionIds, parseTraceContext, taskSpanId } from "../../src/telemetry/identity.ts";
+import * as semconv from "../../src/telemetry/semconv.ts";
+import type { SpanToDecide } from "./decisions.ts";
+import { addExceptionEvent, setFailure } from "./failure.ts";
+import { isolated } from "./faults.ts";
+import { LiveContext } from "./live-context.ts";
+import { endSpan, unsample, type IdentityTracer } from "./tracer.ts";
+
+/**
+ * Traces one activity: its SERVER span lasts from here to the response, whether or not there is such an activity. Its
+ * parent is the CLIENT span that the orchestration emits when the activity's completion reaches it.
+ */
+export class TracedActivity implements WorkItemHooks, SpanToDecide {
+  readonly #item: ActivityWorkItem;
+  readonly #span: Span;
+  readonly #endSpan: (time: TimeInput | undefined) => void;
+  readonly #live: LiveContext;
+  // A reading of the clock that the SDK measures a live span with.
+  #end: number | undefined;
+  readonly kind: SpanKind = SpanKind.SERVER;
+  readonly traceId: string;
+  readonly parent: undefined;
+
+  constructor(item: ActivityWorkItem, tracer: IdentityTracer) {
+    this.#item = item;
+    // The span that scheduled the activity: what the request carries, else what follows from the execution (I8). With
+    // neither, the parent can't be known and is left out rather than guessed.
+    const sent = parseTraceContext(item.traceContext);
+    const client = sent ?? derivedClient(item);
+    this.traceId = client.traceId;
+    // What scheduled the activity has decided (I10).
+    const { traceFlags: flags, traceState } = sent ?? tracer.decide(this);
+    const traceFlags = flags & TraceFlags.SAMPLED;
+    const spanId = activitySpanId(client.spanId);
+    const own: SpanContext = traceState === undefined ? { traceId: client.traceId, spanId, traceFlags } : { traceId: client.traceId, spanId, traceFlags, traceState };
+    const parent = sent ?? (item.executionId === undefined ? undefined : { ...client, traceFlags });
+    this.#span = tracer.start(this.name, { kind: SpanKind.SERVER, attributes: this.attributes }, own, contextOf(parent));
+    this.#endSpan = keptOpen(this.#span);
+    this.#live = new LiveContext(tracer.contextForCode(trace.setSpan(ROOT_CONTEXT, this.#span), own), item);
+    item.takeTraceContexts();
+    item.features.set(ActivitySpan, this.#span);
+  }
+
+  get name(): string {
+    return semconv.spanName(semconv.TYPE_ACTIVITY, this.#item.name, this.#item.version);
+  }
+
+  get attributes(): Attributes {
+    const { executionId, instanceId, name, taskId, version } = this.#item;
+    const attributes: Attributes = {
+      [semconv.ATTR_TYPE]: semconv.TYPE_ACTIVITY,
+      [semconv.ATTR_TASK_NAME]: name,
+      [semconv.ATTR_TASK_INSTANCE_ID]: instanceId,
+      [semconv.ATTR_TASK_ID]: taskId,
+    };
+    if (version) attributes[semconv.ATTR_TASK_VERSION] = version;
+    if (executionId) attributes[semconv.ATTR_TASK_EXECUTION_ID] = executionId;
+    return attributes;
+  }
+
+  scope<T>(execute: () => T): T {
+    return runIn(this.#live, execute);
+  }
+
+  onResponse({ outcome }: ActivityResponse): void {
+    isolated.run("a span was lost", () => {
+      this.#end = performance.now();
+      if (outcome.status !== "failed") return;
+      setFailure(this.#span, outcome.failure);
+      addExceptionEvent(this.#span, outcome.failure, this.#end);
+    });
+  }
+
+  onAcknowledged(acknowledgement: Acknowledgement): void {
+    isolated.run("a span was lost", () => {
+      // The work item is another worker's by now, whose span it will be: this one ends, but is not exported.
+      if (acknowledgement === "rejected") unsample(this.#span);
+      this.#endSpan(this.#end);
+    });
+  }
+
+  // A response that could not be sent at all, as the worker's connection is closed say, is never acknowledged.
+  onEnd(): void {
+    isolated.run("a span was lost", () => {
+      if (!this.#span.isRecording()) return;
+      unsample(this.#span);
+      this.#endSpan(this.#end);
+    });
+  }
+}
+
+/**
+ * Has `span` end with its activity alone: the span is in the hands of others while it is open. A processor may end the
+ * open spans of a trace with the first that ends (that of @vercel/otel 2.1.3 does), and an activity has that one in
+ * common with all others of its orchestration.
+ *
+ * @returns what ends the span.
+ */
+function keptOpen(span: Span): (time: TimeInput | undefined) => void {
+  const end = span.end.bind(span);
+  Reflect.set(span, "end", () => undefined);
+  return (time) => endSpan({ end }, time);
+}
+
+function derivedClient({ instanceId, executionId = "", taskId }: ActivityWorkItem): SpanContext {
+  const { traceId, spanId } = executionIds({ instanceId, execution: executionId });
+  return { traceId, spanId: taskSpanId(bitsOf(spanId), taskId), traceFlags: TraceFlags.NONE, isRemote: true };
+}

@@ -1,0 +1,199 @@
+import { SpanKind, type Context, type Link } from "@opentelemetry/api";
+import type { Acknowledgement, EpisodeResponse, HistoryEvent, OrchestrationWorkItem, ReceivedEvent, WorkItemHooks } from "../../src/pipeline/index.ts";
+import { runIn } from "../../src/telemetry/active-context.ts";
+import { OrchestrationSpan } from "../../src/telemetry/handles.ts";
+import { contextOf, formatTraceContext } from "../../src/telemetry/identity.ts";
+import * as semconv from "../../src/telemetry/semconv.ts";
+import { inSlices } from "../../src/telemetry/slices.ts";
+import { cutAttributes } from "./attributes.ts";
+import { TracedExecution } from "./execution.ts";
+import { addExceptionEvent, setOrchestrationFailure } from "./failure.ts";
+import { isolated } from "./faults.ts";
+import { LiveContext } from "./live-context.ts";
+import type { TracingOptions } from "./options.ts";
+import { keyOf, recentWork } from "./recent-work.ts";
+import { RecordedSpan, type RecordedEvent } from "./recorded-span.ts";
+import { notBefore, TaskSpans } from "./task-spans.ts";
+import { endSpan, type IdentityTracer } from "./tracer.ts";
+
+/**
+ * Traces one episode: its code runs under the identity of the orchestration's span, and what became durable in it is
+ * emitted. Nothing is opened meanwhile: spans of tasks and of the orchestration are made once their ends are known, and
+ * only when the backend has the response that says so (telemetry.md I3).
+ */
+export class TracedEpisode implements WorkItemHooks {
+  readonly #item: OrchestrationWorkItem;
+  readonly #tracer: IdentityTracer;
+  readonly #options: TracingOptions;
+  readonly #execution: TracedExecution;
+  readonly #recorded: RecordedSpan;
+  readonly #startedAt: Date = new Date();
+  // That of the orchestration's span, for the spans below it.
+  readonly #inside: Context;
+  readonly #live: LiveContext;
+  #tasks: TaskSpans | undefined;
+  #durableStart: Date | undefined;
+  #response: EpisodeResponse | undefined;
+  #end: Date | undefined;
+
+  constructor(item: OrchestrationWorkItem, tracer: IdentityTracer, options: TracingOptions) {
+    this.#item = item;
+    this.#tracer = tracer;
+    this.#options = options;
+    this.#execution = new TracedExecution(item, tracer, options.continueAsNew ?? "new-trace");
+    const { span } = this.#execution;
+    this.#recorded = new RecordedSpan(span, this);
+    this.#inside = contextOf(span);
+    this.#live = new LiveContext(tracer.contextForCode(this.#inside, span), item);
+    item.takeTraceContexts();
+    item.features.set(OrchestrationSpan, this.#recorded);
+  }
+
+  scope<T>(execute: () => T): T {
+    return runIn(this.#live, execute);
+  }
+
+  onResponse(response: EpisodeResponse): void {
+    // The orchestration ends here, not when the backend has taken note of it.
+    this.#end = new Date();
+    this.#response = response;
+    for (const task of response.scheduled) {
+      if (task.setTraceContext !== undefined) task.setTraceContext(formatTraceContext(this.#spans.identityOf(task)));
+    }
+    response.persistSpan(this.#execution.span.spanId, this.#execution.startedAt(this.#startedAt));
+  }
+
+  onAcknowledged(acknowledgement: Acknowledgement): void {
+    const response = this.#response;
+    // Where it is not known whether the backend has the response, a span too many is the same span again (I4).
+    if (response === undefined || acknowledgement === "rejected") return;
+    inSlices(this.#emit(response, this.#end ?? new Date(), acknowledgement), onFault);
+  }
+
+  onCustomStatus(): void {
+    isolated.run("a custom status was not recorded", () => this.#recorded.addEvent(semconv.spanEvents.custom_status));
+  }
+
+  /** The durable time that the orchestration's code sees; of the SDK's, one that is none where the backend keeps no timestamps. */
+  get durableNow(): Date {
+    const now = this.#item.orchestrationContext?.currentUtcDateTime;
+    return now !== undefined && now.getTime() > 0 ? now : this.#now;
+  }
+
+  // When this episode started, in durable time.
+  get #now(): Date {
+    return (this.#durableStart ??= this.#item.history.episodeStartedAt ?? this.#startedAt);
+  }
+
+  get #spans(): TaskSpans {
+    return (this.#tasks ??= new TaskSpans(this.#item, this.#tracer, this.#execution.span, this.#inside));
+  }
+
+  // Yields after each span.
+  *#emit({ actions, outcome, scheduled, sent }: EpisodeResponse, end: Date, acknowledgement: Acknowledgement): Generator<void> {
+    const { history, instanceId } = this.#item;
+    const isDropped = this.#tracer.drops(this.#execution.span);
+    if (!isDropped) {
+      if (this.#options.episodes === true) this.#spans.emitEpisode(this.#startedAt, end, actions);
+      for (const event of history.newEvents()) {
+        this.#emitEvent(event);
+        yield;
+      }
+    }
+    for (const message of sent) {
+      // A worker may return an action again that has left already: it is sent once, and a task is one span.
+      if (history.hasLeft(message.taskId)) continue;
+      // At the durable time: should it be sent again, it is the same span (I4).
+      if (!isDropped) this.#spans.emitSent(message, this.#now);
+      if (message.type === "event") recentWork().sent.add(message.target, message.name, this.#spans.identityOf(message));
+      yield;
+    }
+    if (outcome.status === "waiting" || outcome.status === "rewound") return;
+    // What is still out there when the orchestration ends may have run, or may yet: its spans need their parent (S1).
+    if (!isDropped) {
+      for (const task of scheduled) {
+        if (!history.hasLeft(task.taskId)) this.#spans.emitTask(task, end, undefined);
+        yield;
+      }
+      for (const task of history.unfinishedTasks()) {
+        this.#spans.emitTask(task, end, undefined);
+        yield;
+      }
+    }
+    const received = history.received();
+    const events = countByName(received);
+    if (!isDropped) isolated.run("a span was lost", () => this.#emitOrchestration(outcome, end, received, events));
+    this.#remember(outcome);
+    // A work item that comes again needs the links again.
+    if (acknowledgement === "accepted") for (const [name, count] of events) recentWork().sent.forget(instanceId, name, count);
+  }
+
+  #emitEvent(event: HistoryEvent): void {
+    if (event.type === "task_finished") this.#spans.emitTask(event.task, event.at ?? this.#now, event.failure);
+    else if (event.type === "timer_fired") this.#spans.emitTimer(event, event.at ?? this.#now);
+  }
+
+  #emitOrchestration(outcome: semconv.FinalOutcome, end: Date, received: readonly ReceivedEvent[], events: ReceivedEvents): void {
+    const { attributes, name, parent, span: identity } = this.#execution;
+    const startedAt = this.#execution.startedAt(this.#startedAt);
+    attributes[semconv.ATTR_TASK_STATUS] = semconv.statusNames[outcome.status];
+    const span = this.#tracer.start(
+      name,
+      {
+        kind: SpanKind.SERVER,
+        startTime: startedAt,
+        links: [...(this.#recorded.links ?? []), ...this.#execution.linksBack(), ...this.#linksToSenders(events)],
+        attributes: this.#recorded.attributes === undefined ? attributes : { ...this.#recorded.attributes, ...attributes },
+      },
+      identity,
+      contextOf(parent),
+    );
+    for (const event of this.#events(received)) span.addEvent(event.name, event.attributes, event.time);
+    if (outcome.status === "failed") {
+      setOrchestrationFailure(span, outcome.failure);
+      addExceptionEvent(span, outcome.failure, end);
+    }
+    endSpan(span, notBefore(startedAt, end));
+  }
+
+  // What the orchestration's code recorded, and what came from outside (S2), in the order of time.
+  #events(received: readonly ReceivedEvent[]): readonly RecordedEvent[] {
+    const recorded = this.#recorded.events ?? [];
+    if (received.length === 0) return recorded.length < 2 ? recorded : recorded.toSorted(byTime);
+    const external = received.map((event): RecordedEvent => ({
+      name: semconv.spanEvents[event.type],
+      attributes: event.type === "event_raised" ? cutAttributes({ [semconv.ATTR_EXTERNAL_EVENT_NAME]: event.name }) : {},
+      time: event.at ?? this.#now,
+    }));
+    return [...external, ...recorded].toSorted(byTime);
+  }
+
+  // The protocol does not say who raised an event; of those that were sent from here it is known (S8).
+  #linksToSenders(events: ReceivedEvents): Link[] {
+    const { instanceId } = this.#item;
+    return [...events].flatMap(([name, count]) => recentWork().sent.first(instanceId, name, count).map((sender) => ({ context: sender })));
+  }
+
+  #remember(outcome: semconv.FinalOutcome): void {
+    const { continued } = recentWork();
+    const instance = keyOf(this.#item.instanceId);
+    if (outcome.status === "continued_as_new") continued.set(instance, this.#execution.remembered());
+    else continued.delete(instance);
+  }
+}
+
+const onFault = (error: unknown): void => isolated.fault("spans were lost", error);
+const byTime = (one: RecordedEvent, other: RecordedEvent): number => one.time.getTime() - other.time.getTime();
+
+/** How many events of each name came, in lower case: names of events have no case. */
+type ReceivedEvents = ReadonlyMap<string, number>;
+
+function countByName(received: readonly ReceivedEvent[]): ReceivedEvents {
+  const counts = new Map<string, number>();
+  for (const event of received) {
+    if (event.type !== "event_raised") continue;
+    const name = event.name.toLowerCase();
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
+}

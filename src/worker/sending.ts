@@ -1,0 +1,63 @@
+import type { Acknowledgement } from "../pipeline/index.ts";
+
+/** What learns what became of a response. */
+interface Sender {
+  acknowledge(acknowledgement: Acknowledgement): void;
+}
+
+/**
+ * How a response is sent. A worker may send it several times until the backend accepts it: it is one response, and what
+ * became of it is known when one was accepted or the worker gives up (contract.md W4).
+ */
+export class Sending {
+  readonly #item: Sender;
+  #state: "not sent" | "sent" | "failed" | "acknowledged" = "not sent";
+  #last: Acknowledgement = "unconfirmed";
+  #isFirst = true;
+  #running: Promise<void> | undefined;
+
+  constructor(item: Sender) {
+    this.#item = item;
+  }
+
+  /** What settles when the worker is done with the work item. */
+  set running(running: Promise<void>) {
+    this.#running = running;
+    if (this.#state === "failed") this.#endWith(running);
+  }
+
+  /** The response leaves. Tells whether for the first time. */
+  start(): boolean {
+    if (this.#state === "not sent") this.#state = "sent";
+    const isFirst = this.#isFirst;
+    this.#isFirst = false;
+    return isFirst;
+  }
+
+  /** It could not be sent, as the connection is closed say. */
+  refused(): void {
+    if (this.#state === "sent") this.#state = "not sent";
+  }
+
+  /** One attempt ended. After an unconfirmed one there may be more. */
+  attempted(acknowledgement: Acknowledgement): void {
+    this.#last = acknowledgement;
+    if (acknowledgement !== "unconfirmed") return this.#end();
+    if (this.#state !== "sent") return;
+    this.#state = "failed";
+    if (this.#running !== undefined) this.#endWith(this.#running);
+  }
+
+  // With a second reaction V8 no longer follows a promise in the stacks of failures. Those of an episode are durable (D3),
+  // and a host's call is in them: so it gets the reaction when an attempt has failed, after all code has run.
+  #endWith(running: Promise<void>): void {
+    const end = (): void => this.#end();
+    running.then(end, end);
+  }
+
+  #end(): void {
+    if (this.#state === "acknowledged" || this.#state === "not sent") return;
+    this.#state = "acknowledged";
+    this.#item.acknowledge(this.#last);
+  }
+}
