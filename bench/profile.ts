@@ -7,9 +7,9 @@
 import { writeFileSync } from "node:fs";
 import { Session } from "node:inspector/promises";
 import { parseArgs } from "node:util";
-import { buildIn, type Build } from "./builds.ts";
+import { loadBuild, type Build } from "./builds.ts";
 import { inMemoryWorkflow } from "./in-memory.ts";
-import { useProviders } from "./providers.ts";
+import { sampled, useProviders } from "./providers.ts";
 import { selfTimes, type SelfTime } from "./self-times.ts";
 
 const { values: args } = parseArgs({
@@ -26,11 +26,11 @@ const { values: args } = parseArgs({
 });
 
 const steps = Number(args.steps);
-const build = await buildIn(args.base);
+const build = await loadBuild(args.base);
 const variants: Record<string, Build["attachDefault"]> = { default: build.attachDefault, noop: build.attachNoop, bare: () => undefined };
 const attach = variants[args.variant];
 if (attach === undefined) throw new Error(`--variant must be one of ${Object.keys(variants).join(", ")}.`);
-useProviders("sampled");
+useProviders(sampled);
 const workflow = inMemoryWorkflow(steps, attach);
 await workflow.run(500);
 

@@ -1,40 +1,58 @@
-import { context, logs, metrics, trace } from "@opentelemetry/api";
+import { getTracer as sdkTracer } from "@microsoft/durabletask-js/dist/tracing/trace-helper.js";
+import { context, logs, metrics, ProxyTracerProvider, trace, type LoggerProvider as Loggers, type MeterProvider as Meters, type TracerProvider as Tracers } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { LoggerProvider } from "@opentelemetry/sdk-logs";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
-import { AlwaysOffSampler, TracerProvider, type Sampler } from "@opentelemetry/sdk-trace";
+import { AlwaysOffSampler, TracerProvider } from "@opentelemetry/sdk-trace";
 
-/** Which providers the process has: ones whose spans are sampled, ones whose spans are not, or none. */
-export type ProvidersMode = "sampled" | "not sampled" | "none";
+/** The providers of a process. */
+export interface Providers {
+  readonly tracers: Tracers;
+  readonly meters: Meters;
+  readonly loggers: Loggers;
+}
 
-/** Reads nothing unless asked to: measurements are aggregated, and nobody collects them. */
+/** Collects nothing: measurements are aggregated, and that is all. */
 class IdleReader extends MetricReader {
   protected override async onForceFlush(): Promise<void> {}
   protected override async onShutdown(): Promise<void> {}
 }
 
-const drop = { onStart: () => undefined, onEnd: () => undefined, onEmit: () => undefined, forceFlush: async () => undefined, shutdown: async () => undefined };
+const nothing = (): undefined => undefined;
+const drop = { onStart: nothing, onEnd: nothing, onEmit: nothing, forceFlush: async () => undefined, shutdown: async () => undefined };
+const logged = { meters: new MeterProvider({ readers: [new IdleReader()] }), loggers: new LoggerProvider({ processors: [drop] }) };
 
-/** A tracer provider of the OpenTelemetry SDK that drops each span when it ends. */
-const tracerProvider = (sampler?: Sampler): TracerProvider => new TracerProvider({ spanProcessors: [drop], ...(sampler === undefined ? {} : { sampler }) });
+/** Providers of the OpenTelemetry SDK that drop each span and log record at its end, with every trace sampled. */
+export const sampled: Providers = { ...logged, tracers: new TracerProvider({ spanProcessors: [drop] }) };
 
-const tracers = { sampled: tracerProvider(), "not sampled": tracerProvider(new AlwaysOffSampler()) };
-// One of each for the process: what is kept for a provider, as tracers and instruments are, is kept over all batches.
-const loggers = new LoggerProvider({ processors: [drop] });
-const meters = new MeterProvider({ readers: [new IdleReader()] });
+/** The same, with no trace sampled. */
+export const notSampled: Providers = { ...logged, tracers: new TracerProvider({ spanProcessors: [drop], sampler: new AlwaysOffSampler() }) };
 
-let current: ProvidersMode = "none";
+const noTracers = new ProxyTracerProvider().getDelegate();
+let current: Providers | undefined;
 
-/** Registers the providers of `mode` globally, in place of those before. */
-export function useProviders(mode: ProvidersMode): void {
-  if (mode === current) return;
+/** Registers providers globally in place of those before; without any, the process has none. */
+export function useProviders(providers?: Providers): void {
+  if (providers === current) return;
   for (const api of [trace, metrics, logs]) api.disable();
-  if (mode !== "none") {
-    trace.setGlobalTracerProvider(tracers[mode]);
-    metrics.setGlobalMeterProvider(meters);
-    logs.setGlobalLoggerProvider(loggers);
+  if (providers !== undefined) {
+    trace.setGlobalTracerProvider(providers.tracers);
+    metrics.setGlobalMeterProvider(providers.meters);
+    logs.setGlobalLoggerProvider(providers.loggers);
   }
-  current = mode;
+  current = providers;
 }
 
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
+
+// The Durable Task SDK keeps the first tracer that it gets, so it gets one that follows the current providers.
+trace.setGlobalTracerProvider({
+  getTracer: (...scope) => ({
+    startSpan: (...args) => (current?.tracers ?? noTracers).getTracer(...scope).startSpan(...args),
+    startActiveSpan: () => {
+      throw new Error("The Durable Task SDK does not call this.");
+    },
+  }),
+});
+sdkTracer()?.startSpan("first").end();
+trace.disable();

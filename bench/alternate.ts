@@ -1,0 +1,87 @@
+/** One thing to measure. */
+export interface Variant {
+  /** Called before each batch, outside of the measurement. */
+  readonly prepare?: () => void;
+  /** Runs the unit of work `count` times. */
+  readonly run: (count: number) => unknown;
+}
+
+/** The CPU time of one variant's batches, in microseconds for one run, each beside the baseline's around it. */
+export interface Sample {
+  readonly cpu: number;
+  readonly baseline: number;
+}
+
+/** How many times the baseline's CPU time a variant takes. */
+export const ratio = ({ cpu, baseline }: Sample): number => cpu / baseline;
+
+/** The CPU time that a variant takes beyond the baseline's. */
+export const beyond = ({ cpu, baseline }: Sample): number => cpu - baseline;
+
+/** Combines the samples of two variants that are of the same round. */
+export function paired(first: readonly Sample[], second: readonly Sample[], combine: (first: Sample, second: Sample) => number): number[] {
+  return first.flatMap((sample, round) => {
+    const other = second[round];
+    return other === undefined ? [] : [combine(sample, other)];
+  });
+}
+
+/** How long a batch of the baseline takes, in microseconds of CPU time. */
+const batchTime = 25_000;
+const warmUpTime = 400_000;
+const fewestRounds = 7;
+
+/**
+ * Measures variants beside a baseline. A machine's speed drifts, and other processes load it; so short batches
+ * alternate, each variant's between two of the baseline's, and CPU time counts, not time by the clock. Every batch pays for the
+ * collection of its own garbage.
+ *
+ * @param given the variants; one that is undefined gets no samples.
+ * @param seconds how long to go on, by the clock; at least seven rounds.
+ * @returns the samples of each variant. Those with the same index are of the same round.
+ */
+export async function alternate<Name extends string>(baseline: Variant, given: Readonly<Record<Name, Variant | undefined>>, seconds: number): Promise<Record<Name, Sample[]>> {
+  const names = Object.keys(given) as Name[];
+  const variants = names.flatMap((name) => (given[name] === undefined ? [] : [{ name, variant: given[name] }]));
+  const until = performance.now() + seconds * 1000;
+  const count = await warmUp(baseline);
+  for (const { variant } of variants) await warmUp(variant);
+
+  const samples = Object.fromEntries(names.map((name) => [name, [] as Sample[]])) as unknown as Record<Name, Sample[]>;
+  let before = await cpuTime(baseline, count);
+  for (let round = 0; round < fewestRounds || performance.now() < until; round += 1) {
+    for (const { name, variant } of variants) {
+      const cpu = await cpuTime(variant, count);
+      const after = await cpuTime(baseline, count);
+      samples[name].push({ cpu: cpu / count, baseline: (before + after) / 2 / count });
+      before = after;
+    }
+  }
+  return samples;
+}
+
+/** Runs a variant until its code is compiled; returns how many runs a batch needs. */
+async function warmUp(variant: Variant): Promise<number> {
+  let count = 1;
+  for (let total = 0; ; ) {
+    const time = await cpuTime(variant, count);
+    total += time;
+    if (total >= warmUpTime) return Math.max(1, Math.round((batchTime * count) / time));
+    if (time < batchTime) count = Math.ceil(count * Math.min(4, batchTime / time));
+  }
+}
+
+async function cpuTime({ prepare, run }: Variant, count: number): Promise<number> {
+  prepare?.();
+  collectYoung();
+  const start = process.cpuUsage();
+  await run(count);
+  collectYoung();
+  const { user, system } = process.cpuUsage(start);
+  return user + system;
+}
+
+function collectYoung(): void {
+  if (globalThis.gc === undefined) throw new Error("Run it with node --expose-gc.");
+  globalThis.gc({ type: "minor" });
+}
