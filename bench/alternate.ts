@@ -33,8 +33,8 @@ const fewestRounds = 7;
 
 /**
  * Measures variants beside a baseline. A machine's speed drifts, and other processes load it; so short batches
- * alternate, each variant's between two of the baseline's, and CPU time counts, not time by the clock. Every batch pays for the
- * collection of its own garbage.
+ * alternate, each variant's between two of the baseline's, and CPU time counts, not time by the clock. A batch pays for the
+ * collection of its own garbage, and not for what the batch before has left to the caches and to the garbage collector.
  *
  * @param given the variants; one that is undefined gets no samples.
  * @param seconds how long to go on, by the clock; at least seven rounds.
@@ -73,6 +73,7 @@ async function warmUp(variant: Variant): Promise<number> {
 
 async function cpuTime({ prepare, run }: Variant, count: number): Promise<number> {
   prepare?.();
+  await run(Math.ceil(count / 4));
   collectYoung();
   const start = process.cpuUsage();
   await run(count);

@@ -10,7 +10,11 @@ export function besideBare(variant: readonly Sample[], again: readonly Sample[])
   return { value: spread(variant.map(ratio)), note: `the bare SDK takes ${baseline.toFixed(0)} µs; measured again, ${times(again)}` };
 }
 
-/** How far a variant is from four no-op middlewares, both beside the baseline. */
-export function beyondNoop(variant: readonly Sample[], noop: readonly Sample[]): Figure {
-  return { value: spread(paired(variant, noop, (one, other) => ratio(one) - ratio(other))), note: `${times(variant)}, four no-op middlewares ${times(noop)}` };
+/** How far a variant is from four no-op middlewares, both beside the baseline; `others` are for the note. */
+export function beyondNoop(variant: readonly Sample[], noop: readonly Sample[], others: Readonly<Record<string, readonly Sample[]>> = {}): Figure {
+  const notes = Object.entries(others).map(([name, samples]) => `; ${name} ${times(samples)}`);
+  return {
+    value: spread(paired(variant, noop, (one, other) => ratio(one) - ratio(other))),
+    note: `${times(variant)}, four no-op middlewares ${times(noop)}${notes.join("")}`,
+  };
 }

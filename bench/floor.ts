@@ -10,7 +10,7 @@ export interface Floor {
   readonly logRecords: number;
   readonly measurements: number;
   /** Makes the calls `count` times. */
-  run(count: number): void;
+  readonly run: (count: number) => void;
 }
 
 /**
@@ -19,7 +19,7 @@ export interface Floor {
  *
  * @param providers those that the replayed calls record with.
  */
-export async function floorOf(work: () => Promise<void>, providers: Providers): Promise<Floor> {
+export async function floorOf(work: () => Promise<void>, providers: Required<Providers>): Promise<Floor> {
   const spans: ReadableSpan[] = [];
   const logRecords: { scope: Scope; record: LogRecord }[] = [];
   const measurements: Measurement[] = [];
@@ -52,7 +52,7 @@ export async function floorOf(work: () => Promise<void>, providers: Providers): 
   };
 }
 
-function spanCall({ name, kind, attributes, links, startTime, endTime, events, status, parentSpanContext: parent, instrumentationScope: scope }: ReadableSpan, { tracers }: Providers): () => void {
+function spanCall({ name, kind, attributes, links, startTime, endTime, events, status, parentSpanContext: parent, instrumentationScope: scope }: ReadableSpan, { tracers }: Required<Providers>): () => void {
   const tracer = tracers.getTracer(scope.name, scope.version);
   return () => {
     const span = tracer.startSpan(name, { kind, attributes, links, startTime }, parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent));
@@ -62,7 +62,7 @@ function spanCall({ name, kind, attributes, links, startTime, endTime, events, s
   };
 }
 
-function logCall(scope: Scope, record: LogRecord, { loggers }: Providers): () => void {
+function logCall(scope: Scope, record: LogRecord, { loggers }: Required<Providers>): () => void {
   const logger = loggers.getLogger(...scope);
   return () => logger.emit(record);
 }
@@ -81,7 +81,7 @@ interface Measurement {
   readonly attributes: Attributes | undefined;
 }
 
-function measurementCall({ scope, instrument: { create, name, options }, value, attributes }: Measurement, { meters }: Providers): () => void {
+function measurementCall({ scope, instrument: { create, name, options }, value, attributes }: Measurement, { meters }: Required<Providers>): () => void {
   // The provider keeps one state for equal instruments.
   const meter = meters.getMeter(...scope);
   if (create === "createHistogram") {

@@ -3,13 +3,13 @@
  *
  * `node --expose-gc bench/main.ts [--only WORDS] [--base COMMIT|DIR] [--seconds 150] [--json]`
  */
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { loadBase } from "./base.ts";
-import { loadBuild } from "./builds.ts";
-import type { Group } from "./group.ts";
-import { cacheHit } from "./groups/cache-hit.ts";
-import { inMemory } from "./groups/in-memory.ts";
-import { requestPath } from "./groups/request-path.ts";
+import { baseDirectory } from "./base.ts";
+import type { Figures } from "./group.ts";
+import { groups } from "./groups/index.ts";
 import { headerLine, rowOf, textOf, type Row } from "./table.ts";
 import { targets, type TargetName } from "./targets.ts";
 
@@ -25,25 +25,32 @@ const { values: args } = parseArgs({
   },
 });
 
-const groups: readonly Group[] = [inMemory, requestPath, cacheHit];
 const words = args.only.toLowerCase().split(/\s+/);
 const isWanted = (name: TargetName): boolean => words.every((word) => `${name} ${targets[name].name}`.toLowerCase().includes(word));
-const wanted = groups.filter((group) => group.targets.some(isWanted));
-if (wanted.length === 0) throw new Error(`--only "${args.only}" fits no row; the rows are:\n${Object.values(targets).map(({ name }) => `  ${name}`).join("\n")}`);
-
-const current = await loadBuild();
-const base = args.base === undefined ? undefined : await loadBase(args.base);
+if (!Object.keys(targets).some((name) => isWanted(name as TargetName))) {
+  throw new Error(`--only "${args.only}" fits no row; the rows are:\n${Object.values(targets).map(({ name }) => `  ${name}`).join("\n")}`);
+}
+const base = args.base === undefined ? [] : [baseDirectory(args.base)];
 const secondsPerWeight = Number(args.seconds) / groups.reduce((sum, { weight }) => sum + weight, 0);
 
 if (!args.json) console.log(headerLine);
 const rows: Row[] = [];
-for (const group of wanted) {
-  const figures = await group.measure({ current, base, seconds: group.weight * secondsPerWeight });
-  for (const name of group.targets.filter(isWanted)) {
+for (const [index, group] of groups.entries()) {
+  const wanted = group.targets.filter(isWanted);
+  if (wanted.length === 0) continue;
+  const figures = await measured(index, group.weight * secondsPerWeight);
+  for (const name of wanted) {
     const row = rowOf(targets[name], figures[name] ?? {});
     rows.push(row);
     if (!args.json) console.log(textOf(row));
   }
 }
 if (args.json) console.log(JSON.stringify(rows, undefined, 2));
-process.exit(0);
+
+/** Measures a group in a process of its own. */
+async function measured(index: number, seconds: number): Promise<Figures> {
+  const program = fork(join(import.meta.dirname, "group-program.ts"), [String(index), String(seconds), ...base], { execArgv: ["--expose-gc"] });
+  const [figures, [code]] = await Promise.all([once(program, "message"), once(program, "exit")]);
+  if (code !== 0) throw new Error(`The program of group ${index} ended with ${code}.`);
+  return figures[0] as Figures;
+}

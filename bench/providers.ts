@@ -5,11 +5,11 @@ import { LoggerProvider } from "@opentelemetry/sdk-logs";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
 import { AlwaysOffSampler, TracerProvider } from "@opentelemetry/sdk-trace";
 
-/** The providers of a process. */
+/** The providers of a process; those that it does not have are left out. */
 export interface Providers {
-  readonly tracers: Tracers;
-  readonly meters: Meters;
-  readonly loggers: Loggers;
+  readonly tracers?: Tracers;
+  readonly meters?: Meters;
+  readonly loggers?: Loggers;
 }
 
 /** Collects nothing: measurements are aggregated, and that is all. */
@@ -23,10 +23,13 @@ const drop = { onStart: nothing, onEnd: nothing, onEmit: nothing, forceFlush: as
 const logged = { meters: new MeterProvider({ readers: [new IdleReader()] }), loggers: new LoggerProvider({ processors: [drop] }) };
 
 /** Providers of the OpenTelemetry SDK that drop each span and log record at its end, with every trace sampled. */
-export const sampled: Providers = { ...logged, tracers: new TracerProvider({ spanProcessors: [drop] }) };
+export const sampled: Required<Providers> = { ...logged, tracers: new TracerProvider({ spanProcessors: [drop] }) };
 
 /** The same, with no trace sampled. */
-export const notSampled: Providers = { ...logged, tracers: new TracerProvider({ spanProcessors: [drop], sampler: new AlwaysOffSampler() }) };
+export const notSampled: Required<Providers> = { ...logged, tracers: new TracerProvider({ spanProcessors: [drop], sampler: new AlwaysOffSampler() }) };
+
+/** A tracer provider alone, with no trace sampled: nothing is recorded. */
+export const notSampledAlone: Providers = { tracers: notSampled.tracers };
 
 const noTracers = new ProxyTracerProvider().getDelegate();
 let current: Providers | undefined;
@@ -35,11 +38,9 @@ let current: Providers | undefined;
 export function useProviders(providers?: Providers): void {
   if (providers === current) return;
   for (const api of [trace, metrics, logs]) api.disable();
-  if (providers !== undefined) {
-    trace.setGlobalTracerProvider(providers.tracers);
-    metrics.setGlobalMeterProvider(providers.meters);
-    logs.setGlobalLoggerProvider(providers.loggers);
-  }
+  if (providers?.tracers !== undefined) trace.setGlobalTracerProvider(providers.tracers);
+  if (providers?.meters !== undefined) metrics.setGlobalMeterProvider(providers.meters);
+  if (providers?.loggers !== undefined) logs.setGlobalLoggerProvider(providers.loggers);
   current = providers;
 }
 
