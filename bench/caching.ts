@@ -5,7 +5,7 @@
 import { withDurableTelemetry, type CacheStore, type Middleware } from "durable-telemetry";
 import { caching } from "durable-telemetry/middlewares";
 import { alternate, beyond, ratio, type Sample, type Variant } from "./alternate.ts";
-import { noCache, quoteInput, quoting, running } from "./quotes.ts";
+import { noCache, quoteInput, quoting, quotes } from "./quotes.ts";
 import { median } from "./spread.ts";
 
 const workerWith = (innermost: Middleware): ((json: string) => Promise<void>) => quoting(withDurableTelemetry, innermost);
@@ -49,7 +49,7 @@ async function measureHits(title: string, inputs: readonly string[]): Promise<vo
   // Each walks through all inputs, in the same order as the others.
   const over = (run: (json: string) => Promise<void>): Variant => {
     let next = 0;
-    return running(run, () => inputs[(next += 1) % inputs.length] ?? "");
+    return quotes(run, () => inputs[(next += 1) % inputs.length] ?? "");
   };
   const samples = await alternate(over(bare), { again: over(bare), inMemory: over(inMemory), promised: over(promised) }, seconds);
   print(title, { "no cache again (noise)": samples.again, "a hit, store in memory": samples.inMemory, "a hit, store that answers with promises": samples.promised });
@@ -58,7 +58,7 @@ async function measureHits(title: string, inputs: readonly string[]): Promise<vo
 async function measureMisses(size: number): Promise<void> {
   let next = distinct;
   const newInput = (): string => quoteInput(size, (next += 1));
-  const { missing } = await alternate(running(bare, newInput), { missing: running(workerWith(caching(options)), newInput) }, seconds / 2);
+  const { missing } = await alternate(quotes(bare, newInput), { missing: quotes(workerWith(caching(options)), newInput) }, seconds / 2);
   print(`A new input of ${size} bytes each time`, { "a miss, store in memory": missing });
 }
 

@@ -3,9 +3,8 @@ import { registerWorkflow } from "./workflow.ts";
 
 /** Runs orchestrations of `steps` steps on a worker of the SDK's in-memory backend. */
 export interface InMemoryWorkflow {
-  readonly steps: number;
   /** Runs `count` orchestrations, one after the other. The worker runs only meanwhile: an idle one takes CPU time. */
-  run(count: number): Promise<void>;
+  readonly run: (count: number) => Promise<void>;
 }
 
 // The SDK's in-memory worker logs each episode to the console.
@@ -23,7 +22,6 @@ export function inMemoryWorkflow(steps: number, attach: (worker: TestOrchestrati
   attach(worker);
   registerWorkflow(worker);
   return {
-    steps,
     run: async (count) => {
       await worker.start();
       for (let each = 0; each < count; each += 1) {

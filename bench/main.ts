@@ -3,13 +3,11 @@
  *
  * `node --expose-gc bench/main.ts [--only WORDS] [--base COMMIT|DIR] [--seconds 150] [--json]`
  */
-import { fork } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { baseDirectory } from "./base.ts";
 import type { Figures } from "./group.ts";
 import { groups } from "./groups/index.ts";
+import { startProgram } from "./programs/program.ts";
 import { headerLine, rowOf, textOf, type Row } from "./table.ts";
 import { targets, type TargetName } from "./targets.ts";
 
@@ -49,8 +47,6 @@ if (args.json) console.log(JSON.stringify(rows, undefined, 2));
 
 /** Measures a group in a process of its own. */
 async function measured(index: number, seconds: number): Promise<Figures> {
-  const program = fork(join(import.meta.dirname, "group-program.ts"), [String(index), String(seconds), ...base], { execArgv: ["--expose-gc"] });
-  const [figures, [code]] = await Promise.all([once(program, "message"), once(program, "exit")]);
-  if (code !== 0) throw new Error(`The program of group ${index} ended with ${code}.`);
-  return figures[0] as Figures;
+  await using program = await startProgram<{ seconds: number }, Figures>("group", [String(index), ...base]);
+  return await program.ask({ seconds });
 }

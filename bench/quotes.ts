@@ -1,7 +1,7 @@
 import { NoOpLogger, TaskHubGrpcWorker, type ActivityContext } from "@microsoft/durabletask-js";
 import pb, { type ActivityRequest } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
-import type { Variant } from "./alternate.ts";
+import { work, type Variant } from "./alternate.ts";
 import type { Middleware, withDurableTelemetry as WithDurableTelemetry } from "durable-telemetry";
 
 interface Internals {
@@ -26,15 +26,15 @@ export function quoting(withDurableTelemetry: typeof WithDurableTelemetry, inner
 }
 
 /** Runs the activity with one input after the other. */
-export const running = (run: (json: string) => Promise<void>, nextInput: () => string): Variant => ({
-  run: async (count) => {
+export function quotes(quote: (json: string) => Promise<void>, nextInput: () => string): Variant {
+  return work(async (count) => {
     for (let each = 0; each < count; each += 1) {
-      await run(nextInput());
+      await quote(nextInput());
       // Out of the microtask queue, as a worker is between work items.
       await new Promise(setImmediate);
     }
-  },
-});
+  });
+}
 
 /** A middleware that does nothing, in place of the cache. */
 export const noCache: Middleware = {

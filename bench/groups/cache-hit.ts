@@ -1,7 +1,7 @@
 import { alternate, beyond, type Variant } from "../alternate.ts";
 import type { Build } from "../builds.ts";
 import type { Group } from "../group.ts";
-import { noCache, quoteInput, quoting, running } from "../quotes.ts";
+import { noCache, quoteInput, quoting, quotes } from "../quotes.ts";
 import { useProviders } from "../providers.ts";
 import { median, spread } from "../spread.ts";
 
@@ -13,8 +13,8 @@ export const cacheHit: Group = {
     useProviders(undefined);
     const json = quoteInput(1024, 1);
     const hits = ({ withDurableTelemetry, caching }: Build): Variant =>
-      running(quoting(withDurableTelemetry, caching({ activities: { quote: { ttl: "1h" } } })), () => json);
-    const bare = running(quoting(current.withDurableTelemetry, noCache), () => json);
+      quotes(quoting(withDurableTelemetry, caching({ activities: { quote: { ttl: "1h" } } })), () => json);
+    const bare = quotes(quoting(current.withDurableTelemetry, noCache), () => json);
     const samples = await alternate(bare, { current: hits(current), base: base && hits(base) }, seconds);
     const baseline = median(samples.current.map((sample) => sample.baseline));
     const ofBase = base === undefined ? "" : `; the base build's hit ${median(samples.base.map(beyond)).toFixed(1)} µs`;

@@ -1,5 +1,5 @@
 import type { TestOrchestrationWorker } from "@microsoft/durabletask-js";
-import { alternate, beyond, paired, type Variant } from "../alternate.ts";
+import { alternate, beyond, paired, work, type Variant } from "../alternate.ts";
 import { besideBare, beyondNoop } from "../figures.ts";
 import { floorOf } from "../floor.ts";
 import type { Group } from "../group.ts";
@@ -10,10 +10,7 @@ import { median, spread } from "../spread.ts";
 // Whole orchestrations of ten steps on the SDK's in-memory worker: what a step costs without network and encoding.
 const steps = 10;
 const workflow = (attach?: (worker: TestOrchestrationWorker) => void): InMemoryWorkflow => inMemoryWorkflow(steps, attach);
-const variant = (subject: Pick<InMemoryWorkflow, "run">, providers?: Providers): Variant => ({
-  prepare: () => useProviders(providers),
-  run: (count) => subject.run(count),
-});
+const variant = (subject: { readonly run: (count: number) => unknown }, providers?: Providers): Variant => work(subject.run, () => useProviders(providers));
 
 /** The cost of recording: beside the raw OpenTelemetry calls, and beside another build. */
 export const inMemory: Group = {
@@ -27,7 +24,7 @@ export const inMemory: Group = {
       bare,
       {
         again: bare,
-        floor: { prepare: () => useProviders(sampled), run: floor.run },
+        floor: variant(floor, sampled),
         defaults: variant(defaults, sampled),
         base: base && variant(workflow(base.attachDefault), sampled),
         noop: variant(workflow(current.attachNoop)),

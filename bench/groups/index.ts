@@ -1,5 +1,6 @@
 import type { Group } from "../group.ts";
 import { cacheHit } from "./cache-hit.ts";
+import { grpc } from "./grpc.ts";
 import { inMemory, inMemoryUnrecorded } from "./in-memory.ts";
 import { requestPath, requestPathUnrecorded } from "./request-path.ts";
 
@@ -9,6 +10,7 @@ export const groups: readonly Group[] = [
   requestPath(10, { noop: "requestNoop10", defaults: "requestDefault10" }),
   requestPath(200, { noop: "requestNoop200", defaults: "requestDefault200" }),
   requestPath(1000, { defaults: "requestDefault1000" }),
+  grpc,
   inMemoryUnrecorded,
   requestPathUnrecorded,
   cacheHit,

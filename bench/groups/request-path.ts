@@ -1,5 +1,5 @@
 import { NoOpLogger, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
-import { alternate, type Variant } from "../alternate.ts";
+import { alternate, work, type Variant } from "../alternate.ts";
 import type { Build } from "../builds.ts";
 import { episodeRequest } from "../episode-request.ts";
 import { besideBare, beyondNoop } from "../figures.ts";
@@ -51,16 +51,14 @@ function workers(steps: number, { attachDefault, attachNoop }: Build): Readonly<
     const worker = new TaskHubGrpcWorker({ logger: new NoOpLogger() });
     attach?.(worker);
     registerWorkflow(worker);
-    return (providers) => ({
-      prepare: () => useProviders(providers),
-      run: async (count) => {
-        for (let each = 0; each < count; each += 1) {
-          await worker.processOrchestratorRequest(request);
-          // Out of the microtask queue, as a worker is between work items.
-          await new Promise(setImmediate);
-        }
-      },
-    });
+    const run = async (count: number): Promise<void> => {
+      for (let each = 0; each < count; each += 1) {
+        await worker.processOrchestratorRequest(request);
+        // Out of the microtask queue, as a worker is between work items.
+        await new Promise(setImmediate);
+      }
+    };
+    return (providers) => work(run, () => useProviders(providers));
   };
   return { bare: answering(), noop: answering(attachNoop), defaults: answering(attachDefault) };
 }
