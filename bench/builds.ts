@@ -5,6 +5,7 @@ import type * as Middlewares from "durable-telemetry/middlewares";
 
 /** A build of this package, as far as the benchmark uses it. */
 export interface Build {
+  readonly directory: string;
   /** What `import` takes for an entry of it. */
   readonly entry: string;
   /** Adds a pipeline of the default middlewares to a worker. */
@@ -33,6 +34,7 @@ export async function loadBuild(directory: string = resolve(import.meta.dirname,
   const { withDurableTelemetry } = (await import(entryOf("index"))) as typeof Root;
   const { caching } = (await import(entryOf("middlewares"))) as typeof Middlewares;
   return {
+    directory,
     entry: entryOf("index"),
     attachDefault: (worker) => void withDurableTelemetry(worker),
     attachNoop: (worker) => void withDurableTelemetry(worker, { middlewares: () => noops, startupCheck: false }),

@@ -1,6 +1,8 @@
 import type { Group } from "../group.ts";
+import { allocation } from "./allocation.ts";
 import { cacheHit } from "./cache-hit.ts";
 import { grpc } from "./grpc.ts";
+import { importing } from "./import.ts";
 import { inMemory, inMemoryUnrecorded } from "./in-memory.ts";
 import { requestPath, requestPathUnrecorded } from "./request-path.ts";
 
@@ -13,5 +15,7 @@ export const groups: readonly Group[] = [
   grpc,
   inMemoryUnrecorded,
   requestPathUnrecorded,
+  allocation,
   cacheHit,
+  importing,
 ];
