@@ -1,7 +1,7 @@
 /**
  * What the package costs, beside its targets: `npm run bench`; see docs/performance.md.
  *
- * `node --expose-gc bench/main.ts [--only WORDS] [--base COMMIT|DIR] [--seconds 150] [--json]`
+ * `node --expose-gc bench/main.ts [--only WORDS] [--base COMMIT|DIR] [--seconds 120] [--json]`
  */
 import { parseArgs } from "node:util";
 import { baseDirectory } from "./base.ts";
@@ -18,7 +18,7 @@ const { values: args } = parseArgs({
     /** Another build of this package: a commit, or a checkout with a dist. */
     base: { type: "string" },
     /** How long all rows may take together, by the clock. */
-    seconds: { type: "string", default: "150" },
+    seconds: { type: "string", default: "120" },
     json: { type: "boolean", default: false },
   },
 });

@@ -15,7 +15,9 @@ export function requestPath(steps: number, targets: { readonly noop?: TargetName
     weight: 2,
     measure: async ({ current, seconds }) => {
       const { bare, noop, defaults } = workers(steps, current);
-      const samples = await alternate(bare(), { again: bare(), noop: targets.noop && noop(), defaults: defaults(sampled) }, seconds);
+      const variants = { again: bare(), noop: targets.noop && noop(), defaults: defaults(sampled) };
+      // A long history leaves much garbage: a batch is some episodes of it, too, so that each has its share of the collections.
+      const samples = await alternate(bare(), variants, seconds, Math.max(25_000, steps * 150));
       return {
         ...(targets.noop === undefined ? {} : { [targets.noop]: besideBare(samples.noop, samples.again) }),
         [targets.defaults]: besideBare(samples.defaults, samples.again),
