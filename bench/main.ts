@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { baseDirectory } from "./base.ts";
 import type { Figures } from "./group.ts";
 import { groups } from "./groups/index.ts";
+import type { GroupQuestion } from "./programs/group.ts";
 import { startProgram } from "./programs/program.ts";
 import { headerLine, rowOf, textOf, type Row } from "./table.ts";
 import { targets, type TargetName } from "./targets.ts";
@@ -47,6 +48,6 @@ if (args.json) console.log(JSON.stringify(rows, undefined, 2));
 
 /** Measures a group in a process of its own. */
 async function measured(index: number, seconds: number): Promise<Figures> {
-  await using program = await startProgram<{ seconds: number }, Figures>("group", [String(index), ...base]);
+  await using program = await startProgram<GroupQuestion, Figures>("group", [String(index), ...base]);
   return await program.ask({ seconds });
 }

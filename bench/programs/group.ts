@@ -6,10 +6,15 @@ import { loadBuild } from "../builds.ts";
 import { groups } from "../groups/index.ts";
 import { answerQuestions } from "./program.ts";
 
+/** How long the group may take, by the clock. */
+export interface GroupQuestion {
+  readonly seconds: number;
+}
+
 const [index, baseDirectory] = process.argv.slice(2);
 const group = groups[Number(index)];
 if (group === undefined) throw new Error(`There is no group ${index}.`);
 const current = await loadBuild();
 const base = baseDirectory === undefined ? undefined : await loadBuild(baseDirectory);
 
-answerQuestions(async ({ seconds }: { readonly seconds: number }) => await group.measure({ current, base, seconds }));
+answerQuestions(async ({ seconds }: GroupQuestion) => await group.measure({ current, base, seconds }));
