@@ -35,6 +35,7 @@ export function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profiler.Pro
 const owners: readonly (readonly [prefix: string, owner: string])[] = [
   ["@opentelemetry/", "OpenTelemetry"],
   ["@microsoft/durabletask-js/", "Durable Task SDK"],
+  ["@grpc/", "gRPC"],
 ];
 
 function originOf(url: string, functionName: string, line: number, column: number): Pick<SelfTime, "owner" | "file" | "line"> {
