@@ -2,46 +2,13 @@
  * What the activity cache costs beside a pipeline without it, in microseconds of CPU time for one activity, and what
  * memory it takes. `node --expose-gc bench/caching.ts`
  */
-import { NoOpLogger, TaskHubGrpcWorker, type ActivityContext } from "@microsoft/durabletask-js";
-import pb, { type ActivityRequest } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
 import { withDurableTelemetry, type CacheStore, type Middleware } from "durable-telemetry";
 import { caching } from "durable-telemetry/middlewares";
-import { compare, type Comparison } from "./paired.ts";
+import { alternate, beyond, ratio, type Sample, type Variant } from "./alternate.ts";
+import { noCache, quoteInput, quoting, quotes } from "./quotes.ts";
+import { median } from "./spread.ts";
 
-interface Internals {
-  _executeActivityInternal(request: ActivityRequest, token: string, stub: unknown): Promise<void>;
-}
-
-const stub = { completeActivityTask: (_: unknown, __: unknown, done: (error: null) => void): void => done(null) };
-
-/** A worker with nothing in its pipeline but `innermost`; returns what runs an activity with an input in JSON. */
-function workerWith(innermost: Middleware): (json: string) => Promise<void> {
-  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { middlewares: () => [innermost] });
-  worker.addNamedActivity("quote", (_: ActivityContext, { id }: { id: number }) => ({ id, price: 42.5, currency: "EUR" }));
-  const internals = worker as unknown as Internals;
-  return (json) => {
-    const request = new pb.ActivityRequest()
-      .setName("quote")
-      .setTaskid(1)
-      .setInput(new wrappers.StringValue().setValue(json))
-      .setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("bench"));
-    return internals._executeActivityInternal(request, "", stub);
-  };
-}
-
-/** An input of `size` bytes: some members, a list, and a long text. */
-function inputOf(size: number, id: number): string {
-  const input = {
-    symbol: "ACME",
-    id,
-    exchange: { name: "Xetra", country: "DE", open: true },
-    lines: Array.from({ length: 8 }, (_, line) => ({ line, quantity: line * 2, note: `line ${line}` })),
-    text: "",
-  };
-  input.text = "x".repeat(Math.max(0, size - JSON.stringify(input).length));
-  return JSON.stringify(input);
-}
+const workerWith = (innermost: Middleware): ((json: string) => Promise<void>) => quoting(withDurableTelemetry, innermost);
 
 const options = { activities: { quote: { ttl: "1h" } } };
 const entries = new Map<string, string>();
@@ -69,52 +36,45 @@ for (let count = 0; count <= 1_000_000; count += 1) {
 }
 console.log();
 
-const bare = workerWith({ name: "none", activity: async (ctx, next) => void (await next(ctx)) });
+const bare = workerWith(noCache);
 // As many as the default store takes: a cache that is of use has more than one entry.
 const distinct = 10_000;
-const rounds = 60;
+const seconds = 12;
 
-async function measure(title: string, inputs: readonly string[]): Promise<void> {
+async function measureHits(title: string, inputs: readonly string[]): Promise<void> {
   const inMemory = workerWith(caching(options));
   const promised = workerWith(caching({ ...options, store: promising }));
   entries.clear();
   for (const json of inputs) await Promise.all([inMemory(json), promised(json)]);
   // Each walks through all inputs, in the same order as the others.
-  const over = (run: (json: string) => Promise<void>): (() => Promise<void>) => {
+  const over = (run: (json: string) => Promise<void>): Variant => {
     let next = 0;
-    return () => run(inputs[(next += 1) % inputs.length] ?? "");
+    return quotes(run, () => inputs[(next += 1) % inputs.length] ?? "");
   };
-  const results = await compare(
-    { name: "no cache", run: over(bare) },
-    [
-      { name: "no cache again (noise)", run: over(bare) },
-      { name: "a hit, store in memory", run: over(inMemory) },
-      { name: "a hit, store that answers with promises", run: over(promised) },
-    ],
-    200,
-    rounds,
-  );
-  print(title, results);
+  const samples = await alternate(over(bare), { again: over(bare), inMemory: over(inMemory), promised: over(promised) }, seconds);
+  print(title, { "no cache again (noise)": samples.again, "a hit, store in memory": samples.inMemory, "a hit, store that answers with promises": samples.promised });
 }
 
-function print(title: string, results: readonly Comparison[]): void {
-  console.log(`${title} (no cache: ${results[0]?.baseline.toFixed(1)} µs for an activity)`);
-  for (const { name, ratio, baseline } of results) {
-    console.log(`  ${name.padEnd(42)} x${ratio.toFixed(2)}  ${((ratio - 1) * baseline).toFixed(1).padStart(6)} µs more`);
+async function measureMisses(size: number): Promise<void> {
+  let next = distinct;
+  const newInput = (): string => quoteInput(size, (next += 1));
+  const { missing } = await alternate(quotes(bare, newInput), { missing: quotes(workerWith(caching(options)), newInput) }, seconds / 2);
+  print(`A new input of ${size} bytes each time`, { "a miss, store in memory": missing });
+}
+
+function print(title: string, variants: Readonly<Record<string, readonly Sample[]>>): void {
+  const baseline = median(Object.values(variants).flat().map((sample) => sample.baseline));
+  console.log(`${title} (no cache: ${baseline.toFixed(1)} µs for an activity)`);
+  for (const [name, samples] of Object.entries(variants)) {
+    console.log(`  ${name.padEnd(42)} x${median(samples.map(ratio)).toFixed(2)}  ${median(samples.map(beyond)).toFixed(1).padStart(6)} µs more`);
   }
 }
 
 for (const size of [512, 1024, 16 * 1024]) {
-  const inputs = Array.from({ length: distinct }, (_, id) => inputOf(size, id));
-  await measure(`One input of ${size} bytes`, inputs.slice(0, 1));
-  await measure(`${distinct.toLocaleString("en")} distinct inputs of ${size} bytes`, inputs);
-  const missing = workerWith(caching(options));
-  let next = distinct;
-  const make = (): string => inputOf(size, (next += 1));
-  print(
-    `A new input of ${size} bytes each time`,
-    await compare({ name: "no cache", run: () => bare(make()) }, [{ name: "a miss, store in memory", run: () => missing(make()) }], 200, rounds),
-  );
+  const inputs = Array.from({ length: distinct }, (_, id) => quoteInput(size, id));
+  await measureHits(`One input of ${size} bytes`, inputs.slice(0, 1));
+  await measureHits(`${distinct.toLocaleString("en")} distinct inputs of ${size} bytes`, inputs);
+  await measureMisses(size);
 }
 
 process.exit(0);

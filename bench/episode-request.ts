@@ -2,22 +2,8 @@ import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.
 import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
 import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
 import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
-import type { ActivityContext, OrchestrationContext, Task, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 
-/** The workflow that is measured: one activity after the other. */
-async function* steps(ctx: OrchestrationContext, count: number): AsyncGenerator<Task<number>, number, number> {
-  let sum = 0;
-  for (let step = 0; step < count; step += 1) sum += yield ctx.callActivity("add", step);
-  return sum;
-}
-
-/** Registers the workflow. */
-export function register(worker: TaskHubGrpcWorker): void {
-  worker.addNamedOrchestrator("steps", steps);
-  worker.addNamedActivity("add", (_: ActivityContext, value: number) => value + 1);
-}
-
-/** The request of the episode in which step `count` completes and the next one is scheduled, as bytes off the wire. */
+/** The request of the episode of the measured workflow in which step `count` completes and the next one is scheduled, as bytes off the wire. */
 export function episodeRequest(count: number): Uint8Array {
   const now = new Date();
   const past = [
@@ -33,17 +19,17 @@ export function episodeRequest(count: number): Uint8Array {
   for (const event of [...past, ...fresh]) {
     if (event.getTimestamp()?.getSeconds() === 0) event.getTimestamp()?.fromDate(now);
   }
-  // As a backend sends it that carries trace contexts: a client's traceparent, and the span of earlier episodes.
+  // As a backend sends it that carries trace contexts: a client's traceparent, and the persisted span context of earlier episodes.
   const parent = new proto.TraceContext();
   parent.setTraceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
   past[1]?.getExecutionstarted()?.setParenttracecontext(parent);
   const span = new wrappers.StringValue();
   span.setValue("00f067aa0ba902b7");
-  const carried = new proto.OrchestrationTraceContext();
-  carried.setSpanid(span);
-  carried.setSpanstarttime(timestamps.Timestamp.fromDate(now));
+  const persisted = new proto.OrchestrationTraceContext();
+  persisted.setSpanid(span);
+  persisted.setSpanstarttime(timestamps.Timestamp.fromDate(now));
   const request = new proto.OrchestratorRequest();
-  request.setOrchestrationtracecontext(carried);
+  request.setOrchestrationtracecontext(persisted);
   request.setInstanceid("bench");
   request.setPasteventsList(past);
   request.setNeweventsList(fresh);
