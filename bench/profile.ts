@@ -81,10 +81,10 @@ for (const { owner, file, line, name, time } of functions.slice(0, Number(args.t
 process.exit(0);
 
 /** Runs the workflow on a worker in this process, through a task hub in another one. */
-async function overGrpc(attach: (worker: object) => void): Promise<(count: number) => Promise<unknown>> {
+async function overGrpc(attachTo: (worker: object) => void): Promise<(count: number) => Promise<unknown>> {
   const hub = await startProgram<HubQuestion, unknown>("task-hub", []);
   const worker = new TaskHubGrpcWorker({ hostAddress: String(await hub.ask("address")), logger: new NoOpLogger() });
-  attach(worker);
+  attachTo(worker);
   await registerWorkflow(worker).start();
   return (count) => hub.ask({ orchestrations: count, steps });
 }
