@@ -3,6 +3,7 @@ import { LoggedActivity } from "./activity.ts";
 import { LoggedEpisode } from "./episode.ts";
 import { CodeContext } from "./logged-task.ts";
 import { checkLoggingOptions, type LoggingOptions } from "./options.ts";
+import { hasLoggerProvider } from "./write.ts";
 import { TaskLogger } from "./task-logger.ts";
 
 export type { LoggedPayloads, LoggingOptions, PayloadContext } from "./options.ts";
@@ -39,7 +40,8 @@ export function logging(options: LoggingOptions = {}): MiddlewareObject {
   };
 }
 
-function hooksOf(item: WorkItem, options: LoggingOptions): WorkItemHooks {
+function hooksOf(item: WorkItem, options: LoggingOptions): WorkItemHooks | undefined {
+  if (options.logger === undefined && !hasLoggerProvider()) return undefined;
   item.features.set(WorkItemLogger, new TaskLogger(item, options.logger));
   return item.kind === "orchestration" ? new LoggedEpisode(item, options) : new LoggedActivity(item, options);
 }

@@ -65,6 +65,11 @@ function currentLogger(): Logger | undefined {
   return loggers.get(provider);
 }
 
+/** Whether a logger provider is registered now. */
+export function hasLoggerProvider(): boolean {
+  return registeredLoggerProvider() !== undefined;
+}
+
 function checked(logger: Logger): Logger {
   const { emit: method } = resultNow<Partial<Logger> | null>(logger, "getLogger") ?? {};
   if (typeof method !== "function") throw new TypeError("getLogger returned what has no method emit");

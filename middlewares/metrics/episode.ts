@@ -45,26 +45,20 @@ export class MeasuredEpisode implements WorkItemHooks {
 
   onAcknowledged(acknowledgement: Acknowledgement): void {
     const instruments = currentInstruments();
-    if (acknowledgement === "accepted" && this.#response !== undefined && instruments !== undefined) {
-      inSlices(this.#recordAll(this.#response, instruments), onFault);
-    }
+    const response = this.#response;
+    if (acknowledgement !== "accepted" || response === undefined || instruments === undefined) return;
+    const { history, name } = this.#item;
+    this.#record(instruments, "durabletask.episode.duration", this.#took, { [ATTR_TASK_NAME]: name, [ATTR_OUTCOME]: response.outcome.status });
+    this.#record(instruments, "durabletask.episode.replayed_events", history.replayedEvents, { [ATTR_TASK_NAME]: name });
+    inSlices(history.newEvents(), (event) => this.#recordEvent(instruments, event), () => this.#recordActions(instruments, response), onFault);
   }
 
-  // Yields after each event and action.
-  *#recordAll({ outcome, scheduled }: EpisodeResponse, instruments: Instruments): Generator<void> {
-    const { history, name } = this.#item;
-    this.#record(instruments, "durabletask.episode.duration", this.#took, { [ATTR_TASK_NAME]: name, [ATTR_OUTCOME]: outcome.status });
-    this.#record(instruments, "durabletask.episode.replayed_events", history.replayedEvents, { [ATTR_TASK_NAME]: name });
-    for (const event of history.newEvents()) {
-      this.#recordEvent(instruments, event);
-      yield;
-    }
-    for (const { attempt = 1, name: task, taskId, type } of scheduled) {
+  #recordActions(instruments: Instruments, { outcome, scheduled }: EpisodeResponse): void {
+    for (const { attempt = 1, name, taskId, type } of scheduled) {
       // While an orchestration is suspended, the SDK returns actions again that have left already.
-      if (attempt === 1 || history.hasLeft(taskId)) continue;
-      const labels = { [ATTR_TASK_NAME]: task, [ATTR_TYPE]: type === "activity" ? TYPE_ACTIVITY : TYPE_ORCHESTRATION };
+      if (attempt === 1 || this.#item.history.hasLeft(taskId)) continue;
+      const labels = { [ATTR_TASK_NAME]: name, [ATTR_TYPE]: type === "activity" ? TYPE_ACTIVITY : TYPE_ORCHESTRATION };
       this.#record(instruments, "durabletask.task.retries", 1, labels);
-      yield;
     }
     if (outcome.status !== "waiting" && outcome.status !== "rewound") this.#recordFinish(instruments, outcome);
   }

@@ -27,7 +27,10 @@ export function metrics(options: MetricsOptions = {}): MiddlewareObject {
   onFault(countFault);
   return {
     name: "metrics",
-    workItem: (item) => (item.kind === "orchestration" ? new MeasuredEpisode(item, nameLimit) : new MeasuredActivity(item, nameLimit)),
+    workItem: (item) => {
+      if (currentInstruments() === undefined) return undefined;
+      return item.kind === "orchestration" ? new MeasuredEpisode(item, nameLimit) : new MeasuredActivity(item, nameLimit);
+    },
   };
 }
 

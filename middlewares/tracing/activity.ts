@@ -1,4 +1,4 @@
-import { ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Span, type SpanContext, type TimeInput } from "@opentelemetry/api";
+import { ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Span, type SpanContext } from "@opentelemetry/api";
 import type { Acknowledgement, ActivityResponse, ActivityWorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
 import { ActivitySpan } from "../../src/telemetry/handles.ts";
@@ -8,7 +8,7 @@ import type { SpanToDecide } from "./decisions.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { isolated } from "./faults.ts";
 import { LiveContext } from "./live-context.ts";
-import { endSpan, unsample, type IdentityTracer } from "./tracer.ts";
+import { unsample, type IdentityTracer } from "./tracer.ts";
 
 /**
  * Traces one activity: its SERVER span lasts from here to the response, whether or not there is such an activity. Its
@@ -17,10 +17,11 @@ import { endSpan, unsample, type IdentityTracer } from "./tracer.ts";
 export class TracedActivity implements WorkItemHooks, SpanToDecide {
   readonly #item: ActivityWorkItem;
   readonly #span: Span;
-  readonly #endSpan: (time: TimeInput | undefined) => void;
+  // What ends the span, in its own words.
+  readonly #end: Span["end"];
   readonly #live: LiveContext;
   // A reading of the clock that the SDK measures a live span with.
-  #end: number | undefined;
+  #endedAt: number | undefined;
   readonly kind: SpanKind = SpanKind.SERVER;
   readonly traceId: string;
   readonly parent: undefined;
@@ -39,7 +40,7 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
     const own: SpanContext = traceState === undefined ? { traceId: client.traceId, spanId, traceFlags } : { traceId: client.traceId, spanId, traceFlags, traceState };
     const parent = sent ?? (item.executionId === undefined ? undefined : { ...client, traceFlags });
     this.#span = tracer.start(this.name, { kind: SpanKind.SERVER, attributes: this.attributes }, own, contextOf(parent));
-    this.#endSpan = keptOpen(this.#span);
+    this.#end = keptOpen(this.#span);
     this.#live = new LiveContext(tracer.contextForCode(trace.setSpan(ROOT_CONTEXT, this.#span), own), item);
     item.takeTraceContexts();
     item.features.set(ActivitySpan, this.#span);
@@ -68,10 +69,10 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
 
   onResponse({ outcome }: ActivityResponse): void {
     isolated.run("a span was lost", () => {
-      this.#end = performance.now();
+      this.#endedAt = performance.now();
       if (outcome.status !== "failed") return;
       setFailure(this.#span, outcome.failure);
-      addExceptionEvent(this.#span, outcome.failure, this.#end);
+      addExceptionEvent(this.#span, outcome.failure, this.#endedAt);
     });
   }
 
@@ -79,7 +80,7 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
     isolated.run("a span was lost", () => {
       // The work item is another worker's by now, whose span it will be: this one ends, but is not exported.
       if (acknowledgement === "rejected") unsample(this.#span);
-      this.#endSpan(this.#end);
+      this.#endSpan();
     });
   }
 
@@ -88,8 +89,14 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
     isolated.run("a span was lost", () => {
       if (!this.#span.isRecording()) return;
       unsample(this.#span);
-      this.#endSpan(this.#end);
+      this.#endSpan();
     });
+  }
+
+  #endSpan(): void {
+    const returned: unknown = this.#end.call(this.#span, this.#endedAt);
+    // One of another make may return a promise.
+    if (returned !== undefined) isolated.start("a span was lost", () => returned);
   }
 }
 
@@ -98,13 +105,15 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
  * open spans of a trace with the first that ends (that of @vercel/otel 2.1.3 does), and an activity has that one in
  * common with all others of its orchestration.
  *
- * @returns what ends the span.
+ * @returns the span's own `end`.
  */
-function keptOpen(span: Span): (time: TimeInput | undefined) => void {
-  const end = span.end.bind(span);
-  Reflect.set(span, "end", () => undefined);
-  return (time) => endSpan({ end }, time);
+function keptOpen(span: Span): Span["end"] {
+  const end: unknown = Reflect.get(span, "end");
+  Reflect.set(span, "end", ignore);
+  return end as Span["end"];
 }
+
+function ignore(): void {}
 
 function derivedClient({ instanceId, executionId = "", taskId }: ActivityWorkItem): SpanContext {
   const { traceId, spanId } = executionIds({ instanceId, execution: executionId });

@@ -37,17 +37,25 @@ export interface SpanToDecide {
 export class Decisions {
   readonly #sampler: Sampler | undefined;
   readonly #byTraceIdAlone: boolean;
+  // How the sampler decides, if that is known without asking it.
+  readonly #fixed: Fixed | undefined;
   // By trace ID, the latest last.
   readonly #answers = new Map<string, Answer>();
 
   constructor(sampler: Sampler | undefined) {
     this.#sampler = sampler;
-    this.#byTraceIdAlone = sampler !== undefined && answersByTraceIdAlone(sampler);
+    const description = sampler === undefined ? "" : describe(sampler);
+    this.#byTraceIdAlone = answersByTraceIdAlone(description);
+    this.#fixed = fixed.get(description);
   }
 
   /** The decision for a span's trace. */
   decide(span: SpanToDecide): Decision {
     const { parent } = span;
+    if (this.#fixed !== undefined) {
+      if (parent !== undefined && this.#fixed === "obeys") return obey(parent);
+      return { traceFlags: this.#fixed === "never" ? TraceFlags.NONE : TraceFlags.SAMPLED, ...withState(parent?.traceState) };
+    }
     // A sampler that answers the same for a trace ID each time does not tear a trace apart, so it is asked even where a
     // caller has decided: `always_off` on a worker means what it says.
     if (this.#sampler !== undefined && this.#byTraceIdAlone) return decisionOf(this.#ask(span, this.#sampler), parent);
@@ -142,14 +150,31 @@ const stateless: ReadonlySet<string> = new Set([
   "NrSampler",
 ]);
 
-function answersByTraceIdAlone(sampler: Sampler): boolean {
+function describe(sampler: Sampler): string {
   try {
-    const words = sampler.toString().slice(0, 1000).match(/[A-Za-z]+/g);
-    return words?.every((word) => stateless.has(word)) ?? false;
+    return sampler.toString().slice(0, 1000);
   } catch {
-    return false;
+    return "";
   }
 }
+
+function answersByTraceIdAlone(description: string): boolean {
+  return description.match(/[A-Za-z]+/g)?.every((word) => stateless.has(word)) ?? false;
+}
+
+/** `"obeys"`: what a caller decided is obeyed, and what nobody decided is sampled. */
+type Fixed = "always" | "never" | "obeys";
+
+// The samplers of the OpenTelemetry SDK that most programs have.
+const fixed: ReadonlyMap<string, Fixed> = new Map([
+  ["AlwaysOnSampler", "always"],
+  ["AlwaysOffSampler", "never"],
+  [
+    "ParentBased{root=AlwaysOnSampler, remoteParentSampled=AlwaysOnSampler, remoteParentNotSampled=AlwaysOffSampler, " +
+      "localParentSampled=AlwaysOnSampler, localParentNotSampled=AlwaysOffSampler}",
+    "obeys",
+  ],
+]);
 
 const decisions: ReadonlySet<unknown> = new Set([SamplingDecision.NOT_RECORD, SamplingDecision.RECORD, SamplingDecision.RECORD_AND_SAMPLED]);
 

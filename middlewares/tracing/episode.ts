@@ -1,5 +1,5 @@
 import { SpanKind, type Context, type Link } from "@opentelemetry/api";
-import type { Acknowledgement, EpisodeResponse, HistoryEvent, OrchestrationWorkItem, ReceivedEvent, WorkItemHooks } from "../../src/pipeline/index.ts";
+import type { Acknowledgement, EpisodeOutcome, EpisodeResponse, HistoryEvent, OrchestrationWorkItem, ReceivedEvent, ScheduledTask, WorkItemHooks } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
 import { OrchestrationSpan } from "../../src/telemetry/handles.ts";
 import { contextOf, formatTraceContext } from "../../src/telemetry/identity.ts";
@@ -67,7 +67,7 @@ export class TracedEpisode implements WorkItemHooks {
     const response = this.#response;
     // Where it is not known whether the backend has the response, a span too many is the same span again (I4).
     if (response === undefined || acknowledgement === "rejected") return;
-    inSlices(this.#emit(response, this.#end ?? new Date(), acknowledgement), onFault);
+    this.#emit(response, this.#end ?? new Date(), acknowledgement);
   }
 
   onCustomStatus(): void {
@@ -89,43 +89,50 @@ export class TracedEpisode implements WorkItemHooks {
     return (this.#tasks ??= new TaskSpans(this.#item, this.#tracer, this.#execution.span, this.#inside));
   }
 
-  // Yields after each span.
-  *#emit({ actions, outcome, scheduled, sent }: EpisodeResponse, end: Date, acknowledgement: Acknowledgement): Generator<void> {
-    const { history, instanceId } = this.#item;
-    const isDropped = this.#tracer.drops(this.#execution.span);
-    if (!isDropped) {
-      if (this.#options.episodes === true) this.#spans.emitEpisode(this.#startedAt, end, actions);
-      for (const event of history.newEvents()) {
-        this.#emitEvent(event);
-        yield;
-      }
+  // What is dropped is not emitted, but remembered: a trace that is recorded may link to it.
+  #emit(response: EpisodeResponse, end: Date, acknowledgement: Acknowledgement): void {
+    if (this.#tracer.drops(this.#execution.span)) {
+      this.#rememberSent(response);
+      if (isFinal(response.outcome)) this.#remember(response.outcome, countByName(this.#item.history.received()), acknowledgement);
+      return;
     }
+    if (this.#options.episodes === true) this.#spans.emitEpisode(this.#startedAt, end, response.actions);
+    const finish = (): void => {
+      this.#emitSent(response);
+      this.#rememberSent(response);
+      if (isFinal(response.outcome)) this.#finish(response.outcome, response.scheduled, end, acknowledgement);
+    };
+    inSlices(this.#item.history.newEvents(), (event) => this.#emitEvent(event), finish, onFault);
+  }
+
+  #emitSent({ sent }: EpisodeResponse): void {
+    const { history } = this.#item;
     for (const message of sent) {
-      // A worker may return an action again that has left already: it is sent once, and a task is one span.
-      if (history.hasLeft(message.taskId)) continue;
-      // At the durable time: should it be sent again, it is the same span (I4).
-      if (!isDropped) this.#spans.emitSent(message, this.#now);
-      if (message.type === "event") recentWork().sent.add(message.target, message.name, this.#spans.identityOf(message));
-      yield;
+      // A worker may return an action again that has left already: it is sent once, and a task is one span. At the durable
+      // time: should it be sent again, it is the same span (I4).
+      if (!history.hasLeft(message.taskId)) this.#spans.emitSent(message, this.#now);
     }
-    if (outcome.status === "waiting" || outcome.status === "rewound") return;
+  }
+
+  #rememberSent({ sent }: EpisodeResponse): void {
+    for (const message of sent) {
+      if (message.type !== "event" || this.#item.history.hasLeft(message.taskId)) continue;
+      recentWork().sent.add(message.target, message.name, this.#spans.identityOf(message));
+    }
+  }
+
+  #finish(outcome: semconv.FinalOutcome, scheduled: readonly ScheduledTask[], end: Date, acknowledgement: Acknowledgement): void {
+    const { history } = this.#item;
     // What is still out there when the orchestration ends may have run, or may yet: its spans need their parent (S1).
-    if (!isDropped) {
-      for (const task of scheduled) {
-        if (!history.hasLeft(task.taskId)) this.#spans.emitTask(task, end, undefined);
-        yield;
-      }
-      for (const task of history.unfinishedTasks()) {
-        this.#spans.emitTask(task, end, undefined);
-        yield;
-      }
-    }
-    const received = history.received();
-    const events = countByName(received);
-    if (!isDropped) isolated.run("a span was lost", () => this.#emitOrchestration(outcome, end, received, events));
-    this.#remember(outcome);
-    // A work item that comes again needs the links again.
-    if (acknowledgement === "accepted") for (const [name, count] of events) recentWork().sent.forget(instanceId, name, count);
+    const unfinished = history.unfinishedTasks();
+    const left = scheduled.length === 0 ? unfinished : [...scheduled.filter(({ taskId }) => !history.hasLeft(taskId)), ...unfinished];
+    const finish = (): void => {
+      const received = history.received();
+      const events = countByName(received);
+      isolated.run("a span was lost", () => this.#emitOrchestration(outcome, end, received, events));
+      this.#remember(outcome, events, acknowledgement);
+    };
+    inSlices(left, (task) => this.#spans.emitTask(task, end, undefined), finish, onFault);
   }
 
   #emitEvent(event: HistoryEvent): void {
@@ -174,12 +181,18 @@ export class TracedEpisode implements WorkItemHooks {
     return [...events].flatMap(([name, count]) => recentWork().sent.first(instanceId, name, count).map((sender) => ({ context: sender })));
   }
 
-  #remember(outcome: semconv.FinalOutcome): void {
-    const { continued } = recentWork();
-    const instance = keyOf(this.#item.instanceId);
-    if (outcome.status === "continued_as_new") continued.set(instance, this.#execution.remembered());
-    else continued.delete(instance);
+  #remember(outcome: semconv.FinalOutcome, events: ReceivedEvents, acknowledgement: Acknowledgement): void {
+    const { continued, sent } = recentWork();
+    const { instanceId } = this.#item;
+    if (outcome.status === "continued_as_new") continued.set(keyOf(instanceId), this.#execution.remembered());
+    else continued.delete(keyOf(instanceId));
+    // A work item that comes again needs the links again.
+    if (acknowledgement === "accepted") for (const [name, count] of events) sent.forget(instanceId, name, count);
   }
+}
+
+function isFinal(outcome: EpisodeOutcome): outcome is semconv.FinalOutcome {
+  return outcome.status !== "waiting" && outcome.status !== "rewound";
 }
 
 const onFault = (error: unknown): void => isolated.fault("spans were lost", error);

@@ -247,14 +247,16 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
     this.#hooks = hooks;
     for (const each of hooks) if (each.onStart !== undefined) this.#call(() => each.onStart?.());
     const result = this.#inScopes(0, execute);
-    for (const each of hooks) if (each.onEnd !== undefined) this.#whenDone(result, () => each.onEnd?.());
+    if (hooks.some((each) => each.onEnd !== undefined)) this.#end(result);
     return result;
   }
 
-  #whenDone(result: unknown, callback: () => unknown): void {
-    const call = (): void => this.#call(callback);
-    if (isPromise(result)) result.then(call, call);
-    else call();
+  #end(result: unknown): void {
+    const end = (): void => {
+      for (const each of this.#hooks) if (each.onEnd !== undefined) this.#call(() => each.onEnd?.());
+    };
+    if (isPromise(result)) result.then(end, end);
+    else end();
   }
 
   #inScopes<T>(from: number, execute: () => T): T {

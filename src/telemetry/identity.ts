@@ -32,18 +32,30 @@ export interface ExecutionIds {
 }
 
 /** The IDs of an execution that nothing traced started, and whose span no backend has handed back. */
-export function executionIds({ instanceId, execution }: Execution): ExecutionIds {
-  return idsUnder("execution", [instanceId, execution]);
+export function executionIds(execution: Execution): ExecutionIds {
+  return idsUnder("execution", execution);
 }
 
 /** The IDs of an execution that continues another, whose trace context it has: others, so that the span ID tells that. */
-export function continuedIds({ instanceId, execution }: Execution): ExecutionIds {
-  return idsUnder("continued", [instanceId, execution]);
+export function continuedIds(execution: Execution): ExecutionIds {
+  return idsUnder("continued", execution);
 }
 
-function idsUnder(label: string, facts: readonly string[]): ExecutionIds {
-  const bits = digest(label, facts);
-  return { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48), unsampledSpanId: bits.slice(48) };
+// The latest, as the work items of an execution come one after the other. Long texts are not kept (telemetry.md K4).
+const latestIds = new Map<string, ExecutionIds>();
+const idsKept = 512;
+const longestKept = 256;
+
+function idsUnder(label: string, execution: Execution): ExecutionIds {
+  const { instanceId, execution: id } = execution;
+  const key = `${label}|${instanceId.length}|${instanceId}|${id}`;
+  const known = latestIds.get(key);
+  if (known !== undefined) return known;
+  const bits = digest(label, [instanceId, id]);
+  const ids = { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48), unsampledSpanId: bits.slice(48) };
+  if (latestIds.size >= idsKept) latestIds.clear();
+  if (key.length <= longestKept) latestIds.set(key, ids);
+  return ids;
 }
 
 /** A span ID as two halves of 32 bits, as arithmetic on these is much faster than on BigInts. */
@@ -54,15 +66,27 @@ export interface SpanIdBits {
 
 /** The bits of a span ID of 16 hexadecimal digits. */
 export function bitsOf(spanId: string): SpanIdBits {
-  return { high: Number.parseInt(spanId.slice(0, 8), 16), low: Number.parseInt(spanId.slice(8), 16) };
+  return { high: parseHalf(spanId, 0), low: parseHalf(spanId, 8) };
+}
+
+function parseHalf(spanId: string, from: number): number {
+  let bits = 0;
+  for (let index = from; index < from + 8; index += 1) {
+    const code = spanId.charCodeAt(index);
+    // A digit, or a letter from a to f.
+    bits = (bits << 4) | (code < 58 ? code - 48 : code - 87);
+  }
+  return bits >>> 0;
 }
 
 function toSpanId(high: number, low: number): string {
-  return hex(high) + hex(low);
+  return hex(high | 0) + hex(low | 0);
 }
 
+const bytes: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 function hex(bits: number): string {
-  return (bits >>> 0).toString(16).padStart(8, "0");
+  return `${bytes[bits >>> 24]}${bytes[(bits >>> 16) & 0xff]}${bytes[(bits >>> 8) & 0xff]}${bytes[bits & 0xff]}`;
 }
 
 // 2^64 divided by the golden ratio, 0x9e3779b97f4a7c15: steps of it spread over all 64 bits and meet only after 2^64 of them.

@@ -1,52 +1,45 @@
-/** How long work may hold the event loop at a time, in milliseconds. */
-const slice = 8;
+/** How long work may hold the event loop at a time, in milliseconds. Some works of one episode come one after the other. */
+const slice = 4;
 /** How many steps are taken between two looks at the clock. */
 const stepsPerLook = 32;
 
-/** Work that is done in steps. */
-interface Work {
-  readonly steps: Iterator<unknown>;
-  readonly onFault: (error: unknown) => void;
-}
-
-const waiting = new Set<Work>();
+const waiting = new Set<() => void>();
 
 /**
- * Takes all steps, those that would hold the event loop for too long in turns of their own: an episode may have tens of
- * thousands of spans and measurements (telemetry.md K1).
+ * Calls `step` for each item, and `then`; what would hold the event loop for too long, in turns of their own: an episode may
+ * have tens of thousands of spans and measurements (telemetry.md K1).
  *
- * @param onFault gets what a step throws; there are no more steps then.
+ * @param onFault gets what `step` or `then` throws; there are no more steps then.
  */
-export function inSlices(steps: Iterator<unknown>, onFault: (error: unknown) => void): void {
-  run({ steps, onFault });
+export function inSlices<T>(items: readonly T[], step: (item: T) => void, then: () => void, onFault: (error: unknown) => void): void {
+  takeFrom(0, items, step, then, onFault);
 }
 
-function run(work: Work): void {
-  const end = performance.now() + slice;
-  for (let count = 1; takeStep(work); count += 1) {
-    if (count % stepsPerLook !== 0 || performance.now() < end) continue;
-    waiting.add(work);
-    setImmediate(goOn, work);
-    return;
-  }
-}
-
-function takeStep({ steps, onFault }: Work): boolean {
+function takeFrom<T>(first: number, items: readonly T[], step: (item: T) => void, then: () => void, onFault: (error: unknown) => void): void {
   try {
-    return steps.next().done !== true;
+    const isLong = items.length - first > stepsPerLook;
+    const end = isLong ? performance.now() + slice : 0;
+    for (let index = first; index < items.length; index += 1) {
+      step(items[index] as T);
+      const isLookDue = isLong && (index - first) % stepsPerLook === stepsPerLook - 1;
+      if (isLookDue && performance.now() >= end) return later(() => takeFrom(index + 1, items, step, then, onFault));
+    }
+    then();
   } catch (error) {
     onFault(error);
-    return false;
   }
 }
 
-function goOn(work: Work): void {
-  // It may have been finished meanwhile.
-  if (waiting.delete(work)) run(work);
+function later(goOn: () => void): void {
+  waiting.add(goOn);
+  setImmediate(() => {
+    // It may have been finished meanwhile.
+    if (waiting.delete(goOn)) goOn();
+  });
 }
 
-/** Takes the steps that still wait for their turn, before a flush. */
+/** Does all that still waits for its turn, before a flush. */
 export function finishSlices(): void {
-  for (const work of waiting) while (takeStep(work));
-  waiting.clear();
+  // What goes on may wait again.
+  for (const goOn of waiting) if (waiting.delete(goOn)) goOn();
 }

@@ -59,27 +59,53 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   received(): readonly ReceivedEvent[] {
-    const events = [...this.#past, ...this.#new];
-    const requests = new Set(events.flatMap((event) => entityRequest(event)?.id ?? []));
+    const received: ReceivedEvent[] = [];
+    // What answers a request is no event from outside; most histories have no requests.
+    let requests: Set<string> | undefined;
     let episode: Date | undefined;
-    return events.flatMap((event) => {
-      if (event.hasOrchestratorstarted()) episode = timeOf(event.getTimestamp()) ?? episode;
-      // What the SDK carries over when an orchestration continues as new has no time of its own.
-      const fact = receivedEvent(event, episode);
-      const isAnswer = fact?.type === "event_raised" && requests.has(answeredRequest(event) ?? "");
-      return fact === undefined || isAnswer ? [] : fact;
-    });
+    for (const events of [this.#past, this.#new]) {
+      for (const event of events) {
+        const type = typeOf(event);
+        if (type === eventType.orchestratorStarted) episode = timeOf(event.getTimestamp()) ?? episode;
+        // What the SDK carries over when an orchestration continues as new has no time of its own.
+        const read = receivedEvent(event, type, episode);
+        if (read === undefined) continue;
+        const answered = read.type === "event_raised" ? answeredRequest(event) : undefined;
+        if (answered === undefined || !(requests ??= this.#requests()).has(answered)) received.push(read);
+      }
+    }
+    return received;
+  }
+
+  #requests(): Set<string> {
+    const requests = new Set<string>();
+    for (const events of [this.#past, this.#new]) {
+      for (const event of events) {
+        const request = entityRequest(event);
+        if (request !== undefined) requests.add(request.id);
+      }
+    }
+    return requests;
   }
 
   unfinishedTasks(): readonly ScheduledTask[] {
-    const tasks = new Map<TaskKey, ScheduledTask>();
-    for (const event of [...this.#past, ...this.#new]) {
-      const task = scheduledTask(event);
-      if (task !== undefined) tasks.set(entityRequest(event)?.id ?? task.taskId, task);
-      const finished = finishedKey(event);
-      if (finished !== undefined) tasks.delete(finished);
+    // By what will finish it: the event that scheduled it.
+    const left = new Map<TaskKey, ProtoEvent>();
+    for (const events of [this.#past, this.#new]) {
+      for (const event of events) {
+        const type = typeOf(event);
+        if (type === eventType.orchestratorStarted) continue;
+        if (type === eventType.taskScheduled || type === eventType.subOrchestrationInstanceCreated) left.set(event.getEventid(), event);
+        else if (requestTypes.has(type)) {
+          const request = entityRequest(event);
+          if (request !== undefined) left.set(request.id, event);
+        } else {
+          const finished = finishedKey(event, type);
+          if (finished !== undefined) left.delete(finished);
+        }
+      }
     }
-    return [...tasks.values()];
+    return [...left.values()].flatMap((event) => scheduledTask(event) ?? []);
   }
 
   failureOfTask(taskId: number): TaskFailure | undefined {
@@ -104,20 +130,32 @@ export class ProtoHistory implements EpisodeHistory {
 
   #readNewEvents(): readonly HistoryEvent[] {
     const { scheduled, done } = this.#schedulingEvents();
-    return this.#new.flatMap((event) => {
-      const key = finishedKey(event);
-      // A backend may deliver a completion twice; it is one fact.
-      if (key !== undefined && done.has(key)) return [];
-      if (key !== undefined && !isExternal(event, scheduled)) done.add(key);
-      return eventOf(event, scheduled) ?? [];
-    });
+    const events: HistoryEvent[] = [];
+    for (const event of this.#new) {
+      const type = typeOf(event);
+      if (type === eventType.orchestratorStarted) continue;
+      const key = finishedKey(event, type);
+      // A backend may deliver a completion twice; it is one event.
+      if (key !== undefined && done.has(key)) continue;
+      // An event raised is no answer of an entity, though its name looks like one, unless there is a request.
+      if (key !== undefined && (type !== eventType.eventRaised || scheduled.has(key))) done.add(key);
+      const read = eventOf(event, type, key, scheduled);
+      if (read !== undefined) events.push(read);
+    }
+    return events;
   }
 
   // The events that scheduled what the new events finish, by key, and what of that was done before: one walk
   // backwards, as far as it must.
   #schedulingEvents(): { readonly scheduled: Scheduled; readonly done: Set<TaskKey> } {
-    const wanted = new Set(this.#new.flatMap((event) => finishedKey(event) ?? []));
-    const ofEntities = [...wanted].some((key) => typeof key === "string");
+    const wanted = new Set<TaskKey>();
+    let ofEntities = false;
+    for (const event of this.#new) {
+      const key = finishedKey(event);
+      if (key === undefined) continue;
+      wanted.add(key);
+      ofEntities ||= typeof key === "string";
+    }
     const found = new Map<TaskKey, ProtoEvent>();
     const done = new Set<TaskKey>();
     // Whether they were answers shows once their requests are found.
@@ -157,6 +195,7 @@ type Scheduled = ReadonlyMap<TaskKey, ProtoEvent>;
  * The protocol's numbers for what an event records. Not those of a class of the SDK: a process may hold several copies.
  */
 export const eventType = {
+  executionStarted: 3,
   taskScheduled: 6,
   taskCompleted: 7,
   taskFailed: 8,
@@ -165,6 +204,7 @@ export const eventType = {
   subOrchestrationInstanceFailed: 11,
   timerCreated: 12,
   timerFired: 13,
+  orchestratorStarted: 14,
   eventSent: 16,
   eventRaised: 17,
   executionSuspended: 21,
@@ -175,17 +215,26 @@ export const eventType = {
   entityUnlockSent: 29,
 } as const;
 
-const typeOf = (event: ProtoEvent): number => event.getEventtypeCase();
+// The cases that histories consist of, the most frequent first: `getEventtypeCase` looks at all 29 of them.
+function typeOf(event: ProtoEvent): number {
+  if (event.hasTaskscheduled()) return eventType.taskScheduled;
+  if (event.hasTaskcompleted()) return eventType.taskCompleted;
+  if (event.hasOrchestratorstarted()) return eventType.orchestratorStarted;
+  if (event.hasTimercreated()) return eventType.timerCreated;
+  if (event.hasTimerfired()) return eventType.timerFired;
+  if (event.hasEventraised()) return eventType.eventRaised;
+  return event.getEventtypeCase();
+}
 
-function eventOf(event: ProtoEvent, scheduled: Scheduled): HistoryEvent | undefined {
-  const at = timeOf(event.getTimestamp());
-  if (event.hasExecutionstarted()) return { type: "started", at };
-  if (event.hasTimerfired()) return timerFired(event, scheduled);
-  const origin = scheduled.get(finishedKey(event) ?? Number.NaN);
+function eventOf(event: ProtoEvent, type: number, key: TaskKey | undefined, scheduled: Scheduled): HistoryEvent | undefined {
+  if (type === eventType.executionStarted) return { type: "started", at: timeOf(event.getTimestamp()) };
+  if (type === eventType.timerFired) return timerFired(event, scheduled);
+  const origin = key === undefined ? undefined : scheduled.get(key);
   const task = origin && scheduledTask(origin);
   // A completion of something that was never scheduled here is the SDK's to complain about.
-  if (task === undefined) return receivedEvent(event, undefined);
-  return { type: "task_finished", task, at, failure: failureIn(event) ?? entityFailure(event) };
+  if (task === undefined) return receivedEvent(event, type, undefined);
+  const failure = type === eventType.taskCompleted ? undefined : (failureIn(event) ?? entityFailure(event));
+  return { type: "task_finished", task, at: timeOf(event.getTimestamp()), failure };
 }
 
 function failureIn(event: ProtoEvent): TaskFailure | undefined {
@@ -193,23 +242,17 @@ function failureIn(event: ProtoEvent): TaskFailure | undefined {
   return failed && failureOf(failed.getFailuredetails());
 }
 
-function receivedEvent(event: ProtoEvent, otherwise: Date | undefined): ReceivedEvent | undefined {
-  const at = timeOf(event.getTimestamp()) ?? otherwise;
-  switch (typeOf(event)) {
+function receivedEvent(event: ProtoEvent, type: number, otherwise: Date | undefined): ReceivedEvent | undefined {
+  switch (type) {
     case eventType.executionSuspended:
-      return { type: "suspended", at };
+      return { type: "suspended", at: timeOf(event.getTimestamp()) ?? otherwise };
     case eventType.executionResumed:
-      return { type: "resumed", at };
+      return { type: "resumed", at: timeOf(event.getTimestamp()) ?? otherwise };
     case eventType.eventRaised:
-      return { type: "event_raised", name: event.getEventraised()?.getName() ?? "", at };
+      return { type: "event_raised", name: event.getEventraised()?.getName() ?? "", at: timeOf(event.getTimestamp()) ?? otherwise };
     default:
       return undefined;
   }
-}
-
-// Whether an event raised is no answer of an entity, though its name looks like one.
-function isExternal(event: ProtoEvent, scheduled: Scheduled): boolean {
-  return event.hasEventraised() && !scheduled.has(finishedKey(event) ?? Number.NaN);
 }
 
 function timerFired(event: ProtoEvent, scheduled: Scheduled): HistoryEvent {
@@ -236,6 +279,8 @@ function find(
 function countEpisodes(events: readonly ProtoEvent[]): number {
   return events.reduce((count, event) => (event.hasOrchestratorstarted() ? count + 1 : count), 0);
 }
+
+const requestTypes: ReadonlySet<number> = new Set([eventType.entityOperationCalled, eventType.entityLockRequested, eventType.eventSent]);
 
 function schedules(event: ProtoEvent): boolean {
   return event.hasTaskscheduled() || event.hasSuborchestrationinstancecreated() || event.hasTimercreated();
@@ -281,8 +326,13 @@ function scheduledTask(event: ProtoEvent): ScheduledTask | undefined {
   };
 }
 
-function finishedKey(event: ProtoEvent): TaskKey | undefined {
-  switch (typeOf(event)) {
+function finishedKey(event: ProtoEvent, type: number = typeOf(event)): TaskKey | undefined {
+  switch (type) {
+    case eventType.taskScheduled:
+    case eventType.orchestratorStarted:
+    case eventType.executionStarted:
+    case eventType.timerCreated:
+      return undefined;
     case eventType.timerFired:
       return event.getTimerfired()?.getTimerid();
     case eventType.taskCompleted:

@@ -206,7 +206,7 @@ function traceContextMessage(owner: Traced, number: number, { traceparent, trace
   if (message === undefined) return undefined;
   if (TraceContextClass === undefined) traceContextClasses.set(owner.constructor, message.constructor as new () => Proto.TraceContext);
   message.setTraceparent(traceparent);
-  message.setSpanid(traceparent.split("-")[2] ?? "");
+  message.setSpanid(traceparent.slice(36, 52));
   if (tracestate !== undefined) message.getTracestate()?.setValue(tracestate);
   return message;
 }
