@@ -6,24 +6,24 @@ import { ActivitySpan } from "../tracing/handles.ts";
 export const ATTR_CACHE_RESULT = "durabletask.activity.cache.result";
 
 /**
- * What the activity cache came to for one execution of an activity (telemetry.md C7).
+ * The outcome of the activity cache for one execution of an activity (telemetry.md C7).
  *
  * - `hit`: the result comes from the store; the activity did not run.
- * - `miss`: the activity ran, and its result went to the store, unless `shouldCache` said no or the cache was invalidated meanwhile.
- * - `coalesced`: an identical call was under way, here or in another process; its outcome is this one's too.
- * - `bypass`: the activity ran, as its input has no canonical form, it has no namespace, or its result can't be kept.
- * - `error`: the activity ran, as the store or a function of the options failed.
+ * - `miss`: the activity ran, and its result was stored, unless `shouldCache` rejected it or the cache was invalidated meanwhile.
+ * - `coalesced`: an identical call was running, here or in another process; this call shares its result or failure.
+ * - `bypass`: the activity ran, because its input has no canonical form, it has no namespace, or its result can't be stored.
+ * - `error`: the activity ran, because the store or a function in the options failed.
  */
 export type CacheOutcome = "hit" | "miss" | "coalesced" | "bypass" | "error";
 
 /**
- * Feature key of the activity's cache outcome (contract.md F5). It is there when `next` has settled, for activities that
- * the cache is configured for; an activity that runs can't see it, as it is known afterwards.
+ * Feature key of the activity's cache outcome (contract.md F5). It is set when `next` has settled, for activities that the
+ * cache is configured for. A running activity can't see it, because it is known only afterwards.
  *
  * @example
  * worker.useActivityMiddleware(async (ctx, next) => {
  *   await next(ctx);
- *   if (ctx.features.get(ActivityCacheOutcome) === "hit") ctx.logger.debug("nothing was paid");
+ *   if (ctx.features.get(ActivityCacheOutcome) === "hit") ctx.logger.debug("from the cache");
  * }, { before: "caching" });
  */
 export const ActivityCacheOutcome: MiddlewareFeature<CacheOutcome> = sharedFeature("activity-cache-outcome");

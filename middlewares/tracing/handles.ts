@@ -4,14 +4,14 @@ import { userAttributes } from "./attributes.ts";
 import { isolated } from "./faults.ts";
 
 /**
- * The span of an orchestration, before it is one (telemetry.md S7). The span itself is made when the orchestration
- * finishes; what is put here is kept until then. Episodes don't hand it on: replay runs the same code again and so
- * puts it here again.
+ * The span of an orchestration before it exists (telemetry.md S7). The span is created when the orchestration finishes;
+ * the handle keeps what you add until then. Nothing is stored between episodes: replay runs the same code and adds it
+ * again.
  */
 export interface OrchestrationSpanHandle {
   /** The identity of the span, the same in every episode. */
   spanContext(): SpanContext;
-  /** Sets an attribute, in place of an earlier value. */
+  /** Sets an attribute, replacing an earlier value. */
   setAttribute(key: string, value: AttributeValue): this;
   /** Sets several attributes. */
   setAttributes(attributes: Attributes): this;
