@@ -19,31 +19,31 @@ import { adapterFor, attach, isWorker, markAttached, pipelineFor } from "./worke
 
 /** Options of {@link withDurableTelemetry}. */
 export interface DurableTelemetryOptions {
-  /** `false` leaves tracing out, an object configures it. On by default. */
+  /** `false` removes tracing, an object configures it. On by default. */
   readonly tracing?: TracingOptions | boolean | undefined;
-  /** `false` leaves metrics out, an object configures them. On by default. */
+  /** `false` removes metrics, an object configures them. On by default. */
   readonly metrics?: MetricsOptions | boolean | undefined;
-  /** `false` leaves logging out, an object configures it. On by default: OpenTelemetry log records only, see {@link LoggingOptions}. */
+  /** `false` removes logging, an object configures it. On by default: OpenTelemetry log records only, see {@link LoggingOptions}. */
   readonly logging?: LoggingOptions | boolean | undefined;
   /**
-   * The activity cache: its options, or what `caching(options)` made, for who wants to keep the handle to invalidate
-   * entries. Off by default (telemetry.md C1); innermost, so that everything else sees hits too (contract.md R6).
+   * The activity cache: its options, or the result of `caching(options)` if you need the handle to invalidate entries.
+   * Off by default (telemetry.md C1). It is the innermost middleware: all others see hits too (contract.md R6).
    */
   readonly caching?: CachingOptions | ActivityCache | false | undefined;
-  /** Custom middleware, in order, at its place inside the built-in telemetry (contract.md R6). */
+  /** Custom middleware, in order, inside the built-in telemetry (contract.md R6). */
   readonly use?: readonly Middleware[] | undefined;
   /**
-   * Full control of the list: gets the members that the other options make, outermost first, and returns those that
-   * the worker gets.
+   * Full control of the list: gets the middleware that the other options produce, outermost first, and returns the
+   * list to use.
    */
   readonly middlewares?: ((defaults: readonly Middleware[]) => readonly Middleware[]) | undefined;
   /** What to do when orchestration code awaits something that is not durable (contract.md D2). */
   readonly awaitGuard?: AwaitGuardOptions | undefined;
   /**
-   * Whether the worker's logger gets a warning at the first `worker.start()` if what the built-in middlewares record can't
-   * arrive: no provider is registered, another copy of the OpenTelemetry API is in the way, or the tracer provider can't
-   * give spans their identity (telemetry.md I12), then or, where such a provider is registered later, at a work item. On by
-   * default.
+   * Whether the worker's logger warns at the first `worker.start()` if the telemetry of the built-in middleware can't be
+   * exported: no provider is registered, another copy of the OpenTelemetry API interferes, or the tracer provider can't
+   * give spans their identity (telemetry.md I12). If such a provider is registered later, the warning comes at a work
+   * item. On by default.
    */
   readonly startupCheck?: boolean | undefined;
 }
@@ -52,18 +52,18 @@ export interface DurableTelemetryOptions {
 export interface MiddlewareHost {
   /**
    * Adds a middleware: innermost, or `before` or `after` a named one (contract.md R2, R5). A plain function runs
-   * around orchestrations and activities; an async generator function, around orchestrations.
+   * around orchestrations and activities, an async generator function around orchestrations only.
    *
-   * @throws Error if the worker runs (R4), or a name is taken or unknown. TypeError if it is not a middleware.
+   * @throws Error if the worker is running (R4), or a name is a duplicate or unknown. TypeError if it is not a middleware.
    * @example worker.use({ name: "audit", activity: async (ctx, next) => { await next(ctx); } }, { before: "tracing" });
    */
   use(middleware: Middleware, position?: Position): this;
-  /** Adds a function around orchestrations. Throws as {@link use} does. */
+  /** Adds a function around orchestrations. Throws like {@link use}. */
   useOrchestrationMiddleware<TInput = unknown, TResult = unknown>(
     middleware: OrchestrationMiddleware<TInput, TResult>,
     position?: Position,
   ): this;
-  /** Adds a function around activities. Throws as {@link use} does. */
+  /** Adds a function around activities. Throws like {@link use}. */
   useActivityMiddleware<TInput = unknown, TResult = unknown>(
     middleware: ActivityMiddleware<TInput, TResult>,
     position?: Position,
@@ -72,12 +72,12 @@ export interface MiddlewareHost {
   readonly middlewares: readonly string[];
 }
 
-/** Anything that builds a worker, as the Azure-managed worker builder does. */
+/** Any object that builds a worker, like the Azure-managed worker builder. */
 export interface WorkerBuilder<TWorker extends object = object> {
   build(...args: never[]): TWorker;
 }
 
-/** What {@link withDurableTelemetry} returns: the same worker with {@link MiddlewareHost}, or a builder of such. */
+/** What {@link withDurableTelemetry} returns: the same worker with {@link MiddlewareHost}, or a builder of such workers. */
 export type WithDurableTelemetry<T> = T extends { start(...args: never[]): unknown }
   ? T & MiddlewareHost
   : T extends { build(...args: infer TArgs): infer TWorker }
@@ -114,14 +114,14 @@ const guardRules: OptionRules<AwaitGuardOptions> = {
 };
 
 /**
- * Gives a Durable Task worker durable telemetry: a pipeline of middleware around every orchestration and activity,
- * with this package's own middlewares in it. Call it before `worker.start()`.
+ * Adds telemetry to a Durable Task worker: a pipeline of middleware around every orchestration and activity, with the
+ * middleware of this package in it. Call it before `worker.start()`.
  *
  * @param worker a `TaskHubGrpcWorker` or a subclass, a `TestOrchestrationWorker`, or a builder with `build()`, whose
- *   workers are then decorated.
+ *   workers are decorated.
  * @returns the same object.
- * @throws TypeError for unknown options, wrong types, or an object that is not a worker; Error for a worker that
- *   runs, that was decorated before, or whose SDK is out of range. The worker is then as it was.
+ * @throws TypeError for unknown options, wrong types, or an object that is not a worker; Error for a worker that is
+ *   running, is decorated already, or has an unsupported SDK version. The worker is unchanged then.
  * @example
  * const worker = withDurableTelemetry(new TaskHubGrpcWorker({ hostAddress }), { use: [audit] });
  */
@@ -134,7 +134,7 @@ export function withDurableTelemetry<T extends object>(worker: T, options: Durab
 }
 
 /**
- * The members that `options` ask for, outermost first (contract.md R6).
+ * The middleware that `options` request, outermost first (contract.md R6).
  *
  * @throws TypeError for unknown options and wrong types.
  */
@@ -171,10 +171,10 @@ function cacheOf(option: DurableTelemetryOptions["caching"]): readonly Middlewar
 }
 
 /**
- * Leads all work of `worker` through the pipeline that `options` ask for; the worker gets no members of ours.
+ * Runs all work of `worker` in the pipeline that `options` request. Adds no members to the worker.
  *
- * @param isStarting whether the worker is in its first start already, so that no later call of `start` is the first.
- * @throws as {@link withDurableTelemetry} does.
+ * @param isStarting whether the first `start` of the worker is running already.
+ * @throws like {@link withDurableTelemetry}.
  */
 export function attachPipeline(worker: object, options: DurableTelemetryOptions, isStarting = false): Pipeline {
   // The worker stays as it is then, and nothing runs what is put into the pipeline.

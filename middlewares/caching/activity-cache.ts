@@ -14,28 +14,28 @@ import type { Runtime } from "./runtime.ts";
 import { canLock } from "./store.ts";
 import { Turns, type Turn } from "./turns.ts";
 
-/** What `cache.delete` needs to know beside the name and the input, where entries depend on it. */
+/** What `cache.delete` needs in addition to the name and the input, if entries depend on it. */
 export type DeleteRequest = { readonly [Name in "version" | "tags" | "features"]?: CacheRequest[Name] | undefined };
 
-/** The middleware that {@link caching} makes, and the handle to invalidate what it keeps. */
+/** The middleware that {@link caching} creates, and the handle to invalidate its entries. */
 export interface ActivityCache extends MiddlewareObject {
   readonly name: "caching";
   readonly activity: ActivityMiddleware;
   /**
-   * Takes an entry away: later calls run the activity, and a run that is under way in this process is not kept. One that
-   * is under way in another process may still be, see docs/caching.md.
+   * Deletes an entry: later calls run the activity, and the result of a call that runs in this process is not stored. The
+   * result of a call that runs in another process can still be stored, see docs/caching.md.
    *
    * @param name the activity's name.
    * @param input the input, as the activity gets it.
-   * @param request the version, tags and features of the calls, where the entry depends on them.
-   * @throws TypeError for an activity that is not cached, or an input that has no entry; Error if the store failed: then
-   *   the entry may still be there.
+   * @param request the version, tags and features of the calls, if the entry depends on them.
+   * @throws TypeError for an activity that is not cached, or an input that has no entry; Error if the store failed: the
+   *   entry may still exist then.
    * @example await cache.delete("getQuote", { symbol: "ACME" });
    */
   delete(name: string, input: unknown, request?: DeleteRequest): Promise<void>;
   /**
-   * Makes misses of all entries of a namespace, in all processes that share the store, those of runs that are under way
-   * included. It costs one operation, however many entries there are.
+   * Turns all entries of a namespace into misses, in all processes that share the store, including those of running calls.
+   * It costs one operation, however many entries there are.
    *
    * @throws TypeError for anything but a non-empty string; Error if the store failed.
    * @example await cache.deleteNamespace("tenant-7");

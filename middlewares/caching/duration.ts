@@ -1,6 +1,6 @@
 import ms from "ms";
 
-/** A length of time: a number of milliseconds, or a text with a unit, such as `"500ms"`, `"5m"` or `"1.5 hours"`. */
+/** A length of time: a number of milliseconds, or a string with a unit, such as `"500ms"`, `"5m"` or `"1.5 hours"`. */
 export type Duration = number | string;
 
 const form = /^\d+(?:\.\d+)? ?[a-z]+$/i;

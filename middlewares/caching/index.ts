@@ -8,15 +8,15 @@ export type { CachedActivity, CacheRequest, CachingOptions } from "./options.ts"
 export type { CacheStore } from "./store.ts";
 
 /**
- * A cache of activities' results: what was paid for once is not paid for again, and never a wrong one (telemetry.md C1
- * to C7). Only the activities that are named are cached, and orchestrators never are. In the default pipeline it is the
- * innermost middleware, so that guards and telemetry see hits too (contract.md R6).
+ * Caches the results of activities (telemetry.md C1 to C7). Only activities that the options name are cached,
+ * orchestrators never. In the default pipeline it is the innermost middleware: guards and telemetry see hits too
+ * (contract.md R6).
  *
- * Whatever goes wrong in the cache, the store or a function of the options, the activity runs and returns its own
- * result; {@link ActivityCacheOutcome} and the metric say `error` or `bypass` then.
+ * If anything in the cache fails, the store or a function in the options, the activity runs and returns its own result;
+ * {@link ActivityCacheOutcome} and the metric are then `error` or `bypass`.
  *
- * @param options which activities, and where to keep their results.
- * @returns the middleware, with `delete` and `deleteNamespace` to invalidate what it keeps.
+ * @param options which activities to cache, and where to store their results.
+ * @returns the middleware, with `delete` and `deleteNamespace` to invalidate entries.
  * @throws TypeError for unknown options, wrong types and malformed durations; it names the key and what is allowed.
  * @example
  * const cache = caching({ activities: { getQuote: { ttl: "5m" } } });

@@ -4,7 +4,7 @@ import { milliseconds, type Duration } from "./duration.ts";
 import { longestValue } from "./memory-store.ts";
 import { canLock, type CacheStore } from "./store.ts";
 
-/** What an entry may depend on: the functions of {@link CachedActivity} get it, and `cache.delete` can say it too. */
+/** What an entry can depend on. The functions of {@link CachedActivity} get it, and `cache.delete` accepts its parts. */
 export type CacheRequest<TInput = unknown> = Pick<ActivityMiddlewareContext<TInput>, "name" | "version" | "input" | "tags" | "features">;
 
 // Methods, so that a function which is typed for one input fits.
@@ -13,35 +13,35 @@ interface CacheFunctions {
   shouldCache(result: unknown, request: CacheRequest): boolean;
 }
 
-/** How one activity is cached. A duration is a number of milliseconds, or a text with a unit such as `"5m"`. */
+/** How one activity is cached. A duration is a number of milliseconds, or a string with a unit such as `"5m"`. */
 export interface CachedActivity {
-  /** How long a result is good for, from when the activity returned it. */
+  /** How long a result is valid, from the moment at which the activity returned it. */
   readonly ttl: Duration;
   /**
-   * What the result depends on, in place of the whole input: any value with a canonical form (telemetry.md C2).
-   * `undefined` stands for "not known", and the call goes past the cache. It must not be `async`.
+   * Returns what the result depends on, instead of the whole input: any value with a canonical form (telemetry.md C2).
+   * `undefined` means "not known": the call bypasses the cache. It must not be `async`.
    */
   readonly key?: CacheFunctions["key"] | undefined;
   /**
-   * Keeps entries apart, those of two tenants say, and lets `cache.deleteNamespace` invalidate them. A function that has
-   * no name for a call, and returns anything but a non-empty text, sends it past the cache.
+   * Separates entries, for example by tenant, and lets `cache.deleteNamespace` invalidate them. If a function returns
+   * anything but a non-empty string, the call bypasses the cache.
    */
   readonly namespace?: string | ((request: CacheRequest) => string | undefined) | undefined;
-  /** The version of what the activity computes: with another one, all earlier entries are misses. The task's own version is part of the key anyhow. */
+  /** The version of what the activity computes: with another one, all earlier entries are misses. The task's own version is always part of the key. */
   readonly version?: string | undefined;
-  /** Whether a result may be kept; all are by default. It must return `true` or `false`, and not be `async`. */
+  /** Whether to store a result; by default every result is stored. It must return `true` or `false`, and must not be `async`. */
   readonly shouldCache?: CacheFunctions["shouldCache"] | undefined;
   /**
-   * How long after `ttl` a result may still be served while one call renews it: that one runs the activity, and whoever
-   * comes meanwhile gets the stale result and does not wait. None by default.
+   * How long after `ttl` a result is still served while one call renews it: that call runs the activity, and other calls
+   * get the stale result without waiting. None by default.
    */
   readonly staleFor?: Duration | undefined;
-  /** By which part of `ttl` at most an entry expires earlier, from 0 to 1 and at random, so that entries which were made together don't expire together; 0 by default. */
+  /** The fraction of `ttl`, from 0 to 1, by which an entry expires earlier at most, at random. Entries that were created together then don't expire together. 0 by default. */
   readonly jitter?: number | undefined;
   /**
-   * Coalesces between processes too: who runs the activity holds a lock in the store, for this long at most. It should be
-   * longer than the activity takes. The others wait for the result, for twice as long at most. The store must be able to
-   * do it, see {@link CacheStore.setIfAbsent}. Off by default.
+   * Coalesces across processes too: the process that runs the activity holds a lock in the store, for at most this time.
+   * Choose it longer than the activity takes. Other processes wait for the result for at most twice this time. The store
+   * needs {@link CacheStore.setIfAbsent} and {@link CacheStore.deleteIfEqual}. Off by default.
    */
   readonly lockFor?: Duration | undefined;
 }
@@ -50,15 +50,15 @@ export interface CachedActivity {
 export interface CachingOptions {
   /** The activities to cache, by name; no others are (telemetry.md C1). */
   readonly activities: Readonly<Record<string, CachedActivity>>;
-  /** Where entries are kept; in this process's memory by default. Several workers and processes may share one. */
+  /** Where entries are stored; in this process's memory by default. Several workers and processes can share a store. */
   readonly store?: CacheStore | undefined;
-  /** How long to wait for each operation of the store, in milliseconds or as a text; `"250ms"` by default (telemetry.md C6). */
+  /** How long to wait for each operation of the store, in milliseconds or as a string; `"250ms"` by default (telemetry.md C6). */
   readonly timeout?: Duration | undefined;
-  /** How many entries the store in memory takes; 10,000 by default. */
+  /** The limit of entries of the store in memory; 10,000 by default. */
   readonly maxEntries?: number | undefined;
-  /** How many bytes the store in memory takes, each character counted as two; 64 MiB by default. */
+  /** The limit of bytes of the store in memory, each character counted as two; 64 MiB by default. */
   readonly maxBytes?: number | undefined;
-  /** The longest JSON of a result that is kept, in bytes of UTF-8; 1 MiB by default. */
+  /** The longest JSON of a result that is stored, in bytes of UTF-8; 1 MiB by default. */
   readonly maxValueSize?: number | undefined;
 }
 

@@ -1,21 +1,21 @@
 /**
- * Where the activity cache keeps its entries (telemetry.md C4). A structural type: Keyv 5 and 6 fit as they are, a `Map`
- * does, and a Redis client needs a line for each member. Keys and values are text. A member may answer at once or with
- * a promise; it may throw, reject or never answer (C6).
+ * Where the activity cache stores its entries (telemetry.md C4). A structural type: Keyv 5 and 6 and a `Map` implement it,
+ * a Redis client needs one line per member. Keys and values are strings. A member can return its value or a promise; it
+ * can throw, reject or never reply (C6).
  */
 export interface CacheStore {
   /** The value under `key`; `undefined` or `null` if there is none. */
   get(key: string): unknown;
-  /** Keeps `value` for `ttlMs` milliseconds; less or more is right too, as entries know when they expire. `false` says that it failed. */
+  /** Stores `value` for `ttlMs` milliseconds. A shorter or longer time is valid, because entries contain their expiry. `false` means failure. */
   set(key: string, value: string, ttlMs: number): unknown;
-  /** Takes away what is under `key`. */
+  /** Deletes the value under `key`. */
   delete(key: string): unknown;
   /**
-   * Sets `value` for `ttlMs` milliseconds if there is nothing under `key`, atomically, and says whether it did: `SET NX PX`
-   * on Redis. `lockFor` needs it, and `deleteIfEqual`; with a `namespace` it spares some runs in processes that start together.
+   * Atomically sets `value` for `ttlMs` milliseconds if there is nothing under `key`, and returns whether it did: `SET NX PX`
+   * on Redis. `lockFor` needs it and `deleteIfEqual`. With a `namespace` it saves some runs in processes that start together.
    */
   setIfAbsent?(key: string, value: string, ttlMs: number): boolean | PromiseLike<boolean>;
-  /** Takes away what is under `key` if it is `value`, atomically: a few words of Lua on Redis. */
+  /** Atomically deletes the value under `key` if it equals `value`: one line of Lua on Redis. */
   deleteIfEqual?(key: string, value: string): unknown;
 }
 

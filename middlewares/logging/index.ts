@@ -9,15 +9,15 @@ import { TaskLogger } from "./task-logger.ts";
 export type { LoggedPayloads, LoggingOptions, PayloadContext } from "./options.ts";
 
 /**
- * Replay-aware logging: one OpenTelemetry log record for each history event (an orchestration started, was suspended,
- * finished; an activity started, finished, failed), under the trace and span IDs of the span that it belongs to
- * (telemetry.md L1). It also correlates what is written with `ctx.logger` and `currentLogger()` (L2). docs/logging.md
- * lists the events. The `LoggerProvider` is looked up when there is something to write; where there is none and no
- * `logger`, nothing is done. A fault in it costs logs, and nothing else (K1).
+ * Replay-aware logging: one OpenTelemetry log record per history event (an orchestration started, was suspended,
+ * finished; an activity started, finished, failed), with the trace and span IDs of its span (telemetry.md L1). It also
+ * correlates what `ctx.logger` and `currentLogger()` write (L2). docs/logging.md lists the events. The `LoggerProvider`
+ * is looked up for each record; without one and without `logger`, this middleware does nothing. A fault in it loses log
+ * records, and nothing else (K1).
  *
- * The span IDs are those of `tracing`; without it in the list there are none.
+ * The span IDs come from `tracing`; without it in the list there are none.
  *
- * @param options a logger that gets everything too, and which payloads to record.
+ * @param options a logger that gets all records too, and the payloads to record.
  * @throws TypeError for unknown options and wrong types; it names the key and what is allowed.
  * @example
  * withDurableTelemetry(worker, { middlewares: () => [tracing(), logging({ logger: console }), audit] });

@@ -9,7 +9,7 @@ export interface LoggedPayloads {
   readonly output?: boolean | undefined;
 }
 
-/** Whose payload a redact function gets, and which one. */
+/** Identifies the payload that a redact function gets. */
 export interface PayloadContext {
   readonly payload: "input" | "output";
   readonly kind: "orchestration" | "activity";
@@ -23,16 +23,16 @@ export interface PayloadContext {
 /** Options of {@link logging}. */
 export interface LoggingOptions {
   /**
-   * A logger that gets everything too, beside the OpenTelemetry `LoggerProvider`: a line to read, and an object with the
-   * attributes, `trace_id` and `span_id`. In place of the worker's own, it is then what `ctx.logger` and
-   * `currentLogger()` write to.
+   * A logger that gets all records too, in addition to the OpenTelemetry `LoggerProvider`: a readable line, and an object
+   * with the attributes, `trace_id` and `span_id`. `ctx.logger` and `currentLogger()` write to it instead of the worker's
+   * own logger.
    */
   readonly logger?: MiddlewareLogger | undefined;
   /** Which payloads are recorded; none by default. */
   readonly include?: LoggedPayloads | undefined;
   /**
-   * Gets each payload that `include` asks for, and returns what is recorded in its place; `undefined` leaves it
-   * out, and so does throwing. It must not be `async`.
+   * Gets each payload that `include` requests, and returns what to record instead. If it returns `undefined` or throws,
+   * the payload is omitted. It must not be `async`.
    */
   readonly redact?: ((value: unknown, context: PayloadContext) => unknown) | undefined;
 }

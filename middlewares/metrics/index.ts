@@ -11,12 +11,12 @@ export type { MetricsOptions } from "./options.ts";
 const defaultNameLimit = 200;
 
 /**
- * Replay-aware metrics, through the `MeterProvider` that is registered when there is something to record: how long
- * orchestrations, episodes and activities take, how often they are retried, how late timers fire. Each history event is
- * recorded once, by the worker whose response made it one, and never while replaying. docs/metrics.md lists the
- * instruments. A fault in it costs measurements, and nothing else (telemetry.md K1).
+ * Replay-aware metrics: how long orchestrations, episodes and activities take, how often they are retried, how late timers
+ * fire. Each history event is recorded exactly once, by the worker whose response the backend acknowledged, and never
+ * during replay. docs/metrics.md lists the instruments. The `MeterProvider` is looked up at each measurement. A fault in
+ * it loses measurements, and nothing else (telemetry.md K1).
  *
- * @param options how far attributes may spread.
+ * @param options the limits of attributes.
  * @throws TypeError for unknown options and wrong types; it names the key and what is allowed.
  * @example
  * withDurableTelemetry(worker, { middlewares: () => [tracing(), metrics({ nameLimit: 50 })] });

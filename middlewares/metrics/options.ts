@@ -3,9 +3,8 @@ import { checkOptions, type OptionRules } from "../../src/options.ts";
 /** Options of {@link metrics}. */
 export interface MetricsOptions {
   /**
-   * How many distinct task names one instrument takes, 1 or more; 200 by default. What comes after them is recorded
-   * under the name `_other`, so that names from outside can't make any number of time series. Versions and error types
-   * are limited alike.
+   * The number of distinct task names per instrument, 1 or more; 200 by default. Further names are recorded as `_other`:
+   * names from outside can't create an unlimited number of time series. Versions and error types have the same limit.
    */
   readonly nameLimit?: number | undefined;
 }

@@ -14,8 +14,9 @@ export { silenceUnfitProviders } from "./tracer.ts";
 export type { TracingOptions } from "./options.ts";
 
 /**
- * Replay-aware tracing: one trace for an orchestration, with one span for the orchestration and one for each of its
- * activities, sub-orchestrations and timers, however often it replays (telemetry.md I1 to S7). In the default pipeline it is the outermost.
+ * Replay-aware tracing: one trace per orchestration, with one span for the orchestration and one for each of its
+ * activities, sub-orchestrations and timers, however often it replays (telemetry.md I1 to S7). In the default pipeline it
+ * is the outermost middleware.
  *
  * @param options what to record beyond the names and IDs.
  * @throws TypeError for unknown options and wrong types; it names the key and what is allowed.

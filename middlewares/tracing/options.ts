@@ -6,20 +6,20 @@ import { ATTR_TAG_PREFIX } from "../../src/telemetry/semconv.ts";
 
 /** Options of {@link tracing}. */
 export interface TracingOptions {
-  /** Tags that become attributes, `durabletask.tag.NAME`; none by default, as tags may hold what is nobody's business (S6). */
+  /** Tags that become attributes, `durabletask.tag.NAME`; none by default, because tags can contain private data (S6). */
   readonly tags?: readonly string[] | undefined;
   /**
-   * Attributes of one's own, for the orchestration's span or the activity's SERVER span. Called before the task's code,
-   * in each episode anew, so it must be cheap and deterministic. If it throws, the span goes without.
+   * Returns custom attributes for the orchestration's span or the activity's SERVER span. It is called before the task's
+   * code, in every episode: it must be cheap and deterministic. If it throws, the span has no custom attributes.
    */
   readonly attributes?: ((ctx: MiddlewareContext) => Attributes) | undefined;
   /**
-   * What becomes of the trace when an orchestration continues as new: each execution is a trace of its own, linked to
-   * what came before where that is known (`"new-trace"`, the default), or all are in the trace of the first where the
-   * backend carries its trace context over (`"same-trace"`) (S4). The same for all workers of a task hub.
+   * The trace of an orchestration that continues as new (S4). `"new-trace"`, the default: each execution has a separate
+   * trace, linked to the previous one if that is known. `"same-trace"`: all executions are in the trace of the first one,
+   * if the backend carries the trace context over. Use the same value for all workers of a task hub.
    */
   readonly continueAsNew?: ContinueAsNew | undefined;
-  /** Whether each episode makes a span `episode:NAME` as well, with the size of its history; `false` by default. */
+  /** Whether each episode also emits a span `episode:NAME`, with the size of its history; `false` by default. */
   readonly episodes?: boolean | undefined;
 }
 

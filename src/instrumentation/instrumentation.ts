@@ -12,23 +12,22 @@ export interface DurableTaskInstrumentationConfig extends DurableTelemetryOption
 }
 
 /**
- * Gives every Durable Task worker of the process durable telemetry, as `withDurableTelemetry` does for one, without a
- * change to the code that creates it: workers of any copy of `@microsoft/durabletask-js` (`>=0.4.0 <1`), imported or
- * required, before or after this instrumentation was made.
+ * Adds telemetry to every Durable Task worker of the process, like `withDurableTelemetry`, without changing the code that
+ * creates the worker. It finds workers of any copy of `@microsoft/durabletask-js` (`>=0.4.0 <1`), imported or required,
+ * before or after this instrumentation was created.
  *
- * A worker is decorated when it starts, or when a host hands it its first work item. One that was decorated in code
- * by then keeps the options that it has there; none is decorated twice. Where several instrumentations are enabled,
- * the one that was enabled last decorates. What the worker's class looks like to the application does not change:
- * the worker gets no `use` or `middlewares`.
+ * A worker is decorated when it starts, or when a host passes it its first work item. If code decorated it before, the
+ * options in the code apply; no worker is decorated twice. If several instrumentations are enabled, the one that was
+ * enabled last decorates. The worker gets no members `use` and `middlewares`.
  *
- * `disable()` takes the patch off the classes: workers that start from then on are untouched. A worker that is
- * decorated stays so, since the orchestrations in flight need it for the rest of their traces.
+ * `disable()` removes the patch from the classes: workers that start later are not decorated. A decorated worker stays
+ * decorated, because orchestrations in flight need it for the rest of their traces.
  *
- * Telemetry goes to the providers that are registered with the OpenTelemetry API, as `NodeSDK` and `setupOtlp` do;
- * those that are set with `setTracerProvider`, `setMeterProvider` or `setLoggerProvider` are not used.
+ * Telemetry goes to the providers that are registered with the OpenTelemetry API, for example by `NodeSDK` or
+ * `setupOtlp`. `setTracerProvider`, `setMeterProvider` and `setLoggerProvider` have no effect.
  *
- * It has the shape of OpenTelemetry's `Instrumentation`, which `NodeSDK` and `registerInstrumentations` of SDK 2.x and
- * 3.x take, and needs no OpenTelemetry package but the API.
+ * It implements OpenTelemetry's `Instrumentation`, which `NodeSDK` and `registerInstrumentations` of SDK 2.x and 3.x
+ * accept, and needs only the OpenTelemetry API.
  *
  * A fault while a worker is decorated never stops it (telemetry.md K1): it is reported once, through `diag` or on the
  * console, and the worker runs without telemetry.
@@ -45,7 +44,7 @@ export interface DurableTaskInstrumentationConfig extends DurableTelemetryOption
  * ```
  */
 export class DurableTaskInstrumentation {
-  /** The name of this instrumentation, as OpenTelemetry asks for it. */
+  /** The name of this instrumentation, which OpenTelemetry requires. */
   readonly instrumentationName: string = "durable-telemetry";
   /** The version of this package. */
   readonly instrumentationVersion: string = version;
@@ -57,7 +56,7 @@ export class DurableTaskInstrumentation {
 
   /**
    * @param config the options of `withDurableTelemetry`, and `enabled` (default `true`).
-   * @throws TypeError for unknown options and wrong types, as `withDurableTelemetry` does.
+   * @throws TypeError for unknown options and wrong types, like `withDurableTelemetry`.
    */
   constructor(config: DurableTaskInstrumentationConfig = {}) {
     this.setConfig(config);
@@ -98,7 +97,7 @@ export class DurableTaskInstrumentation {
     this.#stopWatching ??= watchWorkerFiles((exports) => this.#patch(exports));
   }
 
-  /** Leaves the workers that start from now on untouched; see the class for those that are decorated. */
+  /** Does not decorate the workers that start from now on. Decorated workers stay decorated. */
   disable(): void {
     this.#stopWatching?.();
     this.#stopWatching = undefined;

@@ -1,10 +1,9 @@
 /**
- * Telemetry for an application that knows nothing of it: sets OpenTelemetry up from the `OTEL_*` variables, as
- * `setupOtlp` does, and instruments every worker, as `DurableTaskInstrumentation` does. What was recorded is
- * delivered before the process ends.
+ * Instruments an application without changing its code: sets up OpenTelemetry from the `OTEL_*` variables, like
+ * `setupOtlp`, and instruments every worker, like `DurableTaskInstrumentation`. Recorded telemetry is exported before
+ * the process ends.
  *
- * A fault in it is reported and never stops the application (telemetry.md K1). `OTEL_SDK_DISABLED=true` leaves
- * everything as it is.
+ * A fault in it is reported and never stops the application (telemetry.md K1). `OTEL_SDK_DISABLED=true` turns it off.
  *
  * @example
  * ```sh

@@ -5,9 +5,9 @@ import { workItemLogger, type MiddlewareLogger } from "./logger.ts";
 import type { ActivityExecution, Episode, ParentOrchestration } from "./work-item.ts";
 
 /**
- * Why an episode ended without the code after `next` running: the orchestration still waits; it was terminated from
- * outside; it continued as new while its code was parked; or the engine failed it from outside (its code did not
- * match its history, say).
+ * Why an episode ended without running the code after `next`: the orchestration still waits; it was terminated from
+ * outside; it continued as new while its code was waiting; or the engine failed it, for example because its code did
+ * not match its history.
  */
 export type SuspendReason = "waiting" | "terminated" | "continued_as_new" | "failed";
 
@@ -16,7 +16,7 @@ interface MiddlewareContext<TInput, TResult> {
   readonly name: string;
   /** The orchestration's instance ID. */
   readonly instanceId: string;
-  /** The orchestration's execution ID: new at each continue-as-new. `undefined` where the backend sends none. */
+  /** The orchestration's execution ID: new at each continue-as-new. `undefined` if the backend sends none. */
   readonly executionId: string | undefined;
   /** The task's version; `undefined` if it has none (X3). */
   readonly version: string | undefined;
@@ -24,17 +24,17 @@ interface MiddlewareContext<TInput, TResult> {
   readonly tags: Readonly<Record<string, string>>;
   /** The input, as the orchestrator or activity function gets it. */
   readonly input: TInput;
-  /** The input's JSON text as it came; `undefined` if none came. */
+  /** The input's JSON as it arrived; `undefined` if there was none. */
   readonly rawInput: string | undefined;
   /** What middleware and hosts share during this work item. */
   readonly features: MiddlewareFeatures;
-  /** A logger; in orchestrations it writes nothing while replaying (X7). */
+  /** A logger; in orchestrations it writes nothing during replay (X7). */
   readonly logger: MiddlewareLogger;
   /** Aborts when `worker.stop()` is called (X8). */
   readonly signal: AbortSignal;
   /** After `next`: the result, before serialization. */
   readonly result: TResult | undefined;
-  /** After `next`: what failed, the same error that `next` rejected with; else `undefined`. */
+  /** After `next`: the error that `next` rejected with; otherwise `undefined`. */
   readonly failure: unknown;
 }
 
@@ -52,9 +52,9 @@ export interface OrchestrationMiddlewareContext<TInput = unknown, TResult = unkn
   /** The SDK's context: schedule durable tasks and read durable time with it. */
   readonly orchestrationContext: OrchestrationContext;
   /**
-   * Runs `callback` when this episode ends and the code after `next` does not run (O7): close there what you
-   * opened for this episode. Callbacks run last-registered first; one that throws, or returns a promise that rejects, is
-   * reported and stops nothing. Nothing waits for the promise.
+   * Runs `callback` when this episode ends and the code after `next` does not run (O7): release there what you acquired
+   * for this episode. Callbacks run in reverse order of registration. If one throws, or returns a promise that rejects,
+   * the fault is reported and everything else continues. Nothing waits for the promise.
    */
   onSuspend(callback: (reason: SuspendReason) => unknown): void;
 }
@@ -68,8 +68,8 @@ export interface ActivityMiddlewareContext<TInput = unknown, TResult = unknown>
   /** The SDK's context, as the activity function gets it. */
   readonly activityContext: ActivityContext;
   /**
-   * Sets the activity's result: before `next` it takes the place of running the activity (A1, A2), after `next` it
-   * replaces the result or recovers from a caught failure (A3). `undefined` is a result like any other.
+   * Sets the activity's result: instead of `next`, the activity does not run (A1, A2); after `next`, it replaces the
+   * result or recovers from a caught failure (A3). `undefined` is a valid result.
    */
   setResult(value: TResult): void;
 }

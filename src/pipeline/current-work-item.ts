@@ -19,8 +19,8 @@ export function runInWorkItem<T>(item: Episode | ActivityExecution, fn: () => T)
 }
 
 /**
- * The features of the work item that is running (contract.md F6), for orchestrator and activity functions, which
- * have no middleware context of their own. `undefined` outside of a work item.
+ * The features of the current work item (contract.md F6), for orchestrator and activity functions, which have no
+ * middleware context. `undefined` outside a work item.
  *
  * @example
  * async function charge(_: ActivityContext, order: Order) {
@@ -32,12 +32,12 @@ export function currentFeatures(): MiddlewareFeatures | undefined {
 }
 
 /**
- * The logger of the work item that is running, for orchestrator and activity functions, which have no middleware
- * context of their own: the same that middleware has as `ctx.logger`, and like it silent while an orchestration replays
- * (contract.md X7, telemetry.md L2).
+ * The logger of the current work item, for orchestrator and activity functions, which have no middleware context. It is
+ * the same as `ctx.logger` in middleware, and writes nothing while an orchestration replays (contract.md X7,
+ * telemetry.md L2).
  *
- * `undefined` where the pipeline does not run: outside of a work item, and in an orchestrator whose worker has no
- * middleware around orchestrations.
+ * `undefined` if the pipeline does not run: outside a work item, and in an orchestrator whose worker has no
+ * orchestration middleware.
  *
  * @example
  * async function charge(_: ActivityContext, order: Order) {

@@ -2,14 +2,14 @@
 export type ContractRule = "O1" | "O9" | "A1" | "A2";
 
 /**
- * A middleware broke the contract: a missing, second or unawaited `next`, a foreign context, a result set at the
- * wrong time. It fails the orchestration or activity and can't be swallowed (contract.md O1, O5, A1, A2).
+ * A middleware broke the contract: a missing, second or unawaited `next`, another context, a result set at the wrong
+ * time. It fails the orchestration or activity, and no middleware can suppress it (contract.md O1, O5, A1, A2).
  */
 export class MiddlewareContractError extends Error {
   override readonly name = "MiddlewareContractError";
   /** Stable code of this error. */
   readonly code = "DURABLE_TELEMETRY_MIDDLEWARE_CONTRACT";
-  /** The middleware at fault. */
+  /** The faulty middleware. */
   readonly middleware: string;
   /** The rule it broke. */
   readonly rule: ContractRule;
@@ -29,7 +29,7 @@ export class NonDurableAwaitError extends Error {
   override readonly name = "NonDurableAwaitError";
   /** Stable code of this error. */
   readonly code = "DURABLE_TELEMETRY_NON_DURABLE_AWAIT";
-  /** The middleware at fault, or `undefined` when it was the orchestrator itself. */
+  /** The faulty middleware, or `undefined` for the orchestrator itself. */
   readonly middleware: string | undefined;
 
   constructor(middleware: string | undefined, orchestration: string) {

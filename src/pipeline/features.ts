@@ -1,12 +1,12 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 
-/** A typed key of {@link MiddlewareFeatures}; made by {@link createMiddlewareFeature}. */
+/** A typed key of {@link MiddlewareFeatures}, created by {@link createMiddlewareFeature}. */
 export interface MiddlewareFeature<T> {
-  /** What the feature is, for people who debug. */
+  /** What the feature is, for debugging. */
   readonly description: string;
   /** The identity of the key. */
   readonly key: symbol;
-  /** Carries the value's type only; never there at run time. */
+  /** Holds the value's type only; does not exist at run time. */
   readonly type?: (value: T) => T;
 }
 
@@ -14,10 +14,10 @@ export interface MiddlewareFeature<T> {
 type AnyFeature = Pick<MiddlewareFeature<unknown>, "key">;
 
 /**
- * Makes a typed key under which middleware and hosts share a value for one work item (contract.md F1).
- * Each call makes a new key: two keys with the same description are different features.
+ * Creates a typed key under which middleware and hosts share a value for one work item (contract.md F1).
+ * Each call creates a new key: two keys with the same description are different features.
  *
- * @param description what the feature is; shown when debugging.
+ * @param description what the feature is, for debugging.
  * @throws TypeError if the description is not a non-empty string.
  * @example
  * const Tenant = createMiddlewareFeature<{ id: string }>("tenant");
@@ -40,7 +40,7 @@ const tag = "MiddlewareFeatures";
 
 /**
  * The typed values that middleware and hosts share during one work item (contract.md F1, F2).
- * They live in this process only: they never reach durable history, a response, or `JSON.stringify` (F3).
+ * They exist in this process only: not in the history, a response, or `JSON.stringify` (F3).
  *
  * @example
  * const features = new MiddlewareFeatures();
@@ -50,7 +50,7 @@ export class MiddlewareFeatures {
   // Private, so that no serializer sees the values.
   readonly #values: Map<symbol, unknown>;
 
-  /** @param initial features to start with; they are copied, later changes do not travel either way. */
+  /** @param initial features to start with; they are copied, and later changes on either side don't affect the other. */
   constructor(initial?: MiddlewareFeatures) {
     this.#values = initial === undefined ? new Map<symbol, unknown>() : new Map(initial.entries());
   }
@@ -61,7 +61,7 @@ export class MiddlewareFeatures {
     return this.#values.get(feature.key) as T | undefined;
   }
 
-  /** Puts `value` under `feature`, in place of an earlier one. */
+  /** Sets `value` under `feature`, replacing an earlier one. */
   set<T>(feature: MiddlewareFeature<T>, value: NoInfer<T>): this {
     this.#values.set(feature.key, value);
     return this;
@@ -72,7 +72,7 @@ export class MiddlewareFeatures {
     return this.#values.has(feature.key);
   }
 
-  /** Takes the value under `feature` away; tells whether there was one. */
+  /** Deletes the value under `feature`. Returns whether there was one. */
   delete(feature: AnyFeature): boolean {
     return this.#values.delete(feature.key);
   }
@@ -82,7 +82,7 @@ export class MiddlewareFeatures {
     return undefined;
   }
 
-  /** Tells a collection of either copy (ESM or CJS) of this package from other objects. */
+  /** Identifies a collection of either copy (ESM or CJS) of this package. */
   get [Symbol.toStringTag](): string {
     return tag;
   }
@@ -99,13 +99,13 @@ const holder = globalThis as { [hostKey]?: AsyncLocalStorage<MiddlewareFeatures>
 const host: AsyncLocalStorage<MiddlewareFeatures> = (holder[hostKey] ??= new AsyncLocalStorage());
 
 /**
- * Runs `fn` so that every work item that starts inside it begins with a copy of `features` (contract.md F4).
- * So a host attaches its own objects, an Azure Functions `InvocationContext` say, and middleware reads them
- * without knowing the host.
+ * Runs `fn`; every work item that starts inside it begins with a copy of `features` (contract.md F4).
+ * A host uses it to pass its own objects, such as an Azure Functions `InvocationContext`, to middleware that does not
+ * know the host.
  *
  * @param features what the work items see.
  * @param fn what starts the work; its result is returned.
- * @throws TypeError if `features` is not a `MiddlewareFeatures` or `fn` not a function; else what `fn` throws.
+ * @throws TypeError if `features` is not a `MiddlewareFeatures` or `fn` is not a function; otherwise what `fn` throws.
  * @example
  * const features = new MiddlewareFeatures().set(Invocation, context);
  * return runWithFeatures(features, () => worker.processOrchestratorRequest(request));

@@ -1,7 +1,7 @@
 import { sharedFeature, type MiddlewareFeature, type MiddlewareFeatures } from "./features.ts";
 import { isolate } from "./isolate.ts";
 
-/** The SDK's `Logger`, which pino, winston and the console fit as they are or with a line of code. */
+/** The SDK's `Logger`. winston and the console implement it; pino needs an adapter of a few lines. */
 export interface MiddlewareLogger {
   error(message: string, ...args: unknown[]): void;
   warn(message: string, ...args: unknown[]): void;

@@ -10,12 +10,12 @@ export interface NextResult<TResult> extends Promise<TResult> {
   [Symbol.asyncIterator](): AsyncIterator<Task<unknown>, TResult, unknown>;
 }
 
-/** Runs the rest of an orchestration's pipeline. Call it exactly once, with the context you got, and await it (O1). */
+/** Runs the rest of an orchestration's pipeline. Call it exactly once, with the context that you received, and await it (O1). */
 export type OrchestrationNext<TInput = unknown, TResult = unknown> = (
   ctx: OrchestrationMiddlewareContext<TInput, TResult>,
 ) => NextResult<TResult>;
 
-/** Runs the rest of an activity's pipeline. Call it at most once, with the context you got, and await it (A1). */
+/** Runs the rest of an activity's pipeline. Call it at most once, with the context that you received, and await it (A1). */
 export type ActivityNext<TInput = unknown, TResult = unknown> = (
   ctx: ActivityMiddlewareContext<TInput, TResult>,
 ) => NextResult<TResult>;
@@ -35,25 +35,25 @@ interface ActivityShape<TInput, TResult> {
 export type DurableSteps<TNext = unknown> = AsyncGenerator<Task<unknown>, void, TNext>;
 
 /**
- * Code around an orchestration. An `async` function awaits `next(ctx)`; an async generator may also `yield` durable
+ * Code around an orchestration. An `async` function awaits `next(ctx)`; an async generator can also `yield` durable
  * tasks, and runs the rest with `yield* next(ctx)` (O9). It obeys the rules of orchestrator code (D1). It returns
- * nothing: a result can't be replaced (O3), and a value that it returns is warned of.
+ * nothing: a result can't be replaced (O3), and a returned value causes a warning.
  */
 export type OrchestrationMiddleware<TInput = unknown, TResult = unknown> = OrchestrationShape<TInput, TResult>["run"];
 
 /**
  * Code around an activity. It awaits `next(ctx)`, or calls `ctx.setResult(value)` instead (A1). It returns nothing: a
- * value that it returns has no effect, and is warned of.
+ * returned value has no effect and causes a warning.
  */
 export type ActivityMiddleware<TInput = unknown, TResult = unknown> = ActivityShape<TInput, TResult>["run"];
 
 /** Orchestration middleware as an async generator (O9). */
 export type DurableMiddleware = (ctx: OrchestrationMiddlewareContext, next: OrchestrationNext) => DurableSteps;
 
-/** The context of a middleware function that runs around both kinds of task; `kind` tells them apart. */
+/** The context of a middleware function that runs around both kinds of task; `kind` distinguishes them. */
 export type MiddlewareContext = OrchestrationMiddlewareContext | ActivityMiddlewareContext;
 
-/** A function around orchestrations and activities alike. */
+/** A function around both orchestrations and activities. */
 export type MiddlewareFunction = (
   ctx: MiddlewareContext,
   next: (ctx: MiddlewareContext) => NextResult<unknown>,
@@ -91,7 +91,7 @@ export interface MiddlewareObject {
  */
 export type WorkItemMiddleware = (item: WorkItem) => WorkItemHooks | undefined | void;
 
-/** What `use` takes: a function around everything, a durable middleware, or an object. */
+/** What `use` accepts: a function around both kinds of task, a durable middleware, or an object. */
 export type Middleware = MiddlewareFunction | (DurableMiddleware & NotInferred) | (MiddlewareObject & NotAFunction);
 
 // TypeScript infers the parameters of a function that is written in place from one function type only. A second,
@@ -115,7 +115,7 @@ export interface Member {
 export type FunctionScope = "orchestration" | "activity" | "both";
 
 /**
- * Gives a middleware object its type, and checks it where it is written rather than where it is used (R7).
+ * Infers the types of a middleware object, and checks it where it is written instead of where it is used (R7).
  *
  * @returns the same object.
  * @throws TypeError if it has no name, no function, or an unknown member; instances of classes may have more members.

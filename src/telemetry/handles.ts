@@ -2,14 +2,14 @@ import type { Attributes, AttributeValue, Link, Span, SpanContext } from "@opent
 import { sharedFeature, type MiddlewareFeature } from "../pipeline/index.ts";
 
 /**
- * The span of an orchestration, before it is one (telemetry.md S7). The span itself is made when the orchestration
- * finishes; what is put here is kept until then. Episodes don't hand it on: replay runs the same code again and so
- * puts it here again.
+ * The span of an orchestration before it exists (telemetry.md S7). The span is created when the orchestration finishes;
+ * the handle keeps what you add until then. Nothing is stored between episodes: replay runs the same code and adds it
+ * again.
  */
 export interface OrchestrationSpanHandle {
   /** The identity of the span, the same in every episode. */
   spanContext(): SpanContext;
-  /** Sets an attribute, in place of an earlier value. */
+  /** Sets an attribute, replacing an earlier value. */
   setAttribute(key: string, value: AttributeValue): this;
   /** Sets several attributes. */
   setAttributes(attributes: Attributes): this;
@@ -34,24 +34,24 @@ export const OrchestrationSpan: MiddlewareFeature<OrchestrationSpanHandle> = sha
 export const ActivitySpan: MiddlewareFeature<Span> = sharedFeature("activity-span");
 
 /**
- * What the activity cache did for one execution of an activity (telemetry.md C7).
+ * The outcome of the activity cache for one execution of an activity (telemetry.md C7).
  *
  * - `hit`: the result comes from the store; the activity did not run.
- * - `miss`: the activity ran, and its result went to the store, unless `shouldCache` said no or the cache was invalidated meanwhile.
- * - `coalesced`: an identical call was under way, here or in another process; its outcome is this one's too.
- * - `bypass`: the activity ran, as its input has no canonical form, it has no namespace, or its result can't be kept.
- * - `error`: the activity ran, as the store or a function of the options failed.
+ * - `miss`: the activity ran, and its result was stored, unless `shouldCache` rejected it or the cache was invalidated meanwhile.
+ * - `coalesced`: an identical call was running, here or in another process; this call shares its result or failure.
+ * - `bypass`: the activity ran, because its input has no canonical form, it has no namespace, or its result can't be stored.
+ * - `error`: the activity ran, because the store or a function in the options failed.
  */
 export type CacheOutcome = "hit" | "miss" | "coalesced" | "bypass" | "error";
 
 /**
- * Feature key of the activity's cache outcome (contract.md F5). It is there when `next` has settled, for activities that
- * the cache is configured for; an activity that runs can't see it, as it is known afterwards.
+ * Feature key of the activity's cache outcome (contract.md F5). It is set when `next` has settled, for activities that the
+ * cache is configured for. A running activity can't see it, because it is known only afterwards.
  *
  * @example
  * worker.useActivityMiddleware(async (ctx, next) => {
  *   await next(ctx);
- *   if (ctx.features.get(ActivityCacheOutcome) === "hit") ctx.logger.debug("nothing was paid");
+ *   if (ctx.features.get(ActivityCacheOutcome) === "hit") ctx.logger.debug("from the cache");
  * }, { before: "caching" });
  */
 export const ActivityCacheOutcome: MiddlewareFeature<CacheOutcome> = sharedFeature("activity-cache-outcome");

@@ -7,11 +7,11 @@ import { toRows, type Row } from "./waterfall-rows.ts";
 /** Options of {@link renderTrace}. */
 export interface RenderTraceOptions {
   /**
-   * Whether to colour the text. By default as `node:util`'s `styleText` decides for `process.stdout`: if it is a
-   * terminal with colours, unless `NO_COLOR` or `FORCE_COLOR` say otherwise.
+   * Whether to colour the text. By default `node:util`'s `styleText` decides for `process.stdout`: yes if it is a
+   * terminal with colours, unless `NO_COLOR` or `FORCE_COLOR` is set.
    */
   readonly color?: boolean | undefined;
-  /** The longest line, in columns, from 60 to 1000. By default the terminal's width, and 100 where there is none. */
+  /** The longest line, in columns, from 60 to 1000. By default the terminal's width, or 100 without a terminal. */
   readonly width?: number | undefined;
 }
 
@@ -19,9 +19,9 @@ export interface RenderTraceOptions {
  * Renders finished spans as waterfalls for the terminal, one block for each trace: the tree of its spans with their
  * status, kind, start offset and duration, and a bar on the trace's time scale.
  *
- * Spans that telemetry.md S1 would not have are marked: `[orphan]` (the parent is not among the spans),
+ * Spans that break telemetry.md S1 are marked: `[orphan]` (the parent is not among the spans),
  * `[duplicate]` (an earlier span has the same ID), `[cycle]` (the span is its own ancestor), `[no end]`. A span whose
- * parent lives in another process is a root, marked `[remote parent]`.
+ * parent is in another process is a root, marked `[remote parent]`.
  *
  * @param spans finished spans in any order, of any number of traces; entries that can't be read as spans are counted
  *   below the last trace.

@@ -1,17 +1,17 @@
 /**
- * Finished spans as trees, one for each trace: what the waterfall prints, and where wholeness (telemetry.md S1) can be
- * checked. Nothing here throws: what is wrong with a trace is said on its nodes.
+ * Finished spans as trees, one per trace, for the waterfall and for checks of wholeness (telemetry.md S1). Nothing here
+ * throws: problems of a trace are marked on its nodes.
  */
 
-/** What is needed of a finished span; a `ReadableSpan` of the OpenTelemetry SDK 1.x, 2.x or 3.x is one. */
+/** The required members of a finished span; a `ReadableSpan` of the OpenTelemetry SDK 1.x, 2.x or 3.x has them. */
 export interface FinishedSpan {
   readonly name: string;
   /** An OpenTelemetry `SpanKind`. */
   readonly kind: number;
   spanContext(): { readonly traceId: string; readonly spanId: string };
-  /** The parent, as the SDK 2.x and 3.x have it. */
+  /** The parent, in SDK 2.x and 3.x. */
   readonly parentSpanContext?: { readonly spanId: string; readonly traceId?: string; readonly isRemote?: boolean | undefined } | undefined;
-  /** The parent's span ID, as the SDK 1.x has it. */
+  /** The parent's span ID, in SDK 1.x. */
   readonly parentSpanId?: string | undefined;
   /** Seconds since the epoch, and nanoseconds. */
   readonly startTime: readonly [seconds: number, nanoseconds: number];

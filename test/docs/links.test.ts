@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { anchors, links, page, pages, root } from "./markdown.ts";
 
@@ -24,6 +24,17 @@ describe("The documentation", () => {
     const targets = all.flatMap(links);
     expect(targets.length).toBeGreaterThan(40);
     expect(targets.filter((target) => target.includes("#")).length).toBeGreaterThan(10);
+  });
+
+  it("names only scripts and files of the repository that exist", () => {
+    const { scripts } = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as { readonly scripts: Readonly<Record<string, string>> };
+    const current = all.filter(({ path }) => path !== "CHANGELOG.md");
+    const run = current.flatMap(({ text }) => [...text.matchAll(/\bnpm run ([\w:]+)/g)].map(([, name = ""]) => name));
+    const files = current.flatMap(({ text }) => text.match(/(?<![\w./-])(?:test|bench|docs|examples)\/[\w./-]*\w/g) ?? []);
+    expect(run.length).toBeGreaterThan(1);
+    expect(run.filter((name) => !(name in scripts))).toEqual([]);
+    expect(files.length).toBeGreaterThan(10);
+    expect(files.filter((file) => !existsSync(new URL(file, root)))).toEqual([]);
   });
 
   it("can be reached from the README, page by page", () => {

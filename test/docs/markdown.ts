@@ -28,38 +28,40 @@ export function prose({ text }: Page): string {
   return text.replaceAll(/<!--.*?-->/gs, "").replaceAll(/^```.*?^```$/gms, "");
 }
 
-/** A fenced block of code that is TypeScript or JavaScript. */
+/** A fenced block of code that is TypeScript or JavaScript: all of it is visible, and a user can copy it into a file. */
 export interface Snippet {
   /** The path of its page. */
   readonly path: string;
   /** The line of its fence, from 1. */
   readonly line: number;
   readonly language: "ts" | "js";
-  /** Words after the language: `bad` shows what not to do; `alone` needs a process of its own. */
+  /** The word after the language, which the check of the snippet has too. */
+  readonly name: string;
+  /** The words after the name: `bad` shows what not to do. */
   readonly flags: readonly string[];
   readonly code: string;
-  /** Code before it that readers don't see, from a comment `<!-- prelude … -->` right before the fence. */
-  readonly prelude: string;
-  /** Code after it that proves what the text says of it, from a comment `<!-- check … -->` right after the fence. */
-  readonly check: string;
 }
 
-const fence = /(?:^<!-- prelude\n(?<prelude>(?:(?!-->).)*)-->\n)?^```(?<language>ts|js)\b(?<flags>[^\n]*)\n(?<code>.*?)^```\n(?:<!-- check\n(?<check>.*?)-->)?/gms;
+const fence = /^```(?<language>ts|js)\b(?<words>[^\n]*)\n(?<code>.*?)^```$/gms;
 
 /** The snippets of a page, in order. */
 export function snippets({ path, text }: Page): readonly Snippet[] {
   return [...text.matchAll(fence)].map(({ index, groups = {} }): Snippet => {
-    const before = text.slice(0, text.indexOf("```", index));
+    const [name = "", ...flags] = (groups["words"] ?? "").trim().split(/\s+/);
     return {
       path,
-      line: before.split("\n").length,
+      line: text.slice(0, index).split("\n").length,
       language: groups["language"] === "js" ? "js" : "ts",
-      flags: (groups["flags"] ?? "").trim().split(/\s+/).filter(Boolean),
+      name,
+      flags,
       code: groups["code"] ?? "",
-      prelude: groups["prelude"] ?? "",
-      check: groups["check"] ?? "",
     };
   });
+}
+
+/** The languages of a page's fenced blocks, of whatever kind. */
+export function fenceLanguages({ text }: Page): readonly string[] {
+  return [...text.matchAll(/^```([^\n]*)\n.*?^```$/gms)].map(([, words = ""]) => words.split(" ", 1)[0] ?? "");
 }
 
 /** The rows of the table right below the comment `<!-- marker -->`, without its head; backticks are taken off. */

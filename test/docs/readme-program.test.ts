@@ -8,6 +8,7 @@ import { Workspace, type Ended } from "./workspace.ts";
 // As a user does it: an empty directory, the package as it would be published, and what `npm install` would bring.
 
 const readme = page("README.md");
+const manifest = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as LockedPackage & { readonly engines: { readonly node: string } };
 const [program, ...more] = snippets(readme).filter(({ language }) => language === "js");
 
 interface LockedPackage {
@@ -56,7 +57,6 @@ describe("The README's program, pasted into an empty directory with the packed p
   });
 
   it("is the only program that is to be pasted", () => {
-    expect(program?.prelude).toBe("");
     expect(more).toEqual([]);
     expect(readme.text).toContain("Save it as `hello.mjs`, run `node hello.mjs`");
   });
@@ -81,12 +81,22 @@ describe("The README's program, pasted into an empty directory with the packed p
   });
 
   it("needs what the README says to install: its peers but the API, which npm installs, and for its own set-up the optional ones", () => {
-    const { peerDependencies = {}, peerDependenciesMeta = {} } = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as LockedPackage;
+    const { peerDependencies = {}, peerDependenciesMeta = {} } = manifest;
     const peers = Object.keys(peerDependencies).filter((name) => name !== "@opentelemetry/api");
     const required = ["npm install durable-telemetry", ...peers].join(" ");
     // Not among the peers for npm, which reckons with the peers of those that nobody installs.
     const withSetup = [required, ...Object.keys(peerDependenciesMeta)].join(" ");
     expect(readme.text).toContain(`\n${required}\n`);
     expect(readme.text).toContain(`\n${withSetup}\n`);
+  });
+});
+
+describe("The README's versions", () => {
+  /** `>=1.2.0 <2` as the README says it. */
+  const inWords = (range: string): string => range.replace(/^>=([\d.]+?)(?:\.0)?(?: <(\d+))?$/, (_, from: string, below?: string) => `${from} or later${below === undefined ? "" : `, below ${below}`}`);
+
+  it("are those of the manifest", () => {
+    expect(readme.text).toContain(`- Node.js ${inWords(manifest.engines.node)}.`);
+    for (const [name, range] of Object.entries(manifest.peerDependencies ?? {})) expect(readme.text).toContain(`\`${name}\` ${inWords(range)}`);
   });
 });

@@ -216,7 +216,7 @@ describe("The example of diagnostics in docs/otlp.md", () => {
   it("prints what the page says", async () => {
     const { text } = page("docs/otlp.md");
     const [, output = ""] = /<!-- diagnostics output -->\n```text\n(.*?)```/s.exec(text) ?? [];
-    const [code = ""] = /(?<=<!-- diagnostics example -->\n```ts alone\n)(?:.*?)(?=```)/s.exec(text) ?? [];
+    const [code = ""] = /(?<=<!-- diagnostics example -->\n```ts diagnostics\n)(?:.*?)(?=```)/s.exec(text) ?? [];
     const [, options = ""] = /setupOtlp\((\{.*\})\)/s.exec(code) ?? [];
     // The example has plain data only.
     const given: unknown = runInNewContext(`(${options})`);

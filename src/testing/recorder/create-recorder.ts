@@ -15,13 +15,13 @@ import type { TelemetryRecorder } from "./telemetry-recorder.ts";
 /**
  * Collects the spans, metrics and logs of this process, in a test: registers a tracer provider (whose spans get their
  * durable identity, telemetry.md I6), a meter provider and a logger provider with the OpenTelemetry API and with
- * `@opentelemetry/api-logs`, and a context manager and the W3C propagators unless there are some. It needs no SDK.
- * `shutdown()`, or `await using`, takes all of that back, so that the next test can create another one. Tracers, loggers
- * and instruments that were taken from one recorder's providers go on with the next.
+ * `@opentelemetry/api-logs`, and a context manager and the W3C propagators if there are none. It needs no SDK.
+ * `shutdown()`, or `await using`, unregisters all of it, and the next test can create another recorder. Tracers, loggers
+ * and instruments from one recorder's providers continue with the next one.
  *
  * @param options see {@link TelemetryRecorderOptions}; all are optional.
  * @throws TypeError that names an unknown or wrong option and what is allowed.
- * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_RECORDER_RUNNING` if there is a recorder that is not shut
+ * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_RECORDER_RUNNING` if another recorder is not shut
  * down, `DURABLE_TELEMETRY_PROVIDER_REGISTERED` if the process has another provider, or
  * `DURABLE_TELEMETRY_API_REFUSED` if it has another version of the OpenTelemetry API. Nothing is registered then.
  *

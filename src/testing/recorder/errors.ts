@@ -10,12 +10,12 @@ export type TelemetryRecorderErrorCode =
   | "DURABLE_TELEMETRY_TRACE_UNKNOWN"
   | "DURABLE_TELEMETRY_TRACE_NOT_WHOLE";
 
-/** What a telemetry recorder throws; `code` says which of its errors it is. */
+/** An error of a telemetry recorder; `code` identifies it. */
 export class TelemetryRecorderError extends Error {
   override readonly name = "TelemetryRecorderError";
   /** Stable code of this error. */
   readonly code: TelemetryRecorderErrorCode;
-  /** All that is wrong with the trace; empty but for `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`. */
+  /** All problems of the trace; empty except for `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`. */
   readonly problems: readonly TraceProblem[];
 
   constructor(code: TelemetryRecorderErrorCode, message: string, more: ErrorOptions & { readonly problems?: readonly TraceProblem[] } = {}) {

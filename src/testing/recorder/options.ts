@@ -1,27 +1,27 @@
 import { anArray, anObject, checkOptions as check, type OptionRule } from "../../options.ts";
 import type { IdGenerator, SpanProcessor, Sampler } from "./recorded-span.ts";
 
-/** Options of {@link createTelemetryRecorder}: what a program's own set-up has that a test of its telemetry needs too. */
+/** Options of {@link createTelemetryRecorder}: the parts of a program's own set-up that a test of its telemetry needs. */
 export interface TelemetryRecorderOptions {
-  /** Decides which spans are recorded. By default every span is, unless its parent is not. */
+  /** Decides which spans are recorded. By default every span is recorded, unless its parent is not sampled. */
   readonly sampler?: Sampler | undefined;
   /** Gives spans their IDs. By default this package's spans have their durable IDs, and all others random ones. */
   readonly idGenerator?: IdGenerator | undefined;
-  /** Get every span too, so that what they make of it is recorded. They are shut down with the recorder. */
+  /** Get every span too, and their changes are recorded. They are shut down with the recorder. */
   readonly spanProcessors?: readonly SpanProcessor[] | undefined;
 }
 
 /** Options of a wait. */
 export interface WaitOptions {
-  /** How long to wait, in milliseconds. The default, 4000, is below the time limits of Vitest and Jest for a test. */
+  /** How long to wait, in milliseconds. The default, 4000, is shorter than the default timeout of a test in Vitest and Jest. */
   readonly timeout?: number | undefined;
 }
 
-/** What is known of spans that are recorded elsewhere. */
+/** Spans that are recorded elsewhere. */
 export interface WholenessOptions {
   /**
-   * IDs of spans that other processes record: a span whose parent is one of these is a root, and no orphan. A test that
-   * sends a `traceparent` header names the span ID in it.
+   * IDs of spans that other processes record: a span whose parent is one of these is a root, not an orphan. If a test
+   * sends a `traceparent` header, pass the span ID of the header.
    */
   readonly remoteParents?: readonly string[] | undefined;
 }
@@ -29,8 +29,8 @@ export interface WholenessOptions {
 /** Options of a span tree. */
 export interface SpanTreeOptions {
   /**
-   * Keys of attributes, of spans and their events, to put into the tree. How an orchestration ended
-   * (`durabletask.task.status`), `error.type`, and an exception's type and message always are.
+   * Keys of attributes, of spans and their events, to include in the tree. `durabletask.task.status`, `error.type`, and an
+   * exception's type and message are always included.
    */
   readonly attributes?: readonly string[] | undefined;
 }

@@ -1,12 +1,12 @@
 import { diag, type Attributes } from "@opentelemetry/api";
 import { observers } from "./recording.ts";
 
-/** What was measured with one set of attributes. */
+/** The measurements with one set of attributes. */
 export interface RecordedPoint {
   readonly attributes: Attributes;
-  /** What a counter, an up-down counter or a gauge stands at; `undefined` for a histogram. */
+  /** The value of a counter, an up-down counter or a gauge; `undefined` for a histogram. */
   readonly value: number | undefined;
-  /** How many measurements a histogram has; `undefined` for other kinds, as are all that follow. */
+  /** How many measurements a histogram has; `undefined` for other kinds, like all members below. */
   readonly count: number | undefined;
   /** The sum of a histogram's measurements. */
   readonly sum: number | undefined;
@@ -14,11 +14,11 @@ export interface RecordedPoint {
   readonly min: number | undefined;
   /** The largest of a histogram's measurements. */
   readonly max: number | undefined;
-  /** How many of a histogram's measurements are up to each of the boundaries that the instrument advises, and how many are above the last. */
+  /** The number of a histogram's measurements up to each boundary that the instrument advises, and above the last one. */
   readonly buckets: { readonly boundaries: readonly number[]; readonly counts: readonly number[] } | undefined;
 }
 
-/** What an instrument has measured. */
+/** The measurements of an instrument. */
 export interface RecordedMetric {
   readonly name: string;
   readonly kind: "counter" | "up-down counter" | "gauge" | "histogram";
@@ -59,7 +59,7 @@ export class Measurements {
     metric.points.set(series, measured(metric.instrument, metric.points.get(series), value, attributes));
   };
 
-  /** @throws AggregateError with what the callbacks of observed instruments threw. */
+  /** @throws AggregateError with the errors of the callbacks of observable instruments. */
   async collect(): Promise<readonly RecordedMetric[]> {
     // By the specification, what callbacks no longer observe is gone. (The SDKs 2.12 and 3.1 keep its last value.)
     const observed = new Measurements();

@@ -1,13 +1,13 @@
 import type { Attributes, Context, HrTime, Link, Span, SpanContext, SpanKind, SpanStatus, TraceState } from "@opentelemetry/api";
 
-/** The library or the part of a program that a span or a log record comes from. */
+/** The library or part of a program that a span or log record comes from. */
 export interface InstrumentationScope {
   readonly name: string;
   readonly version?: string;
   readonly schemaUrl?: string;
 }
 
-/** What telemetry is about: this process. */
+/** The source of the telemetry: this process. */
 export interface RecordedResource {
   readonly attributes: Attributes;
   merge(other: RecordedResource | null): RecordedResource;
@@ -21,7 +21,7 @@ export interface RecordedEvent {
   readonly attributes?: Attributes;
 }
 
-/** A span, as exporters get it: it can be used wherever a `ReadableSpan` of the OpenTelemetry SDK 2.x or 3.x is asked for. */
+/** A span, as exporters get it. You can use it as a `ReadableSpan` of the OpenTelemetry SDK 2.x or 3.x. */
 export interface RecordedSpan {
   readonly name: string;
   readonly kind: SpanKind;

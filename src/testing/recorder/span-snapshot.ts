@@ -3,15 +3,15 @@ import { ATTR_ERROR_TYPE, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID, ATTR_TASK_INSTAN
 import type { SpanNode, TraceTree } from "../span-tree.ts";
 import type { RecordedSpan } from "./recorded-span.ts";
 
-/** An event of a span, as it is the same in each run. */
+/** An event of a span, without what differs between runs. */
 export interface EventSnapshot {
   readonly name: string;
   readonly attributes: Attributes;
 }
 
 /**
- * A span and what is below it, as they are the same in each run of the same workflow: without IDs and times, and with
- * placeholders (`<instance>`, `<execution>`, `<trace>`, `<span>`) where a text has an ID in it.
+ * A span and its descendants, the same in each run of the same workflow: without IDs and times, and with placeholders
+ * (`<instance>`, `<execution>`, `<trace>`, `<span>`) for IDs in strings.
  */
 export interface SpanSnapshot {
   readonly name: string;
@@ -20,14 +20,14 @@ export interface SpanSnapshot {
   readonly status: "unset" | "ok" | "error";
   /** The status's message, if it has one. */
   readonly message?: string;
-  /** What is wrong with the span, if anything is: `orphan`, `remote parent`, `cycle`, `duplicate`, `open`. */
+  /** What is wrong with the span, if anything: `orphan`, `remote parent`, `cycle`, `duplicate`, `open`. */
   readonly marks?: readonly string[];
-  /** Those that always are in a tree, and those that were asked for. */
+  /** The attributes that are always in a tree, and the requested ones. */
   readonly attributes: Attributes;
   readonly events: readonly EventSnapshot[];
   /** How many links it has. */
   readonly links: number;
-  /** Durable tasks in the order in which they were scheduled; then all others by what they are. */
+  /** Durable tasks in the order in which they were scheduled; then all others, sorted by their content. */
   readonly children: readonly SpanSnapshot[];
 }
 

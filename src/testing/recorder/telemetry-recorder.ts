@@ -5,13 +5,13 @@ import type { RecordedSpan } from "./recorded-span.ts";
 import type { SpanSnapshot } from "./span-snapshot.ts";
 import type { Found } from "./waits.ts";
 
-/** Says which to take: by name, or all for which a function returns true. */
+/** Selects by name, or with a function that returns true. */
 export type RecordFilter<T> = string | ((each: T) => boolean);
 
 /** What {@link createTelemetryRecorder} returns: all telemetry of this process since then, or since the last reset. */
 export interface TelemetryRecorder extends AsyncDisposable {
   /**
-   * The spans that have ended, in that order. A span that the sampler left out is not among them.
+   * The spans that have ended, in that order, without those that are not sampled.
    *
    * @param filter a name, or a function.
    */
@@ -19,10 +19,10 @@ export interface TelemetryRecorder extends AsyncDisposable {
   /** The spans that were started and have not ended, in the order of their starts. */
   openSpans(filter?: RecordFilter<RecordedSpan>): readonly RecordedSpan[];
   /**
-   * What all instruments have measured.
+   * The measurements of all instruments.
    *
    * @param filter an instrument's name, or a function.
-   * @throws AggregateError with what the callbacks of observed instruments threw.
+   * @throws AggregateError with the errors of the callbacks of observable instruments.
    */
   metrics(filter?: RecordFilter<RecordedMetric>): Promise<readonly RecordedMetric[]>;
   /**
@@ -42,13 +42,13 @@ export interface TelemetryRecorder extends AsyncDisposable {
   waitForSpan(which: RecordFilter<RecordedSpan>, options?: WaitOptions): Promise<RecordedSpan>;
   /**
    * Waits until a trace is complete: nothing in it is open, every parent is there, and every orchestration and activity
-   * that was sent off has run. A client can know that an orchestration is complete a moment before its worker has emitted
-   * the last span, so this comes before {@link assertWhole}, {@link tree} and {@link treeText}.
+   * that was scheduled has run. Call it before {@link assertWhole}, {@link tree} and {@link treeText}: a client can know
+   * that an orchestration is complete a moment before its worker has emitted the last span.
    *
-   * Work that other processes do, or that nobody does, never completes a trace here; then wait for a span instead.
+   * Work that runs in another process, or never runs, never completes a trace here; wait for a span instead.
    *
    * @param which the trace's ID, or the name of a span in it, or a function that returns true for one.
-   * @returns the trace's ID: of the first complete one that has such a span.
+   * @returns the ID of the first complete trace that has such a span.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what is missing.
    */
   waitForTrace(which: RecordFilter<RecordedSpan>, options?: WaitOptions & WholenessOptions): Promise<string>;
@@ -61,17 +61,17 @@ export interface TelemetryRecorder extends AsyncDisposable {
    */
   waitForLog(which: RecordFilter<RecordedLogRecord>, options?: WaitOptions): Promise<RecordedLogRecord>;
   /**
-   * Waits until an instrument has measured something. Those that are observed are read every 50 ms, since they give no sign when their values change.
+   * Waits until an instrument has a measurement. Observable instruments are read every 50 ms, because they send no events.
    *
-   * @param which its name, or a function that returns true for what it has measured.
+   * @param which its name, or a function that returns true for its measurements.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen instead.
-   * @throws AggregateError with what the callbacks of observed instruments threw.
+   * @throws AggregateError with the errors of the callbacks of observable instruments.
    */
   waitForMetric(which: RecordFilter<RecordedMetric>, options?: WaitOptions): Promise<RecordedMetric>;
   /**
    * Waits until `check` returns something other than `undefined` and `false`. It is called at once, and then whenever a
-   * span has started or ended, a log record was emitted or a measurement was made; less often, if it takes long. What it
-   * throws ends the wait.
+   * span has started or ended, a log record was emitted or a measurement was recorded; less often if it is slow. An error
+   * that it throws ends the wait.
    *
    * @returns what `check` returned.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_WAIT_TIMED_OUT` and what was seen.
@@ -86,29 +86,29 @@ export interface TelemetryRecorder extends AsyncDisposable {
   /**
    * The span tree for snapshots: the same for each run of the same workflow.
    *
-   * @param traceId the trace; all of them if it is left out.
+   * @param traceId the trace; by default all of them.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_TRACE_UNKNOWN`.
    */
   tree(traceId?: string, options?: SpanTreeOptions): readonly SpanSnapshot[];
   /** The same as text, a line for each span. */
   treeText(traceId?: string, options?: SpanTreeOptions): string;
   /**
-   * Makes sure that a trace is whole: no orphans, no duplicates, nothing open, one root (telemetry.md S1, I3). A span whose
-   * parent came from another process is an orphan too, unless the parent was recorded here, or is known as a remote parent.
+   * Asserts that a trace is whole: no orphans, no duplicates, nothing open, one root (telemetry.md S1, I3). A span whose
+   * parent is in another process is an orphan too, unless the parent was recorded here, or is a known remote parent.
    *
-   * @param traceId the trace; all of them if it is left out.
+   * @param traceId the trace; by default all of them.
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`, whose `problems` and message name
    * every orphan, duplicate, open span, cycle and further root; or with `DURABLE_TELEMETRY_TRACE_UNKNOWN` if no span of the trace was recorded.
    */
   assertWhole(traceId?: string, options?: WholenessOptions): void;
 
-  /** Forgets everything: what ended, what is open, what was measured and logged. A span that is open is not recorded when it ends. */
+  /** Deletes all spans, measurements and log records. A span that is open is not recorded when it ends. */
   reset(): void;
   /**
-   * Stops, and takes back what was registered with the OpenTelemetry API. What was recorded can still be read. Waits
-   * that go on reject with `code` `DURABLE_TELEMETRY_RECORDER_SHUT_DOWN`. Calling it again returns the same promise.
+   * Stops, and unregisters everything from the OpenTelemetry API. You can still read what was recorded. Outstanding waits
+   * reject with `code` `DURABLE_TELEMETRY_RECORDER_SHUT_DOWN`. Calling it again returns the same promise.
    *
-   * @throws what a span processor of the options throws when it is shut down; everything is taken back all the same.
+   * @throws what a span processor of the options throws at its shutdown; everything is unregistered nevertheless.
    */
   shutdown(): Promise<void>;
 }

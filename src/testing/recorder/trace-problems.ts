@@ -26,7 +26,7 @@ interface ProblemSpan {
 /**
  * What keeps a trace from being whole:
  * - `orphan`: the span's parent was not recorded, or is in another trace, `parentTraceId`. `remote` says whether the
- *   parent's ID came from outside of the process.
+ *   parent's ID came from outside the process.
  * - `duplicate`: another span has the same ID, or is the same task's span (`of` is its span ID).
  * - `open`: the span was started and has not ended.
  * - `cycle`: the span is its own ancestor.

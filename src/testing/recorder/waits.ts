@@ -8,7 +8,7 @@ const checksShare = 0.2;
 const freeTime = 20;
 const pollEvery = 50;
 
-/** What a check has found; `undefined` and `false` stand for nothing yet. */
+/** What a check has found; `undefined` and `false` mean nothing yet. */
 export type Found<T> = T | undefined | false;
 
 /** Waits for changes: a check runs again only when there is something new. */

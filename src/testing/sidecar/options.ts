@@ -1,12 +1,12 @@
 /** Options of {@link startLocalSidecar}. */
 export interface LocalSidecarOptions {
-  /** TCP port to listen on, 0 to 65535. The default, 0, takes any free one. */
+  /** TCP port to listen on, 0 to 65535. The default, 0, chooses a free port. */
   readonly port?: number | undefined;
   /** Host name or IP address to listen on. The default, `127.0.0.1`, can't be reached from other machines. */
   readonly host?: string | undefined;
   /**
-   * What happens to the trace contexts that clients and workers send. `"carry"` (the default) keeps them and hands them
-   * on, as the Durable Task Scheduler does; `"drop"` forgets them, as durabletask-go does (telemetry.md I8).
+   * What happens to the trace contexts that clients and workers send. `"carry"` (the default) persists them and passes
+   * them on, like the Durable Task Scheduler; `"drop"` discards them, like durabletask-go (telemetry.md I8).
    */
   readonly traceContext?: "carry" | "drop" | undefined;
 }

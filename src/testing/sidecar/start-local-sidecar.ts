@@ -9,12 +9,12 @@ import { checkOptions, type LocalSidecarOptions } from "./options.ts";
 
 /** A running local sidecar. */
 export interface LocalSidecar extends AsyncDisposable {
-  /** Where it listens, as the SDK's `hostAddress` wants it: `127.0.0.1:4001`. */
+  /** Where it listens, in the form of the SDK's `hostAddress`: `127.0.0.1:4001`. */
   readonly address: string;
   /** The TCP port that it listens on. */
   readonly port: number;
   /**
-   * Ends all streams and waits with gRPC status `UNAVAILABLE`, and forgets everything. Can be called again.
+   * Ends all streams and waits with gRPC status `UNAVAILABLE`, and deletes all state. Can be called again.
    *
    * @returns Resolves when the port is free.
    */
@@ -23,14 +23,14 @@ export interface LocalSidecar extends AsyncDisposable {
 
 /**
  * Starts a Durable Task sidecar in this process: the gRPC service that a `TaskHubGrpcWorker` and a `TaskHubGrpcClient`
- * talk to, in front of a task hub in memory. With it orchestrations run end to end without Docker and without a cloud.
- * It is for development, tests and examples; in production the same code runs against the Durable Task Scheduler.
+ * connect to, in front of a task hub in memory. Orchestrations run end to end without Docker and without a cloud. Use it
+ * for development, tests and examples; in production the same code runs against the Durable Task Scheduler.
  *
- * It does what a task hub does: several workers share the work, and the work items of a worker that vanishes go to
- * another one (so an activity, or an entity's operations, can run twice); history has true timestamps, versions, tags
- * and execution IDs; trace contexts are carried, or dropped on request (telemetry.md I8). Entities do their operations
- * one after the other, also scheduled ones, and critical sections lock them. External events, suspensions and
- * terminations for an orchestration that has finished are ignored.
+ * It behaves like a task hub. Several workers share the work. If a worker disappears, another one gets its work items, and
+ * an activity or an entity operation can run twice. The history has real timestamps, versions, tags and execution IDs.
+ * Trace contexts are persisted, or dropped on request (telemetry.md I8). Entities run their operations one after the
+ * other, scheduled ones included, and critical sections lock them. External events, suspensions and terminations for a
+ * finished orchestration are ignored.
  *
  * @param options - See {@link LocalSidecarOptions}.
  * @returns Resolves when it listens.
