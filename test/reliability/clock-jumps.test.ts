@@ -7,7 +7,7 @@ import { deadCollector, startHungCollector, startRetryCollector, type Collector 
 import { runProgram, startProgram } from "../otlp/program.ts";
 import { startReceiver, type OtlpReceiver } from "../otlp/receiver.ts";
 
-const program = "../../reliability/fixtures/worker";
+const program = "../../reliability/fixtures/clock-worker";
 const orchestrations = Number(process.env["CLOCK_JUMP_ORCHESTRATIONS"] ?? 20);
 
 interface Report {
