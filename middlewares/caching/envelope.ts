@@ -43,5 +43,33 @@ export function open(text: string, key: string): Opened {
   if (typeof own !== "string" || typeof generation !== "string" || typeof expires !== "number") return { kind: "broken" };
   if (Object.hasOwn(parsed, "value") === (isVoid === true)) return { kind: "broken" };
   if (own !== key) return { kind: "foreign" };
+  if (!canBeWritten(value, text)) return { kind: "broken" };
   return { kind: "entry", generation, expires, value };
+}
+
+// So few levels can always be written.
+const harmlessDepth = 1_000;
+
+/** Whether the SDK can write `value`, which was read from `text`: JSON can be read at any depth, and written to some thousand levels. */
+function canBeWritten(value: unknown, text: string): boolean {
+  if (!hasManyLevels(text)) return true;
+  try {
+    JSON.stringify(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// Each level takes an opening bracket. Counting those is far cheaper than writing the value, which most need not.
+function hasManyLevels(text: string): boolean {
+  if (text.length < 2 * harmlessDepth) return false;
+  let count = 0;
+  for (const bracket of ["[", "{"]) {
+    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) {
+      count += 1;
+      if (count > harmlessDepth) return true;
+    }
+  }
+  return false;
 }

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { diag } from "@opentelemetry/api";
 import { currentWorkItem } from "../pipeline/current-work-item.ts";
 import { isolate } from "../pipeline/isolate.ts";
@@ -10,6 +11,8 @@ const mostCauses = 100;
 const longestCause = { size: 512, unit: "characters" } as const;
 /** How often each cause came since it was logged. */
 const causes = new Map<string, number>();
+// A timer keeps the async context that it starts in: in a work item's, that would be its input, history and results.
+const outsideWorkItems = AsyncLocalStorage.snapshot();
 
 /**
  * Logs that telemetry was lost (telemetry.md K5): at once, and then once a minute for each cause, with the number of times, for as
@@ -39,7 +42,7 @@ function logMore(cause: string, logger: Warns | undefined, consequence: string |
     write(logger, `${cause} (${times} more within a minute)`, consequence);
     logMore(cause, logger, consequence);
   };
-  setTimeout(log, quiet).unref();
+  outsideWorkItems(() => void setTimeout(log, quiet).unref());
 }
 
 /** What the log of a worker needs of its logger. */

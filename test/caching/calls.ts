@@ -103,7 +103,7 @@ export function cachedWorker(
   };
 }
 
-/** A promise for many, with who waits at it: a body that runs until it is told to end. */
+/** A promise for many, with who waits at it: an activity function that runs until the test ends it. */
 export class Gate {
   #open: () => void = () => undefined;
   #arrived: () => void = () => undefined;

@@ -71,12 +71,12 @@ describe("A store that fails", () => {
     const log = (line: string): void => void lines.push(line);
     diag.setLogger({ error: log, warn: log, info: log, debug: log, verbose: log }, DiagLogLevel.ERROR);
     try {
-      const calls = cachedWorker({ store: { ...keeping(undefined), get: () => { throw new Error("told once"); } } });
+      const calls = cachedWorker({ store: { ...keeping(undefined), get: () => { throw new Error("logged once"); } } });
       for (let run = 0; run < 5; run += 1) await calls.call(1);
     } finally {
       diag.disable();
     }
-    expect(lines.filter((line) => line.includes("told once"))).toEqual([expect.stringContaining("the activity cache's store failed to get an entry")]);
+    expect(lines.filter((line) => line.includes("logged once"))).toEqual([expect.stringContaining("the activity cache's store failed to get an entry")]);
   });
 });
 
@@ -249,13 +249,13 @@ describe("What is under a key and is no entry of this cache", () => {
 
   it.each<[what: string, text: string | null]>([
     ["what a store may say where there is nothing", null],
-    ["another application's text", "hello"],
+    ["another application's string", "hello"],
     ["another application's JSON", '{"value":1,"expires":9e15}'],
     ["JSON that is no object", "[1]"],
     ["null", "null"],
     ["an entry of another key", good],
     ["nothing but a beginning", "{"],
-    ["an empty text", ""],
+    ["an empty string", ""],
   ])("C6 is a miss: %s", async (_, text) => {
     const kept: string[] = [];
     const calls = cachedWorker({ store: { get: () => text, set: (_key, value) => kept.push(value), delete: () => true } });
@@ -289,7 +289,7 @@ describe("What is under a key and is no entry of this cache", () => {
 
   it.each<[what: string, change: (entry: Record<string, unknown>) => void]>([
     ["no time to expire", (entry) => delete entry["expires"]],
-    ["a text for the time", (entry) => (entry["expires"] = "soon")],
+    ["a string for the time", (entry) => (entry["expires"] = "soon")],
     ["no key", (entry) => delete entry["key"]],
     ["no generation", (entry) => delete entry["generation"]],
     ["neither a value nor none", (entry) => delete entry["value"]],
@@ -308,7 +308,22 @@ describe("What is under a key and is no entry of this cache", () => {
   });
 });
 
-it("C6 what breaks is counted each time, rubbish that says that it is an entry too", async () => {
+it.each<[what: string, opening: string, closing: string]>([
+  ["arrays", "[", "]"],
+  ["objects", '{"a":', "}"],
+])("C6 is an error where its value is nested deeper than JSON can be written, in %s: the activity does not fail by it", async (_, opening, closing) => {
+  const store = new Map<string, string>();
+  await cachedWorker({ store }, () => "first").call(1);
+  const [[at, text] = ["", ""]] = store;
+  store.set(at, text.replace('"first"', opening.repeat(50_000) + "1" + closing.repeat(50_000)));
+  expect(await cachedWorker({ store }, () => "ran").call(1)).toEqual({ json: '"ran"', failure: undefined, outcome: "error" });
+  // What the SDK can write is served, though it has as many brackets.
+  const many = Array.from({ length: 5_000 }, () => [{}]);
+  store.set(at, text.replace('"first"', JSON.stringify(many)));
+  expect(await cachedWorker({ store }, () => "ran").call(1)).toEqual({ json: JSON.stringify(many), failure: undefined, outcome: "hit" });
+});
+
+it("C6 what breaks is counted each time, what says that it is an entry and is malformed too", async () => {
   const faults: string[] = [];
   onFault((middleware) => faults.push(middleware));
   onTestFinished(() => onFault(() => undefined));
@@ -321,7 +336,7 @@ it("C6 what breaks is counted each time, rubbish that says that it is an entry t
   expect(faults).toEqual(Array.from({ length: 7 }, () => "caching"));
 });
 
-it.each([undefined, "prices"])("C6 what is there and is no text is an error, and is put right (in the namespace %s)", async (namespace) => {
+it.each([undefined, "prices"])("C6 what is there and is no string is an error, and is put right (in the namespace %s)", async (namespace) => {
   const entries = new Map<string, unknown>();
   const store: CacheStore = {
     get: (key) => (key.includes("entry") && !entries.has(key) ? 42 : entries.get(key)),

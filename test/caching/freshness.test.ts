@@ -16,12 +16,12 @@ describe("The time to live", () => {
     expect(await calls.call(1)).toMatchObject({ json: "2", outcome: "miss" });
   });
 
-  it("C4 is told to the store, in milliseconds", async () => {
-    const told: unknown[] = [];
-    const store = { get: () => undefined, set: (_: string, __: string, ttl: number) => told.push(ttl), delete: () => true };
+  it("C4 is given to the store, in milliseconds", async () => {
+    const given: unknown[] = [];
+    const store = { get: () => undefined, set: (_: string, __: string, ttl: number) => given.push(ttl), delete: () => true };
     await cachedWorker({ store, activity: { ttl: "1.5s" } }).call(1);
     await cachedWorker({ store, activity: { ttl: "1m", staleFor: "30s" } }).call(1);
-    expect(told).toEqual([1_500, 90_000]);
+    expect(given).toEqual([1_500, 90_000]);
   });
 
   it("C3 starts when the activity has returned, not when it started", async () => {
@@ -40,15 +40,15 @@ describe("The time to live", () => {
     expect((await calls.call(1)).outcome).toBe("hit");
   });
 
-  it("jitter makes it shorter by that part at most, and never longer", async () => {
+  it("jitter makes it shorter by that fraction at most, and never longer", async () => {
     await fc.assert(
       fc.asyncProperty(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), async (jitter, chance) => {
         const runtime = new TestRuntime();
         runtime.chance = chance;
-        const told: number[] = [];
-        const store = { get: () => undefined, set: (_: string, __: string, ttl: number) => told.push(ttl), delete: () => true };
+        const given: number[] = [];
+        const store = { get: () => undefined, set: (_: string, __: string, ttl: number) => given.push(ttl), delete: () => true };
         await cachedWorker({ runtime, store, activity: { ttl: 1000, jitter } }).call(1);
-        expect(told).toEqual([Math.max(1, Math.round(1000 - 1000 * jitter * chance))]);
+        expect(given).toEqual([Math.max(1, Math.round(1000 - 1000 * jitter * chance))]);
       }),
       { numRuns: 50 },
     );

@@ -169,7 +169,7 @@ describe("cache.deleteNamespace", () => {
     expect(await there.call(1, of("acme"))).toMatchObject({ json: '"here"', outcome: "hit" });
   });
 
-  it("also reaches a run of this process that makes the namespace's generation, with a store that can't set a value if there is none", async () => {
+  it("also reaches a run of this process that makes the namespace's epoch, with a store that can't set a value if there is none", async () => {
     const entries = new Map<string, string>();
     const setting = new Gate();
     let writes = 0;
@@ -253,7 +253,7 @@ describe("cache.deleteNamespace", () => {
     expect((await Promise.all(all)).map(({ outcome }) => outcome)).toEqual(["miss", "coalesced"]);
   });
 
-  it("an empty text is no namespace: such a call goes past the cache", async () => {
+  it("an empty string is no namespace: such a call goes past the cache", async () => {
     const calls = cachedWorker({ activity });
     for (let run = 1; run <= 2; run += 1) expect(await calls.call(1, of(""))).toMatchObject({ json: String(run), outcome: "bypass" });
   });
@@ -271,7 +271,7 @@ describe("cache.deleteNamespace", () => {
     expect((await Promise.all(all)).map(({ outcome }) => outcome)).toEqual(["error", ...Array.from({ length: 4 }, () => "coalesced")]);
   });
 
-  it("C5 calls in a new namespace share one generation, in a process and between those that start together", async () => {
+  it("C5 calls in a new namespace share one namespace epoch, in a process and between those that start together", async () => {
     const runtime = new TestRuntime();
     const store = new LockingMemory(runtime);
     const [here, there] = [cachedWorker({ runtime, store, activity }), cachedWorker({ runtime, store, activity })];
@@ -290,7 +290,7 @@ describe("cache.deleteNamespace", () => {
     for (const input of [1, 2, 3]) expect((await calls.call(input, of("acme"))).outcome).toBe("hit");
   });
 
-  it("C6 a generation that is there when it is set, and gone when it is read, is an error", async () => {
+  it("C6 a namespace epoch that is there when it is set, and gone when it is read, is an error", async () => {
     const store: CacheStore = { get: () => undefined, set: () => true, delete: () => true, setIfAbsent: () => false };
     expect(await cachedWorker({ store, activity }).call(1, of("acme"))).toMatchObject({ json: "1", outcome: "error" });
   });
@@ -302,7 +302,7 @@ describe("cache.deleteNamespace", () => {
     expect(store.size).toBe(2);
   });
 
-  it("C4 a generation outlives the entries of its namespace", async () => {
+  it("C4 a namespace epoch outlives the entries of its namespace", async () => {
     const runtime = new TestRuntime();
     const calls = cachedWorker({ runtime, store: new LockingMemory(runtime), activity: { ...activity, ttl: "30d", staleFor: "10d" } });
     await calls.cache.deleteNamespace("acme");
@@ -328,7 +328,7 @@ describe("cache.deleteNamespace", () => {
     await expect(cache.deleteNamespace("acme")).rejects.toThrow(/the store failed, so entries of "acme" may still be there/);
   });
 
-  it("C6 a namespace whose generation can't be read or set goes past the store: the outcome is error", async () => {
+  it("C6 a namespace whose epoch can't be read or set goes past the store: the outcome is error", async () => {
     const entries = new Map<string, string>();
     for (const member of ["get", "set"] as const) {
       const store: CacheStore = {

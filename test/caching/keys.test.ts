@@ -82,7 +82,7 @@ describe("The key of an entry", () => {
     );
   });
 
-  it("C2 tells a text from what looks like several, or like another's", () => {
+  it("C2 tells a string from what looks like several, or like another's", () => {
     const texts = [["a", "b"], ['a","b'], ['a",1"b'], ['1"a'], ["a"], ['"a"'], ["\ud800"], ["\ufffd"], ['\\ud800'], { a: "b" }, { 'a":"b': "" }, ['{"a":"b"}']];
     expect(new Set(texts.map((each) => entryKey([each]))).size).toBe(texts.length);
   });
@@ -94,7 +94,7 @@ describe("The key of an entry", () => {
     expect(entryKey(parts)).toBe(`durable-telemetry:entry:${createHash("sha256").update(form).digest("base64url")}`);
   });
 
-  it("C2 tells no input from null, and a text from what it is the JSON of", () => {
+  it("C2 tells no input from null, and a string from what it is the JSON of", () => {
     const keys = [["no input"], ["input", null], ["input", "null"], ["input", []], ["key", null]].map((parts) => entryKey(parts));
     expect(new Set(keys).size).toBe(keys.length);
   });

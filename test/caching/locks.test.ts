@@ -68,7 +68,7 @@ describe("Coalescing between processes", () => {
     expect(await called).toEqual({ json: '"own"', failure: undefined, outcome: "miss" });
   });
 
-  it("C5 lets the next one have its turn at once where the run failed", async () => {
+  it("C5 gives the lock to the next one at once where the run failed", async () => {
     const gate = new Gate();
     let fail = true;
     const { runtime, workers } = processes(async () => {
@@ -169,7 +169,7 @@ describe("Coalescing between processes", () => {
     expect(await workers[0]?.call(1)).toMatchObject({ json: '"own"', outcome: "error" });
   });
 
-  it("C6 a lock that is answered with rubbish costs the lock, and nothing else: the result is kept", async () => {
+  it("C6 a malformed answer to a lock costs the lock, and nothing else: the result is kept", async () => {
     const { store, workers } = processes(() => "own", 1);
     store.setIfAbsent = async () => "OK" as unknown as boolean;
     expect([(await workers[0]?.call(1))?.outcome, (await workers[0]?.call(1))?.outcome]).toEqual(["error", "hit"]);
@@ -224,7 +224,7 @@ describe("Coalescing between processes", () => {
     expect(times.at(-1)).toBe(20_000);
   });
 
-  it("C6 a store that breaks while a call waits for its turn lets the activity run", async () => {
+  it("C6 a store that breaks while a call waits for the lock lets the activity run", async () => {
     const { runtime, store, workers } = processes(() => "own", 1);
     store.setIfAbsent = async () => false;
     const called = workers[0]?.call(1);
@@ -241,7 +241,7 @@ describe("Coalescing between processes", () => {
     expect(await workers[0]?.call(1)).toMatchObject({ json: '"own"', outcome: "hit" });
   });
 
-  it("C5 who has its turn after waiting renews what went stale meanwhile, and gives the lock back", async () => {
+  it("C5 who gets the lock after waiting renews what went stale meanwhile, and gives the lock back", async () => {
     const gate = new Gate();
     const { runtime, store, workers } = processes(async (input) => {
       await gate.pass();
@@ -313,7 +313,7 @@ describe("Coalescing between processes", () => {
     expect(await workers[0]?.call(1)).toMatchObject({ json: "2", outcome: "hit" });
   });
 
-  it("C5 nobody waits for one that still waited for its turn then, either", async () => {
+  it("C5 nobody waits for one that still waited for the lock then, either", async () => {
     const gates = [new Gate(), new Gate()];
     let runs = 0;
     const { runtime, workers } = processes(async () => {

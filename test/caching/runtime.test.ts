@@ -9,7 +9,7 @@ it("C6 waits go by a clock that nobody sets, and entries by the time of day", ()
   expect(realRuntime.now()).toBe(time - 86_400_000);
 });
 
-it("C6 a wait for a turn keeps no process alive", () => {
+it("C6 a wait for a lock keeps no process alive", () => {
   const timers = (): number => process.getActiveResourcesInfo().filter((each) => each === "Timeout").length;
   const before = timers();
   const callOff = realRuntime.after(3_600_000, false, () => undefined);

@@ -77,7 +77,7 @@ it("C7 the outcome of each call is on the activity's span, in the metric, in the
   );
 });
 
-it("C7 the outcome of an activity that fails is told too", async () => {
+it("C7 the outcome of an activity that fails is reported too", async () => {
   const metrics = recordMetrics();
   const items = new WorkItems();
   const hub = await startHub();

@@ -27,7 +27,7 @@ export type Step =
   | { readonly do: "time" }
   | { readonly do: "microtasks"; readonly count: number }
   | { readonly do: "throw"; readonly what: "error" | "text" | "nothing" }
-  | { readonly do: "yield rubbish" }
+  | { readonly do: "yield no task" }
   | { readonly do: "return"; readonly value: unknown }
   | { readonly do: "continueAsNew"; readonly saveEvents: boolean };
 
@@ -156,7 +156,7 @@ export async function* durable(ctx: OrchestrationContext, program: Program): Asy
       }
     } else if (step.do === "lock") {
       yield* critical(ctx, step, log);
-    } else if (step.do === "yield rubbish") {
+    } else if (step.do === "yield no task") {
       yield step as unknown as Task<unknown>;
     } else if (await act(ctx, step, program, log)) {
       break;
@@ -208,7 +208,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 const end: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant("return"), value }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("throw"), what: fc.constantFrom("error", "text", "nothing") }) },
-  { weight: 1, arbitrary: fc.constant<Step>({ do: "yield rubbish" }) },
+  { weight: 1, arbitrary: fc.constant<Step>({ do: "yield no task" }) },
 );
 const steps = fc.tuple(fc.array(step, { maxLength: 7 }), end).map(([list, last]) => [...list, last]);
 

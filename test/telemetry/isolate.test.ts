@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { diag, DiagLogLevel } from "@opentelemetry/api";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { runInWorkItem, type Episode } from "../../src/pipeline/index.ts";
@@ -28,6 +30,11 @@ const unhandled: unknown[] = [];
 process.on("unhandledRejection", (reason) => unhandled.push(reason));
 afterAll(() => expect(unhandled).toEqual([]));
 
+function garbageCollector(): () => void {
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc") as () => void;
+}
+
 const line = (message: string): string => `durable-telemetry: ${message}. The workflow goes on without it.`;
 
 describe("K1 a fault", () => {
@@ -55,6 +62,25 @@ describe("K1 a fault", () => {
     logged.length = 0;
     vi.advanceTimersByTime(60_000);
     expect(logged).toEqual([line("other faults (899 more within a minute)")]);
+  });
+
+  it("K4 keeps nothing of the work item that it disturbs, while its cause is not logged again", () => {
+    vi.useRealTimers();
+    const collect = garbageCollector();
+    const heap = (): number => {
+      collect();
+      return process.memoryUsage().heapUsed;
+    };
+    const before = heap();
+    for (let cause = 0; cause < 20; cause += 1) {
+      const item = { large: Array.from({ length: 2 ** 18 }, Math.random) } as unknown as Episode;
+      runInWorkItem(item, () => isolated.fault("lost", new Error(`cause ${cause}`)));
+    }
+    expect(logged).toHaveLength(20);
+    const grown = heap() - before;
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    // They are 2 MiB each.
+    expect(grown).toBeLessThan(4 * 2 ** 20);
   });
 
   it("is logged through the logger of the worker whose work item it disturbs, too", () => {

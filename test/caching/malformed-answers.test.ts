@@ -66,11 +66,11 @@ async function runsAlways(store: CacheStore): Promise<void> {
   expect(strays).toEqual([]);
 }
 
-describe("A store's rubbish never fails an activity, and leaves nothing unhandled", () => {
+describe("C6 A malformed answer of a store never fails an activity, and leaves nothing unhandled", () => {
   it.each<[what: string, answer: unknown]>([
     ["a Buffer", Buffer.from("{}")],
     ["a String object", Object("{}")],
-    ["a symbol", Symbol("rubbish")],
+    ["a symbol", Symbol("malformed")],
     ["a BigInt", 1n],
     ["a function", () => "{}"],
     ["an object without a prototype", Object.create(null)],
