@@ -87,8 +87,13 @@ class ActivityRun extends TaskRun<ActivityMiddlewareContextImpl> {
   }
 
   protected override ended(outcome: Outcome): void {
-    if (outcome.ok) this.#resolve(resultFor(outcome.value));
-    else this.#reject(outcome.error);
+    if (!outcome.ok) return this.#reject(outcome.error);
+    try {
+      this.#resolve(resultFor(outcome.value));
+    } catch (error) {
+      // A result that can't be looked at, a proxy that has been revoked say, fails the activity.
+      this.#reject(error);
+    }
   }
 
   protected override refusal(frame: Frame): readonly [ContractRule, string] | undefined {

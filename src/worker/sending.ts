@@ -2,6 +2,7 @@ import type { Acknowledgement } from "../pipeline/index.ts";
 
 /** What learns what became of a response. */
 interface Sender {
+  readonly kind: "orchestration" | "activity";
   acknowledge(acknowledgement: Acknowledgement): void;
 }
 
@@ -11,6 +12,7 @@ interface Sender {
  */
 export class Sending {
   readonly #item: Sender;
+  readonly #isActivity: boolean;
   #state: "not sent" | "sent" | "failed" | "acknowledged" = "not sent";
   #last: Acknowledgement = "unconfirmed";
   #isFirst = true;
@@ -18,12 +20,15 @@ export class Sending {
 
   constructor(item: Sender) {
     this.#item = item;
+    this.#isActivity = item.kind === "activity";
   }
 
   /** What settles when the worker is done with the work item. */
   set running(running: Promise<void>) {
     this.#running = running;
-    if (this.#state === "failed") this.#endWith(running);
+    // With a second reaction V8 no longer follows a promise in the stacks of failures. Those of an episode are durable (D3),
+    // and a host's call is in them: so it gets the reaction when an attempt has failed, after all code has run.
+    if (this.#isActivity || this.#state === "failed") this.#endWith(running);
   }
 
   /** The response leaves. Tells whether for the first time. */
@@ -45,11 +50,9 @@ export class Sending {
     if (acknowledgement !== "unconfirmed") return this.#end();
     if (this.#state !== "sent") return;
     this.#state = "failed";
-    if (this.#running !== undefined) this.#endWith(this.#running);
+    if (!this.#isActivity && this.#running !== undefined) this.#endWith(this.#running);
   }
 
-  // With a second reaction V8 no longer follows a promise in the stacks of failures. Those of an episode are durable (D3),
-  // and a host's call is in them: so it gets the reaction when an attempt has failed, after all code has run.
   #endWith(running: Promise<void>): void {
     const end = (): void => this.#end();
     running.then(end, end);
