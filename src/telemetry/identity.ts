@@ -42,19 +42,24 @@ export function continuedIds(execution: Execution): ExecutionIds {
 }
 
 // The latest, as the work items of an execution come one after the other. Long texts are not kept (telemetry.md K4).
-const latestIds = new Map<string, ExecutionIds>();
-const idsKept = 512;
-const longestKept = 256;
+interface DerivedIds {
+  readonly label: string;
+  readonly execution: string;
+  readonly ids: ExecutionIds;
+}
 
-function idsUnder(label: string, execution: Execution): ExecutionIds {
-  const { instanceId, execution: id } = execution;
-  const key = `${label}|${instanceId.length}|${instanceId}|${id}`;
-  const known = latestIds.get(key);
-  if (known !== undefined) return known;
-  const bits = digest(label, [instanceId, id]);
+// By instance ID.
+const latestIds = new Map<string, DerivedIds>();
+const idsKept = 512;
+const longestKept = 128;
+
+function idsUnder(label: string, { instanceId, execution }: Execution): ExecutionIds {
+  const latest = latestIds.get(instanceId);
+  if (latest !== undefined && latest.label === label && latest.execution === execution) return latest.ids;
+  const bits = digest(label, [instanceId, execution]);
   const ids = { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48), unsampledSpanId: bits.slice(48) };
   if (latestIds.size >= idsKept) latestIds.clear();
-  if (key.length <= longestKept) latestIds.set(key, ids);
+  if (instanceId.length <= longestKept && execution.length <= longestKept) latestIds.set(instanceId, { label, execution, ids });
   return ids;
 }
 
