@@ -30,5 +30,6 @@ export {
   type WorkItemMiddleware,
 } from "./middleware.ts";
 export { OrchestrationRun, type Orchestrator } from "./orchestration-run.ts";
+export { OrchestratorRun } from "./orchestrator-run.ts";
 export { Pipeline, type Position } from "./pipeline.ts";
 export * from "./work-item.ts";

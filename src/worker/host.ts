@@ -5,6 +5,7 @@ import {
   Episode,
   isolate,
   OrchestrationRun,
+  OrchestratorRun,
   runActivity,
   runInWorkItem,
   type Activity,
@@ -81,6 +82,8 @@ export class PipelineHost implements WorkItemHost {
     if (!(item instanceof Episode) || (stages.length === 0 && workItem.length === 0)) return orchestrator;
     return (ctx, input) => {
       if (item.observesCustomStatus) observeCustomStatus(ctx, item);
+      const { orchestrator: mode } = this.#guard;
+      if (stages.length === 0 && mode !== "fail") return new OrchestratorRun(item, ctx, mode).start(orchestrator, input);
       return new OrchestrationRun(item, stages, orchestrator, ctx, input, this.#guard);
     };
   }

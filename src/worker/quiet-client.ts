@@ -21,20 +21,39 @@ function quietStub(stub: object): object {
       if (typeof value !== "function") return value;
       return (...args: unknown[]): unknown => {
         const caller = activeContext();
-        const bound = args.map((each) => (typeof each === "function" ? bindTo(caller, each) : each));
+        // As where an episode's response is sent.
+        if (isSuppressed(caller)) return Reflect.apply(value, target, args);
+        let hasCallback = false;
+        const bound = args.map((each) => {
+          if (typeof each !== "function") return each;
+          hasCallback = true;
+          return bindTo(caller, each);
+        });
         const call: unknown = runIn(suppressed(caller), () => Reflect.apply(value, target, bound));
-        if (call instanceof EventEmitter) listenIn(caller, call);
+        // A stream's listeners are added afterwards.
+        if (!hasCallback && call instanceof EventEmitter) listenIn(caller, call);
         return call;
       };
     },
   });
 }
 
+function isSuppressed(caller: Context): boolean {
+  try {
+    return caller.getValue(suppressTracingKey) === true;
+  } catch {
+    return false;
+  }
+}
+
+const quiet: Context = ROOT_CONTEXT.setValue(suppressTracingKey, true);
+
 function suppressed(caller: Context): Context {
+  if (caller === ROOT_CONTEXT) return quiet;
   try {
     return caller.setValue(suppressTracingKey, true);
   } catch {
-    return ROOT_CONTEXT.setValue(suppressTracingKey, true);
+    return quiet;
   }
 }
 

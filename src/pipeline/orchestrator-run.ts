@@ -1,0 +1,107 @@
+import type { OrchestrationContext } from "@microsoft/durabletask-js";
+import { unwatch, watch, type AwaitGuardMode, type Guarded } from "./await-guard.ts";
+import { isSteps } from "./driver.ts";
+import { NonDurableAwaitError } from "./errors.ts";
+import type { DurableSteps } from "./middleware.ts";
+import type { Orchestrator } from "./orchestration-run.ts";
+import { isThenable } from "./thenable.ts";
+import type { Episode, EpisodeCode } from "./work-item.ts";
+
+/**
+ * An orchestrator that no middleware runs around: the SDK calls its generator, and all that is added is to know when its
+ * code runs, for hooks, and to warn of illegal awaits (contract.md D2).
+ */
+export class OrchestratorRun implements EpisodeCode, Guarded {
+  readonly #item: Episode;
+  readonly #mode: AwaitGuardMode;
+  readonly orchestrationContext: OrchestrationContext;
+  // The SDK's name: it is part of the message of a TypeError, and so of the actions (contract.md D3).
+  _generator: DurableSteps | undefined;
+  #running = false;
+  #guarded = false;
+  #warned = false;
+
+  constructor(item: Episode, context: OrchestrationContext, mode: Exclude<AwaitGuardMode, "fail">) {
+    this.#item = item;
+    this.#mode = mode;
+    this.orchestrationContext = context;
+    item.code = this;
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  get isReplaying(): boolean {
+    return this.orchestrationContext.isReplaying;
+  }
+
+  /** Calls the orchestrator, and returns what the SDK takes in place of what it returned. */
+  start(orchestrator: Orchestrator, input: unknown): unknown {
+    this.#begin();
+    let isAsync = false;
+    try {
+      const started = orchestrator(this.orchestrationContext, input);
+      isAsync = isThenable(started);
+      return isAsync ? this.#settled(started) : this.#generatorFor(started);
+    } finally {
+      if (!isAsync) this.#running = false;
+    }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  // The SDK passes no argument at the start.
+  async next(...args: [] | [unknown]): Promise<unknown> {
+    this.#begin();
+    try {
+      return await (this._generator as DurableSteps).next(...args);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  async throw(error: unknown): Promise<unknown> {
+    this.#begin();
+    try {
+      return await (this._generator as DurableSteps).throw(error);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  end(): void {
+    this.#running = false;
+    if (this.#guarded) unwatch(this);
+  }
+
+  checkAwait(): void {
+    this.#guarded = false;
+    if (!this.#running || this.#warned || this.isReplaying) return;
+    this.#warned = true;
+    this.#item.report(new NonDurableAwaitError(undefined, this.#item.name).message);
+  }
+
+  #begin(): void {
+    this.#running = true;
+    if (this.#guarded || this.#mode === "off") return;
+    this.#guarded = true;
+    watch(this);
+  }
+
+  async #settled(running: unknown): Promise<unknown> {
+    try {
+      return this.#generatorFor(await running);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #generatorFor(started: unknown): unknown {
+    if (!isSteps(started)) return started;
+    this._generator = started;
+    return this;
+  }
+}
