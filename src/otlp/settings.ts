@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
+import { checkOptions, type OptionRules } from "../options.ts";
 import { registrations } from "../telemetry/api-globals.ts";
 import { version } from "../version.ts";
-import { invalid, kindOf, messageOf } from "./diagnostics.ts";
+import { messageOf } from "./diagnostics.ts";
 import type { OtlpBatchOptions, OtlpExporterName, OtlpExportOptions, OtlpMetricOptions, OtlpOptions, PropagatorName, ResourceAttributes, ResourceDetectorName } from "./options.ts";
 import * as values from "./values.ts";
-import type { Headers, Kind } from "./values.ts";
+import type { Kind } from "./values.ts";
 
 export type Signal = "traces" | "metrics" | "logs";
 
@@ -81,7 +82,7 @@ export interface SignalSettings extends ExportValues {
   /** The whole URL, its scheme included. */
   readonly endpoint: string;
   /** By name in lower case: however names are written, the strongest value wins. */
-  readonly headers: Headers;
+  readonly headers: Readonly<Record<string, string>>;
   readonly exportTimeout: number;
   readonly tls: TlsFiles;
 }
@@ -103,9 +104,17 @@ export interface Settings extends GeneralValues {
   readonly description: string;
 }
 
+const exporters = someOf<OtlpExporterName>("otlp", "console", "none");
+const aSignal: Kind<unknown> = { ...values.aText, is: "false or an object of options", test: (value) => value === false || isRecord(value) };
+
 /** @throws TypeError that names the option at fault and what is allowed. */
 export function readSettings(options: unknown): Settings {
-  const reader = new Reader(isOptions(options) ? options : {});
+  const ofSignals = { traces: ofBatches("OTEL_BSP_", 5000), metrics: ofMetrics, logs: ofBatches("OTEL_BLRP_", 1000) };
+  const reader = new Reader(check("setupOtlp", options, { ...kindsOf(general), resourceAttributes: values.attributes, ...exportKinds, traces: aSignal, metrics: aSignal, logs: aSignal }));
+  for (const [signal, rows] of Object.entries(ofSignals)) {
+    const given = reader.given(signal);
+    if (given !== undefined && given !== false) check(`setupOtlp: ${signal}`, given, { exporter: exporters, ...exportKinds, ...kindsOf<unknown>(rows) });
+  }
   const found = reader.read(general, (option, variable) => [{ option, variable }]);
   const attributes = reader.findAll([{ option: "resourceAttributes", variable: "OTEL_RESOURCE_ATTRIBUTES" }], values.attributes);
   reader.describe("general", [...Object.entries<Found<unknown>>(found), ...attributes.map((each) => ["resourceAttributes", each] as const)]);
@@ -117,12 +126,10 @@ export function readSettings(options: unknown): Settings {
   const settings = {
     ...valuesOf(found),
     resourceAttributes: { ...from("env"), "telemetry.distro.name": "durable-telemetry", "telemetry.distro.version": version, ...from("code") },
-    traces: readSignal(reader, "traces", ofBatches("OTEL_BSP_", 5000)),
-    metrics: readSignal(reader, "metrics", ofMetrics, disabled.value ? undefined : "MeterProvider"),
-    logs: readSignal(reader, "logs", ofBatches("OTEL_BLRP_", 1000), disabled.value ? undefined : "LoggerProvider"),
+    traces: readSignal(reader, "traces", ofSignals.traces),
+    metrics: readSignal(reader, "metrics", ofSignals.metrics, disabled.value ? undefined : "MeterProvider"),
+    logs: readSignal(reader, "logs", ofSignals.logs, disabled.value ? undefined : "LoggerProvider"),
   };
-  if (!isOptions(options)) throw invalid(`the options must be an object with any of ${reader.namesBelow("").join(", ")}`);
-  reader.refuseUnknown();
   if (samplerArg.source !== "default" && !sampler.value.endsWith("traceidratio")) {
     reader.warnings.add(`${samplerArg.source} has no effect: the sampler is ${sampler.value}, and only traceidratio and parentbased_traceidratio have a ratio`);
   }
@@ -144,18 +151,18 @@ function readSignal<TValues extends { readonly exportTimeout: number }>(reader: 
     { option: `${signal}.${option}`, variable: `OTEL_EXPORTER_OTLP_${name}_${variable}` },
     { option, variable: `OTEL_EXPORTER_OTLP_${variable}` },
   ];
-  const asked = reader.find([{ option: `${signal}.exporter`, variable: `OTEL_${name}_EXPORTER` }], someOf<OtlpExporterName>("otlp", "console", "none"), ["otlp"]);
-  const exporter = reader.valueOf(signal) === false ? leftOut(`code: ${signal}`) : asked.value.includes("none") ? leftOut(asked.source) : leftToProgram(reader, signal, asked, provider);
+  const asked = reader.find([{ option: `${signal}.exporter`, variable: `OTEL_${name}_EXPORTER` }], exporters, ["otlp"]);
+  const exporter = reader.given(signal) === false ? leftOut(`code: ${signal}`) : asked.value.includes("none") ? leftOut(asked.source) : leftToProgram(reader, signal, asked, provider);
   const all = reader.read(ofExport, places);
-  const protocol = all.protocol.value === "grpc" ? "gRPC" : "HTTP";
-  const kind = values.endpointFor[protocol];
-  const given = reader.find(places("endpoint", "ENDPOINT"), kind, protocol === "gRPC" ? "http://localhost:4317/" : "http://localhost:4318");
+  const isGrpc = all.protocol.value === "grpc";
+  const kind = isGrpc ? values.aGrpcAddress : values.aUrl;
+  const given = reader.find(places("endpoint", "ENDPOINT"), kind, isGrpc ? "http://localhost:4317/" : "http://localhost:4318");
   // What is given for all signals is a base URL.
-  const isWhole = protocol === "gRPC" || given.source.includes(`${signal}.`) || given.source.includes(`_${name}_`);
+  const isWhole = isGrpc || given.source.includes(`${signal}.`) || given.source.includes(`_${name}_`);
   const address = isWhole ? given.value : values.urlOfSignal(given.value, signal);
   const endpoint = { ...given, shown: kind.show(address), value: address.includes("://") ? address : `${all.insecure.value ? "http" : "https"}://${address}` };
   const headers = new Map<string, Found<string>>();
-  for (const { value, source } of reader.findAll(places("headers", "HEADERS"), values.headersFor(protocol)).toReversed()) {
+  for (const { value, source } of reader.findAll(places("headers", "HEADERS"), values.headers).toReversed()) {
     for (const [header, text] of Object.entries(value)) headers.set(header.toLowerCase(), { value: text, shown: "[redacted]", source });
   }
   const own = reader.read(rows, (option, variable) => [{ option: `${signal}.${option}`, variable }]);
@@ -248,56 +255,62 @@ class Reader {
   /** The setting in each place where it is given, the strongest first. */
   findAll<T>(places: readonly Place[], kind: Kind<T>): readonly Found<T>[] {
     for (const place of places) this.places.set(place.option, place);
-    const found = (source: string, value: T | undefined): readonly Found<T>[] => (value === undefined ? [] : [{ value, shown: kind.show(value), source }]);
+    const found = (source: string, given: unknown): Found<T> => ({ value: kind.read(given), shown: kind.show(kind.read(given)), source });
     const inCode = places.flatMap(({ option }) => {
-      const given = this.valueOf(option);
-      // A blank text is the same as not given.
-      return given === undefined || (typeof given === "string" && given.trim() === "") ? [] : found(`code: ${option}`, kind.fromCode(option, given));
+      const value = this.given(option);
+      return value === undefined ? [] : [found(`code: ${option}`, value)];
     });
     const inEnvironment = places.flatMap(({ variable = "" }) => {
       const text = textOf(variable);
-      const ignore: values.Ignore = (shown, why) => void this.warnings.add(`${variable}="${shown}" is ignored: it must be ${kind.is}${why === undefined ? "" : ` (${why})`}`);
-      return text === undefined ? [] : found(`env: ${variable}`, kind.fromText(text, ignore));
+      if (text === undefined) return [];
+      let ignored = 0;
+      const ignore = (shown: string, why = ""): void => {
+        ignored += 1;
+        this.warnings.add(`${variable}="${shown}" is ignored: it must be ${kind.is}${why === "" ? "" : ` (${why})`}`);
+      };
+      const value = kind.fromText(text, ignore);
+      if (kind.test(value) && value !== undefined) return [found(`env: ${variable}`, value)];
+      if (ignored === 0) ignore(kind.hide(text));
+      return [];
     });
     return [...inCode, ...inEnvironment];
   }
 
-  valueOf(option: string): unknown {
+  /** What code gives. A blank text is the same as not given. */
+  given(option: string): unknown {
     const [name = "", member] = option.split(".");
-    const value = this.#options[name];
-    if (member === undefined) return value;
-    if (value === undefined || value === false) return undefined;
-    if (!isOptions(value)) throw invalid(`"${name}" must be false or an object of options, not ${kindOf(value)}`);
-    return value[member];
+    const value = member === undefined ? this.#options[name] : new Map(Object.entries(this.#options[name] ?? {})).get(member);
+    return isBlank(value) ? undefined : value;
   }
 
   describe(section: string, settings: readonly (readonly [name: string, setting: Found<unknown>])[]): void {
     this.lines.push(`  ${section}`, ...settings.map(([name, { shown, source }]) => `    ${name}: ${shown} (${source})`));
   }
-
-  /** @throws TypeError that names an option that nobody asked for. */
-  refuseUnknown(): void {
-    for (const prefix of ["", "traces.", "metrics.", "logs."]) {
-      const options = prefix === "" ? this.#options : this.#options[prefix.slice(0, -1)];
-      const allowed = this.namesBelow(prefix);
-      const unknown = isOptions(options) ? Object.keys(options).find((name) => !allowed.includes(name)) : undefined;
-      if (unknown !== undefined) throw invalid(`unknown option "${prefix}${unknown}"; allowed are ${allowed.join(", ")}`);
-    }
-  }
-
-  namesBelow(prefix: string): readonly string[] {
-    const names = [...this.places.keys()].filter((path) => path.startsWith(prefix)).map((path) => path.slice(prefix.length));
-    return names.filter((name) => !name.includes("."));
-  }
 }
 
 type Options = Readonly<Record<string, unknown>>;
 
+/** @throws TypeError that names the option at fault and what is allowed. */
+function check(owner: string, options: unknown, kinds: Readonly<Record<string, Kind<unknown>>>): Options {
+  const rules: OptionRules<Record<string, unknown>> = Object.fromEntries(
+    Object.entries(kinds).map(([name, { is, test, object }]) => [name, { is: object?.is ?? is, test: (value: unknown) => isBlank(value) || test(value) }]),
+  );
+  checkOptions<Options>(owner, options, rules);
+  for (const [name, value] of Object.entries(options)) {
+    const member = kinds[name]?.object?.member;
+    if (member !== undefined && isRecord(value)) checkOptions(`${owner}: ${name}`, value, Object.fromEntries(Object.keys(value).map((each) => [each, member(each)])));
+  }
+  return options;
+}
+
+const kindsOf = <TValues>(rows: Rows<TValues>): Readonly<Record<string, Kind<unknown>>> =>
+  Object.fromEntries(Object.entries<readonly [string, Kind<unknown>, unknown]>({ ...rows }).map(([name, [, kind]]) => [name, kind]));
+
+const exportKinds = { ...kindsOf(ofExport), endpoint: values.aUrl, headers: values.headers };
+const isBlank = (value: unknown): boolean => typeof value === "string" && value.trim() === "";
+const isRecord = (value: unknown): value is Options => typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** The variable's text, trimmed; empty and blank mean unset, as the OpenTelemetry specification says. */
 export function textOf(variable: string): string | undefined {
   return process.env[variable]?.trim() || undefined;
-}
-
-function isOptions(value: unknown): value is Options {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

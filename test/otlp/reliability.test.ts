@@ -248,7 +248,7 @@ describe("Diagnostics are true", () => {
     await setupOtlp({ traces: false, metrics: false, ...options }).shutdown();
     return warn.mock.calls.flat().map((line) => String(line).replace("durable-telemetry: ", ""));
   }
-  const headers = 'OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs, separated by commas, that make valid HTTP headers';
+  const headers = 'OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs, separated by commas, that make valid headers';
 
   it.each([
     ["a=1,b c=2,d=3", "pair 2 is left out"],

@@ -143,9 +143,10 @@ describe.each(cases)("$option and $variable", ({ option, variable, name, sample 
   });
 
   it("a wrong option throws a TypeError that names it", () => {
+    const [signal] = option.split(".");
     // No option takes a symbol, in whatever type it is.
     expect(() => setupOtlp(optionsOf(option, Symbol.iterator) as OtlpOptions)).toThrow(
-      expect.objectContaining({ name: "TypeError", message: expect.stringContaining(`"${option}" must be `) }),
+      expect.objectContaining({ name: "TypeError", message: expect.stringContaining(`setupOtlp: ${signal === option ? "" : `${signal}: `}option "${name}" must be `) }),
     );
   });
 });
@@ -269,7 +270,7 @@ describe("Secrets", () => {
       "wrong headers",
       { OTEL_EXPORTER_OTLP_HEADERS: `${secret},a b=${secret},%=${secret}` },
       {},
-      ['OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs, separated by commas, that make valid HTTP headers'],
+      ['OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs, separated by commas, that make valid headers'],
     ],
     [
       "attributes of the resource",
