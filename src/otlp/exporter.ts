@@ -62,11 +62,17 @@ export class OtlpExporter<TItems> {
   async export(items: TItems): Promise<void> {
     try {
       await this.#shared.ready;
+      if (this.#shared.deadline.isOver) return this.giveUp(this.#items.count(items));
       // The requests are no part of what the program does.
       await context.with(load("@opentelemetry/core").suppressTracing(ROOT_CONTEXT), () => this.#send(items));
     } catch (error) {
       this.fail(this.#items.count(items), { state: "refused", cause: "error", text: messageOf(error) });
     }
+  }
+
+  /** Reports that `count` items were not sent before the deadline. */
+  giveUp(count: number): void {
+    this.fail(count, { state: "refused", cause: "shutdown", text: "shutdown had no time for more" });
   }
 
   /** Reports that `count` items have not arrived, or that nobody knows whether they have. */

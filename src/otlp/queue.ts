@@ -15,9 +15,9 @@ const mostBytesOfBatch = 2 ** 18;
 const mostExports = 4;
 
 /**
- * Gathers items and has them exported in batches, in order. What waits is bounded, in number and in bytes; when there is too
- * much, items of the lowest rank go first, and are counted (telemetry.md K4 to K6). Adding an item never waits: batches are made
- * in later turns of the event loop.
+ * Gathers items and has them exported in batches. What waits is bounded, in number and in bytes; when there is too much, items of
+ * the lowest rank are dropped first, and counted; and where more waits than a batch holds, those of the highest rank are sent
+ * first (telemetry.md K4 to K6). Adding an item never waits: batches are made in later turns of the event loop.
  */
 export class BatchQueue<T> {
   readonly #exporter: OtlpExporter<T[]>;
@@ -73,7 +73,7 @@ export class BatchQueue<T> {
     do {
       this.#flush();
       await Promise.all(this.#running);
-    } while ((this.#next()?.first?.number ?? Number.POSITIVE_INFINITY) <= last);
+    } while (this.#hasUpTo(last));
   }
 
   /** Takes no more; what still waits is lost, and reported. */
@@ -81,7 +81,7 @@ export class BatchQueue<T> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#reportDropped();
-    if (this.#count > 0) this.#exporter.fail(this.#count, { state: "refused", cause: "shutdown", text: "shutdown had no time for more" });
+    if (this.#count > 0) this.#exporter.giveUp(this.#count);
     for (const lane of this.#lanes) while (lane.pop() !== undefined);
     this.#count = 0;
     this.#exporter.close();
@@ -114,20 +114,20 @@ export class BatchQueue<T> {
   }
 
   #isDue(): boolean {
-    return this.#count > 0 && (this.#isFull() || (this.#next()?.first?.number ?? 0) <= this.#wanted);
+    return this.#count > 0 && (this.#isFull() || this.#hasUpTo(this.#wanted));
   }
 
   #take(): T[] {
     this.#reportDropped();
-    const batch: T[] = [];
+    const batch: Waiting<T>[] = [];
     for (let bytes = 0; batch.length < this.#settings.maxExportBatchSize && bytes < mostBytesOfBatch; ) {
-      const taken = this.#next()?.shift();
+      const taken = this.#lanes.findLast(({ first }) => first !== undefined)?.shift();
       if (taken === undefined) break;
-      batch.push(taken.item);
+      batch.push(taken);
       bytes += taken.bytes;
       this.#left(taken);
     }
-    return batch;
+    return batch.toSorted((one, other) => one.number - other.number).map(({ item }) => item);
   }
 
   #left({ bytes }: Waiting<T>): void {
@@ -135,13 +135,9 @@ export class BatchQueue<T> {
     this.#bytes -= bytes;
   }
 
-  /** The lane whose first item has waited longest. */
-  #next(): Lane<Waiting<T>> | undefined {
-    let next: Lane<Waiting<T>> | undefined;
-    for (const lane of this.#lanes) {
-      if (lane.first !== undefined && lane.first.number < (next?.first?.number ?? Number.POSITIVE_INFINITY)) next = lane;
-    }
-    return next;
+  /** Whether an item waits that is one of the first `number` that came. */
+  #hasUpTo(number: number): boolean {
+    return this.#lanes.some(({ first }) => first !== undefined && first.number <= number);
   }
 
   #reportDropped(): void {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
-import { checkOptions, type OptionRules } from "../options.ts";
+import { checkOptions, type OptionRule } from "../options.ts";
 import { registrations } from "../telemetry/api-globals.ts";
 import { version } from "../version.ts";
 import { messageOf } from "./diagnostics.ts";
@@ -16,8 +16,14 @@ type Read<TOptions, TUnset extends keyof TOptions = never> = {
     | (Extract<TOptions[K], readonly unknown[]> extends never ? NonNullable<TOptions[K]> : Extract<TOptions[K], readonly unknown[]>)
     | (K extends TUnset ? undefined : never);
 };
-/** The variable of each option (or the end of its name), what it may be, and what it is where nobody says it. */
-type Rows<TValues> = { readonly [K in keyof TValues]: readonly [variable: string, kind: Kind<TValues[K]>, otherwise: TValues[K]] };
+/** What a setting may be, its variable (or the end of that), and what it is where nobody says it. */
+interface Row<T> extends Kind<T> {
+  readonly variable: string;
+  readonly otherwise: T;
+}
+type Rows<TValues> = { readonly [K in keyof TValues]: Row<TValues[K]> };
+
+const row = <T>(variable: string, kind: Kind<T>, otherwise: T): Row<T> => ({ ...kind, variable, otherwise });
 
 type GeneralValues = Read<Omit<OtlpOptions, keyof OtlpExportOptions | Signal | "resourceAttributes">, "serviceName" | "logLevel">;
 type ExportValues = Read<Omit<OtlpExportOptions, "endpoint" | "headers">, "certificate" | "clientCertificate" | "clientKey">;
@@ -26,51 +32,46 @@ type MetricValues = Read<Omit<OtlpMetricOptions, keyof OtlpExportOptions | "expo
 
 const { aBoolean, aCount, aFile, milliseconds, oneOf, someOf } = values;
 
+const samplers = ["always_on", "always_off", "traceidratio"] as const;
+const aggregations = ["explicit_bucket_histogram", "base2_exponential_bucket_histogram"] as const;
+
 const general: Rows<GeneralValues> = {
-  disabled: ["OTEL_SDK_DISABLED", aBoolean, false],
-  serviceName: ["OTEL_SERVICE_NAME", values.aText, undefined],
-  resourceDetectors: ["OTEL_NODE_RESOURCE_DETECTORS", someOf<ResourceDetectorName>("all", "none", "env", "serviceinstance", "process", "host", "os"), ["all"]],
-  sampler: [
-    "OTEL_TRACES_SAMPLER",
-    oneOf("always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"),
-    "parentbased_always_on",
-  ],
-  samplerArg: ["OTEL_TRACES_SAMPLER_ARG", values.aRatio, 1],
-  propagators: ["OTEL_PROPAGATORS", someOf<PropagatorName>("tracecontext", "baggage", "b3", "b3multi", "none"), ["tracecontext", "baggage"]],
-  logLevel: ["OTEL_LOG_LEVEL", oneOf("none", "error", "warn", "info", "debug", "verbose", "all"), undefined],
-  diagnostics: ["DURABLE_TELEMETRY_DIAGNOSTICS", aBoolean, false],
-  shutdownTimeout: ["DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT", milliseconds, 5000],
-  handleSigterm: ["DURABLE_TELEMETRY_HANDLE_SIGTERM", aBoolean, false],
-  handleSigint: ["DURABLE_TELEMETRY_HANDLE_SIGINT", aBoolean, false],
+  disabled: row("OTEL_SDK_DISABLED", aBoolean, false),
+  serviceName: row("OTEL_SERVICE_NAME", values.aText, undefined),
+  resourceDetectors: row("OTEL_NODE_RESOURCE_DETECTORS", someOf<ResourceDetectorName>("all", "none", "env", "serviceinstance", "process", "host", "os"), ["all"]),
+  sampler: row("OTEL_TRACES_SAMPLER", oneOf(...samplers, ...samplers.map((name) => `parentbased_${name}` as const)), "parentbased_always_on"),
+  samplerArg: row("OTEL_TRACES_SAMPLER_ARG", values.aRatio, 1),
+  propagators: row("OTEL_PROPAGATORS", someOf<PropagatorName>("tracecontext", "baggage", "b3", "b3multi", "none"), ["tracecontext", "baggage"]),
+  logLevel: row("OTEL_LOG_LEVEL", oneOf("none", "error", "warn", "info", "debug", "verbose", "all"), undefined),
+  diagnostics: row("DURABLE_TELEMETRY_DIAGNOSTICS", aBoolean, false),
+  shutdownTimeout: row("DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT", milliseconds, 5000),
+  handleSigterm: row("DURABLE_TELEMETRY_HANDLE_SIGTERM", aBoolean, false),
+  handleSigint: row("DURABLE_TELEMETRY_HANDLE_SIGINT", aBoolean, false),
 };
 
 /** What can be said of all signals and of one; the variables begin with `OTEL_EXPORTER_OTLP_`, and the signal's name if it is of one. */
 const ofExport: Rows<ExportValues> = {
-  protocol: ["PROTOCOL", oneOf("http/json", "http/protobuf", "grpc"), "http/json"],
-  compression: ["COMPRESSION", oneOf("gzip", "none"), "none"],
-  timeout: ["TIMEOUT", milliseconds, 10_000],
-  certificate: ["CERTIFICATE", aFile, undefined],
-  clientCertificate: ["CLIENT_CERTIFICATE", aFile, undefined],
-  clientKey: ["CLIENT_KEY", aFile, undefined],
-  insecure: ["INSECURE", aBoolean, false],
+  protocol: row("PROTOCOL", oneOf("http/json", "http/protobuf", "grpc"), "http/json"),
+  compression: row("COMPRESSION", oneOf("gzip", "none"), "none"),
+  timeout: row("TIMEOUT", milliseconds, 10_000),
+  certificate: row("CERTIFICATE", aFile, undefined),
+  clientCertificate: row("CLIENT_CERTIFICATE", aFile, undefined),
+  clientKey: row("CLIENT_KEY", aFile, undefined),
+  insecure: row("INSECURE", aBoolean, false),
 };
 
 const ofBatches = (prefix: string, delay: number): Rows<BatchValues> => ({
-  exportTimeout: [`${prefix}EXPORT_TIMEOUT`, milliseconds, 30_000],
-  scheduleDelay: [`${prefix}SCHEDULE_DELAY`, milliseconds, delay],
-  maxQueueSize: [`${prefix}MAX_QUEUE_SIZE`, aCount, 32_768],
-  maxExportBatchSize: [`${prefix}MAX_EXPORT_BATCH_SIZE`, aCount, 512],
+  exportTimeout: row(`${prefix}EXPORT_TIMEOUT`, milliseconds, 30_000),
+  scheduleDelay: row(`${prefix}SCHEDULE_DELAY`, milliseconds, delay),
+  maxQueueSize: row(`${prefix}MAX_QUEUE_SIZE`, aCount, 32_768),
+  maxExportBatchSize: row(`${prefix}MAX_EXPORT_BATCH_SIZE`, aCount, 512),
 });
 
 const ofMetrics: Rows<MetricValues> = {
-  exportTimeout: ["OTEL_METRIC_EXPORT_TIMEOUT", milliseconds, 30_000],
-  exportInterval: ["OTEL_METRIC_EXPORT_INTERVAL", milliseconds, 60_000],
-  temporality: ["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", oneOf("cumulative", "delta", "lowmemory"), "cumulative"],
-  histogramAggregation: [
-    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
-    oneOf("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
-    "explicit_bucket_histogram",
-  ],
+  exportTimeout: row("OTEL_METRIC_EXPORT_TIMEOUT", milliseconds, 30_000),
+  exportInterval: row("OTEL_METRIC_EXPORT_INTERVAL", milliseconds, 60_000),
+  temporality: row("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", oneOf("cumulative", "delta", "lowmemory"), "cumulative"),
+  histogramAggregation: row("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", oneOf(...aggregations), aggregations[0]),
 };
 
 /** What is in the files that TLS wants. */
@@ -104,31 +105,35 @@ export interface Settings extends GeneralValues {
   readonly description: string;
 }
 
-const exporters = someOf<OtlpExporterName>("otlp", "console", "none");
-const aSignal: Kind<unknown> = { ...values.aText, is: "false or an object of options", test: (value) => value === false || isRecord(value) };
+const exporter = row<readonly OtlpExporterName[]>("EXPORTER", someOf<OtlpExporterName>("otlp", "console", "none"), ["otlp"]);
+const headers = row("HEADERS", values.headers, {});
+const attributes = row<ResourceAttributes>("OTEL_RESOURCE_ATTRIBUTES", values.attributes, {});
+const urls = { grpc: row("ENDPOINT", values.aGrpcAddress, "http://localhost:4317/"), http: row("ENDPOINT", values.aUrl, "http://localhost:4318") };
+const aSignal: OptionRule = { is: "false or an object of options", test: (value) => value === false || isRecord(value) };
 
 /** @throws TypeError that names the option at fault and what is allowed. */
 export function readSettings(options: unknown): Settings {
-  const ofSignals = { traces: ofBatches("OTEL_BSP_", 5000), metrics: ofMetrics, logs: ofBatches("OTEL_BLRP_", 1000) };
-  const reader = new Reader(check("setupOtlp", options, { ...kindsOf(general), resourceAttributes: values.attributes, ...exportKinds, traces: aSignal, metrics: aSignal, logs: aSignal }));
-  for (const [signal, rows] of Object.entries(ofSignals)) {
-    const given = reader.given(signal);
-    if (given !== undefined && given !== false) check(`setupOtlp: ${signal}`, given, { exporter: exporters, ...exportKinds, ...kindsOf<unknown>(rows) });
+  const rowsOf = { traces: ofBatches("OTEL_BSP_", 5000), metrics: ofMetrics, logs: ofBatches("OTEL_BLRP_", 1000) };
+  const ofAll = { ...ofExport, endpoint: urls.http, headers };
+  const given = check("setupOtlp", options, { ...general, resourceAttributes: attributes, ...ofAll, traces: aSignal, metrics: aSignal, logs: aSignal });
+  for (const [signal, rows] of Object.entries<object>(rowsOf)) {
+    if (isRecord(given[signal])) given[signal] = check(`setupOtlp: ${signal}`, given[signal], { exporter, ...ofAll, ...rows });
   }
+  const reader = new Reader(given);
   const found = reader.read(general, (option, variable) => [{ option, variable }]);
-  const attributes = reader.findAll([{ option: "resourceAttributes", variable: "OTEL_RESOURCE_ATTRIBUTES" }], values.attributes);
-  reader.describe("general", [...Object.entries<Found<unknown>>(found), ...attributes.map((each) => ["resourceAttributes", each] as const)]);
+  const attributesFound = reader.findAll(attributes, [{ option: "resourceAttributes", variable: attributes.variable }]);
+  reader.describe("general", [...Object.entries<Found<unknown>>(found), ...attributesFound.map((each) => ["resourceAttributes", each] as const)]);
   const { disabled, sampler, samplerArg, serviceName } = found;
   const from = (who: string): ResourceAttributes => ({
-    ...attributes.find(({ source }) => source.startsWith(who))?.value,
+    ...attributesFound.find(({ source }) => source.startsWith(who))?.value,
     ...(serviceName.source.startsWith(who) ? { "service.name": serviceName.value } : {}),
   });
   const settings = {
     ...valuesOf(found),
     resourceAttributes: { ...from("env"), "telemetry.distro.name": "durable-telemetry", "telemetry.distro.version": version, ...from("code") },
-    traces: readSignal(reader, "traces", ofSignals.traces),
-    metrics: readSignal(reader, "metrics", ofSignals.metrics, disabled.value ? undefined : "MeterProvider"),
-    logs: readSignal(reader, "logs", ofSignals.logs, disabled.value ? undefined : "LoggerProvider"),
+    traces: readSignal(reader, "traces", rowsOf.traces),
+    metrics: readSignal(reader, "metrics", rowsOf.metrics, disabled.value ? undefined : "MeterProvider"),
+    logs: readSignal(reader, "logs", rowsOf.logs, disabled.value ? undefined : "LoggerProvider"),
   };
   if (samplerArg.source !== "default" && !sampler.value.endsWith("traceidratio")) {
     reader.warnings.add(`${samplerArg.source} has no effect: the sampler is ${sampler.value}, and only traceidratio and parentbased_traceidratio have a ratio`);
@@ -151,40 +156,39 @@ function readSignal<TValues extends { readonly exportTimeout: number }>(reader: 
     { option: `${signal}.${option}`, variable: `OTEL_EXPORTER_OTLP_${name}_${variable}` },
     { option, variable: `OTEL_EXPORTER_OTLP_${variable}` },
   ];
-  const asked = reader.find([{ option: `${signal}.exporter`, variable: `OTEL_${name}_EXPORTER` }], exporters, ["otlp"]);
-  const exporter = reader.given(signal) === false ? leftOut(`code: ${signal}`) : asked.value.includes("none") ? leftOut(asked.source) : leftToProgram(reader, signal, asked, provider);
+  const to = exporterOf(reader, signal, reader.find(exporter, [{ option: `${signal}.exporter`, variable: `OTEL_${name}_EXPORTER` }]), provider);
   const all = reader.read(ofExport, places);
-  const isGrpc = all.protocol.value === "grpc";
-  const kind = isGrpc ? values.aGrpcAddress : values.aUrl;
-  const given = reader.find(places("endpoint", "ENDPOINT"), kind, isGrpc ? "http://localhost:4317/" : "http://localhost:4318");
+  const url = all.protocol.value === "grpc" ? urls.grpc : urls.http;
+  const given = reader.find(url, places("endpoint", "ENDPOINT"));
   // What is given for all signals is a base URL.
-  const isWhole = isGrpc || given.source.includes(`${signal}.`) || given.source.includes(`_${name}_`);
+  const isWhole = url === urls.grpc || given.source.includes(`${signal}.`) || given.source.includes(`_${name}_`);
   const address = isWhole ? given.value : values.urlOfSignal(given.value, signal);
-  const endpoint = { ...given, shown: kind.show(address), value: address.includes("://") ? address : `${all.insecure.value ? "http" : "https"}://${address}` };
-  const headers = new Map<string, Found<string>>();
-  for (const { value, source } of reader.findAll(places("headers", "HEADERS"), values.headers).toReversed()) {
-    for (const [header, text] of Object.entries(value)) headers.set(header.toLowerCase(), { value: text, shown: "[redacted]", source });
+  const endpoint = { ...given, shown: url.show(address), value: address.includes("://") ? address : `${all.insecure.value ? "http" : "https"}://${address}` };
+  const byName = new Map<string, Found<string>>();
+  for (const { value, source } of reader.findAll(headers, places("headers", "HEADERS")).toReversed()) {
+    for (const [header, text] of Object.entries(value)) byName.set(header.toLowerCase(), { value: text, shown: "[redacted]", source });
   }
   const own = reader.read(rows, (option, variable) => [{ option: `${signal}.${option}`, variable }]);
   boundBatch(own);
-  const isSent = exporter.value.includes("otlp");
-  const shownHeaders = [...headers].map(([header, found]) => [`headers.${header}`, found] as const);
+  const isSent = to.value.includes("otlp");
+  const shownHeaders = [...byName].map(([header, found]) => [`headers.${header}`, found] as const);
   const more = isSent ? [["endpoint", endpoint] as const, ...shownHeaders, ...Object.entries<Found<unknown>>({ ...all, ...own })] : [];
-  reader.describe(signal, [["exporter", exporter], ...more]);
+  reader.describe(signal, [["exporter", to], ...more]);
   return {
-    ...valuesOf({ exporter, endpoint }),
     ...valuesOf(all),
     ...valuesOf(own),
-    headers: Object.fromEntries([...headers].map(([header, { value }]) => [header, value])),
+    ...valuesOf({ exporter: to, endpoint }),
+    headers: Object.fromEntries([...byName].map(([header, { value }]) => [header, value])),
     tls: isSent && endpoint.value.startsWith("https:") ? tlsFiles(reader, signal, all) : {},
   };
 }
 
-const leftOut = (source: string): Found<readonly OtlpExporterName[]> => ({ value: [], shown: "none", source });
-
-/** There can be one provider of each signal: where the program has registered its own, nothing is exported. */
-function leftToProgram<T>(reader: Reader, signal: Signal, exporter: T, provider: string | undefined): T | ReturnType<typeof leftOut> {
-  if (provider === undefined || signal === "traces" || registrations()[signal] === undefined) return exporter;
+/** Where a signal goes: as asked for, unless it is left out, or left to the program's own provider, as there can be one of each. */
+function exporterOf(reader: Reader, signal: Signal, asked: Found<readonly OtlpExporterName[]>, provider: string | undefined): typeof asked {
+  const leftOut = (source: string): typeof asked => ({ value: [], shown: "none", source });
+  if (reader.given(signal) === false) return leftOut(`code: ${signal}`);
+  if (asked.value.includes("none")) return leftOut(asked.source);
+  if (provider === undefined || signal === "traces" || registrations()[signal] === undefined) return asked;
   reader.warnings.add(`${signal} are left to the ${provider} that is registered already; "${signal}: false" in setupOtlp's options says that this is meant`);
   return leftOut(`the ${provider} of the program`);
 }
@@ -230,7 +234,7 @@ type FoundIn<TValues> = { [K in keyof TValues]: Found<TValues[K]> };
 const valuesOf = <TValues>(found: FoundIn<TValues>): TValues =>
   Object.fromEntries(Object.entries<Found<unknown>>(found).map(([name, { value }]) => [name, value])) as TValues;
 
-/** Looks settings up: what is wrong in code throws; what is wrong in the environment is noted in `warnings` and ignored. */
+/** Looks settings up. What is wrong in the environment is noted in `warnings` and ignored. */
 class Reader {
   readonly warnings = new Set<string>();
   readonly places = new Map<string, Place>();
@@ -243,72 +247,69 @@ class Reader {
 
   /** All settings of a table, each in its places. */
   read<TValues>(rows: Rows<TValues>, placesOf: (option: string, variable: string) => readonly Place[]): FoundIn<TValues> {
-    const found = Object.entries<Rows<Record<string, unknown>>[string]>({ ...rows }).map(([name, [variable, kind, otherwise]]) => [name, this.find(placesOf(name, variable), kind, otherwise)]);
+    const found = Object.entries<Row<unknown>>({ ...rows }).map(([name, each]) => [name, this.find(each, placesOf(name, each.variable))]);
     return Object.fromEntries(found) as FoundIn<TValues>;
   }
 
   /** The setting in the strongest place: code before the environment, and in each the first place. */
-  find<T>(places: readonly Place[], kind: Kind<T>, otherwise: T): Found<T> {
-    return this.findAll(places, kind)[0] ?? { value: otherwise, shown: otherwise === undefined ? "not set" : kind.show(otherwise), source: "default" };
+  find<T>(each: Row<T>, places: readonly Place[]): Found<T> {
+    const { otherwise } = each;
+    return this.findAll(each, places)[0] ?? { value: otherwise, shown: otherwise === undefined ? "not set" : each.show(otherwise), source: "default" };
   }
 
   /** The setting in each place where it is given, the strongest first. */
-  findAll<T>(places: readonly Place[], kind: Kind<T>): readonly Found<T>[] {
+  findAll<T>(each: Row<T>, places: readonly Place[]): readonly Found<T>[] {
     for (const place of places) this.places.set(place.option, place);
-    const found = (source: string, given: unknown): Found<T> => ({ value: kind.read(given), shown: kind.show(kind.read(given)), source });
-    const inCode = places.flatMap(({ option }) => {
-      const value = this.given(option);
-      return value === undefined ? [] : [found(`code: ${option}`, value)];
-    });
-    const inEnvironment = places.flatMap(({ variable = "" }) => {
-      const text = textOf(variable);
-      if (text === undefined) return [];
-      let ignored = 0;
-      const ignore = (shown: string, why = ""): void => {
-        ignored += 1;
-        this.warnings.add(`${variable}="${shown}" is ignored: it must be ${kind.is}${why === "" ? "" : ` (${why})`}`);
-      };
-      const value = kind.fromText(text, ignore);
-      if (kind.test(value) && value !== undefined) return [found(`env: ${variable}`, value)];
-      if (ignored === 0) ignore(kind.hide(text));
-      return [];
-    });
-    return [...inCode, ...inEnvironment];
+    const given = [
+      ...places.map(({ option }) => ({ source: `code: ${option}`, value: this.given(option) })),
+      ...places.map(({ variable = "" }) => ({ source: `env: ${variable}`, value: this.#inEnvironment(variable, each) })),
+    ];
+    return given.flatMap(({ source, value }) => (value === undefined ? [] : [{ source, value: each.read(value), shown: each.show(each.read(value)) }]));
   }
 
-  /** What code gives. A blank text is the same as not given. */
+  /** What code gives. */
   given(option: string): unknown {
     const [name = "", member] = option.split(".");
-    const value = member === undefined ? this.#options[name] : new Map(Object.entries(this.#options[name] ?? {})).get(member);
-    return isBlank(value) ? undefined : value;
+    const value = this.#options[name];
+    return member === undefined ? value : isRecord(value) ? value[member] : undefined;
   }
 
   describe(section: string, settings: readonly (readonly [name: string, setting: Found<unknown>])[]): void {
     this.lines.push(`  ${section}`, ...settings.map(([name, { shown, source }]) => `    ${name}: ${shown} (${source})`));
   }
+
+  #inEnvironment(variable: string, kind: Kind<unknown>): unknown {
+    const text = textOf(variable);
+    let isReported = text === undefined;
+    const ignore = (shown: string, why = ""): void => {
+      isReported = true;
+      this.warnings.add(`${variable}="${shown}" is ignored: it must be ${kind.is}${why === "" ? "" : ` (${why})`}`);
+    };
+    const value = text === undefined ? undefined : kind.fromText(text, ignore);
+    if (value !== undefined && kind.test(value)) return value;
+    if (text !== undefined && !isReported) ignore(kind.hide(text));
+    return undefined;
+  }
 }
 
-type Options = Readonly<Record<string, unknown>>;
+type Options = Record<string, unknown>;
+const isRecord = (value: unknown): value is Options => typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** @throws TypeError that names the option at fault and what is allowed. */
-function check(owner: string, options: unknown, kinds: Readonly<Record<string, Kind<unknown>>>): Options {
-  const rules: OptionRules<Record<string, unknown>> = Object.fromEntries(
-    Object.entries(kinds).map(([name, { is, test, object }]) => [name, { is: object?.is ?? is, test: (value: unknown) => isBlank(value) || test(value) }]),
-  );
-  checkOptions<Options>(owner, options, rules);
-  for (const [name, value] of Object.entries(options)) {
-    const member = kinds[name]?.object?.member;
+/**
+ * @returns the options that are given: a blank text is the same as none.
+ * @throws TypeError that names the option at fault and what is allowed.
+ */
+function check(owner: string, options: unknown, rows: Readonly<Record<string, OptionRule & Partial<Kind<unknown>>>>): Options {
+  const isBlank = (value: unknown): boolean => typeof value === "string" && value.trim() === "";
+  const rules = Object.entries(rows).map(([name, { is, test, object }]) => [name, { is: object?.is ?? is, test: (value: unknown) => isBlank(value) || test(value) }]);
+  checkOptions<Options>(owner, options, Object.fromEntries(rules));
+  const given = Object.entries(options).filter(([, value]) => !isBlank(value));
+  for (const [name, value] of given) {
+    const member = rows[name]?.object?.member;
     if (member !== undefined && isRecord(value)) checkOptions(`${owner}: ${name}`, value, Object.fromEntries(Object.keys(value).map((each) => [each, member(each)])));
   }
-  return options;
+  return Object.fromEntries(given);
 }
-
-const kindsOf = <TValues>(rows: Rows<TValues>): Readonly<Record<string, Kind<unknown>>> =>
-  Object.fromEntries(Object.entries<readonly [string, Kind<unknown>, unknown]>({ ...rows }).map(([name, [, kind]]) => [name, kind]));
-
-const exportKinds = { ...kindsOf(ofExport), endpoint: values.aUrl, headers: values.headers };
-const isBlank = (value: unknown): boolean => typeof value === "string" && value.trim() === "";
-const isRecord = (value: unknown): value is Options => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The variable's text, trimmed; empty and blank mean unset, as the OpenTelemetry specification says. */
 export function textOf(variable: string): string | undefined {

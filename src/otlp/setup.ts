@@ -1,6 +1,5 @@
 import { context, metrics, propagation, trace, type TextMapPropagator } from "@opentelemetry/api";
 import type { Resource } from "@opentelemetry/resources";
-import type { Sampler } from "@opentelemetry/sdk-trace";
 import { Deadline, settledWithin } from "../ending/deadline.ts";
 import { deliverAtSignals, type Ending, whenIdle } from "../ending/process-end.ts";
 import { isRuntimeSupported } from "../runtime.ts";
@@ -8,12 +7,11 @@ import { noteTracersAndLoggers } from "../telemetry/api-copies.ts";
 import { registerLoggers, type Registrations, registrations, unregister } from "../telemetry/api-globals.ts";
 import { startupProblems } from "../telemetry/startup-check.ts";
 import { installLogger, LossReport, OtlpSetupError, warn } from "./diagnostics.ts";
-import { DurableIdGenerator } from "./durable-id-generator.ts";
 import type { Shared } from "./exporter.ts";
 import type { OtlpOptions } from "./options.ts";
 import { load } from "./packages.ts";
-import { readSettings, type Settings } from "./settings.ts";
-import { createLogRecordProcessor, createMetricReader, createSpanProcessor, logRecordLimits, spanLimits } from "./signals.ts";
+import { readSettings, type Settings, type Signal } from "./settings.ts";
+import { createLoggerProvider, createMeterProvider, createTracerProvider } from "./signals.ts";
 
 /** What {@link setupOtlp} started. */
 export interface OtlpTelemetry extends AsyncDisposable {
@@ -139,8 +137,19 @@ function start(settings: Settings, deadline: Deadline): Running {
   };
   let ours = before;
   const providers: Running[] = [];
+  const add = <T extends Running>(signal: Signal, create: (...args: [Settings, Resource, Shared]) => T, register: (made: T) => boolean): boolean => {
+    if (settings[signal].exporter.length === 0) return true;
+    const made = create(settings, resource, shared);
+    providers.push(made);
+    return register(made);
+  };
   try {
-    const isAccepted = [startContext(settings, before), ...[startMetrics, startTraces, startLogs].map((startSignal) => startSignal(settings, resource, shared, providers))];
+    const isAccepted = [
+      startContext(settings, before),
+      add("metrics", createMeterProvider, (made) => metrics.setGlobalMeterProvider(made)),
+      add("traces", createTracerProvider, (made) => trace.setGlobalTracerProvider(made)),
+      add("logs", createLoggerProvider, registerLoggers),
+    ];
     ours = registrations();
     if (isAccepted.includes(false)) sayWhyRefused();
   } catch (error) {
@@ -168,7 +177,7 @@ function sayWhyRefused(): void {
   }
 }
 
-/** @returns whether the API accepts what there is to register; so do the next ones. */
+/** @returns whether the API accepts what there is to register. */
 function startContext({ propagators }: Settings, before: Registrations): boolean {
   const propagator = propagatorOf(propagators);
   // What the program has registered stays.
@@ -178,34 +187,6 @@ function startContext({ propagators }: Settings, before: Registrations): boolean
   return context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable()) && isPropagating;
 }
 
-function startTraces({ traces, ...settings }: Settings, resource: Resource, shared: Shared, providers: Running[]): boolean {
-  if (traces.exporter.length === 0) return true;
-  const { ConsoleSpanExporter, SimpleSpanProcessor, TracerProvider } = load("@opentelemetry/sdk-trace");
-  const spanProcessors = traces.exporter.map((name) => (name === "otlp" ? createSpanProcessor(traces, shared) : new SimpleSpanProcessor({ exporter: new ConsoleSpanExporter() })));
-  const provider = new TracerProvider({ resource, sampler: samplerOf(settings), idGenerator: new DurableIdGenerator(), spanProcessors, spanLimits: spanLimits() });
-  providers.push(provider);
-  return trace.setGlobalTracerProvider(provider);
-}
-
-function startMetrics({ metrics: settings }: Settings, resource: Resource, shared: Shared, providers: Running[]): boolean {
-  if (settings.exporter.length === 0) return true;
-  const { ConsoleMetricExporter, MeterProvider, PeriodicExportingMetricReader } = load("@opentelemetry/sdk-metrics");
-  const interval = { exportIntervalMillis: settings.exportInterval, exportTimeoutMillis: settings.exportInterval };
-  const readers = settings.exporter.map((name) => (name === "otlp" ? createMetricReader(settings, shared) : new PeriodicExportingMetricReader({ exporter: new ConsoleMetricExporter(), ...interval })));
-  const provider = new MeterProvider({ resource, readers });
-  providers.push(provider);
-  return metrics.setGlobalMeterProvider(provider);
-}
-
-function startLogs({ logs }: Settings, resource: Resource, shared: Shared, providers: Running[]): boolean {
-  if (logs.exporter.length === 0) return true;
-  const { ConsoleLogRecordExporter, LoggerProvider, SimpleLogRecordProcessor } = load("@opentelemetry/sdk-logs");
-  const processors = logs.exporter.map((name) => (name === "otlp" ? createLogRecordProcessor(logs, shared) : new SimpleLogRecordProcessor({ exporter: new ConsoleLogRecordExporter() })));
-  const provider = new LoggerProvider({ resource, processors, logRecordLimits: logRecordLimits() });
-  providers.push(provider);
-  return registerLoggers(provider);
-}
-
 /** What describes the service: what is detected, and, stronger, what the settings say. */
 function resourceOf({ resourceDetectors: names, resourceAttributes }: Settings): Resource {
   const { defaultResource, detectResources, resourceFromAttributes, ...found } = load("@opentelemetry/resources");
@@ -213,13 +194,6 @@ function resourceOf({ resourceDetectors: names, resourceAttributes }: Settings):
   const isAll = names.includes("all") || names.every((name) => name === "env");
   const detectors = names.includes("none") ? [] : Object.entries(byName).flatMap(([name, detector]) => (isAll || names.some((each) => each === name) ? [detector] : []));
   return defaultResource().merge(detectResources({ detectors })).merge(resourceFromAttributes({ ...resourceAttributes }));
-}
-
-function samplerOf({ sampler, samplerArg }: Pick<Settings, "sampler" | "samplerArg">): Sampler {
-  const { AlwaysOffSampler, AlwaysOnSampler, ParentBasedSampler, TraceIdRatioBasedSampler } = load("@opentelemetry/sdk-trace");
-  const isRatio = sampler.endsWith("traceidratio");
-  const root = isRatio ? new TraceIdRatioBasedSampler(samplerArg) : sampler.endsWith("always_off") ? new AlwaysOffSampler() : new AlwaysOnSampler();
-  return sampler.startsWith("parentbased_") ? new ParentBasedSampler({ root }) : root;
 }
 
 function propagatorOf(names: readonly string[]): TextMapPropagator | undefined {

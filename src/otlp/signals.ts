@@ -1,40 +1,25 @@
 import { SpanKind, TraceFlags } from "@opentelemetry/api";
-import type { LogRecordProcessor, ReadableLogRecord } from "@opentelemetry/sdk-logs";
-import type { MetricReader, PushMetricExporter, ResourceMetrics } from "@opentelemetry/sdk-metrics";
-import type { ReadableSpan, SpanProcessor } from "@opentelemetry/sdk-trace";
+import type { Resource } from "@opentelemetry/resources";
+import type { LoggerProvider, LogRecordProcessor, ReadableLogRecord } from "@opentelemetry/sdk-logs";
+import type { MeterProvider, MetricReader, PushMetricExporter, ResourceMetrics } from "@opentelemetry/sdk-metrics";
+import type { ReadableSpan, Sampler, SpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { cut, readValueLimit } from "../telemetry/value-limits.ts";
 import { messageOf } from "./diagnostics.ts";
+import { DurableIdGenerator } from "./durable-id-generator.ts";
 import { type Items, OtlpExporter, type Shared } from "./exporter.ts";
 import { load } from "./packages.ts";
 import { BatchQueue } from "./queue.ts";
-import { type BatchSettings, type MetricSettings, textOf } from "./settings.ts";
+import { type BatchSettings, type MetricSettings, type Settings, textOf } from "./settings.ts";
 
 const ours = "durable-telemetry";
+const usualLimit = 128;
 const halvesOf = <T>(items: T[]): readonly [T[], T[]] => [items.slice(0, items.length / 2), items.slice(items.length / 2)];
 const ofLists = { count: ({ length }: readonly unknown[]): number => length, halves: halvesOf } as const;
 
-/** The limit in the first of the variables that has one. */
-function limit(...variables: readonly string[]): number | undefined {
-  return variables.map((variable) => Number(textOf(variable) ?? Number.NaN)).find((value) => Number.isSafeInteger(value) && value >= 0);
+/** The limit in the first of the variables that has one; the specification has this one where none has. */
+function limit(...variables: readonly string[]): number {
+  return variables.map((variable) => Number(textOf(variable) ?? Number.NaN)).find((value) => Number.isSafeInteger(value) && value >= 0) ?? usualLimit;
 }
-
-/** The limits of spans that the environment sets, by the specification's names; what is `undefined` is the SDK's. */
-export const spanLimits = (): Record<string, number> =>
-  ({
-    attributeValueLengthLimit: readValueLimit("span").size,
-    attributeCountLimit: limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
-    eventCountLimit: limit("OTEL_SPAN_EVENT_COUNT_LIMIT"),
-    linkCountLimit: limit("OTEL_SPAN_LINK_COUNT_LIMIT"),
-    attributePerEventCountLimit: limit("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"),
-    attributePerLinkCountLimit: limit("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT"),
-  }) as Record<string, number>;
-
-/** The same of log records. */
-export const logRecordLimits = (): Record<string, number> =>
-  ({
-    attributeValueLengthLimit: readValueLimit("log").size,
-    attributeCountLimit: limit("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
-  }) as Record<string, number>;
 
 /** About how many bytes a value takes, however deep it is. */
 function bytesOf(value: unknown, depth = 0): number {
@@ -61,7 +46,27 @@ function queueOf<T>(settings: BatchSettings, shared: Shared, items: Items<T[]>, 
   return queue;
 }
 
-export function createSpanProcessor(settings: BatchSettings, shared: Shared): SpanProcessor {
+export function createTracerProvider({ traces, sampler, samplerArg }: Settings, resource: Resource, shared: Shared): TracerProvider {
+  const { ConsoleSpanExporter, SimpleSpanProcessor, TracerProvider: Provider, ...samplers } = load("@opentelemetry/sdk-trace");
+  const isRatio = sampler.endsWith("traceidratio");
+  const root: Sampler = isRatio ? new samplers.TraceIdRatioBasedSampler(samplerArg) : new samplers[sampler.endsWith("always_off") ? "AlwaysOffSampler" : "AlwaysOnSampler"]();
+  return new Provider({
+    resource,
+    sampler: sampler.startsWith("parentbased_") ? new samplers.ParentBasedSampler({ root }) : root,
+    idGenerator: new DurableIdGenerator(),
+    spanProcessors: traces.exporter.map((name) => (name === "otlp" ? createSpanProcessor(traces, shared) : new SimpleSpanProcessor({ exporter: new ConsoleSpanExporter() }))),
+    spanLimits: {
+      attributeValueLengthLimit: readValueLimit("span").size,
+      attributeCountLimit: limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
+      eventCountLimit: limit("OTEL_SPAN_EVENT_COUNT_LIMIT"),
+      linkCountLimit: limit("OTEL_SPAN_LINK_COUNT_LIMIT"),
+      attributePerEventCountLimit: limit("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"),
+      attributePerLinkCountLimit: limit("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT"),
+    },
+  });
+}
+
+function createSpanProcessor(settings: BatchSettings, shared: Shared): SpanProcessor {
   const { JsonTraceSerializer, ProtobufTraceSerializer } = load("@opentelemetry/otlp-transformer");
   const serializer = settings.protocol === "http/json" ? JsonTraceSerializer : ProtobufTraceSerializer;
   const queue = queueOf<ReadableSpan>(settings, shared, { signal: "traces", name: "span", serializer, ...ofLists }, rankOfSpan, bytesOfSpan);
@@ -80,7 +85,17 @@ export function createSpanProcessor(settings: BatchSettings, shared: Shared): Sp
   };
 }
 
-export function createLogRecordProcessor(settings: BatchSettings, shared: Shared): LogRecordProcessor {
+export function createLoggerProvider({ logs }: Settings, resource: Resource, shared: Shared): LoggerProvider {
+  const { ConsoleLogRecordExporter, LoggerProvider: Provider, SimpleLogRecordProcessor } = load("@opentelemetry/sdk-logs");
+  const attributeCountLimit = limit("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT");
+  return new Provider({
+    resource,
+    processors: logs.exporter.map((name) => (name === "otlp" ? createLogRecordProcessor(logs, shared) : new SimpleLogRecordProcessor({ exporter: new ConsoleLogRecordExporter() }))),
+    logRecordLimits: { attributeValueLengthLimit: readValueLimit("log").size, attributeCountLimit },
+  });
+}
+
+function createLogRecordProcessor(settings: BatchSettings, shared: Shared): LogRecordProcessor {
   const { JsonLogsSerializer, ProtobufLogsSerializer } = load("@opentelemetry/otlp-transformer");
   const serializer = settings.protocol === "http/json" ? JsonLogsSerializer : ProtobufLogsSerializer;
   // History events stay longer than lines of log.
@@ -109,7 +124,14 @@ function halvesOfMetrics({ resource, scopeMetrics }: ResourceMetrics): readonly 
   return [first ?? { resource, scopeMetrics: [] }, second ?? { resource, scopeMetrics: [] }];
 }
 
-export function createMetricReader(settings: MetricSettings, shared: Shared): MetricReader {
+export function createMeterProvider({ metrics }: Settings, resource: Resource, shared: Shared): MeterProvider {
+  const { ConsoleMetricExporter, MeterProvider: Provider, PeriodicExportingMetricReader } = load("@opentelemetry/sdk-metrics");
+  const times = { exportIntervalMillis: metrics.exportInterval, exportTimeoutMillis: metrics.exportInterval };
+  const toConsole = (): MetricReader => new PeriodicExportingMetricReader({ exporter: new ConsoleMetricExporter(), ...times });
+  return new Provider({ resource, readers: metrics.exporter.map((name) => (name === "otlp" ? createMetricReader(metrics, shared) : toConsole())) });
+}
+
+function createMetricReader(settings: MetricSettings, shared: Shared): MetricReader {
   const { AggregationTemporality, AggregationType, InstrumentType, PeriodicExportingMetricReader } = load("@opentelemetry/sdk-metrics");
   const { JsonMetricsSerializer, ProtobufMetricsSerializer } = load("@opentelemetry/otlp-transformer");
   const { exportInterval, temporality, histogramAggregation, protocol } = settings;
