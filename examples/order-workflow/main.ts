@@ -7,6 +7,7 @@ import {
   type OrchestrationState,
 } from "@microsoft/durabletask-js";
 import { SpanKind } from "@opentelemetry/api";
+import { NodeSDK } from "@opentelemetry/sdk-node";
 import { InMemorySpanExporter, SimpleSpanProcessor, type ReadableSpan } from "@opentelemetry/sdk-trace";
 import { withDurableTelemetry } from "durable-telemetry";
 import { setupOtlp } from "durable-telemetry/otlp";
@@ -27,15 +28,16 @@ import { payOrder, processOrder } from "./orchestrations.ts";
 import { orders } from "./orders.ts";
 import { ProgressLog } from "./progress.ts";
 
-// Spans are kept here for the waterfalls; they go to a collector only if there is one.
-const memory = new InMemorySpanExporter();
+// Telemetry goes to a collector if there is one; else spans are kept here for the waterfalls.
 const collector = process.env["OTEL_EXPORTER_OTLP_ENDPOINT"];
-const leftOut = { traces: false, metrics: false, logs: false } as const;
-const telemetry = setupOtlp({
-  serviceName: "order-workflow",
-  ...(collector ? {} : leftOut),
-  spanProcessors: [new SimpleSpanProcessor({ exporter: memory })],
-});
+const memory = new InMemorySpanExporter();
+const telemetry = collector ? setupOtlp({ serviceName: "order-workflow" }) : keepSpans(memory);
+
+function keepSpans(exporter: InMemorySpanExporter): NodeSDK {
+  const sdk = new NodeSDK({ spanProcessors: [new SimpleSpanProcessor({ exporter })], metricReaders: [], logRecordProcessors: [] });
+  sdk.start();
+  return sdk;
+}
 
 const sidecar = await startLocalSidecar();
 const hostAddress = sidecar.address;
@@ -70,9 +72,9 @@ await sidecar.close();
 
 for (const state of states) {
   console.log(`\n${outcomeOf(state)}`);
-  console.log(renderTrace(traceOf(state.instanceId)));
+  if (!collector) console.log(renderTrace(traceOf(state.instanceId)));
 }
-console.log(collector ? `\nTraces, metrics and logs also go to ${collector}.` : "\nSet OTEL_EXPORTER_OTLP_ENDPOINT to export them too.");
+console.log(collector ? `\nTraces, metrics and logs went to ${collector}.` : "\nSet OTEL_EXPORTER_OTLP_ENDPOINT to see them in a backend.");
 await telemetry.shutdown();
 
 function outcomeOf({ instanceId, runtimeStatus, serializedOutput, failureDetails }: OrchestrationState): string {

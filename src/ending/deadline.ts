@@ -24,9 +24,9 @@ export class Deadline {
     this.#left = budget;
   }
 
-  /** Whether the last wait has started. */
-  get isLast(): boolean {
-    return this.#end !== Number.POSITIVE_INFINITY;
+  /** Whether the last wait has no time left for an export; a timer may fire a part of a millisecond early. */
+  get isOver(): boolean {
+    return performance.now() > this.#end - 1;
   }
 
   /** Waits for `work` for as long as is left of the budget. @returns whether it ended. Never rejects. */

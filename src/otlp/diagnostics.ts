@@ -26,20 +26,6 @@ export class OtlpSetupError extends Error {
   }
 }
 
-/** What is thrown for an option that is wrong. */
-export function invalid(problem: string): TypeError {
-  return new TypeError(`setupOtlp: ${problem}`);
-}
-
-/** What a wrong value is, without what it says: it may be a secret. */
-export function kindOf(value: unknown): string {
-  if (value === null || value === undefined || typeof value === "number") return String(value);
-  if (Array.isArray(value)) return "an array";
-  if (typeof value !== "object") return `a ${typeof value}`;
-  const [, kind = "Object"] = /^\[object (\w+)\]$/.exec(Object.prototype.toString.call(value)) ?? [];
-  return kind === "Object" ? "an object" : `an object of the kind ${kind}`;
-}
-
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error === "string" ? error : "unknown cause";
   return error.message === "" ? error.name : error.message;

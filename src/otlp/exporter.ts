@@ -1,26 +1,34 @@
 import { context, ROOT_CONTEXT } from "@opentelemetry/api";
 import type { ISerializer } from "@opentelemetry/otlp-transformer";
-import { type LossReport, messageOf } from "./diagnostics.ts";
 import type { Deadline } from "../ending/deadline.ts";
+import { type LossReport, messageOf } from "./diagnostics.ts";
 import { load } from "./packages.ts";
 import type { Signal, SignalSettings } from "./settings.ts";
-import { type Answer, createTransport, timedOut, type Transport } from "./transport.ts";
+import { type Answer, grpcTransport, httpTransport, timedOut, type Transport } from "./transport.ts";
 import { showAddress } from "./values.ts";
 
-/** What an {@link OtlpExporter} has to know of a signal. */
-export interface SignalKind<TItems, TResponse> {
+/** What the signals of a set-up share. */
+export interface Shared {
+  readonly deadline: Deadline;
+  readonly report: LossReport;
+  /** Settles when the resource is detected. */
+  readonly ready: Promise<void> | undefined;
+  /** What gives up what has not been exported, and reports it, when telemetry ends. */
+  readonly closing: { close(): void }[];
+}
+
+/** What an {@link OtlpExporter} has to know of the items of a signal. */
+export interface Items<TItems> {
   readonly signal: Signal;
-  /** What a line calls `count` of them. */
-  readonly name: (count: number) => string;
-  readonly serializer: ISerializer<TItems, TResponse>;
+  /** What a line calls one of them. */
+  readonly name: string;
+  readonly serializer: ISerializer<TItems, { partialSuccess?: object }>;
   readonly count: (items: TItems) => number;
   /** Two parts of about the same size; of more than one. */
   readonly halves: (items: TItems) => readonly [TItems, TItems];
-  /** How many the collector has rejected, and what it says of that. */
-  readonly rejected: (response: TResponse) => { readonly count: unknown; readonly message: string | undefined };
-  /** The resource, whose detection is waited for. */
-  readonly resource: (items: TItems) => { readonly asyncAttributesPending?: boolean; waitForAsyncAttributes?(): Promise<void> } | undefined;
 }
+
+type Failure = Exclude<Answer, { state: "taken" }>;
 
 // Collectors take no more, by default, over HTTP and gRPC.
 const largestRequest = 4 * 2 ** 20;
@@ -31,51 +39,52 @@ const longestPause = 5000;
  * Sends a signal to its collector: in requests that are no larger than collectors take, with further attempts within the
  * timeout, and with a line for all that does not arrive. Nothing of it rejects or throws (telemetry.md K1).
  */
-export class OtlpExporter<TItems, TResponse> {
-  readonly #kind: SignalKind<TItems, TResponse>;
+export class OtlpExporter<TItems> {
+  readonly #items: Items<TItems>;
   readonly #transport: Transport;
-  readonly #deadline: Deadline;
-  readonly #report: LossReport;
+  readonly #shared: Shared;
   readonly #timeout: number;
   readonly #target: string;
   readonly #secrets: readonly string[];
 
   /** @param most milliseconds that one export may take, if that is less than the settings say. */
-  constructor(
-    kind: SignalKind<TItems, TResponse>,
-    settings: SignalSettings,
-    { deadline, report, most = Number.POSITIVE_INFINITY }: { deadline: Deadline; report: LossReport; most?: number },
-  ) {
-    this.#kind = kind;
-    this.#transport = createTransport(kind.signal, settings);
-    this.#deadline = deadline;
-    this.#report = report;
-    this.#timeout = Math.min(settings.timeout.value, settings.exportTimeout.value, most);
-    this.#target = showAddress(settings.endpoint.value);
+  constructor(items: Items<TItems>, settings: SignalSettings, shared: Shared, most: number = Number.POSITIVE_INFINITY) {
+    this.#items = items;
+    this.#transport = settings.protocol === "grpc" ? grpcTransport(items.signal, settings) : httpTransport(settings);
+    this.#shared = shared;
+    this.#timeout = Math.min(settings.timeout, settings.exportTimeout, most);
+    this.#target = showAddress(settings.endpoint);
     // The parts too, such as the token after `Bearer`.
-    const values = [...settings.headers.values()].flatMap(({ value }) => [value, ...value.split(/\s+/)]);
-    this.#secrets = values.filter((text) => text.length > 3);
+    this.#secrets = Object.values(settings.headers).flatMap((value) => [value, ...value.split(/\s+/)]).filter((text) => text.length > 3);
   }
 
   /** Sends the items. */
   async export(items: TItems): Promise<void> {
     try {
-      await this.#kind.resource(items)?.waitForAsyncAttributes?.();
+      await this.#shared.ready;
+      if (this.#shared.deadline.isOver) return this.giveUp(this.#items.count(items));
       // The requests are no part of what the program does.
       await context.with(load("@opentelemetry/core").suppressTracing(ROOT_CONTEXT), () => this.#send(items));
     } catch (error) {
-      this.#lost(items, { kind: "error", text: messageOf(error) });
+      this.fail(this.#items.count(items), { state: "refused", cause: "error", text: messageOf(error) });
     }
   }
 
-  /** Reports `count` items as lost that were never sent. */
-  drop(cause: string, count: number, why: string): void {
-    this.#report.lost(`${this.#kind.signal} ${cause}`, count, (lost) => `dropped ${lost} ${this.#kind.name(lost)}: ${why}`);
+  /** Reports that `count` items were not sent before the deadline. */
+  giveUp(count: number): void {
+    this.fail(count, { state: "refused", cause: "shutdown", text: "shutdown had no time for more" });
   }
 
-  /** Reports that shutdown had no time to send `count` items. */
-  giveUp(count: number): void {
-    this.#cannotExport(count, { kind: "shutdown", text: "shutdown had no time for more" });
+  /** Reports that `count` items have not arrived, or that nobody knows whether they have. */
+  fail(count: number, { state, cause, text }: Failure): void {
+    const what = state === "refused" ? (items: string) => `cannot export ${items} to` : (items: string) => `cannot confirm that ${items} reached`;
+    this.lost(count, `${state} ${cause}`, (items) => `${what(items)} ${this.#target} (${this.#show(text)}); workflows go on without it`);
+  }
+
+  /** Reports `count` items as lost; `say` is what the line says of a number of them. */
+  lost(count: number, cause: string, say: (items: string) => string): void {
+    const { signal, name } = this.#items;
+    this.#shared.report.lost(`${signal} ${cause}`, count, (lost) => say(`${lost} ${name}${lost === 1 ? "" : "s"}`));
   }
 
   close(): void {
@@ -83,66 +92,59 @@ export class OtlpExporter<TItems, TResponse> {
   }
 
   async #send(items: TItems): Promise<void> {
-    const canSplit = this.#kind.count(items) > 1;
+    const count = this.#items.count(items);
     const body = this.#serialize(items);
-    const isLarge = body instanceof Uint8Array && body.length > largestRequest && canSplit;
+    const isLarge = body instanceof Uint8Array && body.length > largestRequest && count > 1;
     const answer = isLarge ? undefined : body instanceof Uint8Array ? await this.#attempt(body) : body;
-    if (answer?.isTaken === true) this.#accept(answer.body);
-    else if (answer === undefined || (answer.isTooLarge === true && canSplit)) {
-      for (const half of this.#kind.halves(items)) await this.#send(half); // One after the other: each may be large.
-    } else this.#lost(items, answer);
+    if (answer?.state === "taken") this.#accept(answer.body);
+    else if (answer === undefined || (answer.isTooLarge === true && count > 1)) {
+      for (const half of this.#items.halves(items)) await this.#send(half); // One after the other: each may be large.
+    } else this.fail(count, answer);
   }
 
   /** The request; or the reason why there is none, which another part of the items may not have. */
-  #serialize(items: TItems): Uint8Array | Answer {
+  #serialize(items: TItems): Uint8Array | Failure {
     try {
-      return this.#kind.serializer.serializeRequest(items) ?? new Uint8Array();
+      return this.#items.serializer.serializeRequest(items) ?? new Uint8Array();
     } catch (error) {
-      return { isTaken: false, kind: "error", text: messageOf(error), isTooLarge: true };
+      return { state: "refused", cause: "error", text: messageOf(error), isTooLarge: true };
     }
   }
 
   #attempt(body: Uint8Array): Promise<Answer> {
-    return this.#deadline.run(this.#timeout, async (signal) => {
-      let answer = timedOut;
+    const { deadline } = this.#shared;
+    return deadline.run(this.#timeout, async (signal) => {
       const end = performance.now() + this.#timeout;
-      for (let pause = firstPause; !signal.aborted; pause = Math.min(pause * 1.5, longestPause)) {
-        const next = await this.#transport.send(body, signal);
-        // Where the time is over, the cause of the failure before tells more.
-        if (next !== timedOut || answer === timedOut) answer = next;
-        if (answer.isTaken || answer.mayRetry !== true) break;
+      let answer = await this.#transport.send(body, signal);
+      for (let pause = firstPause; answer.state !== "taken" && answer.mayRetry === true; pause = Math.min(pause * 1.5, longestPause)) {
         const wait = answer.retryAfter ?? pause * (0.8 + Math.random() * 0.4);
         if (wait > end - performance.now()) break;
-        await this.#deadline.pause(wait, signal);
+        await deadline.pause(wait, signal);
+        if (signal.aborted) break;
+        const next = await this.#transport.send(body, signal);
+        // What one attempt leaves open, a later failure does not answer. Where the time is over, the cause of the failure before tells more.
+        if (next.state === "taken") answer = next;
+        else answer = { ...(next === timedOut ? { ...answer, mayRetry: false } : next), state: answer.state === "unanswered" ? "unanswered" : next.state };
       }
       return answer;
     });
   }
 
   #accept(body: Uint8Array): void {
-    const { count, message = "" } = this.#rejectedIn(body);
-    const rejected = Number(count ?? 0);
-    const { signal, name } = this.#kind;
-    const said = message === "" ? "" : ` (${this.#show(message)})`;
-    if (rejected > 0) this.#report.lost(`${signal} rejected`, rejected, (lost) => `the collector at ${this.#target} rejected ${lost} ${name(lost)}${said}`);
-    else if (said !== "") this.#report.failed(`${signal} warning`, `the collector at ${this.#target} accepted ${name(2)}, with a warning${said}`);
+    const { errorMessage = "", ...rejected } = this.#partialSuccessIn(body);
+    const count = Number(Object.entries(rejected).find(([name]) => name.startsWith("rejected"))?.[1] ?? 0);
+    const { signal, name } = this.#items;
+    const said = errorMessage === "" ? "" : ` (${this.#show(errorMessage)})`;
+    if (count > 0) this.lost(count, "rejected", (items) => `the collector at ${this.#target} rejected ${items}${said}`);
+    else if (said !== "") this.#shared.report.failed(`${signal} warning`, `the collector at ${this.#target} accepted ${name}s, with a warning${said}`);
   }
 
-  #rejectedIn(body: Uint8Array): { readonly count?: unknown; readonly message?: string | undefined } {
+  #partialSuccessIn(body: Uint8Array): { readonly errorMessage?: string; readonly [rejected: string]: unknown } {
     try {
-      return this.#kind.rejected(this.#kind.serializer.deserializeResponse(body));
+      return { ...this.#items.serializer.deserializeResponse(body).partialSuccess };
     } catch {
       return {}; // It was taken, whatever the answer is.
     }
-  }
-
-  #lost(items: TItems, cause: { readonly kind: string; readonly text: string }): void {
-    this.#cannotExport(this.#kind.count(items), cause);
-  }
-
-  #cannotExport(count: number, { kind, text }: { readonly kind: string; readonly text: string }): void {
-    const { signal, name } = this.#kind;
-    this.#report.lost(`${signal} ${kind}`, count, (lost) => `cannot export ${lost} ${name(lost)} to ${this.#target} (${this.#show(text)}); workflows go on without it`);
   }
 
   #show(text: string): string {

@@ -1,6 +1,3 @@
-import type { MetricReader } from "@opentelemetry/sdk-metrics";
-import type { Sampler, SpanProcessor } from "@opentelemetry/sdk-trace";
-
 /** How OTLP travels. */
 export type OtlpProtocol = "http/json" | "http/protobuf" | "grpc";
 /** Where a signal goes: to an OTLP collector, to the console, or nowhere. */
@@ -66,8 +63,8 @@ export interface OtlpMetricOptions extends OtlpSignalOptions {
 }
 
 /**
- * What {@link setupOtlp} takes in code. Each option has an environment variable, except those that only code can
- * give; docs/otlp.md has them in one table. What is left out (or is an empty text) is taken from the variable.
+ * What {@link setupOtlp} takes in code. Each option has an environment variable; docs/otlp.md has them in one table.
+ * What is left out (or is an empty text) is taken from the variable.
  */
 export interface OtlpOptions extends OtlpExportOptions {
   /** `true` sets nothing up. Default: `OTEL_SDK_DISABLED`, else `false`. */
@@ -85,15 +82,11 @@ export interface OtlpOptions extends OtlpExportOptions {
   /** What is detected for the resource; an empty list is `none`. Default: `OTEL_NODE_RESOURCE_DETECTORS`, else `all`. */
   readonly resourceDetectors?: ResourceDetectorName | readonly ResourceDetectorName[] | undefined;
   /** Decides which spans are recorded. Default: `OTEL_TRACES_SAMPLER`, else all, unless the parent was not sampled. */
-  readonly sampler?: Sampler | SamplerName | undefined;
-  /** The argument of a sampler that is given by name: its ratio. Default: `OTEL_TRACES_SAMPLER_ARG`, else 1. */
+  readonly sampler?: SamplerName | undefined;
+  /** The ratio of the samplers that have one. Default: `OTEL_TRACES_SAMPLER_ARG`, else 1. */
   readonly samplerArg?: number | undefined;
   /** How contexts travel in headers; an empty list is `none`. Default: `OTEL_PROPAGATORS`, else `tracecontext` and `baggage`. */
   readonly propagators?: PropagatorName | readonly PropagatorName[] | undefined;
-  /** Span processors beside the one that exports. A fault in one of them is reported and changes nothing else. */
-  readonly spanProcessors?: readonly SpanProcessor[] | undefined;
-  /** Metric readers beside the one that exports, for Prometheus say. */
-  readonly metricReaders?: readonly MetricReader[] | undefined;
   /** How much OpenTelemetry says of itself on the console. Default: `OTEL_LOG_LEVEL`, else only what is wrong at set-up. */
   readonly logLevel?: "none" | "error" | "warn" | "info" | "debug" | "verbose" | "all" | undefined;
   /**

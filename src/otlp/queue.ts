@@ -1,24 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-
-/** What takes the batches of a {@link BatchQueue}. Nothing of it rejects. */
-export interface BatchTaker<T> {
-  export(items: T[]): Promise<void>;
-  drop(cause: string, count: number, why: string): void;
-  giveUp(count: number): void;
-}
-
-/** How a {@link BatchQueue} gathers. */
-export interface BatchQueueOptions<T> {
-  readonly taker: BatchTaker<T>;
-  readonly maxQueueSize: number;
-  readonly maxExportBatchSize: number;
-  /** In milliseconds. */
-  readonly scheduleDelay: number;
-  /** What keeps its place longer under pressure has a higher rank, from 0 to 3 (telemetry.md K6). */
-  readonly rankOf: (item: T) => number;
-  /** About how much memory an item takes. */
-  readonly bytesOf: (item: T) => number;
-}
+import type { OtlpExporter } from "./exporter.ts";
+import type { BatchSettings } from "./settings.ts";
 
 interface Waiting<T> {
   readonly item: T;
@@ -33,12 +15,15 @@ const mostBytesOfBatch = 2 ** 18;
 const mostExports = 4;
 
 /**
- * Gathers items and hands them on in batches, in order. What waits is bounded, in number and in bytes; when there is too
- * much, items of the lowest rank go first, and are counted (telemetry.md K4 to K6). Adding an item never waits: batches are made
- * in later turns of the event loop.
+ * Gathers items and has them exported in batches. What waits is bounded, in number and in bytes; when there is too much, items of
+ * the lowest rank are dropped first, and counted; and where more waits than a batch holds, those of the highest rank are sent
+ * first (telemetry.md K4 to K6). Adding an item never waits: batches are made in later turns of the event loop.
  */
 export class BatchQueue<T> {
-  readonly #options: BatchQueueOptions<T>;
+  readonly #exporter: OtlpExporter<T[]>;
+  readonly #settings: BatchSettings;
+  readonly #rankOf: (item: T) => number;
+  readonly #bytesOf: (item: T) => number;
   /** By rank; each is in order. */
   readonly #lanes: readonly Lane<Waiting<T>>[] = [new Lane(), new Lane(), new Lane(), new Lane()];
   readonly #running = new Set<Promise<void>>();
@@ -52,35 +37,43 @@ export class BatchQueue<T> {
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  constructor(options: BatchQueueOptions<T>) {
-    this.#options = options;
+  /**
+   * @param rankOf what keeps its place longer under pressure has a higher rank, from 0 to 3 (telemetry.md K6).
+   * @param bytesOf about how much memory an item takes.
+   */
+  constructor(exporter: OtlpExporter<T[]>, settings: BatchSettings, rankOf: (item: T) => number, bytesOf: (item: T) => number) {
+    this.#exporter = exporter;
+    this.#settings = settings;
+    this.#rankOf = rankOf;
+    this.#bytesOf = bytesOf;
   }
 
   add(item: T): void {
     if (this.#isClosed) return;
-    const { maxQueueSize, maxExportBatchSize, rankOf, bytesOf } = this.#options;
-    const rank = rankOf(item);
-    const bytes = sizeOf(item, bytesOf);
-    while (this.#count >= maxQueueSize || this.#bytes + bytes > mostBytes) {
-      const isDropped = this.#dropBelow(rank);
+    const rank = this.#rankOf(item);
+    const bytes = this.#sizeOf(item);
+    while (this.#count >= this.#settings.maxQueueSize || this.#bytes + bytes > mostBytes) {
       this.#dropped += 1;
-      if (!isDropped) return;
+      // The last item of the lowest rank below this one's makes room; else this one goes.
+      const dropped = this.#lanes.slice(0, rank).find(({ first }) => first !== undefined)?.pop();
+      if (dropped === undefined) return;
+      this.#left(dropped);
     }
     this.#added += 1;
     this.#lanes[rank]?.push({ item, bytes, number: this.#added });
     this.#count += 1;
     this.#bytes += bytes;
-    if (this.#count >= maxExportBatchSize || this.#bytes >= mostBytesOfBatch) this.#run();
-    else this.#timer ??= setTimeout(() => this.#flush(), this.#options.scheduleDelay).unref();
+    if (this.#isFull()) this.#run();
+    else this.#schedule();
   }
 
-  /** Hands on all that there is. Never rejects. */
+  /** Exports all that there is. Never rejects. */
   async forceFlush(): Promise<void> {
     const last = this.#added;
     do {
       this.#flush();
       await Promise.all(this.#running);
-    } while ((this.#next()?.first?.number ?? Number.POSITIVE_INFINITY) <= last);
+    } while (this.#hasUpTo(last));
   }
 
   /** Takes no more; what still waits is lost, and reported. */
@@ -88,16 +81,21 @@ export class BatchQueue<T> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#reportDropped();
-    if (this.#count > 0) this.#options.taker.giveUp(this.#count);
+    if (this.#count > 0) this.#exporter.giveUp(this.#count);
     for (const lane of this.#lanes) while (lane.pop() !== undefined);
     this.#count = 0;
+    this.#exporter.close();
+  }
+
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => this.#flush(), this.#settings.scheduleDelay).unref();
   }
 
   #flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#wanted = this.#added;
-    for (let batches = Math.ceil(this.#count / this.#options.maxExportBatchSize); batches > 0; batches -= 1) this.#run();
+    for (let batches = Math.ceil(this.#count / this.#settings.maxExportBatchSize); batches > 0; batches -= 1) this.#run();
   }
 
   #run(): void {
@@ -107,63 +105,53 @@ export class BatchQueue<T> {
   }
 
   async #exportBatches(): Promise<void> {
-    for (await turn(); this.#isDue(); await turn()) await this.#options.taker.export(this.#take());
-    if (this.#count > 0) this.#timer ??= setTimeout(() => this.#flush(), this.#options.scheduleDelay).unref();
+    for (await turn(); this.#isDue(); await turn()) await this.#exporter.export(this.#take());
+    if (this.#count > 0) this.#schedule();
+  }
+
+  #isFull(): boolean {
+    return this.#count >= this.#settings.maxExportBatchSize || this.#bytes >= mostBytesOfBatch;
   }
 
   #isDue(): boolean {
-    if (this.#count >= this.#options.maxExportBatchSize || this.#bytes >= mostBytesOfBatch) return true;
-    return this.#count > 0 && (this.#next()?.first?.number ?? 0) <= this.#wanted;
+    return this.#count > 0 && (this.#isFull() || this.#hasUpTo(this.#wanted));
   }
 
   #take(): T[] {
     this.#reportDropped();
-    const batch: T[] = [];
-    let bytes = 0;
-    while (batch.length < this.#options.maxExportBatchSize && bytes < mostBytesOfBatch) {
-      const taken = this.#next()?.shift();
+    const batch: Waiting<T>[] = [];
+    for (let bytes = 0; batch.length < this.#settings.maxExportBatchSize && bytes < mostBytesOfBatch; ) {
+      const taken = this.#lanes.findLast(({ first }) => first !== undefined)?.shift();
       if (taken === undefined) break;
-      batch.push(taken.item);
+      batch.push(taken);
       bytes += taken.bytes;
+      this.#left(taken);
     }
-    this.#count -= batch.length;
+    return batch.toSorted((one, other) => one.number - other.number).map(({ item }) => item);
+  }
+
+  #left({ bytes }: Waiting<T>): void {
+    this.#count -= 1;
     this.#bytes -= bytes;
-    return batch;
   }
 
-  /** The lane whose first item has waited longest. */
-  #next(): Lane<Waiting<T>> | undefined {
-    let next: Lane<Waiting<T>> | undefined;
-    for (const lane of this.#lanes) {
-      if (lane.first !== undefined && lane.first.number < (next?.first?.number ?? Number.POSITIVE_INFINITY)) next = lane;
-    }
-    return next;
-  }
-
-  /** Drops the last item of the lowest rank, if that is below `rank`. */
-  #dropBelow(rank: number): boolean {
-    for (let lower = 0; lower < rank; lower += 1) {
-      const dropped = this.#lanes[lower]?.pop();
-      if (dropped === undefined) continue;
-      this.#count -= 1;
-      this.#bytes -= dropped.bytes;
-      return true;
-    }
-    return false;
+  /** Whether an item waits that is one of the first `number` that came. */
+  #hasUpTo(number: number): boolean {
+    return this.#lanes.some(({ first }) => first !== undefined && first.number <= number);
   }
 
   #reportDropped(): void {
-    const { maxQueueSize, taker } = this.#options;
-    if (this.#dropped > 0) taker.drop("dropped", this.#dropped, `more than maxQueueSize (${maxQueueSize}), or ${mostBytes >> 20} MiB, waited for the collector`);
+    const why = `more than maxQueueSize (${this.#settings.maxQueueSize}), or ${mostBytes >> 20} MiB, waited for the collector`;
+    if (this.#dropped > 0) this.#exporter.lost(this.#dropped, "dropped", (items) => `dropped ${items}: ${why}`);
     this.#dropped = 0;
   }
-}
 
-function sizeOf<T>(item: T, bytesOf: (item: T) => number): number {
-  try {
-    return bytesOf(item);
-  } catch {
-    return mostBytesOfBatch; // A value of the program throws when it is read, which must not reach the code that records it.
+  #sizeOf(item: T): number {
+    try {
+      return this.#bytesOf(item);
+    } catch {
+      return mostBytesOfBatch; // A value of the program throws when it is read, which must not reach the code that records it.
+    }
   }
 }
 
@@ -189,7 +177,7 @@ class Lane<T> {
   }
 
   pop(): T | undefined {
-    return this.#items.length > this.#start ? this.#items.pop() : undefined;
+    return this.first === undefined ? undefined : this.#items.pop();
   }
 
   shift(): T | undefined {

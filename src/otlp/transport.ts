@@ -1,21 +1,21 @@
+import { once } from "node:events";
 import * as http from "node:http";
 import * as https from "node:https";
-import { createSecureContext } from "node:tls";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { ServiceError } from "@grpc/grpc-js";
 import { version } from "../version.ts";
-import { messageOf, warn } from "./diagnostics.ts";
+import { messageOf } from "./diagnostics.ts";
 import { load } from "./packages.ts";
 import type { Signal, SignalSettings } from "./settings.ts";
 
-/** What a collector made of a request. */
+/** What a collector made of a request: whether it is `unanswered` that way, nobody knows. */
 export type Answer =
-  | { readonly isTaken: true; readonly body: Uint8Array }
+  | { readonly state: "taken"; readonly body: Uint8Array }
   | {
-      readonly isTaken: false;
+      readonly state: "refused" | "unanswered";
       /** A kind of cause, and not a text that varies. */
-      readonly kind: string;
+      readonly cause: string;
       readonly text: string;
       /** Whether another attempt may succeed, and after how many milliseconds if the collector says so. */
       readonly mayRetry?: boolean;
@@ -29,36 +29,9 @@ export interface Transport {
   close(): void;
 }
 
-export const timedOut: Answer = { isTaken: false, kind: "timeout", text: "Request timed out" };
+export const timedOut: Answer = { state: "unanswered", cause: "timeout", text: "Request timed out" };
 
 const userAgent = `durable-telemetry/${version}`;
-
-/** The transport that the settings ask for. */
-export function createTransport(signal: Signal, settings: SignalSettings): Transport {
-  return settings.protocol.value === "grpc" ? grpcTransport(signal, settings) : httpTransport(signal, settings);
-}
-
-interface TlsFiles {
-  readonly ca?: Buffer | undefined;
-  readonly cert?: Buffer | undefined;
-  readonly key?: Buffer | undefined;
-}
-
-/** The files that the settings name. Those that TLS can't use are reported and left out. */
-function tlsFilesOf(signal: Signal, { certificate, clientCertificate, clientKey }: SignalSettings): TlsFiles {
-  const given = [certificate, clientCertificate, clientKey].filter(({ value }) => value !== undefined);
-  if (given.length === 0) return {};
-  const files = { ca: certificate.value?.content, cert: clientCertificate.value?.content, key: clientKey.value?.content };
-  try {
-    if ((files.cert === undefined) !== (files.key === undefined)) throw new Error("a client's certificate and key need each other");
-    createSecureContext(files);
-    return files;
-  } catch (error) {
-    warn(`${signal} are exported without what is in the files of ${given.map(({ source }) => source).join(", ")} (${messageOf(error)})`);
-    return {};
-  }
-}
-
 const retryableStatuses: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 const retryableErrors: ReadonlySet<string> = new Set(
   ["ECONNRESET", "ECONNREFUSED", "EPIPE", "ETIMEDOUT", "EAI_AGAIN", "ENOTFOUND", "ENETUNREACH", "EHOSTUNREACH"],
@@ -67,35 +40,34 @@ const retryableErrors: ReadonlySet<string> = new Set(
 const longestAnswer = 4 * 2 ** 20;
 const compress = promisify(gzip);
 
-function httpTransport(signal: Signal, settings: SignalSettings): Transport {
-  const url = new URL(settings.endpoint.value);
-  const { Agent, request } = url.protocol === "https:" ? https : http;
-  const agent = new Agent({ keepAlive: true, ...(url.protocol === "https:" ? tlsFilesOf(signal, settings) : {}) });
-  const isCompressed = settings.compression.value === "gzip";
-  const headers = {
+export function httpTransport({ endpoint, protocol, compression, headers, tls }: SignalSettings): Transport {
+  const { Agent, request } = endpoint.startsWith("https:") ? https : http;
+  const agent = new Agent({ keepAlive: true, ...tls });
+  const isCompressed = compression === "gzip";
+  const all = {
     "user-agent": userAgent,
-    "content-type": settings.protocol.value === "http/json" ? "application/json" : "application/x-protobuf",
+    "content-type": protocol === "http/json" ? "application/json" : "application/x-protobuf",
     ...(isCompressed ? { "content-encoding": "gzip" } : {}),
-    ...Object.fromEntries([...settings.headers].map(([name, { value }]) => [name, value])),
+    ...headers,
   };
   return {
-    send: async (plain, abort) => {
-      const body = isCompressed ? await compress(plain) : plain;
-      const { promise, resolve } = Promise.withResolvers<Answer>();
-      const fail = (error: Error): void => resolve(abort.aborted ? timedOut : httpFailure(error));
-      const outgoing = request(url, { method: "POST", agent, signal: abort, headers: { ...headers, "content-length": body.length } }, (response) => {
+    send: async (plain, signal) => {
+      try {
+        const body = isCompressed ? await compress(plain) : plain;
+        const outgoing = request(endpoint, { method: "POST", agent, signal, headers: { ...all, "content-length": body.length } }).end(body);
+        const [response] = (await once(outgoing, "response")) as [http.IncomingMessage];
+        outgoing.on("error", () => {}); // It is the answer's too.
         const chunks: Buffer[] = [];
         let size = 0;
-        response.on("data", (chunk: Buffer) => {
+        for await (const chunk of response as AsyncIterable<Buffer>) {
           size += chunk.length;
+          if (size > longestAnswer) throw new Error(`the answer is longer than ${longestAnswer} bytes`);
           chunks.push(chunk);
-          if (size > longestAnswer) response.destroy(new Error(`the answer is longer than ${longestAnswer} bytes`));
-        });
-        response.on("end", () => resolve(answerOf(response, Buffer.concat(chunks))));
-        response.on("error", fail);
-      });
-      outgoing.on("error", fail).end(body);
-      return promise;
+        }
+        return answerOf(response, Buffer.concat(chunks));
+      } catch (error) {
+        return signal.aborted ? timedOut : httpFailure(error);
+      }
     },
     close: () => agent.destroy(),
   };
@@ -104,13 +76,13 @@ function httpTransport(signal: Signal, settings: SignalSettings): Transport {
 function answerOf({ statusCode = 0, headers }: http.IncomingMessage, body: Uint8Array): Answer {
   const isWebPage = headers["content-type"]?.startsWith("text/html") === true;
   if (statusCode >= 200 && statusCode < 300) {
-    return isWebPage ? { isTaken: false, kind: "web page", text: "the answer is a web page, not that of an OTLP collector" } : { isTaken: true, body };
+    return isWebPage ? { state: "refused", cause: "web page", text: "the answer is a web page, not that of an OTLP collector" } : { state: "taken", body };
   }
   // Not the reason that the collector gives: that may be any text.
   const status = `HTTP ${statusCode} ${http.STATUS_CODES[statusCode] ?? ""}`.trim();
   return {
-    isTaken: false,
-    kind: `HTTP ${statusCode}`,
+    state: "refused",
+    cause: `HTTP ${statusCode}`,
     text: isWebPage ? `${status}, with a web page: is this an OTLP collector?` : status,
     mayRetry: retryableStatuses.has(statusCode),
     retryAfter: retryAfterOf(headers["retry-after"]),
@@ -125,11 +97,11 @@ function retryAfterOf(header: string | undefined): number | undefined {
   return wait > 0 ? wait : undefined;
 }
 
-function httpFailure(error: Error): Answer {
-  const code: unknown = "code" in error ? error.code : undefined;
-  if (typeof code !== "string") return { isTaken: false, kind: error.name, text: messageOf(error) };
+function httpFailure(error: unknown): Answer {
+  const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;
+  if (typeof code !== "string") return { state: "refused", cause: "error", text: messageOf(error) };
   const text = code.startsWith("HPE_") ? `${code}: the answer is not HTTP; is this port gRPC?` : code;
-  return { isTaken: false, kind: code, text, mayRetry: retryableErrors.has(code) };
+  return { state: code === "ECONNRESET" ? "unanswered" : "refused", cause: code, text, mayRetry: retryableErrors.has(code) };
 }
 
 const services = { traces: "trace.v1.TraceService", metrics: "metrics.v1.MetricsService", logs: "logs.v1.LogsService" };
@@ -137,35 +109,34 @@ const services = { traces: "trace.v1.TraceService", metrics: "metrics.v1.Metrics
 const retryableCodes: ReadonlySet<number> = new Set([1, 4, 8, 10, 11, 14, 15]);
 const gzipOfGrpc = 2;
 
-function grpcTransport(signal: Signal, settings: SignalSettings): Transport {
+export function grpcTransport(signal: Signal, { endpoint, compression, headers, tls }: SignalSettings): Transport {
   const { Client, credentials, Metadata, status } = load("@grpc/grpc-js");
-  const address = settings.endpoint.value;
-  const { host, protocol } = new URL(address.includes("://") ? address : `${settings.insecure.value ? "http" : "https"}://${address}`);
-  const { ca = null, key = null, cert = null } = protocol === "http:" ? {} : tlsFilesOf(signal, settings);
+  const { host, protocol } = new URL(endpoint);
+  const { ca = null, key = null, cert = null } = tls;
   const client = new Client(host, protocol === "http:" ? credentials.createInsecure() : credentials.createSsl(ca, key, cert), {
     "grpc.primary_user_agent": userAgent,
-    ...(settings.compression.value === "gzip" ? { "grpc.default_compression_algorithm": gzipOfGrpc } : {}),
+    ...(compression === "gzip" ? { "grpc.default_compression_algorithm": gzipOfGrpc } : {}),
   });
   const metadata = new Metadata();
-  for (const [name, { value }] of settings.headers) metadata.set(name, value);
+  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
   const path = `/opentelemetry.proto.collector.${services[signal]}/Export`;
   const asIs = (bytes: Buffer): Buffer => bytes;
   const failure = ({ code, details, message }: ServiceError): Answer => {
     const [errno] = /\bE[A-Z]{4,}\b/.exec(details) ?? [];
     const isNoGrpc = errno === undefined && /null|protocol error|connection dropped/i.test(details);
-    const text = isNoGrpc ? `no gRPC server answers; is this port gRPC?` : (errno ?? (details === "" ? message : details));
-    return { isTaken: false, kind: `gRPC ${code}`, text: `${status[code]}: ${text}`, mayRetry: retryableCodes.has(code), isTooLarge: /larger than max/i.test(details) };
+    const text = isNoGrpc ? "no gRPC server answers; is this port gRPC?" : (errno ?? (details === "" ? message : details));
+    const state = errno === "ECONNRESET" ? "unanswered" : "refused";
+    return { state, cause: `gRPC ${code}`, text: `${status[code]}: ${text}`, mayRetry: retryableCodes.has(code), isTooLarge: /larger than max/i.test(details) };
   };
   return {
-    send: async (body, abort) => {
-      const { promise, resolve } = Promise.withResolvers<Answer>();
-      const call = client.makeUnaryRequest(path, asIs, asIs, Buffer.from(body), metadata, (error, answer) => {
-        if (error === null) resolve({ isTaken: true, body: answer ?? new Uint8Array() });
-        else resolve(abort.aborted ? timedOut : failure(error));
-      });
-      abort.addEventListener("abort", () => call.cancel(), { once: true });
-      return promise;
-    },
+    send: (body, abort) =>
+      new Promise((resolve) => {
+        const call = client.makeUnaryRequest(path, asIs, asIs, Buffer.from(body), metadata, (error, answer) => {
+          if (error === null) resolve({ state: "taken", body: answer ?? new Uint8Array() });
+          else resolve(abort.aborted ? timedOut : failure(error));
+        });
+        abort.addEventListener("abort", () => call.cancel(), { once: true });
+      }),
     close: () => client.close(),
   };
 }

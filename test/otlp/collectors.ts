@@ -1,5 +1,6 @@
 /** Collectors that are in trouble, and one that inflates what is sent compressed. */
 import { createServer, request, type RequestListener } from "node:http";
+import { createServer as createHttp2Server, type Http2Session } from "node:http2";
 import { createServer as createTcpServer, type Server, type Socket } from "node:net";
 import { createGunzip } from "node:zlib";
 
@@ -86,18 +87,15 @@ export async function startGunzip(target: string): Promise<Collector> {
   });
 }
 
-/** Hands on to `target` what it is sent, after `milliseconds`. */
+/** Hands on to `target` what it is sent, and answers after `milliseconds`. */
 export async function startSlowCollector(target: string, milliseconds: number): Promise<Collector> {
   return startHttp((incoming, response) => {
     const { host: _host, ...headers } = incoming.headers;
     const onward = request(new URL(incoming.url ?? "", target), { method: "POST", headers }, (answer) => {
-      response.writeHead(answer.statusCode ?? 500, answer.headers);
-      answer.pipe(response);
+      setTimeout(() => answer.pipe(response.writeHead(answer.statusCode ?? 500, answer.headers)), milliseconds).unref();
     });
     onward.on("error", () => response.destroy());
-    const chunks: Buffer[] = [];
-    incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
-    incoming.on("end", () => void setTimeout(() => onward.end(Buffer.concat(chunks)), milliseconds));
+    incoming.pipe(onward);
   });
 }
 
@@ -128,6 +126,32 @@ export async function startAnsweringCollector(body: unknown): Promise<Collector>
   });
 }
 
+/** Takes every call over gRPC, and answers with `message`, which is protobuf. `paths` are those that were called. */
+export async function startGrpcCollector(message: Uint8Array): Promise<Collector & { readonly paths: readonly string[] }> {
+  const paths: string[] = [];
+  const sessions = new Set<Http2Session>();
+  // A message is a byte that says whether it is compressed, four for its length, and what is in it.
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  const server = createHttp2Server((incoming, response) => {
+    paths.push(incoming.url);
+    incoming.resume().on("end", () => {
+      response.writeHead(200, { "content-type": "application/grpc" });
+      response.addTrailers({ "grpc-status": "0" });
+      response.end(Buffer.concat([prefix, message]));
+    });
+  });
+  server.on("session", (session) => sessions.add(session));
+  return {
+    url: await listen(server),
+    paths,
+    [Symbol.asyncDispose]: async () => {
+      for (const session of sessions) session.destroy();
+      await close(server);
+    },
+  };
+}
+
 /** Refuses every request with `status` and these headers, for as long as it is asked. `asked` counts. */
 export async function startRetryCollector(status: number, headers: Readonly<Record<string, string>>): Promise<Collector & { readonly asked: () => number }> {
   let asked = 0;
@@ -149,7 +173,7 @@ async function startHttp(onRequest: RequestListener): Promise<Collector> {
   };
 }
 
-async function listen(server: Server): Promise<string> {
+async function listen(server: Pick<Server, "once" | "listen" | "address">): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject).listen(0, "127.0.0.1", resolve);
   await promise;
@@ -158,7 +182,7 @@ async function listen(server: Server): Promise<string> {
   return `http://127.0.0.1:${address.port}`;
 }
 
-async function close(server: Server): Promise<void> {
+async function close(server: Pick<Server, "close">): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   server.close(() => resolve());
   await promise;

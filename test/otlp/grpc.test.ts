@@ -75,7 +75,7 @@ describe("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", () => {
   it("K1 a hung collector costs one line, and shutdown ends in time", async () => {
     await using collector = await startHungCollector();
     const { stderr, stdout } = await runProgram("in-flight", { env, input: { options: { endpoint: collector.url, shutdownTimeout: 500 } } });
-    expect(stderr).toMatch(/^durable-telemetry: cannot export 2 spans to .+\n$/);
+    expect(stderr).toMatch(/^durable-telemetry: cannot confirm that 2 spans reached .+ \(Request timed out\); .+\n$/);
     expect(JSON.parse(stdout).shutdown).toBeLessThan(3000);
   });
 

@@ -1,4 +1,4 @@
-import { cpSync } from "node:fs";
+import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
@@ -40,6 +40,12 @@ it.each(["app.cjs", "app.mjs"])("%s: without the OpenTelemetry SDK, DurableIdGen
       "@opentelemetry/sdk-node@latest. (A program that has SDK 2.x keeps its own set-up and leaves setupOtlp out.) The cause: " +
       "@opentelemetry/sdk-node is not installed.\n",
   );
+});
+
+it.each(["otlp.d.mts", "otlp.d.cts"])("%s names no package that a project without the SDK lacks", (file) => {
+  const declarations = readFileSync(join(root, "dist", file), "utf8").replaceAll(/\/\*.*?\*\//gs, "");
+  expect(declarations).toContain("interface OtlpOptions");
+  expect([...declarations.matchAll(/(?:from|import\(|require\() ?"([^"]*)"/g)].map(([, name]) => name)).toEqual([]);
 });
 
 it.each(["app.cjs", "app.mjs"])("%s: an SDK 2.x in its place is named with its version and where it lies", async (file) => {

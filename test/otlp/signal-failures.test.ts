@@ -37,7 +37,9 @@ describe.each(signals)("K1 and K3 the collector of %s", (signal, _item, items, p
     const { stdout, stderr } = await runProgram("emit-signals", {
       input: { options: { endpoint: receiver.url, shutdownTimeout: 1000, [signal]: { endpoint: `${collector.url}${path}` } } },
     });
-    expect(stderr).toBe(`durable-telemetry: cannot export ${items} to ${collector.url}${path} (${cause}); workflows go on without it\n`);
+    // Nobody knows what a collector that is silent has taken.
+    const what = cause === "Request timed out" ? `cannot confirm that ${items} reached` : `cannot export ${items} to`;
+    expect(stderr).toBe(`durable-telemetry: ${what} ${collector.url}${path} (${cause}); workflows go on without it\n`);
     expect(paths(receiver)).toEqual(all.filter((other) => other !== path));
     const times: { readonly shutdown: number; readonly exit: number } = JSON.parse(stdout);
     expect(times.shutdown).toBeLessThan(3000);
@@ -103,7 +105,7 @@ describe("K1 in one process", () => {
     metrics.getMeter("test").createCounter("orders").add(1);
     await told;
     await telemetry.shutdown();
-    const line = `durable-telemetry: cannot export 1 metric data point to ${hung.url}/v1/metrics (Request timed out); workflows go on without it`;
+    const line = `durable-telemetry: cannot confirm that 1 metric data point reached ${hung.url}/v1/metrics (Request timed out); workflows go on without it`;
     // Once at the interval, and once at the end.
     expect(lines).toEqual([line, line]);
   });
@@ -133,23 +135,8 @@ describe("K1 in one process", () => {
     expect(performance.now() - start).toBeLessThan(5000);
   });
 
-  it("K3 what holds one signal until the deadline costs the others nothing", async () => {
+  it("an observable that throws costs its own metric only, and one line says so", async () => {
     const lines = vi.spyOn(console, "warn").mockReturnValue(undefined);
-    await using receiver = await startReceiver();
-    const never = new Promise<void>(() => {});
-    const hung = { onStart: () => {}, onEnd: () => {}, forceFlush: () => never, shutdown: () => never };
-    const telemetry = setupOtlp({ endpoint: receiver.url, spanProcessors: [hung], shutdownTimeout: 1000 });
-    trace.getTracer("test").startSpan("order").end();
-    metrics.getMeter("test").createCounter("orders").add(1);
-    logs.getLogger("test").emit({ body: "ordered" });
-    await telemetry.shutdown();
-    expect(paths(receiver)).toEqual(all);
-    expect(lines.mock.calls).toEqual([
-      ["durable-telemetry: shutdown did not wait longer for spanProcessors[0]: what is there may be lost"],
-    ]);
-  });
-
-  it("an observable that throws costs its own metric only", async () => {
     await using receiver = await startReceiver();
     const telemetry = setupOtlp({ endpoint: receiver.url });
     metrics.getMeter("test").createObservableGauge("broken").addCallback(() => {
@@ -158,5 +145,6 @@ describe("K1 in one process", () => {
     metrics.getMeter("test").createCounter("orders").add(1);
     await telemetry.shutdown();
     expect(receiver.metrics.map(({ name }) => name)).toEqual(["orders"]);
+    expect(lines.mock.calls).toEqual([["durable-telemetry: not all metrics can be collected (a callback failed: broken gauge)"]]);
   });
 });

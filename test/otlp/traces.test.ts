@@ -235,18 +235,18 @@ describe.concurrent("the environment", () => {
   it.each([
     ["OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", 'an http or https URL such as "http://localhost:4318"'],
     ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "no url", 'an http or https URL such as "http://localhost:4318"'],
-    ["OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon", "http/json, http/protobuf or grpc"],
-    ["OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "gzip or none"],
+    ["OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon", '"http/json" or "http/protobuf" or "grpc"'],
+    ["OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", '"gzip" or "none"'],
     ["OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "a number of milliseconds greater than 0 and at most 2147483647"],
     ["OTEL_BSP_SCHEDULE_DELAY", "2147483648", "a number of milliseconds greater than 0 and at most 2147483647"],
     ["OTEL_BSP_MAX_QUEUE_SIZE", "-1", "a whole number greater than 0"],
-    ["OTEL_TRACES_SAMPLER", "sometimes", "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio"],
+    ["OTEL_TRACES_SAMPLER", "sometimes", '"always_on" or "always_off" or "traceidratio" or "parentbased_always_on" or "parentbased_always_off" or "parentbased_traceidratio"'],
     ["OTEL_TRACES_SAMPLER_ARG", "2", "a number from 0 to 1"],
     ["OTEL_PROPAGATORS", "smoke", "any of tracecontext, baggage, b3, b3multi, none"],
     ["OTEL_NODE_RESOURCE_DETECTORS", "weather", "any of all, none, env, serviceinstance, process, host, os"],
     ["OTEL_SDK_DISABLED", "yes", "true or false"],
     ["DURABLE_TELEMETRY_HANDLE_SIGTERM", "1", "true or false"],
-    ["OTEL_LOG_LEVEL", "loud", "none, error, warn, info, debug, verbose or all"],
+    ["OTEL_LOG_LEVEL", "loud", '"none" or "error" or "warn" or "info" or "debug" or "verbose" or "all"'],
   ])("a wrong %s is reported once, on the console, and ignored", async (name, value, allowed) => {
     const { stderr } = await runProgram("emit-spans", {
       env: { OTEL_EXPORTER_OTLP_ENDPOINT: await deadCollector(), [name]: value },
@@ -341,22 +341,5 @@ describe.concurrent("options", () => {
     await using receiver = await startReceiver();
     await emit(receiver, { OTEL_EXPORTER_OTLP_HEADERS: "authorization=env,tenant=env" }, { headers: { Authorization: "code", empty: "" } });
     expect(receiver.requests[0]?.headers).toMatchObject({ authorization: "code", tenant: "env", empty: "" });
-  });
-
-  it("sampler and spanProcessors are asked; a processor that fails changes nothing (K1)", async () => {
-    await using receiver = await startReceiver();
-    const { stdout, stderr } = await runProgram("code-options", {
-      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_SAMPLER: "always_off" },
-    });
-    const spans = await receiver.waitFor((received) => received.length === 1);
-    expect(spans.map(({ name, attributes }) => [name, attributes])).toEqual([["order", { added: true }]]);
-    expect(JSON.parse(stdout)).toEqual(["recorder:order", "recorder:forceFlush", "recorder:forceFlush", "recorder:shutdown"]);
-    expect(stderr.split("\n")).toEqual([
-      "durable-telemetry: spanProcessors[0].onStart() failed (broken start); workflows go on without it",
-      "durable-telemetry: spanProcessors[0].onEnd() failed (broken end); workflows go on without it",
-      "durable-telemetry: spanProcessors[0].forceFlush() failed (broken flush); workflows go on without it",
-      "durable-telemetry: spanProcessors[0].shutdown() failed (broken shutdown); workflows go on without it",
-      "",
-    ]);
   });
 });
