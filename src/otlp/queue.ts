@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { OtlpExporter } from "./exporter.ts";
 import type { BatchSettings } from "./settings.ts";
@@ -9,6 +10,9 @@ interface Waiting<T> {
   readonly number: number;
 }
 
+// Timers and the sockets to a collector keep the async context that they start in: in a work item's, that would be its
+// input, history and results, for as long as the connection is kept alive.
+const outsideWorkItems = AsyncLocalStorage.snapshot();
 const mostBytes = 32 * 2 ** 20;
 /** A batch is serialized in one go, which must not take long. */
 const mostBytesOfBatch = 2 ** 18;
@@ -88,7 +92,7 @@ export class BatchQueue<T> {
   }
 
   #schedule(): void {
-    this.#timer ??= setTimeout(() => this.#flush(), this.#settings.scheduleDelay).unref();
+    this.#timer ??= outsideWorkItems(() => setTimeout(() => this.#flush(), this.#settings.scheduleDelay).unref());
   }
 
   #flush(): void {
@@ -100,7 +104,7 @@ export class BatchQueue<T> {
 
   #run(): void {
     if (this.#running.size >= mostExports) return;
-    const run = this.#exportBatches().finally(() => this.#running.delete(run));
+    const run = outsideWorkItems(() => this.#exportBatches()).finally(() => this.#running.delete(run));
     this.#running.add(run);
   }
 

@@ -3,6 +3,7 @@ import type { Resource } from "@opentelemetry/resources";
 import { Deadline, settledWithin } from "../ending/deadline.ts";
 import { deliverAtSignals, type Ending, whenIdle } from "../ending/process-end.ts";
 import { isRuntimeSupported } from "../runtime.ts";
+import { finishSlices } from "../telemetry/slices.ts";
 import { noteTracersAndLoggers } from "../telemetry/api-copies.ts";
 import { registerLoggers, type Registrations, registrations, unregister } from "../telemetry/api-globals.ts";
 import { startupProblems } from "../telemetry/startup-check.ts";
@@ -158,7 +159,11 @@ function start(settings: Settings, deadline: Deadline): Running {
     throw error;
   }
   connectEarly();
-  const all = (method: keyof Running): Promise<unknown> => Promise.allSettled(providers.map((provider) => provider[method]()));
+  const all = (method: keyof Running): Promise<unknown> => {
+    // What an episode with very many spans still has to emit belongs to the flush.
+    finishSlices();
+    return Promise.allSettled(providers.map((provider) => provider[method]()));
+  };
   return {
     forceFlush: async () => void (await settledWithin(flushTimeout, all("forceFlush"))),
     shutdown: async () => {
