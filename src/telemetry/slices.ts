@@ -1,7 +1,7 @@
 /** How long work may hold the event loop at a time, in milliseconds. Some works of one episode come one after the other. */
 const slice = 4;
 /** How many steps are taken between two looks at the clock. */
-const stepsPerLook = 32;
+const stepsPerLook = 4;
 
 const waiting = new Set<() => void>();
 
