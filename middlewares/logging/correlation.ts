@@ -1,6 +1,7 @@
-import { context, isSpanContextValid, ROOT_CONTEXT, trace, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
+import { context, isSpanContextValid, trace, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
 import type { WorkItem } from "../../src/pipeline/index.ts";
 import { ActivitySpan, OrchestrationSpan } from "../../src/telemetry/handles.ts";
+import { contextOf } from "../../src/telemetry/identity.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 
 /** The attributes that all log entries of a work item have: whose they are. */
@@ -15,8 +16,7 @@ export function identityAttributes(item: WorkItem): Attributes {
 
 /** The context of what is logged of a work item itself: its own span, and none where there is no tracing. */
 export function contextOfTask(item: WorkItem): Context {
-  const span = spanOf(item);
-  return span === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, span);
+  return contextOf(spanOf(item));
 }
 
 /**

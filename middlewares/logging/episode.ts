@@ -12,18 +12,21 @@ export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements 
   #end: LogEvent | undefined;
 
   onResponse({ outcome }: EpisodeResponse): void {
+    if (outcome.status === "waiting") return;
     isolated.run("the end of an orchestration was not logged", () => {
-      if (outcome.status === "waiting" || !this.isHeard) return;
+      if (!this.isHeard) return;
       this.#end = orchestrationEnded(this.item, outcome, outcome.status === "completed" ? this.output : {}, new Date());
     });
   }
 
   onAcknowledged(acknowledgement: Acknowledgement): void {
     if (acknowledgement !== "accepted") return;
-    isolated.run("an episode was not logged", () => {
+    try {
       for (const event of this.item.history.newEvents()) if (isLogged(event) && this.isHeard) this.write(this.#describe(event));
       if (this.#end !== undefined && this.isHeard) this.write(this.#end);
-    });
+    } catch (error) {
+      isolated.fault("an episode was not logged", error);
+    }
   }
 
   #describe(event: LoggedEvent): LogEvent {

@@ -1,9 +1,10 @@
-import { ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Span, type SpanContext } from "@opentelemetry/api";
+import { SpanKind, TraceFlags, type Attributes, type Span, type SpanContext } from "@opentelemetry/api";
 import type { Acknowledgement, ActivityResponse, ActivityWorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
 import { ActivitySpan } from "../../src/telemetry/handles.ts";
 import { activitySpanId, bitsOf, contextOf, executionIds, parseTraceContext, taskSpanId } from "../../src/telemetry/identity.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
+import { SpanOnlyContext } from "../../src/telemetry/span-only-context.ts";
 import type { SpanToDecide } from "./decisions.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { isolated } from "./faults.ts";
@@ -22,6 +23,7 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
   readonly #live: LiveContext;
   // A reading of the clock that the SDK measures a live span with.
   #endedAt: number | undefined;
+  #hasEnded = false;
   readonly kind: SpanKind = SpanKind.SERVER;
   readonly traceId: string;
   readonly parent: undefined;
@@ -41,7 +43,7 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
     const parent = sent ?? (item.executionId === undefined ? undefined : { ...client, traceFlags });
     this.#span = tracer.start(this.name, { kind: SpanKind.SERVER, attributes: this.attributes }, own, contextOf(parent));
     this.#end = keptOpen(this.#span);
-    this.#live = new LiveContext(tracer.contextForCode(trace.setSpan(ROOT_CONTEXT, this.#span), own), item);
+    this.#live = new LiveContext(tracer.contextForCode(new SpanOnlyContext(this.#span), own), item);
     item.takeTraceContexts();
     item.features.set(ActivitySpan, this.#span);
   }
@@ -68,35 +70,35 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
   }
 
   onResponse({ outcome }: ActivityResponse): void {
+    const endedAt = performance.now();
+    this.#endedAt = endedAt;
+    if (outcome.status !== "failed") return;
     isolated.run("a span was lost", () => {
-      this.#endedAt = performance.now();
-      if (outcome.status !== "failed") return;
       setFailure(this.#span, outcome.failure);
-      addExceptionEvent(this.#span, outcome.failure, this.#endedAt);
+      addExceptionEvent(this.#span, outcome.failure, endedAt);
     });
   }
 
   onAcknowledged(acknowledgement: Acknowledgement): void {
-    isolated.run("a span was lost", () => {
-      // The work item is another worker's by now, whose span it will be: this one ends, but is not exported.
-      if (acknowledgement === "rejected") unsample(this.#span);
-      this.#endSpan();
-    });
+    // If rejected, the work item is another worker's by now, whose span it will be: this one ends, but is not exported.
+    this.#endSpan(acknowledgement === "rejected");
   }
 
   // A response that could not be sent at all, as the worker's connection is closed say, is never acknowledged.
   onEnd(): void {
-    isolated.run("a span was lost", () => {
-      if (!this.#span.isRecording()) return;
-      unsample(this.#span);
-      this.#endSpan();
-    });
+    if (!this.#hasEnded) this.#endSpan(true);
   }
 
-  #endSpan(): void {
-    const returned: unknown = this.#end.call(this.#span, this.#endedAt);
-    // One of another make may return a promise.
-    if (returned !== undefined) isolated.start("a span was lost", () => returned);
+  #endSpan(isUnsampled: boolean): void {
+    this.#hasEnded = true;
+    try {
+      if (isUnsampled) unsample(this.#span);
+      const returned: unknown = this.#end.call(this.#span, this.#endedAt);
+      // One of another make may return a promise.
+      if (returned !== undefined) isolated.start("a span was lost", () => returned);
+    } catch (error) {
+      isolated.fault("a span was lost", error);
+    }
   }
 }
 

@@ -260,16 +260,15 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   }
 
   #inScopes<T>(from: number, execute: () => T): T {
-    for (let index = from; index < this.#hooks.length; index += 1) {
-      const hooks = this.#hooks[index];
-      if (hooks?.scope === undefined) continue;
-      return runThrough(
-        (run) => hooks.scope?.(run),
-        () => this.#inScopes(index + 1, execute),
-        (problem, error) => this.#onFault(problem === "does not call the function" ? new TypeError("its scope does not call execute") : error),
-      );
-    }
-    return execute();
+    let index = from;
+    while (index < this.#hooks.length && this.#hooks[index]?.scope === undefined) index += 1;
+    const hooks = this.#hooks[index];
+    if (hooks === undefined) return execute();
+    const isLast = !this.#hooks.slice(index + 1).some((each) => each.scope !== undefined);
+    const inside = isLast ? execute : (): T => this.#inScopes(index + 1, execute);
+    return runThrough(callScope, hooks, inside, (_, problem, error) => {
+      this.#onFault(problem === "does not call the function" ? new TypeError("its scope does not call execute") : error);
+    });
   }
 
   /** The SDK adapter calls it once, when the response stands and has not left yet. */
@@ -316,6 +315,10 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   #onFault(error: unknown): void {
     this.fault(`a hook of ${this.kind} "${this.name}" failed`, error);
   }
+}
+
+function callScope<T>(hooks: WorkItemHooks, once: () => T): unknown {
+  return hooks.scope?.(once);
 }
 
 /** What the engine tells of the code of an orchestration that runs in this episode. */

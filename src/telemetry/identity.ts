@@ -1,6 +1,7 @@
 import crypto from "node:crypto";
 import { createTraceState, isValidSpanId, isValidTraceId, ROOT_CONTEXT, trace, TraceFlags, type Context, type SpanContext } from "@opentelemetry/api";
 import type { TraceContext } from "../pipeline/index.ts";
+import { SpanOnlyContext } from "./span-only-context.ts";
 
 /**
  * Identity from durable facts (telemetry.md I1, I2): every episode, on any worker and after any crash, computes the
@@ -172,5 +173,5 @@ export function formatTraceContext(span: SpanContext): TraceContext {
 
 /** The context whose span is `parent`; the root context if there is none. */
 export function contextOf(parent: SpanContext | undefined): Context {
-  return parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
+  return parent === undefined ? ROOT_CONTEXT : new SpanOnlyContext(trace.wrapSpanContext(parent));
 }
