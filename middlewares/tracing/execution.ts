@@ -96,7 +96,10 @@ function previousOf({ instanceId, traceContext }: OrchestrationWorkItem, own: Sp
 // that, by which all later ones tell. What this process remembers must not matter here: another one would decide
 // otherwise (I1).
 function continues({ persistedSpan, history }: OrchestrationWorkItem, execution: Execution): boolean {
-  return persistedSpan !== undefined && (history.replayedEvents === 0 || isOneOf(continuedIds(execution), persistedSpan.spanId));
+  if (persistedSpan === undefined) return false;
+  if (history.replayedEvents === 0) return true;
+  // Most often it is the span ID of an execution that continues none.
+  return !isOneOf(executionIds(execution), persistedSpan.spanId) && isOneOf(continuedIds(execution), persistedSpan.spanId);
 }
 
 function isOneOf(ids: ExecutionIds, spanId: string): boolean {

@@ -42,25 +42,29 @@ export function continuedIds(execution: Execution): ExecutionIds {
   return idsUnder("continued", execution);
 }
 
-// The latest, as the work items of an execution come one after the other. Long texts are not kept (telemetry.md K4).
+/** The IDs of one execution, by the label that they are derived under. */
 interface DerivedIds {
-  readonly label: string;
   readonly execution: string;
-  readonly ids: ExecutionIds;
+  readonly byLabel: Partial<Record<Label, ExecutionIds>>;
 }
+type Label = "execution" | "continued";
 
-// By instance ID.
+// By instance ID: the latest, as the work items of an execution come one after the other. Long strings are not kept
+// (telemetry.md K4).
 const latestIds = new Map<string, DerivedIds>();
 const idsKept = 512;
 const longestKept = 128;
 
-function idsUnder(label: string, { instanceId, execution }: Execution): ExecutionIds {
+function idsUnder(label: Label, { instanceId, execution }: Execution): ExecutionIds {
   const latest = latestIds.get(instanceId);
-  if (latest !== undefined && latest.label === label && latest.execution === execution) return latest.ids;
+  const byLabel = latest?.execution === execution ? latest.byLabel : {};
+  const known = byLabel[label];
+  if (known !== undefined) return known;
   const bits = digest(label, [instanceId, execution]);
-  const ids = { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48), unsampledSpanId: bits.slice(48) };
+  const ids: ExecutionIds = { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48), unsampledSpanId: bits.slice(48) };
+  byLabel[label] = ids;
   if (latestIds.size >= idsKept) latestIds.clear();
-  if (instanceId.length <= longestKept && execution.length <= longestKept) latestIds.set(instanceId, { label, execution, ids });
+  if (instanceId.length <= longestKept && execution.length <= longestKept) latestIds.set(instanceId, { execution, byLabel });
   return ids;
 }
 
