@@ -410,7 +410,7 @@ describe("The response is shown once, before it leaves", () => {
 });
 
 describe("What became of the response is reported exactly once", () => {
-  /** A worker that sends a response until it is not told to try again, as releases of the SDK after 0.4.0 do. */
+  /** A worker that sends a response until it is accepted or rejected, as releases of the SDK after 0.4.0 do. */
   class Retrying extends TaskHubGrpcWorker {}
   type Send = (response: unknown, metadata: unknown, callback: (error: Answer) => void) => void;
   for (const [method, completion] of [["_executeOrchestratorInternal", "completeOrchestratorTask"], ["_executeActivityInternal", "completeActivityTask"]] as const) {
@@ -437,13 +437,13 @@ describe("What became of the response is reported exactly once", () => {
   ];
 
   it.each(answers)("W4 a response that is %s", async (_, attempts, acknowledgement) => {
-    const told: string[] = [];
+    const reported: string[] = [];
     const listening: MiddlewareObject = {
       name: "listening",
       workItem: ({ kind }) => ({
-        onResponse: () => void told.push(`${kind} response`),
-        onAcknowledged: (each) => void told.push(`${kind} ${each}`),
-        onEnd: () => void told.push(`${kind} end`),
+        onResponse: () => void reported.push(`${kind} response`),
+        onAcknowledged: (each) => void reported.push(`${kind} ${each}`),
+        onEnd: () => void reported.push(`${kind} end`),
       }),
     };
     const worker = withDurableTelemetry(new Retrying({ logger: new NoOpLogger() }), { ...customOnly, use: [listening] });
@@ -453,8 +453,8 @@ describe("What became of the response is reported exactly once", () => {
     await macrotask();
     await runActivity(worker, "work", ...attempts);
     await macrotask();
-    expect(told.toSorted()).toEqual(["orchestration", "activity"].flatMap((kind) => [`${kind} response`, `${kind} ${acknowledgement}`, `${kind} end`]).toSorted());
-    expect(told.filter((each) => each.startsWith("activity"))).toEqual(["activity response", `activity ${acknowledgement}`, "activity end"]);
+    expect(reported.toSorted()).toEqual(["orchestration", "activity"].flatMap((kind) => [`${kind} response`, `${kind} ${acknowledgement}`, `${kind} end`]).toSorted());
+    expect(reported.filter((each) => each.startsWith("activity"))).toEqual(["activity response", `activity ${acknowledgement}`, "activity end"]);
   });
 });
 
