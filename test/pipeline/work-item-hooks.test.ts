@@ -200,9 +200,12 @@ describe("Hooks are asked for once for each work item, outermost first, before a
 
 describe("The code of a work item runs in the scopes of its hooks, in their order", () => {
   const scopes = new AsyncLocalStorage<readonly string[]>();
-  const scoped = (name: string): MiddlewareObject => ({
+  const scopeOf = (name: string): MiddlewareObject => ({
     name,
     workItem: () => ({ scope: (execute) => scopes.run([...(scopes.getStore() ?? []), name], execute) }),
+  });
+  const scoped = (name: string): MiddlewareObject => ({
+    ...scopeOf(name),
     async orchestration(ctx, next) {
       seen(ctx.isReplaying, `${name} before next`);
       ctx.onSuspend(() => seen(false, `${name} suspended`));
@@ -222,18 +225,11 @@ describe("The code of a work item runs in the scopes of its hooks, in their orde
   };
   beforeEach(() => void (places = {}));
 
-  it("W2 middleware, the orchestrator at each resume, live and replayed, and activities", async () => {
+  /** Runs an orchestration that goes on after each kind of resume. */
+  async function runUnder(use: (work: string) => readonly MiddlewareObject[]): Promise<void> {
     const [name, work] = [unique("scoped"), unique("work")];
-    const durable: MiddlewareObject = {
-      name: "durable",
-      async *orchestration(ctx, next) {
-        yield ctx.orchestrationContext.callActivity(work, 0);
-        seen(ctx.isReplaying, "durable middleware, resumed");
-        yield* next(ctx);
-      },
-    };
     await hub.worker(
-      { ...customOnly, use: [scoped("outer"), durable, scoped("inner")] },
+      { ...customOnly, use: [...use(work)] },
       (worker) => {
         worker.addNamedOrchestrator(name, async function* (ctx: OrchestrationContext): Steps<string> {
           seen(ctx.isReplaying, "start");
@@ -260,10 +256,31 @@ describe("The code of a work item runs in the scopes of its hooks, in their orde
       { workItemFilters: "auto" },
     );
     expect(outputOf(await finished(hub, await hub.client.scheduleNewOrchestration(name)))).toBe("done");
-    const both = ["start", "after a yield", "after an await", "in a catch", "durable middleware, resumed"].flatMap((place) => [`live ${place}`, `replayed ${place}`]);
-    const rest = ["after a timer", "an activity", "an activity after I/O", "outer after next", "inner after next", "outer suspended", "inner suspended", "outer around an activity", "inner after an activity"];
-    expect(Object.keys(places)).toEqual(expect.arrayContaining([...both, ...rest.map((place) => `live ${place}`), "replayed outer before next"]));
+  }
+  const both = (named: readonly string[]): string[] => named.flatMap((place) => [`live ${place}`, `replayed ${place}`]);
+  const resumes = [...both(["start", "after a yield", "after an await", "in a catch"]), "live after a timer", "live an activity", "live an activity after I/O"];
+  const expectScopes = (where: readonly string[]): void => {
+    expect(Object.keys(places)).toEqual(expect.arrayContaining([...where]));
     expect(new Set(Object.values(places).flatMap((each) => [...each]))).toEqual(new Set(["outer inner"]));
+  };
+
+  it("W2 middleware, the orchestrator at each resume, live and replayed, and activities", async () => {
+    const durable = (work: string): MiddlewareObject => ({
+      name: "durable",
+      async *orchestration(ctx, next) {
+        yield ctx.orchestrationContext.callActivity(work, 0);
+        seen(ctx.isReplaying, "durable middleware, resumed");
+        yield* next(ctx);
+      },
+    });
+    await runUnder((work) => [scoped("outer"), durable(work), scoped("inner")]);
+    const around = ["outer after next", "inner after next", "outer suspended", "inner suspended", "outer around an activity", "inner after an activity"];
+    expectScopes([...resumes, ...both(["durable middleware, resumed"]), ...around.map((place) => `live ${place}`), "replayed outer before next"]);
+  });
+
+  it("W2 the orchestrator and activities where the middlewares have hooks alone", async () => {
+    await runUnder(() => [scopeOf("outer"), scopeOf("inner")]);
+    expectScopes(resumes);
   });
 });
 
