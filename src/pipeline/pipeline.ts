@@ -23,7 +23,7 @@ export class Pipeline {
   /** The stages around an activity, outermost first. */
   activity: readonly Stage<NonNullable<Member["activity"]>>[] = [];
   /** What has hooks around whole work items, outermost first. */
-  workItem: readonly NonNullable<Member["workItem"]>[] = [];
+  workItem: readonly Stage<NonNullable<Member["workItem"]>>[] = [];
 
   /** @param isRunning tells whether the worker runs; then the list can't change (R4). */
   constructor(isRunning: () => boolean) {
@@ -57,7 +57,7 @@ export class Pipeline {
     this.names = this.#members.map(({ name }) => name);
     this.orchestration = this.#members.flatMap(({ name, orchestration: run }) => (run === undefined ? [] : [{ name, run }]));
     this.activity = this.#members.flatMap(({ name, activity: run }) => (run === undefined ? [] : [{ name, run }]));
-    this.workItem = this.#members.flatMap(({ workItem }) => workItem ?? []);
+    this.workItem = this.#members.flatMap(({ name, workItem: run }) => (run === undefined ? [] : [{ name, run }]));
   }
 }
 

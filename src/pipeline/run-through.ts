@@ -1,7 +1,7 @@
 import { isolate } from "./isolate.ts";
 
 /** What a function did wrong that must call another one. */
-export type Problem = "throws" | "does not call the function" | "rejects";
+export type Problem = "throws" | "rejects" | "does not call the function" | "calls the function again";
 
 /**
  * Runs `run` by way of `through`, which calls code that is not the engine's. Whatever that does, `run` is called exactly
@@ -20,20 +20,29 @@ export function runThrough<T, TSubject>(
 ): T {
   let isCalled = false;
   let hasThrown = false;
+  let isReported = false;
   let result: unknown;
-  // A second call, or one that comes late, runs nothing.
-  const once = (): T => {
-    if (!isCalled) {
-      isCalled = true;
-      try {
-        result = run();
-      } catch (error) {
-        hasThrown = true;
-        result = error;
-      }
-    }
+  const outcome = (): T => {
     if (hasThrown) throw result;
     return result as T;
+  };
+  const call = (): void => {
+    isCalled = true;
+    try {
+      result = run();
+    } catch (error) {
+      hasThrown = true;
+      result = error;
+    }
+  };
+  // A second call, or one that comes late, runs nothing.
+  const once = (): T => {
+    if (!isCalled) call();
+    else if (!isReported) {
+      isReported = true;
+      onProblem(subject, "calls the function again");
+    }
+    return outcome();
   };
   let returned: unknown;
   try {
@@ -41,12 +50,18 @@ export function runThrough<T, TSubject>(
   } catch (error) {
     // What `run` threw is thrown again below; what `through` threw is not for the caller.
     if (!hasThrown) onProblem(subject, "throws", error);
-    return once();
+    if (!isCalled) call();
+    return outcome();
   }
-  if (!isCalled) onProblem(subject, "does not call the function");
-  // A promise of its own, an async function's say, may reject.
-  else if (returned !== result) isolateReturned(subject, returned, onProblem);
-  return once();
+  if (!isCalled) {
+    isReported = true;
+    onProblem(subject, "does not call the function");
+    call();
+  } else if (returned !== result) {
+    // A promise of its own, an async function's say, may reject.
+    isolateReturned(subject, returned, onProblem);
+  }
+  return outcome();
 }
 
 function isolateReturned<TSubject>(subject: TSubject, returned: unknown, onProblem: (subject: TSubject, problem: Problem, error?: unknown) => void): void {

@@ -2,10 +2,10 @@ import { isPromise } from "node:util/types";
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import { hostFeatures, MiddlewareFeatures } from "./features.ts";
 import type { HistoryEvent, ReceivedEvent, ScheduledTask, SentMessage } from "./history.ts";
-import { isolate } from "./isolate.ts";
 import type { MiddlewareLogger } from "./logger.ts";
 import type { WorkItemMiddleware } from "./middleware.ts";
-import { runThrough } from "./run-through.ts";
+import type { Stage } from "./pipeline.ts";
+import { hooksFrom, type IsolatedHooks } from "./isolated-hooks.ts";
 
 /** A W3C trace context as it travels in durable messages. */
 export interface TraceContext {
@@ -84,17 +84,17 @@ export interface WorkItemHooks {
    * Runs the work item: calls `execute` once, at once, and returns what that returned. All code of the work item runs inside
    * (W2).
    */
-  scope?<T>(execute: () => T): T;
+  readonly scope?: (<T>(execute: () => T) => T) | undefined;
   /** All hooks of the work item are known, and none of its code has run; called once. */
-  onStart?(): unknown;
+  readonly onStart?: (() => unknown) | undefined;
   /** The response stands and has not left yet; called once (W3). */
   onResponse?(response: EpisodeResponse | ActivityResponse): unknown;
   /** What became of the response; called once for each response that left (W4). */
-  onAcknowledged?(acknowledgement: Acknowledgement): unknown;
+  readonly onAcknowledged?: ((acknowledgement: Acknowledgement) => unknown) | undefined;
   /** The worker is done with the work item, whether or not a response has left; called once, last. */
-  onEnd?(): unknown;
+  readonly onEnd?: (() => unknown) | undefined;
   /** The orchestration's code set another custom status; in replay too, as its history does not have it. */
-  onCustomStatus?(): unknown;
+  readonly onCustomStatus?: (() => unknown) | undefined;
 }
 
 /** What middleware knows of every work item. */
@@ -186,8 +186,6 @@ export interface WorkItemHost {
   readonly fault: (what: string, error: unknown) => void;
 }
 
-const none: readonly WorkItemHooks[] = [];
-
 /** A work item in the hands of the engine; an SDK adapter derives it from what a worker hands over. */
 abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   abstract readonly kind: "orchestration" | "activity";
@@ -202,9 +200,11 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   // Those of the moment at which the work item came.
   readonly #hostFeatures: MiddlewareFeatures | undefined = hostFeatures();
   #features: MiddlewareFeatures | undefined;
-  #hooks: readonly WorkItemHooks[] = none;
+  readonly #hooks: IsolatedHooks[] = [];
   /** For an adapter whose worker may respond more than once. */
   hasResponded = false;
+  /** Tells what became of the response, if that is not known when the worker is done with the work item. */
+  beforeEnd: (() => void) | undefined;
 
   constructor(host: WorkItemHost) {
     this.host = host;
@@ -230,95 +230,57 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   }
 
   /** Asks each middleware for its hooks (contract.md W1), and runs `execute` in their scopes (W2). */
-  run<T>(middlewares: readonly WorkItemMiddleware[], execute: () => T): T {
-    if (middlewares.length === 0) return execute();
-    const hooks: WorkItemHooks[] = [];
-    for (const workItem of middlewares) {
-      try {
-        const own: unknown = workItem(this as unknown as WorkItem);
-        if (typeof own !== "object" || own === null) continue;
-        // A promise has no hooks.
-        if (isPromise(own)) this.#isolate(own);
-        else hooks.push(own);
-      } catch (error) {
-        this.#onFault(error);
-      }
+  run<T>(middlewares: readonly Stage<WorkItemMiddleware>[], execute: () => T): T {
+    for (const middleware of middlewares) {
+      const hooks = hooksFrom(middleware, this as unknown as WorkItem);
+      if (hooks !== undefined) this.#hooks.push(hooks);
     }
-    this.#hooks = hooks;
-    for (const each of hooks) if (each.onStart !== undefined) this.#call(() => each.onStart?.());
-    const result = this.#inScopes(0, execute);
-    if (hooks.some((each) => each.onEnd !== undefined)) this.#end(result);
+    for (const hooks of this.#hooks) hooks.start();
+    let result: T;
+    try {
+      result = this.#inScopes(0, execute);
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
+    if (!this.#hooks.some(({ hasEnd }) => hasEnd)) return result;
+    const end = (): void => this.#end();
+    if (isPromise(result)) result.then(end, end);
+    else end();
     return result;
   }
 
-  #end(result: unknown): void {
-    const end = (): void => {
-      for (const each of this.#hooks) if (each.onEnd !== undefined) this.#call(() => each.onEnd?.());
-    };
-    if (isPromise(result)) result.then(end, end);
-    else end();
+  #inScopes<T>(from: number, execute: () => T): T {
+    const index = this.#hooks.findIndex(({ hasScope }, at) => at >= from && hasScope);
+    const hooks = this.#hooks[index];
+    return hooks === undefined ? execute() : hooks.inScope(() => this.#inScopes(index + 1, execute));
   }
 
-  #inScopes<T>(from: number, execute: () => T): T {
-    let index = from;
-    while (index < this.#hooks.length && this.#hooks[index]?.scope === undefined) index += 1;
-    const hooks = this.#hooks[index];
-    if (hooks === undefined) return execute();
-    const isLast = !this.#hooks.slice(index + 1).some((each) => each.scope !== undefined);
-    const inside = isLast ? execute : (): T => this.#inScopes(index + 1, execute);
-    return runThrough(callScope, hooks, inside, (_, problem, error) => {
-      this.#onFault(problem === "does not call the function" ? new TypeError("its scope does not call execute") : error);
-    });
+  #end(): void {
+    // What became of the response comes first.
+    this.beforeEnd?.();
+    for (const hooks of this.#hooks) hooks.end();
   }
 
   /** The SDK adapter calls it once, when the response stands and has not left yet. */
   respond(response: TResponse): void {
-    for (const hooks of this.#hooks) {
-      try {
-        this.#isolate(hooks.onResponse?.(response));
-      } catch (error) {
-        this.#onFault(error);
-      }
-    }
+    for (const hooks of this.#hooks) hooks.respond(response);
   }
 
   /** The SDK adapter calls it once, when it knows what became of the response. */
   acknowledge(acknowledgement: Acknowledgement): void {
-    for (const hooks of this.#hooks) {
-      try {
-        this.#isolate(hooks.onAcknowledged?.(acknowledgement));
-      } catch (error) {
-        this.#onFault(error);
-      }
-    }
+    for (const hooks of this.#hooks) hooks.acknowledge(acknowledgement);
   }
 
   /** Whether anybody wants to know of custom statuses. */
   get observesCustomStatus(): boolean {
-    return this.#hooks.some((hooks) => hooks.onCustomStatus !== undefined);
+    return this.#hooks.some(({ hasCustomStatus }) => hasCustomStatus);
   }
 
   /** The SDK adapter calls it at each custom status that differs from the one before. */
   customStatusChanged(): void {
-    for (const hooks of this.#hooks) this.#call(() => hooks.onCustomStatus?.());
+    for (const hooks of this.#hooks) hooks.customStatusChanged();
   }
-
-  #call(callback: () => unknown): void {
-    isolate(callback, (error) => this.#onFault(error));
-  }
-
-  // What a hook returned may be a promise that rejects.
-  #isolate(returned: unknown): void {
-    if (returned !== undefined) isolate(() => returned, (error) => this.#onFault(error));
-  }
-
-  #onFault(error: unknown): void {
-    this.fault(`a hook of ${this.kind} "${this.name}" failed`, error);
-  }
-}
-
-function callScope<T>(hooks: WorkItemHooks, once: () => T): unknown {
-  return hooks.scope?.(once);
 }
 
 /** What the engine tells of the code of an orchestration that runs in this episode. */

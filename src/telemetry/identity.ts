@@ -161,6 +161,11 @@ export function parseTraceContext(carried: TraceContext | undefined): SpanContex
   };
 }
 
+/** Whether `traceparent` is one, as W3C Trace Context has it. */
+export function isTraceparent(traceparent: string): boolean {
+  return w3c.test(traceparent);
+}
+
 /** Whether `id` is a span ID as a trace context has it. */
 export function isSpanId(id: string): boolean {
   return /^[0-9a-f]{16}$/.test(id) && isValidSpanId(id);

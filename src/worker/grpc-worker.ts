@@ -195,7 +195,7 @@ const orchestrationCompletion: Completion<OrchestratorResponse> = {
     if (response.hasOrchestrationtracecontext() && /^0*$/.test(response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "")) {
       response.setOrchestrationtracecontext(undefined);
     }
-    restoreTraceContext(actions, item.traceContext);
+    if (item.hasTakenTraceContexts) restoreTraceContext(actions, item.traceContext);
     item.respond(new ProtoEpisodeResponse(item, actions, response));
   },
 };
@@ -222,6 +222,7 @@ function runObserved<TResponse extends object>(
     return host.run(item, () => execute(...args));
   }
   const sending = new Sending(item);
+  item.beforeEnd = () => sending.end();
   const observed = observedStub(stub as Stub, completion, item, sending);
   return host.run(item, () => {
     const running = execute(...args.with(at, observed));

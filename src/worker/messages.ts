@@ -1,6 +1,7 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type * as Proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { EpisodeHistory, EpisodeOutcome, ScheduledTask, SentMessage, TaskFailure, TraceContext } from "../pipeline/index.ts";
+import { isTraceparent } from "../telemetry/identity.ts";
 import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts";
 
 /**
@@ -118,6 +119,8 @@ class ScheduledAction implements ScheduledTask {
   }
 
   setTraceContext(context: TraceContext): void {
+    if (!isTraceparent(context.traceparent)) throw new TypeError("setTraceContext: traceparent must be that of a W3C trace context.");
+    if (context.tracestate !== undefined && typeof context.tracestate !== "string") throw new TypeError("setTraceContext: tracestate must be a string.");
     const message = this.#message;
     message.setParenttracecontext(traceContextMessage(message, taskTraceContextField, context));
   }

@@ -58,6 +58,11 @@ export class Sending {
     running.then(end, end);
   }
 
+  /** The worker is done with the work item: what is known by now is what became of the response. */
+  end(): void {
+    this.#end();
+  }
+
   #end(): void {
     if (this.#state === "acknowledged" || this.#state === "not sent") return;
     this.#state = "acknowledged";

@@ -3,7 +3,8 @@ import { NoOpLogger, TaskHubGrpcWorker, type ActivityContext, type Orchestration
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import type { WorkItemHooks, WorkItemMiddleware } from "../../src/index.ts";
+import { withDurableTelemetry, type EpisodeResponse, type WorkItemHooks, type WorkItemMiddleware } from "../../src/index.ts";
+import { customOnly } from "../custom-only.ts";
 import { onFault } from "../../src/telemetry/isolate.ts";
 import type { Steps } from "../harness.ts";
 import { comparable } from "../property/simulate.ts";
@@ -94,7 +95,18 @@ const counted: Readonly<Record<string, WorkItemMiddleware>> = {
   "workItem throws": throwing,
   "workItem returns a promise that rejects": () => rejecting() as unknown as WorkItemHooks,
   ...each(["scope", ...called], "is not a function", (name) => hooks({ [name]: `not a function: ${name}` })),
-  ...each(["onResponse", "onAcknowledged"], "has a getter that throws", getting),
+  ...each(["scope", ...called], "has a getter that throws", getting),
+  "workItem returns a revoked proxy": () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  },
+  "workItem is async, so that its hooks come too late": (async () => ({ onStart: () => undefined })) as unknown as WorkItemMiddleware,
+  "workItem returns a string": hooks("hooks"),
+  "workItem returns a function": hooks(() => undefined),
+  "workItem returns hooks of which one is spelled wrong": hooks({ onAcknowleged: () => undefined }),
+  "its scope calls execute twice": scoped((execute) => (execute(), execute())),
+  "its scope calls execute again, late": scoped((execute) => (setImmediate(execute), execute())),
   ...each(called, "throws", (name) => hooks({ [name]: throwing })),
   ...each(called, "rejects", (name) => hooks({ [name]: rejecting })),
   "its scope throws before it calls execute": scoped(throwing),
@@ -108,8 +120,6 @@ const counted: Readonly<Record<string, WorkItemMiddleware>> = {
 /** What is odd, and of no consequence. */
 const ignored: Readonly<Record<string, WorkItemMiddleware>> = {
   ...each(called, "never settles", (name) => hooks({ [name]: () => new Promise(() => undefined) })),
-  "its scope calls execute twice": scoped((execute) => (execute(), execute())),
-  "its scope calls execute again, late": scoped((execute) => (setImmediate(execute), execute())),
   "its scope returns something else": scoped((execute) => (execute(), "something else")),
   "its scope returns nothing": scoped((execute) => void execute()),
   "its scope is async": scoped(async (execute) => execute()),
@@ -144,11 +154,28 @@ describe("A middleware with hooks changes no byte of a response, if", () => {
     expect(faults).toBe(workItems);
     // Orchestrations and activities are two causes; what only some of them do has a line of its own for each.
     expect(new Set(lines).size).toBe(lines.length);
-    expect(lines.join("\n")).toMatch(/a hook of orchestration "steps" failed: .*\. The workflow goes on without it\./);
-    expect(lines.join("\n")).toMatch(/a hook of activity "work" failed: /);
+    expect(lines.join("\n")).toMatch(/ of middleware ".*" failed in orchestration "steps": .*\. The workflow goes on without it\./);
+    expect(lines.join("\n")).toMatch(/ of middleware ".*" failed in activity "work": /);
   });
 
   it.each(Object.entries(ignored))("W5 %s", async (_, workItem) => {
     expect(await loggedBy(workItem)).toEqual([]);
+  });
+
+  it("W5 the persisted span is given a start that is no time; that is counted, and the response leaves", async () => {
+    await loggedBy(hooks({ onResponse: (response: object) => "persistSpan" in response && (response as EpisodeResponse).persistSpan("00000000000000ff", new Date(Number.NaN)) }));
+    expect(faults).toBeGreaterThan(0);
+  });
+
+  it("W4 the end of the work item is reported even where the worker throws at once", () => {
+    class Throwing extends TaskHubGrpcWorker {}
+    Object.defineProperty(Throwing.prototype, "_executeActivityInternal", { value: throwing });
+    const told: string[] = [];
+    const worker = withDurableTelemetry(new Throwing({ logger: new NoOpLogger() }), {
+      ...customOnly,
+      use: [{ name: "listening", workItem: () => ({ onEnd: () => void told.push("end") }) }],
+    });
+    expect(() => (worker as unknown as Internals)._executeActivityInternal(new pb.ActivityRequest().setName("work"), "", { completeActivityTask: () => undefined })).toThrow(fault);
+    expect(told).toEqual(["end"]);
   });
 });

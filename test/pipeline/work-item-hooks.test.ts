@@ -470,8 +470,7 @@ describe("What became of the response is reported exactly once", () => {
     await macrotask();
     await runActivity(worker, "work", ...attempts);
     await macrotask();
-    expect(reported.toSorted()).toEqual(["orchestration", "activity"].flatMap((kind) => [`${kind} response`, `${kind} ${acknowledgement}`, `${kind} end`]).toSorted());
-    expect(reported.filter((each) => each.startsWith("activity"))).toEqual(["activity response", `activity ${acknowledgement}`, "activity end"]);
+    expect(reported).toEqual(["orchestration", "activity"].flatMap((kind) => [`${kind} response`, `${kind} ${acknowledgement}`, `${kind} end`]));
   });
 });
 
@@ -522,7 +521,7 @@ describe("A pipeline without hooks", () => {
     workItem: (item) => ({ onResponse: (response) => "scheduled" in response && [response.outcome, response.scheduled, response.sent, item.kind === "orchestration" && item.history.newEvents()] }),
   };
   async function readsOf(worker: TaskHubGrpcWorker, count: number): Promise<number> {
-    const past = [...startEvents({ name: "many", rawInput: String(count) }), ...Array.from({ length: count }, (_, index) => [events.newTaskScheduledEvent(index + 1, "work", String(index)), events.newTaskCompletedEvent(index + 1, "1")]).flat()];
+    const past = [...startEvents({ name: "many", rawInput: String(count), traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` }), ...Array.from({ length: count }, (_, index) => [events.newTaskScheduledEvent(index + 1, "work", String(index)), events.newTaskCompletedEvent(index + 1, "1")]).flat()];
     return readsIn(async () => {
       await runEpisodeFor(worker, { past: past.slice(0, -1), fresh: past.slice(-1) });
       await runActivity(worker, "work");
