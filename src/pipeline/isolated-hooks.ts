@@ -88,7 +88,7 @@ export class IsolatedHooks {
   }
 
   /** Calls the scope; for {@link runThrough}. */
-  callScope<T>(once: () => T): unknown {
+  callScope(once: () => unknown): unknown {
     return this.#scope?.call(this.#own, once);
   }
 
@@ -127,7 +127,7 @@ export class IsolatedHooks {
   }
 }
 
-function callScope<T>(hooks: IsolatedHooks, once: () => T): unknown {
+function callScope(hooks: IsolatedHooks, once: () => unknown): unknown {
   return hooks.callScope(once);
 }
 
