@@ -166,10 +166,29 @@ export function orchestrationTraceContextMessage(
   spanId: string,
   startTime: Date,
 ): Proto.OrchestrationTraceContext | undefined {
-  const message = decoded(response, field(responseTraceContextField, [...field(1, []), ...field(2, [])])).getOrchestrationtracecontext();
+  const message = emptySpanContext(response);
   const seconds = Math.floor(startTime.getTime() / 1000);
   message?.getSpanid()?.setValue(spanId);
   message?.getSpanstarttime()?.setSeconds(seconds).setNanos((startTime.getTime() - seconds * 1000) * 1_000_000);
+  return message;
+}
+
+// Makes messages like one that was decoded, by the class of the response that they go into.
+const spanContextMakers = new WeakMap<object, () => Proto.OrchestrationTraceContext>();
+
+function emptySpanContext(response: Proto.OrchestratorResponse): Proto.OrchestrationTraceContext | undefined {
+  const make = spanContextMakers.get(response.constructor);
+  if (make !== undefined) return make();
+  const message = decoded(response, field(responseTraceContextField, [...field(1, []), ...field(2, [])])).getOrchestrationtracecontext();
+  const [ContextClass, StringClass, TimestampClass] = [message, message?.getSpanid(), message?.getSpanstarttime()].map((each) => each?.constructor);
+  if (ContextClass === undefined || StringClass === undefined || TimestampClass === undefined) return message;
+  type Make<T> = new () => T;
+  const [Context, Text, Time] = [
+    ContextClass as Make<Proto.OrchestrationTraceContext>,
+    StringClass as Make<NonNullable<ReturnType<Proto.OrchestrationTraceContext["getSpanid"]>>>,
+    TimestampClass as Make<NonNullable<ReturnType<Proto.OrchestrationTraceContext["getSpanstarttime"]>>>,
+  ];
+  spanContextMakers.set(response.constructor, () => new Context().setSpanid(new Text()).setSpanstarttime(new Time()));
   return message;
 }
 
