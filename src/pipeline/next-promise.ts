@@ -18,7 +18,6 @@ const settled: Promise<void> = Promise.resolve();
  * then, and neither it nor what is chained to it becomes an unhandled rejection (O5): what fails here fails the task.
  */
 export class NextPromise<T> implements NextResult<T> {
-  readonly [Symbol.toStringTag]: string = "Promise";
   #observed = false;
   #outcome: Outcome | undefined;
   #reactions: Reaction[] | undefined;
@@ -28,6 +27,10 @@ export class NextPromise<T> implements NextResult<T> {
     const promise = new NextPromise<T>();
     promise.settle({ ok: false, error });
     return promise;
+  }
+
+  get [Symbol.toStringTag](): string {
+    return "Promise";
   }
 
   /** Whether it was awaited, chained or iterated. */
