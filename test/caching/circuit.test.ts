@@ -55,14 +55,14 @@ describe("The circuit before a store", () => {
     expect(circuit.admit()).toBe(true);
   });
 
-  it("C6 takes 4,096 operations that don't come to an end, then is closed until a try says that the store answers", () => {
+  it("C6 takes 4,096 operations that stay outstanding, then opens until one operation succeeds", () => {
     const { circuit, wait } = circuitAt();
     const ends: (() => void)[] = [];
     const begin = (): boolean => {
       if (!circuit.admit()) return false;
-      const { underWay } = circuit;
-      underWay.count += 1;
-      ends.push(() => (underWay.count -= 1));
+      const { outstanding } = circuit;
+      outstanding.count += 1;
+      ends.push(() => (outstanding.count -= 1));
       return true;
     };
     for (let count = 0; count < 4096; count += 1) expect(begin()).toBe(true);
@@ -76,7 +76,7 @@ describe("The circuit before a store", () => {
     expect(begin()).toBe(true);
     // What ends after that has been given up, and makes no room.
     for (const end of ends.slice(0, 4096)) end();
-    expect(circuit.underWay.count).toBe(2);
+    expect(circuit.outstanding.count).toBe(2);
   });
 
   it("C6 has forgotten an outage that is over: the next one begins with a second, and ends too", () => {
