@@ -3,11 +3,11 @@ import type { ActivityContext } from "@microsoft/durabletask-js";
 import { ActivityMiddlewareContextImpl, type Outcome } from "./context.ts";
 import { activityRules } from "./contract.ts";
 import { brokenRules, type ContractRule } from "./errors.ts";
-import type { Stage } from "./pipeline.ts";
+import type { Stage } from "./stage.ts";
 import type { ActivityMiddleware } from "./middleware.ts";
 import { TaskRun, type Frame } from "./task-run.ts";
 import { isThenable } from "./thenable.ts";
-import type { ActivityExecution } from "./work-item.ts";
+import type { ActivityExecution } from "./execution.ts";
 
 /** An activity function, as the SDK registers it. */
 export type Activity = (ctx: ActivityContext, input: unknown) => unknown;

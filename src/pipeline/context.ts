@@ -1,8 +1,9 @@
 import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
+import type { ActivityExecution, Episode } from "./execution.ts";
 import type { MiddlewareFeatures } from "./features.ts";
 import { isolate } from "./isolate.ts";
 import { workItemLogger, type MiddlewareLogger } from "./logger.ts";
-import type { ActivityExecution, Episode, ParentOrchestration } from "./work-item.ts";
+import type { ParentOrchestration } from "./task-info.ts";
 
 /**
  * Why an episode ended without running the code after `next`: the orchestration still waits; it was terminated from

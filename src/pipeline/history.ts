@@ -1,4 +1,4 @@
-import type { TaskFailure, TraceContext } from "./work-item.ts";
+import type { TaskFailure, TraceContext } from "./task-info.ts";
 
 /** What an orchestration scheduled and waits for: an activity, a sub-orchestration, an answer or the lock of entities. */
 export interface ScheduledTask {
@@ -51,3 +51,29 @@ export type HistoryEvent =
       readonly dueAt: Date | undefined;
       readonly at: Date | undefined;
     };
+
+/** What an episode has to know of its history. Reading it costs nothing until a member is asked for. */
+export interface EpisodeHistory {
+  /** When the execution's first episode started; `undefined` where the backend keeps no timestamps. */
+  readonly startedAt: Date | undefined;
+  /** When this episode started, in durable time. */
+  readonly episodeStartedAt: Date | undefined;
+  /** How many events earlier episodes left, which this one replays. */
+  readonly replayedEvents: number;
+  /** How many events there are with those that are new. */
+  readonly events: number;
+  /** How many episodes there were, this one included. */
+  readonly episodes: number;
+  /** Whether the orchestration was rewound after a failure. */
+  readonly rewound: boolean;
+  /** What became durable since the last episode, in order; each event is new in exactly one episode. */
+  newEvents(): readonly HistoryEvent[];
+  /** What reached the orchestration since its start, in order. */
+  received(): readonly ReceivedEvent[];
+  /** Why the task of that ID failed; `undefined` if it did not, or has not finished. */
+  failureOfTask(taskId: number): TaskFailure | undefined;
+  /** Whether an earlier episode's action has this ID: while an orchestration is suspended, the SDK returns actions again. */
+  hasLeft(taskId: number): boolean;
+  /** What was scheduled and has not finished. */
+  unfinishedTasks(): readonly ScheduledTask[];
+}

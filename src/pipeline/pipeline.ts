@@ -1,15 +1,10 @@
 import { toMember, type FunctionScope, type Member } from "./middleware.ts";
+import type { Stage } from "./stage.ts";
 
 /** Where a middleware is put: right before (outside of) or right after (inside of) a named one (contract.md R5). */
 export interface Position {
   readonly before?: string | undefined;
   readonly after?: string | undefined;
-}
-
-/** The name of an orchestration or activity middleware, with its function. */
-export interface Stage<TFunction> {
-  readonly name: string;
-  readonly run: TFunction;
 }
 
 /** A worker's ordered list of middleware, outermost first (contract.md R1 to R5). */

@@ -1,6 +1,6 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type { Episode } from "../pipeline/index.ts";
-import { wrapMethod } from "./adapter.ts";
+import { wrapMethod } from "./members.ts";
 import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts";
 
 /** Reports to `item` when the orchestration gets another custom status: its history does not have it, and replay sets it again. */

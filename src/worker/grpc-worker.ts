@@ -7,7 +7,8 @@ import type {
   OrchestratorResponse,
 } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { Acknowledgement, Activity, MiddlewareLogger, Orchestrator } from "../pipeline/index.ts";
-import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
+import type { WorkerAdapter } from "./adapter.ts";
+import { missingFunctions, wrapMethod, type Members } from "./members.ts";
 import type { PipelineHost } from "./host.ts";
 import { restoreTraceContext } from "./messages.ts";
 import { quietClient } from "./quiet-client.ts";

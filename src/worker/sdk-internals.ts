@@ -1,4 +1,4 @@
-import type { Members } from "./adapter.ts";
+import type { Members } from "./members.ts";
 
 /**
  * The non-public members of the Durable Task SDK that the adapters use. No other file names one. They are those of the
