@@ -1,4 +1,5 @@
-import ms from "ms";
+import type { StringValue } from "ms";
+import { parseDuration } from "../../src/on-demand.ts";
 
 /** A duration: a number of milliseconds, or a string with a unit, such as `"500ms"`, `"5m"` or `"1.5 hours"`. */
 export type Duration = number | string;
@@ -14,7 +15,7 @@ const longest = 100 * year;
  * string needs a unit: `"300"` could mean seconds.
  */
 export function milliseconds(value: unknown): number | undefined {
-  const parsed = typeof value === "string" && form.test(value) ? ms(value as ms.StringValue) : value;
+  const parsed = typeof value === "string" && form.test(value) ? parseDuration(value as StringValue) : value;
   if (typeof parsed !== "number" || !(parsed >= 1 && parsed <= longest)) return undefined;
   return Math.round(parsed);
 }

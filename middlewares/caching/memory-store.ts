@@ -1,4 +1,5 @@
-import { LRUCache } from "lru-cache";
+import type { LRUCache } from "lru-cache";
+import { lruCache } from "../../src/on-demand.ts";
 import type { CacheStore } from "./store.ts";
 
 /** The bounds of a store in memory. */
@@ -22,7 +23,8 @@ export class MemoryStore implements CacheStore {
   readonly #entries: LRUCache<string, string>;
 
   constructor({ maxEntries, maxBytes }: MemoryBounds) {
-    this.#entries = new LRUCache<string, string>({
+    const Cache = lruCache();
+    this.#entries = new Cache<string, string>({
       max: maxEntries,
       maxSize: maxBytes,
       // A character takes one byte or two; each counts as two.

@@ -1,4 +1,4 @@
-import { format } from "node:util";
+import { format } from "../../src/on-demand.ts";
 import type { MiddlewareLogger, WorkItem } from "../../src/pipeline/index.ts";
 import { isError } from "../../src/telemetry/attribute-values.ts";
 import { failureFrom } from "../../src/telemetry/failure-causes.ts";

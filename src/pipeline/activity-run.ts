@@ -1,4 +1,4 @@
-import { types } from "node:util";
+import { isPromise } from "node:util/types";
 import type { ActivityContext } from "@microsoft/durabletask-js";
 import { ActivityMiddlewareContextImpl, type Outcome } from "./context.ts";
 import { activityRules } from "./contract.ts";
@@ -67,7 +67,7 @@ class ActivityRun extends TaskRun<ActivityMiddlewareContextImpl> {
       return this.settleInside(level, { ok: false, error });
     }
     // The SDK awaits an activity's promise, and no other thenable.
-    if (types.isPromise(value)) void this.#settleWith(level, value);
+    if (isPromise(value)) void this.#settleWith(level, value);
     else this.settleInside(level, { ok: true, value });
   }
 
@@ -117,7 +117,7 @@ class ActivityRun extends TaskRun<ActivityMiddlewareContextImpl> {
 
 /** What the SDK gets, from a promise, for a result: a thenable stays one, and is serialized as without the pipeline (D3). */
 function resultFor(value: unknown): unknown {
-  return !types.isPromise(value) && isThenable(value) ? new Unawaited(value) : value;
+  return !isPromise(value) && isThenable(value) ? new Unawaited(value) : value;
 }
 
 /** Serializes as the thenable in it does. */

@@ -19,8 +19,8 @@ type Internals<TNames extends string> = Readonly<Record<TNames, SdkInternal>>;
 
 /** `TaskHubGrpcWorker`. */
 export const grpcWorkerInternals: Internals<"orchestrator" | "activity" | "registry" | "isRunning" | "logger" | "connect" | "history"> = {
-  orchestrator: { name: "_executeOrchestratorInternal", use: "runs one episode: (request, …, stub, …)", since: "0.4.0" },
-  activity: { name: "_executeActivityInternal", use: "runs one activity: (request, …, stub, …)", since: "0.4.0" },
+  orchestrator: { name: "_executeOrchestratorInternal", use: "runs one episode: (request, ..., stub, ...)", since: "0.4.0" },
+  activity: { name: "_executeActivityInternal", use: "runs one activity: (request, ..., stub, ...)", since: "0.4.0" },
   registry: { name: "_registry", use: "has the registered functions", since: "0.4.0" },
   isRunning: {
     name: "_isRunning",
@@ -31,7 +31,7 @@ export const grpcWorkerInternals: Internals<"orchestrator" | "activity" | "regis
   logger: { name: "_logger", use: "is the worker's logger", since: "0.4.0", lost: "middleware and warnings log to the console" },
   connect: {
     name: "internalRunWorker",
-    use: "opens the stream of work items: (client, …)",
+    use: "opens the stream of work items: (client, ...)",
     since: "0.4.0",
     lost: "gRPC instrumentation records spans of the worker's own calls",
   },
@@ -57,13 +57,13 @@ export const grpcClientInternals: Internals<"stub"> = {
 export const stubInternals: Internals<"completeOrchestrator" | "completeActivity"> = {
   completeOrchestrator: {
     name: "completeOrchestratorTask",
-    use: "sends an episode's response: (response, …, callback)",
+    use: "sends an episode's response: (response, ..., callback)",
     since: "0.4.0",
     lost: "telemetry does not see what an episode schedules, nor how it ends",
   },
   completeActivity: {
     name: "completeActivityTask",
-    use: "sends an activity's response: (response, …, callback)",
+    use: "sends an activity's response: (response, ..., callback)",
     since: "0.4.0",
     lost: "telemetry does not see how an activity ends",
   },
@@ -71,8 +71,8 @@ export const stubInternals: Internals<"completeOrchestrator" | "completeActivity
 
 /** The registry of a worker. */
 export const registryInternals: Internals<"getOrchestrator" | "getActivity"> = {
-  getOrchestrator: { name: "getOrchestrator", use: "finds an orchestrator: (name, …)", since: "0.4.0" },
-  getActivity: { name: "getActivity", use: "finds an activity function: (name, …)", since: "0.4.0" },
+  getOrchestrator: { name: "getOrchestrator", use: "finds an orchestrator: (name, ...)", since: "0.4.0" },
+  getActivity: { name: "getActivity", use: "finds an activity function: (name, ...)", since: "0.4.0" },
 };
 
 /** The context of an orchestration. */
@@ -114,7 +114,7 @@ export const backendInternals: Internals<"completeOrchestration" | "completeActi
   },
   completeActivity: {
     name: "completeActivity",
-    use: "takes an activity's response: it failed if an argument is an error. 0.4.0 has (instanceId, taskId, …), the next release (instanceId, executionId, taskId, …)",
+    use: "takes an activity's response: it failed if an argument is an error. 0.4.0 has (instanceId, taskId, ...), the next release (instanceId, executionId, taskId, ...)",
     since: "0.4.0",
   },
   getInstance: {

@@ -1,4 +1,4 @@
-import { types } from "node:util";
+import { isNativeError } from "node:util/types";
 import type { HistoryEvent, OrchestratorAction } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { ActivityExecution, currentWorkItem, type ActivityOutcome } from "../pipeline/index.ts";
 import { failureFrom } from "../telemetry/failure-causes.ts";
@@ -103,7 +103,7 @@ function executionIdOf(instanceId: string, hub: Members, host: PipelineHost): st
 // The arguments are found by what they are: releases add some. A result is JSON, never an error; the worker hands on
 // what failed an activity as an error, whatever was thrown.
 function outcomeIn(args: readonly unknown[]): ActivityOutcome {
-  const error = args.find((each) => each instanceof Error || types.isNativeError(each));
+  const error = args.find((each) => each instanceof Error || isNativeError(each));
   if (error === undefined) return { status: "completed" };
   return { status: "failed", failure: failureFrom(error) };
 }
