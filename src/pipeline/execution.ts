@@ -24,7 +24,7 @@ export interface WorkItemHost {
   readonly fault: (what: string, error: unknown) => void;
 }
 
-/** A work item in the hands of the engine; an SDK adapter derives it from what a worker hands over. */
+/** A work item in the engine. SDK adapters derive it from the worker's request. */
 abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   abstract readonly kind: "orchestration" | "activity";
   abstract readonly name: string;
@@ -121,14 +121,14 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   }
 }
 
-/** What the engine tells of the code of an orchestration that runs in this episode. */
+/** The code of an orchestration that runs in this episode, as the engine sees it. */
 export interface EpisodeCode {
   /** Whether the orchestration's code (middleware or orchestrator) runs at this moment. */
   readonly running: boolean;
   readonly isReplaying: boolean;
   /** The SDK's context of the orchestration. */
   readonly orchestrationContext: OrchestrationContext;
-  /** Tells the code that its episode is over (contract.md O7). */
+  /** Ends the code, because its episode is over (contract.md O7). */
   end(response: EpisodeResponse): void;
 }
 

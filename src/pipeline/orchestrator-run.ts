@@ -8,7 +8,7 @@ import { isThenable } from "./thenable.ts";
 import type { Episode, EpisodeCode } from "./execution.ts";
 
 /**
- * An orchestrator that no middleware runs around: the SDK calls its generator, and all that is added is to know when its
+ * An orchestrator that no middleware runs around: the SDK calls its generator, and this class only tracks when its
  * code runs, for hooks, and to warn of illegal awaits (contract.md D2).
  */
 export class OrchestratorRun implements EpisodeCode, Guarded {

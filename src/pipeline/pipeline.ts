@@ -20,7 +20,7 @@ export class Pipeline {
   /** What has hooks around whole work items, outermost first. */
   workItem: readonly Stage<NonNullable<Member["workItem"]>>[] = [];
 
-  /** @param isRunning tells whether the worker runs; then the list can't change (R4). */
+  /** @param isRunning whether the worker runs; then the list can't change (R4). */
   constructor(isRunning: () => boolean) {
     this.#isRunning = isRunning;
   }

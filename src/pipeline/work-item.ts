@@ -20,62 +20,59 @@ export type ActivityOutcome =
   | { readonly status: "failed"; readonly failure: TaskFailure };
 
 /**
- * What became of a response: the backend accepted it; rejected it (the work item is another worker's by now); or nobody
- * knows (the connection broke), and the work item may come again.
+ * Whether the backend accepted a response. `rejected`: another worker has the work item now. `unconfirmed`: the connection
+ * broke, so it is unknown, and the work item may arrive again.
  */
 export type Acknowledgement = "accepted" | "rejected" | "unconfirmed";
 
-/** An episode's response, before it leaves. Reading it costs nothing until a member is asked for. */
+/** An episode's response, before it is sent. Nothing is read before a member is used. */
 export interface EpisodeResponse {
   readonly outcome: EpisodeOutcome;
-  /** How many actions it has. */
+  /** The number of its actions. */
   readonly actions: number;
-  /** What it schedules. */
+  /** The tasks that it schedules. */
   readonly scheduled: readonly ScheduledTask[];
-  /** What it sends. */
+  /** The messages that it sends. */
   readonly sent: readonly SentMessage[];
   /** Writes the identity of the orchestration's span into the response, for the next episode; some backends have no place for it. */
   persistSpan(spanId: string, startTime: Date): void;
 }
 
-/** An activity's response, before it leaves. */
+/** An activity's response, before it is sent. */
 export interface ActivityResponse {
   readonly outcome: ActivityOutcome;
 }
 
 /**
- * What a middleware does around one whole work item (contract.md W1 to W6). What a hook throws, and what a promise that it
- * returns rejects with, is counted and logged, and changes nothing.
+ * A middleware's hooks around one whole work item (contract.md W1 to W6). An error that a hook throws, or that a promise of
+ * a hook rejects with, is counted and logged, and has no other effect.
  */
 export interface WorkItemHooks {
-  /**
-   * Runs the work item: calls `execute` once, at once, and returns what that returned. All code of the work item runs inside
-   * (W2).
-   */
+  /** Runs the work item: calls `execute` once, synchronously, and returns its result. All code of the work item runs inside (W2). */
   readonly scope?: (<T>(execute: () => T) => T) | undefined;
-  /** All hooks of the work item are known, and none of its code has run; called once. */
+  /** Called once, before any code of the work item runs, when its hooks are known. */
   readonly onStart?: (() => unknown) | undefined;
-  /** The response stands and has not left yet; called once (W3). */
+  /** Called once, when the response is complete and has not been sent (W3). */
   onResponse?(response: EpisodeResponse | ActivityResponse): unknown;
-  /** What became of the response; called once for each response that left (W4). */
+  /** Called once for each response that was sent, with whether the backend accepted it (W4). */
   readonly onAcknowledged?: ((acknowledgement: Acknowledgement) => unknown) | undefined;
-  /** The worker is done with the work item, whether or not a response has left; called once, last. */
+  /** Called once, last, when the worker has finished the work item, whether or not a response was sent. */
   readonly onEnd?: (() => unknown) | undefined;
-  /** The orchestration's code set another custom status; in replay too, as its history does not have it. */
+  /** Called when the orchestration's code changed its custom status; during replay too, because history does not record it. */
   readonly onCustomStatus?: (() => unknown) | undefined;
 }
 
-/** What middleware knows of every work item. */
+/** The members of every work item. */
 interface AnyTask {
   /** The name of the orchestration or activity. */
   readonly name: string;
   readonly instanceId: string;
-  /** `undefined` where the backend sends none. */
+  /** `undefined` if the backend sends none. */
   readonly executionId: string | undefined;
   readonly version: string | undefined;
   /** Frozen. */
   readonly tags: Readonly<Record<string, string>>;
-  /** The input's JSON text as it came. */
+  /** The input's JSON as it arrived. */
   readonly rawInput: string | undefined;
   /** The trace context that came with the work item. */
   readonly traceContext: TraceContext | undefined;
@@ -86,8 +83,8 @@ interface AnyTask {
   /** Aborts when the worker is stopped. */
   readonly signal: AbortSignal;
   /**
-   * Takes the trace contexts off the request, so that the SDK's own spans don't use them; from then on they follow the
-   * active context (telemetry.md I9).
+   * Removes the trace contexts from the request, so that the SDK's own spans don't use them and follow the active context
+   * instead (telemetry.md I9).
    */
   takeTraceContexts(): void;
   /** Logs a warning to the worker's logger. */

@@ -3,13 +3,13 @@ import type { PipelineHost } from "./host.ts";
 import type { SdkInternal } from "./sdk-internals.ts";
 
 /**
- * How the engine gets into one kind of worker. The non-public members that adapters use stand in `sdk-internals.ts`;
+ * Hooks the engine into one kind of worker. The non-public members that adapters use are in `sdk-internals.ts`;
  * another fork of the SDK needs one more adapter in `attach.ts`, nothing else.
  */
 export interface WorkerAdapter {
-  /** What the worker is called in errors. */
+  /** The name of this kind of worker in errors. */
   readonly kind: string;
-  /** Whether `worker` is of this kind, or means to be. */
+  /** Whether `worker` is of this kind, or resembles it. */
   recognizes(worker: object): boolean;
   /** The members that the adapter needs and `worker` lacks; empty for a worker it can attach to. */
   missing(worker: object): readonly string[];
@@ -17,8 +17,8 @@ export interface WorkerAdapter {
   lost(worker: object): readonly SdkInternal[];
   /** Whether the worker runs. */
   isRunning(worker: object): boolean;
-  /** The logger that the worker was made with, if it takes one. */
+  /** The logger that the worker was created with, if it takes one. */
   logger(worker: object): MiddlewareLogger | undefined;
-  /** Leads every work item of `worker` through `host`. Called once, and only when nothing is missing. */
+  /** Passes every work item of `worker` through `host`. Called once, and only if no member is missing. */
   attach(worker: object, host: PipelineHost): void;
 }

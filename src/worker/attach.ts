@@ -89,7 +89,7 @@ export interface AttachOptions {
 }
 
 /**
- * Leads all work of `worker` through `pipeline`.
+ * Passes all work items of `worker` through `pipeline`.
  *
  * @returns what to call where the worker is starting already; a later `start` is not the first then. And what logs the
  *   warnings of this worker.

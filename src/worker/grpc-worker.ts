@@ -55,7 +55,7 @@ export const taskHubGrpcWorker: WorkerAdapter = grpcWorkerAdapter({
  */
 export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
   const { connect, history, ...fields } = names;
-  // Their absence shows when the worker is made; that of the others, when they are needed.
+  // Missing members of these are reported when the worker is created; others when they are needed.
   const optional = [
     { ...grpcWorkerInternals.isRunning, name: fields.isRunning },
     { ...grpcWorkerInternals.logger, name: fields.logger },

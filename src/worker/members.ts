@@ -1,4 +1,4 @@
-/** An object's members by name, for looks at what has no public type. */
+/** An object's members by name, for members without a public type. */
 export type Members = Record<string, unknown>;
 
 /** Those of `names` that are not functions on `object`. */

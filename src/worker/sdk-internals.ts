@@ -10,7 +10,7 @@ export interface SdkInternal {
   readonly use: string;
   /** The first release that has it. */
   readonly since: string;
-  /** What is lost without it. A member that has no such text is required: a worker without it is refused. */
+  /** What is lost without it. A member without this is required: a worker that lacks it is refused. */
   readonly lost?: string;
 }
 
@@ -24,7 +24,7 @@ export const grpcWorkerInternals: Internals<"orchestrator" | "activity" | "regis
   registry: { name: "_registry", use: "has the registered functions", since: "0.4.0" },
   isRunning: {
     name: "_isRunning",
-    use: "tells whether the worker runs",
+    use: "whether the worker runs",
     since: "0.4.0",
     lost: "middleware that is added while the worker runs is not refused",
   },
@@ -99,7 +99,7 @@ export const testWorkerInternals: Internals<"orchestrator" | "activity" | "regis
   backend: { name: "backend", use: "is the in-memory backend", since: "0.4.0" },
   isRunning: {
     name: "isRunning",
-    use: "tells whether the worker runs",
+    use: "whether the worker runs",
     since: "0.4.0",
     lost: "middleware that is added while the worker runs is not refused",
   },
@@ -119,7 +119,7 @@ export const backendInternals: Internals<"completeOrchestration" | "completeActi
   },
   getInstance: {
     name: "getInstance",
-    use: "tells the execution ID of an activity's orchestration; the next release has it in the work item",
+    use: "has the execution ID of an activity's orchestration; the next release has it in the work item",
     since: "0.4.0",
     lost: "activities have no execution ID",
   },

@@ -89,7 +89,7 @@ class InMemoryActivity extends ActivityExecution {
   }
 
   takeTraceContexts(): void {
-    // It carries none.
+    // This work item has none.
   }
 }
 
