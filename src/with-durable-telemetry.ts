@@ -14,7 +14,7 @@ import {
 } from "./pipeline/index.ts";
 import { startupProblems } from "./telemetry/startup-check.ts";
 import { isRuntimeSupported } from "./runtime.ts";
-import { wrapMethod } from "./worker/adapter.ts";
+import { wrapMethod } from "./worker/members.ts";
 import { adapterFor, attach, isWorker, markAttached, pipelineFor } from "./worker/attach.ts";
 
 /** Options of {@link withDurableTelemetry}. */

@@ -12,7 +12,7 @@ export class LoggedActivity extends LoggedTask<ActivityWorkItem> implements Work
 
   onStart(): void {
     try {
-      if (this.isHeard) this.write(activityStarted(this.item, inputAttribute(this.item, this.options), new Date()));
+      if (this.isReceived) this.write(activityStarted(this.item, inputAttribute(this.item, this.options), new Date()));
     } catch (error) {
       isolated.fault("the start of an activity was not logged", error);
     }
@@ -20,7 +20,7 @@ export class LoggedActivity extends LoggedTask<ActivityWorkItem> implements Work
 
   onResponse({ outcome }: ActivityResponse): void {
     try {
-      if (!this.isHeard) return;
+      if (!this.isReceived) return;
       const at = new Date();
       if (this.item.features.get(ActivityCacheOutcome) === "hit") this.#cacheHit = activityCacheHit(this.item, at);
       this.#end = activityEnded(this.item, outcome, outcome.status === "completed" ? this.output : {}, at);

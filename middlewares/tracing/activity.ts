@@ -18,7 +18,7 @@ import { unsample, type IdentityTracer } from "./tracer.ts";
 export class TracedActivity implements WorkItemHooks, SpanToDecide {
   readonly #item: ActivityWorkItem;
   readonly #span: Span;
-  // What ends the span, in its own words.
+  // The span's own `end`.
   readonly #end: Span["end"];
   readonly #live: LiveContext;
   // A reading of the clock that the SDK measures a live span with.
@@ -30,12 +30,12 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
 
   constructor(item: ActivityWorkItem, tracer: IdentityTracer) {
     this.#item = item;
-    // The span that scheduled the activity: what the request carries, else what follows from the execution (I8). With
-    // neither, the parent can't be known and is left out rather than guessed.
+    // The span that scheduled the activity: from the request, or derived from the execution (I8). Without either the parent
+    // is unknown, and the span has none.
     const sent = parseTraceContext(item.traceContext);
     const client = sent ?? derivedClient(item);
     this.traceId = client.traceId;
-    // What scheduled the activity has decided (I10).
+    // The sampling decision of the span that scheduled the activity (I10).
     const { traceFlags: flags, traceState } = sent ?? tracer.decide(this);
     const traceFlags = flags & TraceFlags.SAMPLED;
     const spanId = activitySpanId(client.spanId);
@@ -80,11 +80,11 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
   }
 
   onAcknowledged(acknowledgement: Acknowledgement): void {
-    // If rejected, the work item is another worker's by now, whose span it will be: this one ends, but is not exported.
+    // If rejected, another worker has the work item and emits its span: this span ends, but is not exported.
     this.#endSpan(acknowledgement === "rejected");
   }
 
-  // A response that could not be sent at all, as the worker's connection is closed say, is never acknowledged.
+  // A response that could not be sent at all, for example because the connection is closed, is never acknowledged.
   onEnd(): void {
     if (!this.#hasEnded) this.#endSpan(true);
   }
@@ -94,7 +94,7 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
     try {
       if (isUnsampled) unsample(this.#span);
       const returned: unknown = this.#end.call(this.#span, this.#endedAt);
-      // One of another make may return a promise.
+      // Another implementation's may return a promise.
       if (returned !== undefined) isolated.start("a span was lost", () => returned);
     } catch (error) {
       isolated.fault("a span was lost", error);
@@ -103,9 +103,8 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
 }
 
 /**
- * Has `span` end with its activity alone: the span is in the hands of others while it is open. A processor may end the
- * open spans of a trace with the first that ends (that of @vercel/otel 2.1.3 does), and an activity has that one in
- * common with all others of its orchestration.
+ * Makes `span` end with its activity only: processors can reach a span while it is open. A processor may end all open spans
+ * of a trace when the first one ends (@vercel/otel 2.1.3 does), and the activities of an orchestration share a trace.
  *
  * @returns the span's own `end`.
  */

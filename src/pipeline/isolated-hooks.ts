@@ -1,9 +1,8 @@
 import { isolate } from "./isolate.ts";
-import type { WorkItemMiddleware } from "./middleware.ts";
-import type { Stage } from "./pipeline.ts";
+import type { Stage } from "./stage.ts";
 import { runThrough, type Problem } from "./run-through.ts";
 import { isThenable } from "./thenable.ts";
-import type { Acknowledgement, ActivityResponse, EpisodeResponse, WorkItem, WorkItemHooks } from "./work-item.ts";
+import type { Acknowledgement, ActivityResponse, EpisodeResponse, WorkItem, WorkItemHooks, WorkItemMiddleware } from "./work-item.ts";
 
 const names: Readonly<Record<keyof WorkItemHooks, true>> = {
   scope: true,

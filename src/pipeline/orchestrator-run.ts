@@ -6,10 +6,10 @@ import { NonDurableAwaitError } from "./errors.ts";
 import type { DurableSteps } from "./middleware.ts";
 import type { Orchestrator } from "./orchestration-run.ts";
 import { isThenable } from "./thenable.ts";
-import type { Episode, EpisodeCode } from "./work-item.ts";
+import type { Episode, EpisodeCode } from "./execution.ts";
 
 /**
- * An orchestrator that no middleware runs around: the SDK calls its generator, and all that is added is to know when its
+ * An orchestrator that no middleware runs around: the SDK calls its generator, and this class only tracks when its
  * code runs, for hooks, and to warn of illegal awaits (contract.md D2).
  */
 export class OrchestratorRun implements EpisodeCode, Guarded {

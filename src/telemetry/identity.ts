@@ -4,17 +4,17 @@ import type { TraceContext } from "../pipeline/index.ts";
 import { SpanOnlyContext } from "./span-only-context.ts";
 
 /**
- * Identity from durable facts (telemetry.md I1, I2): every episode, on any worker and after any crash, computes the
- * same IDs. All derivations stand here, so that they can be seen not to collide: each digest is of its own label and
- * its facts with their lengths, so that no two lists of facts make the same text.
+ * Identity from history (telemetry.md I1, I2): every episode, on any worker and after any crash, computes the same IDs.
+ * All derivations are in this file, so that one can check that they don't collide: each digest has its own label, and each
+ * part has its length in front, so that no two lists of parts give the same string.
  */
-function digest(label: string, facts: readonly string[]): string {
-  let text = label;
-  for (const fact of facts) text += `|${fact.length}:${fact}`;
-  return crypto.hash("sha256", text, "hex");
+function digest(label: string, parts: readonly string[]): string {
+  let joined = label;
+  for (const part of parts) joined += `|${part.length}:${part}`;
+  return crypto.hash("sha256", joined, "hex");
 }
 
-/** The durable facts that name an execution. */
+/** What identifies an execution in its history. */
 export interface Execution {
   readonly instanceId: string;
   /** The execution ID, or, where a backend sends none, the time of its start. */
@@ -32,12 +32,12 @@ export interface ExecutionIds {
   readonly unsampledSpanId: string;
 }
 
-/** The IDs of an execution that nothing traced started, and whose span no backend has handed back. */
+/** The IDs of an execution without a traced caller, and without a persisted span. */
 export function executionIds(execution: Execution): ExecutionIds {
   return idsUnder("execution", execution);
 }
 
-/** The IDs of an execution that continues another, whose trace context it has: others, so that the span ID tells that. */
+/** The IDs of an execution that continues another one and has its trace context. They differ, so that the span ID shows this. */
 export function continuedIds(execution: Execution): ExecutionIds {
   return idsUnder("continued", execution);
 }
@@ -148,16 +148,16 @@ function round(bits: number, factor: number): number {
 // W3C Trace Context: there is no version ff, 00 ends with the flags, and a version to come may add to them.
 const w3c = /^(?!ff|00.{54})[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
 
-/** The span context in a durable message; `undefined` if it has none, or what it has is no traceparent. */
-export function parseTraceContext(carried: TraceContext | undefined): SpanContext | undefined {
-  const [, traceId = "", spanId = "", flags = ""] = w3c.exec(carried?.traceparent ?? "") ?? [];
+/** The span context in a durable message; `undefined` if it has none, or an invalid traceparent. */
+export function parseTraceContext(traceContext: TraceContext | undefined): SpanContext | undefined {
+  const [, traceId = "", spanId = "", flags = ""] = w3c.exec(traceContext?.traceparent ?? "") ?? [];
   if (!isValidTraceId(traceId) || !isValidSpanId(spanId)) return undefined;
   return {
     traceId,
     spanId,
     traceFlags: Number.parseInt(flags, 16),
     isRemote: true,
-    ...(carried?.tracestate ? { traceState: createTraceState(carried.tracestate) } : {}),
+    ...(traceContext?.tracestate ? { traceState: createTraceState(traceContext.tracestate) } : {}),
   };
 }
 

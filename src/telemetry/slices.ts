@@ -1,15 +1,15 @@
-/** How long work may hold the event loop at a time, in milliseconds. Some works of one episode come one after the other. */
+/** How long work may block the event loop at a time, in milliseconds. An episode can have several such pieces of work in a row. */
 const slice = 4;
-/** How many steps are taken between two looks at the clock. */
+/** The number of steps between two readings of the clock. */
 const stepsPerLook = 4;
 
 const waiting = new Set<() => void>();
 
 /**
- * Calls `step` for each item, and `then`; what would hold the event loop for too long, in turns of their own: an episode may
- * have tens of thousands of spans and measurements (telemetry.md K1).
+ * Calls `step` for each item, then `then`. It spreads work that would block the event loop over several turns of it: an
+ * episode can have tens of thousands of spans and measurements (telemetry.md K1).
  *
- * @param onFault gets what `step` or `then` throws; there are no more steps then.
+ * @param onFault gets an error of `step` or `then`; no step follows.
  */
 export function inSlices<T>(items: readonly T[], step: (item: T) => void, then: () => void, onFault: (error: unknown) => void): void {
   takeFrom(0, items, step, then, onFault);
@@ -33,13 +33,13 @@ function takeFrom<T>(first: number, items: readonly T[], step: (item: T) => void
 function later(goOn: () => void): void {
   waiting.add(goOn);
   setImmediate(() => {
-    // It may have been finished meanwhile.
+    // `finishSlices` may have run it meanwhile.
     if (waiting.delete(goOn)) goOn();
   });
 }
 
-/** Does all that still waits for its turn, before a flush. */
+/** Finishes all work that is still waiting, before a flush. */
 export function finishSlices(): void {
-  // What goes on may wait again.
+  // A continuation may wait again.
   for (const goOn of waiting) if (waiting.delete(goOn)) goOn();
 }

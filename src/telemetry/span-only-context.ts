@@ -1,8 +1,8 @@
 import { ROOT_CONTEXT, trace, type Context, type Span } from "@opentelemetry/api";
 
 /**
- * A context with nothing but a span in it, as `trace.setSpan(ROOT_CONTEXT, span)` makes one. The API's own has a map and three
- * closures; a worker makes several contexts for each step.
+ * A context that contains only a span, like the result of `trace.setSpan(ROOT_CONTEXT, span)`. The API's own has a map and
+ * three closures; a worker creates several contexts in each step.
  */
 export class SpanOnlyContext implements Context {
   readonly #span: Span;
@@ -24,7 +24,7 @@ export class SpanOnlyContext implements Context {
   }
 }
 
-// The API does not export its key; a context is told it.
+// The API does not export its key, but passes it to a context's methods.
 const spanKey: symbol = keyOfSpan();
 
 function keyOfSpan(): symbol {

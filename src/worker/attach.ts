@@ -1,7 +1,8 @@
 import { Pipeline, type AwaitGuardOptions } from "../pipeline/index.ts";
-import { wrapMethod, type WorkerAdapter } from "./adapter.ts";
+import type { WorkerAdapter } from "./adapter.ts";
 import { taskHubGrpcWorker } from "./grpc-worker.ts";
 import { PipelineHost } from "./host.ts";
+import { wrapMethod } from "./members.ts";
 import { reportLost } from "./sdk-internals.ts";
 import { isSupportedSdk, sdkVersionOf, supportedSdkRange } from "./sdk-version.ts";
 import { testOrchestrationWorker } from "./test-worker.ts";
@@ -88,7 +89,7 @@ export interface AttachOptions {
 }
 
 /**
- * Leads all work of `worker` through `pipeline`.
+ * Passes all work items of `worker` through `pipeline`.
  *
  * @returns what to call where the worker is starting already; a later `start` is not the first then. And what logs the
  *   warnings of this worker.

@@ -7,7 +7,8 @@ import type {
   OrchestratorResponse,
 } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { Acknowledgement, Activity, MiddlewareLogger, Orchestrator } from "../pipeline/index.ts";
-import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
+import type { WorkerAdapter } from "./adapter.ts";
+import { missingFunctions, wrapMethod, type Members } from "./members.ts";
 import type { PipelineHost } from "./host.ts";
 import { restoreTraceContext } from "./messages.ts";
 import { quietClient } from "./quiet-client.ts";
@@ -54,7 +55,7 @@ export const taskHubGrpcWorker: WorkerAdapter = grpcWorkerAdapter({
  */
 export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
   const { connect, history, ...fields } = names;
-  // Their absence shows when the worker is made; that of the others, when they are needed.
+  // Missing members of these are reported when the worker is created; others when they are needed.
   const optional = [
     { ...grpcWorkerInternals.isRunning, name: fields.isRunning },
     { ...grpcWorkerInternals.logger, name: fields.logger },

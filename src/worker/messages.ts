@@ -5,9 +5,9 @@ import { isTraceparent } from "../telemetry/identity.ts";
 import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts";
 
 /**
- * The Durable Task protocol's messages, read and written in durable terms. A process may hold several copies of the SDK,
- * with classes of their own for each message, and a bundle has no path to any of them. So what is made here is made
- * with the classes that the worker's own copy decodes, and what is compared are the numbers of the protocol.
+ * Reads and writes the Durable Task protocol's messages. A process can load several copies of the SDK, each with its own
+ * message classes, and a bundle has no path to any of them. So messages are created with the classes of the worker's own
+ * copy, and comparisons use the protocol's numbers.
  */
 
 type Timestamp = ReturnType<Proto.HistoryEvent["getTimestamp"]>;
@@ -51,7 +51,7 @@ export function failureOf(details: Proto.TaskFailureDetails | undefined, causes:
 
 /**
  * `failure` of an orchestration with the failure of its task as the last cause, where that was not caught: the error that
- * the SDK throws for it carries its message and names the task, but records none of its causes.
+ * the SDK throws for it has its message and names the task, but records none of its causes.
  */
 function withFailedTask(failure: TaskFailure, history: EpisodeHistory): TaskFailure {
   if (failure.cause !== undefined) return { ...failure, cause: withFailedTask(failure.cause, history) };

@@ -9,8 +9,8 @@ export const supportedSdkRange = ">=0.4.0 <1";
 const sdkName = "@microsoft/durabletask-js";
 
 /**
- * The version of the copy of the SDK that the class of `worker` comes from: a process may hold several copies, of
- * different versions. `undefined` where nothing tells, as in a bundle or for a fork; then the worker's shape decides.
+ * The version of the copy of the SDK that the class of `worker` comes from: a process can load several copies of different
+ * versions. `undefined` if it can't be determined, as in a bundle or for a fork; then the worker's members decide.
  */
 export function sdkVersionOf(worker: object): string | undefined {
   const classes = classesOf(worker);
@@ -26,7 +26,7 @@ export function sdkVersionOf(worker: object): string | undefined {
   return undefined;
 }
 
-/** Whether `version` lies in {@link supportedSdkRange}; prereleases count as what they lead to. */
+/** Whether `version` lies in {@link supportedSdkRange}; a prerelease counts as its release. */
 export function isSupportedSdk(version: string): boolean {
   const match = /^(\d+)\.(\d+)\.\d+/.exec(version);
   return match !== null && Number(match[1]) === 0 && Number(match[2]) >= 4;

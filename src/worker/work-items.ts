@@ -37,7 +37,7 @@ export interface EpisodeSource {
   clearPersistedSpan?(): void;
 }
 
-// Empty texts count as absent (contract.md X3), as in the SDK: it sends an input that is not there as one.
+// Empty strings count as absent (contract.md X3), as in the SDK, which sends an absent input as an empty string.
 
 /** An episode, read from the protocol's messages when a member is asked for. */
 export class ProtoEpisode extends Episode {
