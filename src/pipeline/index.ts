@@ -11,7 +11,7 @@ export {
   sharedFeature,
   type MiddlewareFeature,
 } from "./features.ts";
-export { ActivityExecution, Episode, type EpisodeCode, type WorkItemHost } from "./execution.ts";
+export { ActivityExecution, Episode, type WorkItemHost } from "./execution.ts";
 export type { EpisodeHistory, HistoryEvent, ReceivedEvent, ScheduledTask, SentMessage } from "./history.ts";
 export { isolate } from "./isolate.ts";
 export { WorkItemLogger, type MiddlewareLogger } from "./logger.ts";

@@ -1,11 +1,13 @@
-import { defineConfig } from "tsdown";
+import { fileURLToPath } from "node:url";
+import { defineConfig, type UserConfig } from "tsdown";
 
 // CommonJS files that are copied as they are, so that `require` in them loads a package at the call.
 const lazyFiles = ["src/otlp/packages.cjs", "src/instrumentation/lazy.cjs", "src/on-demand.cjs"];
 
 const module = (path: string): RegExp => new RegExp(`[\\\\/]${path.replaceAll("/", "[\\\\/]")}(?<!\\.d\\.ts)$`);
 
-export default defineConfig({
+const config: UserConfig = defineConfig({
+  cwd: fileURLToPath(new URL("..", import.meta.url)),
   entry: {
     index: "src/index.ts",
     middlewares: "middlewares/index.ts",
@@ -50,3 +52,5 @@ export default defineConfig({
   },
   copy: lazyFiles.map((from) => ({ from, to: "dist" })),
 });
+
+export default config;
