@@ -123,6 +123,6 @@ export type SamplerName =
   | "parentbased_always_off"
   | "parentbased_traceidratio";
 /** What can be detected for the resource. */
-export type ResourceDetectorName = "all" | "none" | "env" | "serviceinstance" | "process" | "host" | "os";
+export type ResourceDetectorName = "all" | "none" | "env" | "service" | "serviceinstance" | "process" | "host" | "os";
 /** How contexts can travel in headers. */
 export type PropagatorName = "tracecontext" | "baggage" | "b3" | "b3multi" | "none";

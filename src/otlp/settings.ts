@@ -38,7 +38,7 @@ const aggregations = ["explicit_bucket_histogram", "base2_exponential_bucket_his
 const general: Rows<GeneralValues> = {
   disabled: row("OTEL_SDK_DISABLED", aBoolean, false),
   serviceName: row("OTEL_SERVICE_NAME", values.aText, undefined),
-  resourceDetectors: row("OTEL_NODE_RESOURCE_DETECTORS", someOf<ResourceDetectorName>("all", "none", "env", "serviceinstance", "process", "host", "os"), ["all"]),
+  resourceDetectors: row("OTEL_NODE_RESOURCE_DETECTORS", someOf<ResourceDetectorName>("all", "none", "env", "service", "serviceinstance", "process", "host", "os"), ["all"]),
   sampler: row("OTEL_TRACES_SAMPLER", oneOf(...samplers, ...samplers.map((name) => `parentbased_${name}` as const)), "parentbased_always_on"),
   samplerArg: row("OTEL_TRACES_SAMPLER_ARG", values.aRatio, 1),
   propagators: row("OTEL_PROPAGATORS", someOf<PropagatorName>("tracecontext", "baggage", "b3", "b3multi", "none"), ["tracecontext", "baggage"]),

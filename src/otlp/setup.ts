@@ -195,9 +195,19 @@ function startContext({ propagators }: Settings, before: Registrations): boolean
 /** What describes the service: what is detected, and, stronger, what the settings say. */
 function resourceOf({ resourceDetectors: names, resourceAttributes }: Settings): Resource {
   const { defaultResource, detectResources, resourceFromAttributes, ...found } = load("@opentelemetry/resources");
-  const byName = { serviceinstance: found.serviceInstanceIdDetector, process: found.processDetector, host: found.hostDetector, os: found.osDetector };
+  // The names of SDK 3.x (`service`, and `host` with the operating system), and those of SDK 2.x.
+  const { hostDetector, osDetector, processDetector, serviceInstanceIdDetector } = found;
+  const byName = {
+    service: serviceInstanceIdDetector,
+    serviceinstance: serviceInstanceIdDetector,
+    process: processDetector,
+    host: hostDetector,
+    os: osDetector,
+  };
   const isAll = names.includes("all") || names.every((name) => name === "env");
-  const detectors = names.includes("none") ? [] : Object.entries(byName).flatMap(([name, detector]) => (isAll || names.some((each) => each === name) ? [detector] : []));
+  const asked = new Set<string>([...names, ...(names.includes("host") ? ["os"] : [])]);
+  const isDetected = (name: string): boolean => (isAll || asked.has(name)) && !asked.has("none");
+  const detectors = [...new Set(Object.entries(byName).flatMap(([name, detector]) => (isDetected(name) ? [detector] : [])))];
   return defaultResource().merge(detectResources({ detectors })).merge(resourceFromAttributes({ ...resourceAttributes }));
 }
 
