@@ -55,7 +55,7 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   newEvents(): readonly HistoryEvent[] {
-    return (this.#newEvents ??= this.#readNewEvents());
+    return (this.#newEvents ??= Object.freeze(this.#readNewEvents()));
   }
 
   received(): readonly ReceivedEvent[] {
