@@ -37,25 +37,17 @@ export interface SpanToDecide {
 export class Decisions {
   readonly #sampler: Sampler | undefined;
   readonly #byTraceIdAlone: boolean;
-  // How the sampler decides, if that is known without asking it.
-  readonly #fixed: Fixed | undefined;
   // By trace ID, the latest last.
   readonly #answers = new Map<string, Answer>();
 
   constructor(sampler: Sampler | undefined) {
     this.#sampler = sampler;
-    const description = sampler === undefined ? "" : describe(sampler);
-    this.#byTraceIdAlone = answersByTraceIdAlone(description);
-    this.#fixed = fixed.get(description);
+    this.#byTraceIdAlone = sampler !== undefined && answersByTraceIdAlone(describe(sampler));
   }
 
   /** The decision for a span's trace. */
   decide(span: SpanToDecide): Decision {
     const { parent } = span;
-    if (this.#fixed !== undefined) {
-      if (parent !== undefined && this.#fixed === "obeys") return obey(parent);
-      return { traceFlags: this.#fixed === "never" ? TraceFlags.NONE : TraceFlags.SAMPLED, ...withState(parent?.traceState) };
-    }
     // A sampler that always decides the same for a trace ID does not split a trace, so it is asked even if a caller has
     // decided: `always_off` on a worker turns all its traces off.
     if (this.#sampler !== undefined && this.#byTraceIdAlone) return decisionOf(this.#ask(span, this.#sampler), parent);
@@ -94,7 +86,12 @@ export class Decisions {
 
   // If the sampler fails, the whole trace is not sampled.
   #ask({ traceId, name, kind, attributes, parent }: SpanToDecide, sampler: Sampler): Answer {
-    return isolated.run("the sampler failed, so a trace is not sampled", () => answerOf(sampler, contextOf(parent), traceId, name, kind, attributes)) ?? unsampled;
+    try {
+      return answerOf(sampler, contextOf(parent), traceId, name, kind, attributes);
+    } catch (error) {
+      isolated.fault("the sampler failed, so a trace is not sampled", error);
+      return unsampled;
+    }
   }
 
   #remember(traceId: string, answer: Answer): void {
@@ -162,20 +159,6 @@ function answersByTraceIdAlone(description: string): boolean {
   return description.match(/[A-Za-z]+/g)?.every((word) => stateless.has(word)) ?? false;
 }
 
-/** `"obeys"`: a caller's decision is used; without one, the trace is sampled. */
-type Fixed = "always" | "never" | "obeys";
-
-// The samplers of the OpenTelemetry SDK that most programs have.
-const fixed: ReadonlyMap<string, Fixed> = new Map([
-  ["AlwaysOnSampler", "always"],
-  ["AlwaysOffSampler", "never"],
-  [
-    "ParentBased{root=AlwaysOnSampler, remoteParentSampled=AlwaysOnSampler, remoteParentNotSampled=AlwaysOffSampler, " +
-      "localParentSampled=AlwaysOnSampler, localParentNotSampled=AlwaysOffSampler}",
-    "obeys",
-  ],
-]);
-
 const decisions: ReadonlySet<unknown> = new Set([SamplingDecision.NOT_RECORD, SamplingDecision.RECORD, SamplingDecision.RECORD_AND_SAMPLED]);
 
 function answerOf(sampler: Sampler, context: Context, traceId: string, name: string, kind: SpanKind, attributes: Attributes): Answer {
@@ -186,9 +169,23 @@ function answerOf(sampler: Sampler, context: Context, traceId: string, name: str
   const { decision, traceState, attributes: own } = result as Partial<Answer>;
   if (decision === undefined || !decisions.has(decision)) throw new TypeError("it returned no decision");
   const state = typeof traceState?.serialize === "function" ? traceState : undefined;
-  const added = Object.entries({ ...given, ...own }).filter(([key, value]) => value !== attributes[key] && isSmall(value));
-  if (added.length === 0 && state === undefined) return answers[decision];
-  return { decision, ...withState(state), ...(added.length > 0 ? { attributes: Object.fromEntries(added.slice(0, attributesKept)) } : {}) };
+  const added = addedTo(attributes, own === undefined ? given : { ...given, ...own });
+  if (added === undefined && state === undefined) return answers[decision];
+  return { decision, ...withState(state), ...(added === undefined ? {} : { attributes: added }) };
+}
+
+// What a sampler added to a span's attributes, or changed.
+function addedTo(attributes: Attributes, now: Attributes): Attributes | undefined {
+  let added: Attributes | undefined;
+  let count = 0;
+  for (const key in now) {
+    const value = now[key];
+    if (value === attributes[key] || !isSmall(value) || count === attributesKept) continue;
+    added ??= {};
+    added[key] = value;
+    count += 1;
+  }
+  return added;
 }
 
 const attributesKept = 8;

@@ -89,20 +89,27 @@ export class TracedEpisode implements WorkItemHooks {
     return (this.#tasks ??= new TaskSpans(this.#item, this.#tracer, this.#execution.span, this.#inside));
   }
 
-  // A span that is not sampled is not emitted, but remembered: a recorded trace may link to it.
+  // A span that is not sampled is not emitted, but remembered: a recorded trace may link to it. What is remembered is there for
+  // what comes right after this episode, however long its spans take.
   #emit(response: EpisodeResponse, end: Date, acknowledgement: Acknowledgement): void {
-    if (this.#tracer.drops(this.#execution.span)) {
-      this.#rememberSent(response);
-      if (isFinal(response.outcome)) this.#remember(response.outcome, countByName(this.#item.history.received()), acknowledgement);
-      return;
-    }
+    const { outcome, scheduled } = response;
+    const isDropped = this.#tracer.drops(this.#execution.span);
+    const final = isFinal(outcome) ? this.#finalOf(outcome, isDropped) : undefined;
+    this.#rememberSent(response);
+    if (final !== undefined) this.#remember(final.outcome, final.events, acknowledgement);
+    if (isDropped) return;
     if (this.#options.episodes === true) this.#spans.emitEpisode(this.#startedAt, end, response.actions);
     const finish = (): void => {
       this.#emitSent(response);
-      this.#rememberSent(response);
-      if (isFinal(response.outcome)) this.#finish(response.outcome, response.scheduled, end, acknowledgement);
+      if (final !== undefined) this.#finish(final, scheduled, end);
     };
     inSlices(this.#item.history.newEvents(), (event) => this.#emitEvent(event), finish, onFault);
+  }
+
+  #finalOf(outcome: semconv.FinalOutcome, isDropped: boolean): Final {
+    const received = this.#item.history.received();
+    const events = countByName(received);
+    return { outcome, received, events, links: isDropped ? [] : [...this.#execution.linksBack(), ...this.#linksToSenders(events)] };
   }
 
   #emitSent({ sent }: EpisodeResponse): void {
@@ -121,17 +128,12 @@ export class TracedEpisode implements WorkItemHooks {
     }
   }
 
-  #finish(outcome: semconv.FinalOutcome, scheduled: readonly ScheduledTask[], end: Date, acknowledgement: Acknowledgement): void {
+  #finish(final: Final, scheduled: readonly ScheduledTask[], end: Date): void {
     const { history } = this.#item;
-    // Tasks that are unfinished when the orchestration ends may have run, or may run later: their spans need a parent (S1).
+    // Tasks that are outstanding when the orchestration ends may have run, or may still run: their spans need their parent (S1).
     const unfinished = history.unfinishedTasks();
     const left = scheduled.length === 0 ? unfinished : [...scheduled.filter(({ taskId }) => !history.hasLeft(taskId)), ...unfinished];
-    const finish = (): void => {
-      const received = history.received();
-      const events = countByName(received);
-      isolated.run("a span was lost", () => this.#emitOrchestration(outcome, end, received, events));
-      this.#remember(outcome, events, acknowledgement);
-    };
+    const finish = (): void => void isolated.run("a span was lost", () => this.#emitOrchestration(final, end));
     inSlices(left, (task) => this.#spans.emitTask(task, end, undefined), finish, onFault);
   }
 
@@ -140,7 +142,7 @@ export class TracedEpisode implements WorkItemHooks {
     else if (event.type === "timer_fired") this.#spans.emitTimer(event, event.at ?? this.#now);
   }
 
-  #emitOrchestration(outcome: semconv.FinalOutcome, end: Date, received: readonly ReceivedEvent[], events: ReceivedEvents): void {
+  #emitOrchestration({ outcome, received, links }: Final, end: Date): void {
     const { attributes, name, parent, span: identity } = this.#execution;
     const startedAt = this.#execution.startedAt(this.#startedAt);
     attributes[semconv.ATTR_TASK_STATUS] = semconv.statusNames[outcome.status];
@@ -149,7 +151,7 @@ export class TracedEpisode implements WorkItemHooks {
       {
         kind: SpanKind.SERVER,
         startTime: startedAt,
-        links: [...(this.#recorded.links ?? []), ...this.#execution.linksBack(), ...this.#linksToSenders(events)],
+        links: this.#recorded.links === undefined ? links : [...this.#recorded.links, ...links],
         attributes: this.#recorded.attributes === undefined ? attributes : { ...this.#recorded.attributes, ...attributes },
       },
       identity,
@@ -197,6 +199,14 @@ function isFinal(outcome: EpisodeOutcome): outcome is semconv.FinalOutcome {
 
 const onFault = (error: unknown): void => isolated.fault("spans were lost", error);
 const byTime = (one: RecordedEvent, other: RecordedEvent): number => one.time.getTime() - other.time.getTime();
+
+/** How an execution ended, and what its span tells of what came before. */
+interface Final {
+  readonly outcome: semconv.FinalOutcome;
+  readonly received: readonly ReceivedEvent[];
+  readonly events: ReceivedEvents;
+  readonly links: Link[];
+}
 
 /** The number of events by name, in lower case: names of events are case-insensitive. */
 type ReceivedEvents = ReadonlyMap<string, number>;

@@ -5,6 +5,7 @@ import { activityRules } from "./contract.ts";
 import { brokenRules, type ContractRule } from "./errors.ts";
 import type { Stage } from "./stage.ts";
 import type { ActivityMiddleware } from "./middleware.ts";
+import { NextPromise } from "./next-promise.ts";
 import { TaskRun, type Frame } from "./task-run.ts";
 import { isThenable } from "./thenable.ts";
 import type { ActivityExecution } from "./execution.ts";
@@ -117,7 +118,8 @@ class ActivityRun extends TaskRun<ActivityMiddlewareContextImpl> {
 
 /** What the SDK gets, from a promise, for a result: a thenable stays one, and is serialized as without the pipeline (D3). */
 function resultFor(value: unknown): unknown {
-  return !isPromise(value) && isThenable(value) ? new Unawaited(value) : value;
+  // What is chained to `next` is a promise, though no native one.
+  return !isPromise(value) && !(value instanceof NextPromise) && isThenable(value) ? new Unawaited(value) : value;
 }
 
 /** Serializes as the thenable in it does. */

@@ -50,6 +50,12 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
 
   abstract takeTraceContexts(): void;
 
+  /** The identity of the work item: no payload, no feature (contract.md F3), and nothing of the engine. */
+  toJSON(): object {
+    const { name, instanceId, executionId, version } = this;
+    return { name, instanceId, executionId, version };
+  }
+
   get features(): MiddlewareFeatures {
     return (this.#features ??= new MiddlewareFeatures(this.#hostFeatures));
   }

@@ -8,6 +8,7 @@ import type {
 } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { Acknowledgement, Activity, MiddlewareLogger, Orchestrator } from "../pipeline/index.ts";
 import type { WorkerAdapter } from "./adapter.ts";
+import { afterSlices } from "../telemetry/slices.ts";
 import { missingFunctions, wrapMethod, type Members } from "./members.ts";
 import type { PipelineHost } from "./host.ts";
 import { restoreTraceContext } from "./messages.ts";
@@ -267,8 +268,11 @@ type Callback = (error: unknown, ...results: unknown[]) => void;
 
 function observedCallback(callback: Callback, sending: Sending): Callback {
   return (error, ...results) => {
-    sending.attempted(acknowledgementOf(error));
-    callback(error, ...results);
+    // The work item is not over before its spans are recorded: a host may flush, and be frozen, right after it.
+    afterSlices(
+      () => sending.attempted(acknowledgementOf(error)),
+      () => callback(error, ...results),
+    );
   };
 }
 
