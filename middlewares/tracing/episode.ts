@@ -133,7 +133,9 @@ export class TracedEpisode implements WorkItemHooks {
     // Tasks that are outstanding when the orchestration ends may have run, or may still run: their spans need their parent (S1).
     const unfinished = history.unfinishedTasks();
     const left = scheduled.length === 0 ? unfinished : [...scheduled.filter(({ taskId }) => !history.hasLeft(taskId)), ...unfinished];
-    const finish = (): void => void isolated.run("a span was lost", () => this.#emitOrchestration(final, end));
+    const finish = (): void => {
+      isolated.run("a span was lost", () => this.#emitOrchestration(final, end));
+    };
     inSlices(left, (task) => this.#spans.emitTask(task, end, undefined), finish, onFault);
   }
 
