@@ -30,7 +30,7 @@ describe("The root entry", () => {
 
   it("consists of few files, as each costs time", async () => {
     const own = (await loaded()).filter((url) => url.startsWith(new URL("dist/", root).href)).map((url) => basename(url));
-    expect(own.map((file) => file.replace(/-[\w-]{8}(?=\.mjs)/, "")).toSorted()).toEqual(["core.mjs", "index.mjs", "on-demand.cjs", "shared.mjs"]);
+    expect(own.map((file) => file.replace(/-[\w-]{8}(?=\.mjs)/, "")).toSorted()).toEqual(["core.mjs", "index.mjs", "on-demand.cjs", "runtime.mjs", "shared.mjs"]);
   });
 
   it("loads what parses durations and stores entries in memory when a cache is created", async () => {
