@@ -18,7 +18,7 @@ it("W1 F3 a work item in JSON is who it is, as a context is: it can be logged, a
   const who = ({ name, instanceId, executionId, version }: WorkItem): string => json({ name, instanceId, executionId, version });
   const watching: MiddlewareObject = { name: "watching", workItem: (item) => ({ onResponse: () => void seen.push([json(item), who(item)]) }) };
   await hub.worker({ ...customOnly, use: [watching] }, (worker) => {
-    worker.addNamedOrchestrator("main", async function* (ctx: OrchestrationContext): Steps<unknown> {
+    worker.addNamedOrchestrator("main", async function* (ctx: OrchestrationContext): Steps {
       return yield ctx.callActivity("step", "secret");
     });
     worker.addNamedActivity("step", () => 1);
