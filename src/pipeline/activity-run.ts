@@ -120,7 +120,7 @@ class ActivityRun extends TaskRun<ActivityMiddlewareContextImpl> {
 /** What the SDK gets, from a promise, for a result: a thenable stays one, and is serialized as without the pipeline (D3). */
 function resultFor(value: unknown): unknown {
   // What is chained to `next` is a promise, though no native one.
-  return !isPromise(value) && !(value instanceof NextPromise) && isThenable(value) ? new Unawaited(value) : value;
+  return !isPromise(value) && isThenable(value) && !(value instanceof NextPromise) ? new Unawaited(value) : value;
 }
 
 /** Serializes as the thenable in it does. */
