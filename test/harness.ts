@@ -21,9 +21,15 @@ import { startLocalSidecar, type LocalSidecar, type LocalSidecarOptions } from "
 /** What an orchestrator of the tests is. `never` lets each `yield` have the type that its variable says. */
 export type Steps<TResult = unknown> = AsyncGenerator<Task<unknown>, TResult, never>;
 
-/** A client and workers of a task hub; all of them stop after the tests of the file. */
-export interface Connections {
+/** Runs orchestrations on a task hub. */
+export interface Runs {
   readonly client: TaskHubGrpcClient;
+  /** Schedules an orchestration and waits until it is complete. */
+  run(name: string, input?: unknown, options?: { instanceId?: string; version?: string; tags?: Record<string, string> }): Promise<OrchestrationState>;
+}
+
+/** A client and workers of a task hub; all of them stop after the tests of the file. */
+export interface Connections extends Runs {
   /** A decorated worker, not started: `register` tasks and middleware, then it is started. */
   worker(
     options: DurableTelemetryOptions,
@@ -32,8 +38,6 @@ export interface Connections {
   ): Promise<WithDurableTelemetry<TaskHubGrpcWorker>>;
   /** A worker of the bare SDK. */
   bareWorker(register: (worker: TaskHubGrpcWorker) => void, workerOptions?: TaskHubGrpcWorkerOptions): Promise<TaskHubGrpcWorker>;
-  /** Schedules an orchestration and waits until it is complete. */
-  run(name: string, input?: unknown, options?: { instanceId?: string; version?: string; tags?: Record<string, string> }): Promise<OrchestrationState>;
 }
 
 /** A local task hub with its client and workers. */
@@ -78,11 +82,15 @@ export function connect(hostAddress: string, close: () => Promise<void>): Connec
     },
     async run(name, input, schedule) {
       const id = await client.scheduleNewOrchestration(name, input, schedule ?? {});
-      const state = await client.waitForOrchestrationCompletion(id, true, 25);
-      if (state === undefined) throw new Error(`The hub knows no orchestration ${id}.`);
-      return state;
+      return known(id, await client.waitForOrchestrationCompletion(id, true, 25));
     },
   };
+}
+
+/** @throws Error if the hub knows no such orchestration. */
+export function known(id: string, state: OrchestrationState | undefined): OrchestrationState {
+  if (state === undefined) throw new Error(`The hub knows no orchestration ${id}.`);
+  return state;
 }
 
 /** The result of an orchestration. */
