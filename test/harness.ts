@@ -82,13 +82,13 @@ export function connect(hostAddress: string, close: () => Promise<void>): Connec
     },
     async run(name, input, schedule) {
       const id = await client.scheduleNewOrchestration(name, input, schedule ?? {});
-      return known(id, await client.waitForOrchestrationCompletion(id, true, 25));
+      return found(id, await client.waitForOrchestrationCompletion(id, true, 25));
     },
   };
 }
 
 /** @throws Error if the hub knows no such orchestration. */
-export function known(id: string, state: OrchestrationState | undefined): OrchestrationState {
+export function found(id: string, state: OrchestrationState | undefined): OrchestrationState {
   if (state === undefined) throw new Error(`The hub knows no orchestration ${id}.`);
   return state;
 }

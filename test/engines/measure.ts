@@ -4,7 +4,7 @@ import { SpanKind } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import { withDurableTelemetry } from "../../src/index.ts";
 import { register, scenarios, type Scenario } from "../e2e/scenarios.ts";
-import { known, type Runs } from "../harness.ts";
+import { found, type Runs } from "../harness.ts";
 import type { ReceivedSpan } from "../otlp/receiver.ts";
 
 /** A span of ours or of an engine. */
@@ -93,7 +93,7 @@ export async function startFleet(addresses: readonly string[]): Promise<Fleet> {
     client,
     run: async (name, input, options = {}) => {
       const id = await client.scheduleNewOrchestration(name, input, options);
-      return known(id, await client.waitForOrchestrationCompletion(id, true, 60));
+      return found(id, await client.waitForOrchestrationCompletion(id, true, 60));
     },
     async [Symbol.asyncDispose]() {
       await Promise.all([...workers.map((worker) => worker.stop()), client.stop()]);
