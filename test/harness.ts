@@ -82,15 +82,11 @@ export function connect(hostAddress: string, close: () => Promise<void>): Connec
     },
     async run(name, input, schedule) {
       const id = await client.scheduleNewOrchestration(name, input, schedule ?? {});
-      return found(id, await client.waitForOrchestrationCompletion(id, true, 25));
+      const state = await client.waitForOrchestrationCompletion(id, true, 25);
+      if (state === undefined) throw new Error(`The hub knows no orchestration ${id}.`);
+      return state;
     },
   };
-}
-
-/** @throws Error if the hub knows no such orchestration. */
-export function found(id: string, state: OrchestrationState | undefined): OrchestrationState {
-  if (state === undefined) throw new Error(`The hub knows no orchestration ${id}.`);
-  return state;
 }
 
 /** The result of an orchestration. */
