@@ -93,6 +93,30 @@ it("S4 activities of continued executions that this process did not schedule hav
   expect(wholeness(spans.finished)).toMatchObject({ spans: 6, traces: 1, orphans: 0, duplicates: 0 });
 });
 
+it("I8 a sub-orchestration is a trace of its own with a link to its parent's span for it, where this process ran the parent", async () => {
+  const spans = recordSpans();
+  const parents = episodeWorker((each) => {
+    each.addNamedOrchestrator("parent", async function* (ctx: OrchestrationContext): Steps {
+      return yield ctx.callSubOrchestrator("child");
+    });
+    each.addNamedOrchestrator("child", () => "done");
+  });
+  const [scheduling] = (await runEpisode(parents, { fresh: [history.episode(5), history.started("parent")] })).getActionsList();
+  const parent = new proto.ParentInstanceInfo()
+    .setTaskscheduledid(scheduling?.getId() ?? 0)
+    .setOrchestrationinstance(new proto.OrchestrationInstance().setInstanceid("instance-1"));
+  for (const executionId of ["execution-2", "execution-3"]) {
+    const start = history.started("child", { executionId });
+    start.getExecutionstarted()?.setParentinstance(parent);
+    await runEpisode(parents, { fresh: [history.episode(9), start] });
+    if (executionId === "execution-2") inAnotherProcess();
+  }
+  const [own, elsewhere] = spans.finished;
+  const sent = scheduling?.getCreatesuborchestration()?.getParenttracecontext()?.getTraceparent();
+  expect(own?.links.map(({ context: { traceId: trace, spanId } }) => `00-${trace}-${spanId}-01`)).toEqual([sent]);
+  expect([own?.parentSpanContext, elsewhere?.parentSpanContext, elsewhere?.links]).toEqual([undefined, undefined, []]);
+});
+
 it("I11 where the backend makes spans itself, the orchestration is a child of the backend's span, and tasks keep their own IDs", async () => {
   const spans = recordSpans();
   const context = (spanId: string): InstanceType<typeof proto.TraceContext> => new proto.TraceContext().setTraceparent(`00-${traceId}-${spanId}-01`);
