@@ -5,7 +5,7 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -34,6 +34,7 @@ export interface Engine extends AsyncDisposable {
 const must = process.env["CI"] !== undefined && process.env["CI"] !== "";
 const folder = fileURLToPath(new URL(".", import.meta.url));
 const cache = fileURLToPath(new URL("../../node_modules/.cache/engines", import.meta.url));
+const buildTimeout = 600_000;
 const binaries = new Map<EngineName, string>();
 
 /**
@@ -60,9 +61,37 @@ function build(name: EngineName): string {
   const binary = join(cache, `${name}-${hash.digest("hex").slice(0, 16)}`);
   if (existsSync(binary)) return binary;
   mkdirSync(cache, { recursive: true });
-  // Another process may build the same: the last to rename wins, with the same program.
+  const lock = `${binary}.lock`;
+  if (!isFirst(lock)) return builtElsewhere(binary, lock);
+  try {
+    return compile(source, binary);
+  } finally {
+    rmSync(lock, { force: true });
+  }
+}
+
+// Several test files start at once, and a build takes both cores for a minute.
+function isFirst(lock: string): boolean {
+  try {
+    // One that was killed has left its lock.
+    if (existsSync(lock) && Date.now() - statSync(lock).mtimeMs > buildTimeout) rmSync(lock, { force: true });
+    closeSync(openSync(lock, "wx"));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function builtElsewhere(binary: string, lock: string): string {
+  const slot = new Int32Array(new SharedArrayBuffer(4));
+  for (const end = Date.now() + buildTimeout; existsSync(lock) && Date.now() < end; ) Atomics.wait(slot, 0, 0, 100);
+  if (!existsSync(binary)) throw new Error("another process could not build it");
+  return binary;
+}
+
+function compile(source: string, binary: string): string {
   const output = `${binary}.${process.pid}`;
-  const built = spawnSync("go", ["build", "-o", output, "."], { cwd: source, encoding: "utf8", timeout: 600_000 });
+  const built = spawnSync("go", ["build", "-o", output, "."], { cwd: source, encoding: "utf8", timeout: buildTimeout });
   if (built.error !== undefined) throw new Error(`\`go\` did not run (${built.error.message}). Install Go 1.24 or newer.`, { cause: built.error });
   if (built.status !== 0) throw new Error(`\`go build\` failed: ${built.stderr.trim().split("\n").slice(-3).join(" | ")}`);
   renameSync(output, binary);
