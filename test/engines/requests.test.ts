@@ -47,7 +47,8 @@ describe.skipIf(!isBuilt)("What durabletask-go 0.6.0 sends, without spans of its
       return yield ctx.callActivity("work", undefined, { version: "3", tags: { tenant: "a" } });
     });
     worker.addNamedOrchestrator("parent", async function* (ctx: OrchestrationContext): Steps<number> {
-      yield ctx.createTimer(0.05);
+      // Longer than the engine takes to write that it exists, on a busy machine.
+      yield ctx.createTimer(2);
       return yield ctx.callSubOrchestrator("child", undefined, { version: "2", tags: { tenant: "a" } });
     });
     await worker.start();

@@ -113,7 +113,7 @@ it("I8 a sub-orchestration is a trace of its own with a link to its parent's spa
   }
   const [own, elsewhere] = spans.finished;
   const sent = scheduling?.getCreatesuborchestration()?.getParenttracecontext()?.getTraceparent();
-  expect(own?.links.map(({ context: { traceId: trace, spanId } }) => `00-${trace}-${spanId}-01`)).toEqual([sent]);
+  expect(own?.links.map((link) => `00-${link.context.traceId}-${link.context.spanId}-01`)).toEqual([sent]);
   expect([own?.parentSpanContext, elsewhere?.parentSpanContext, elsewhere?.links]).toEqual([undefined, undefined, []]);
 });
 
