@@ -68,12 +68,6 @@ export function count(spans: readonly AnySpan[]): Counts {
   };
 }
 
-/** The spans that have another one's ID, but are not the same span. */
-export function different(spans: readonly AnySpan[]): readonly (readonly AnySpan[])[] {
-  const groups = Map.groupBy(spans, ({ traceId, spanId }) => `${traceId} ${spanId}`);
-  return [...groups.values()].filter((group) => new Set(group.map(({ kind, name }) => `${kind} ${name}`)).size > 1);
-}
-
 /** The scenarios of the local hub, with a fan-out as wide as engines must stand. */
 export const engineScenarios: readonly Scenario[] = [
   ...scenarios.filter(({ name }) => name !== "a fan-out of 50"),
