@@ -21,10 +21,15 @@ import { startLocalSidecar, type LocalSidecar, type LocalSidecarOptions } from "
 /** What an orchestrator of the tests is. `never` lets each `yield` have the type that its variable says. */
 export type Steps<TResult = unknown> = AsyncGenerator<Task<unknown>, TResult, never>;
 
-/** A task hub with its clients and workers; all of it stops after the tests of the file. */
-export interface Hub {
-  readonly sidecar: LocalSidecar;
+/** Runs orchestrations on a task hub. */
+export interface Runs {
   readonly client: TaskHubGrpcClient;
+  /** Schedules an orchestration and waits until it is complete. */
+  run(name: string, input?: unknown, options?: { instanceId?: string; version?: string; tags?: Record<string, string> }): Promise<OrchestrationState>;
+}
+
+/** A client and workers of a task hub; all of them stop after the tests of the file. */
+export interface Connections extends Runs {
   /** A decorated worker, not started: `register` tasks and middleware, then it is started. */
   worker(
     options: DurableTelemetryOptions,
@@ -33,30 +38,37 @@ export interface Hub {
   ): Promise<WithDurableTelemetry<TaskHubGrpcWorker>>;
   /** A worker of the bare SDK. */
   bareWorker(register: (worker: TaskHubGrpcWorker) => void, workerOptions?: TaskHubGrpcWorkerOptions): Promise<TaskHubGrpcWorker>;
-  /** Schedules an orchestration and waits until it is complete. */
-  run(name: string, input?: unknown, options?: { instanceId?: string; version?: string; tags?: Record<string, string> }): Promise<OrchestrationState>;
+}
+
+/** A local task hub with its client and workers. */
+export interface Hub extends Connections {
+  readonly sidecar: LocalSidecar;
 }
 
 /** Starts a hub. Call it at the top of a file or in `beforeAll`. */
 export async function startHub(options: LocalSidecarOptions = {}): Promise<Hub> {
   const sidecar = await startLocalSidecar(options);
+  return { sidecar, ...connect(sidecar.address, () => sidecar.close()) };
+}
+
+/** Connects to a hub. @param close called after the tests of the file, when nothing is connected any more. */
+export function connect(hostAddress: string, close: () => Promise<void>): Connections {
   const logger = new NoOpLogger();
-  const client = new TaskHubGrpcClient({ hostAddress: sidecar.address, logger });
+  const client = new TaskHubGrpcClient({ hostAddress, logger });
   const started: TaskHubGrpcWorker[] = [];
   afterAll(async () => {
     // At once, since the SDK takes a second for each.
     await Promise.all([...started.map((worker) => worker.stop()), client.stop()]);
-    await sidecar.close();
+    await close();
   });
   const bare = (own: TaskHubGrpcWorkerOptions = {}): TaskHubGrpcWorker =>
-    new TaskHubGrpcWorker({ hostAddress: sidecar.address, logger, shutdownTimeoutMs: 100, ...own });
+    new TaskHubGrpcWorker({ hostAddress, logger, shutdownTimeoutMs: 100, ...own });
   const start = async <T extends TaskHubGrpcWorker>(worker: T): Promise<T> => {
     await worker.start();
     started.push(worker);
     return worker;
   };
   return {
-    sidecar,
     client,
     async worker(telemetry, register, own) {
       const worker = withDurableTelemetry(bare(own), telemetry);

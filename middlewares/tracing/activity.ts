@@ -1,14 +1,16 @@
+import crypto from "node:crypto";
 import { SpanKind, TraceFlags, type Attributes, type Span, type SpanContext } from "@opentelemetry/api";
 import type { Acknowledgement, ActivityResponse, ActivityWorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
 import { ActivitySpan } from "../../src/telemetry/handles.ts";
-import { activitySpanId, bitsOf, contextOf, executionIds, parseTraceContext, taskSpanId } from "../../src/telemetry/identity.ts";
+import { activitySpanId, bitsOf, contextOf, executionIds, instanceTraceId, parseTraceContext, taskSpanId, unboundActivitySpanId } from "../../src/telemetry/identity.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { SpanOnlyContext } from "../../src/telemetry/span-only-context.ts";
 import type { SpanToDecide } from "./decisions.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { isolated } from "./faults.ts";
 import { LiveContext } from "./live-context.ts";
+import { keyOfTask, recentWork } from "./recent-work.ts";
 import { unsample, type IdentityTracer } from "./tracer.ts";
 
 /**
@@ -24,21 +26,25 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
   // A reading of the clock that the SDK measures a live span with.
   #endedAt: number | undefined;
   #hasEnded = false;
+  // Whether the request tells neither the execution nor the span that the activity belongs to.
+  readonly #isUnbound: boolean;
   readonly kind: SpanKind = SpanKind.SERVER;
   readonly traceId: string;
   readonly parent: undefined;
 
   constructor(item: ActivityWorkItem, tracer: IdentityTracer) {
     this.#item = item;
-    // The span that scheduled the activity: from the request, or derived from the execution (I8). Without either the parent
-    // is unknown, and the span has none.
-    const sent = parseTraceContext(item.traceContext);
+    // The span that scheduled the activity: from the request, or derived from the execution (I8). Without either, this process
+    // may remember it; otherwise the parent is unknown, and the span has none.
+    const carried = parseTraceContext(item.traceContext);
+    this.#isUnbound = carried === undefined && item.executionId === undefined;
+    const sent = carried ?? (this.#isUnbound ? recentWork().scheduled.get(keyOfTask(item.instanceId, item.taskId)) : undefined);
     const client = sent ?? derivedClient(item);
     this.traceId = client.traceId;
     // The sampling decision of the span that scheduled the activity (I10).
     const { traceFlags: flags, traceState } = sent ?? tracer.decide(this);
     const traceFlags = flags & TraceFlags.SAMPLED;
-    const spanId = activitySpanId(client.spanId);
+    const spanId = this.#isUnbound ? unboundSpanId(item, client) : activitySpanId(client.spanId);
     const own: SpanContext = traceState === undefined ? { traceId: client.traceId, spanId, traceFlags } : { traceId: client.traceId, spanId, traceFlags, traceState };
     const parent = sent ?? (item.executionId === undefined ? undefined : { ...client, traceFlags });
     this.#span = tracer.start(this.name, { kind: SpanKind.SERVER, attributes: this.attributes }, own, contextOf(parent));
@@ -81,12 +87,21 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
 
   onAcknowledged(acknowledgement: Acknowledgement): void {
     // If rejected, another worker has the work item and emits its span: this span ends, but is not exported.
-    this.#endSpan(acknowledgement === "rejected");
+    const isRejected = acknowledgement === "rejected";
+    if (this.#isUnbound && !isRejected) this.#forget();
+    this.#endSpan(isRejected);
   }
 
   // A response that could not be sent at all, for example because the connection is closed, is never acknowledged.
   onEnd(): void {
     if (!this.#hasEnded) this.#endSpan(true);
+  }
+
+  // A later execution of the instance may have an activity with the same task ID.
+  #forget(): void {
+    const { instanceId, taskId } = this.#item;
+    recentWork().scheduled.delete(keyOfTask(instanceId, taskId));
+    recentWork().ended.set(this.#span.spanContext().spanId, true);
   }
 
   #endSpan(isUnsampled: boolean): void {
@@ -115,6 +130,14 @@ function keptOpen(span: Span): Span["end"] {
 }
 
 function ignore(): void {}
+
+// While the trace is the instance's, a run that follows the crash of another one has the same ID on any worker (S1). But an
+// execution that continues another one may have an activity that looks the same.
+function unboundSpanId({ instanceId, name, rawInput, taskId }: ActivityWorkItem, client: SpanContext): string {
+  if (client.traceId !== instanceTraceId(instanceId)) return activitySpanId(client.spanId);
+  const derived = unboundActivitySpanId(instanceId, taskId, name, rawInput);
+  return recentWork().ended.get(derived) === undefined ? derived : crypto.randomBytes(8).toString("hex");
+}
 
 function derivedClient({ instanceId, executionId = "", taskId }: ActivityWorkItem): SpanContext {
   const { traceId, spanId } = executionIds({ instanceId, execution: executionId });

@@ -6,12 +6,13 @@ import { contextOf, formatTraceContext } from "../../src/telemetry/identity.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { inSlices } from "../../src/telemetry/slices.ts";
 import { cutAttributes } from "./attributes.ts";
+import { withState } from "./decisions.ts";
 import { TracedExecution } from "./execution.ts";
 import { addExceptionEvent, setOrchestrationFailure } from "./failure.ts";
 import { isolated } from "./faults.ts";
 import { LiveContext } from "./live-context.ts";
 import type { TracingOptions } from "./options.ts";
-import { keyOf, recentWork } from "./recent-work.ts";
+import { kept, keyOf, keyOfTask, recentWork } from "./recent-work.ts";
 import { RecordedSpan, type RecordedEvent } from "./recorded-span.ts";
 import { notBefore, TaskSpans } from "./task-spans.ts";
 import { endSpan, type IdentityTracer } from "./tracer.ts";
@@ -57,8 +58,10 @@ export class TracedEpisode implements WorkItemHooks {
     // The orchestration ends here, not when the backend acknowledges it.
     this.#end = new Date();
     this.#response = response;
+    const isUnbound = this.#item.activityExecutionId === undefined;
     for (const task of response.scheduled) {
       if (task.setTraceContext !== undefined) task.setTraceContext(formatTraceContext(this.#spans.identityOf(task)));
+      if (isUnbound) this.#rememberScheduled(task);
     }
     response.persistSpan(this.#execution.span.spanId, this.#execution.startedAt(this.#startedAt));
   }
@@ -119,6 +122,12 @@ export class TracedEpisode implements WorkItemHooks {
       // time, so that a duplicate is the same span (I4).
       if (!history.hasLeft(message.taskId)) this.#spans.emitSent(message, this.#now);
     }
+  }
+
+  // A backend that sends no execution ID with activities may drop the trace contexts of all tasks, too.
+  #rememberScheduled(task: ScheduledTask): void {
+    const span = this.#spans.identityOf(task);
+    recentWork().scheduled.set(keyOfTask(this.#item.instanceId, task.taskId), { ...kept(span), ...withState(span.traceState), isRemote: true });
   }
 
   #rememberSent({ sent }: EpisodeResponse): void {
@@ -190,6 +199,7 @@ export class TracedEpisode implements WorkItemHooks {
     const { instanceId } = this.#item;
     if (outcome.status === "continued_as_new") continued.set(keyOf(instanceId), this.#execution.remembered());
     else continued.delete(keyOf(instanceId));
+    if (acknowledgement === "accepted") this.#execution.forgetCaller();
     // The work item may arrive again, and needs the links then.
     if (acknowledgement === "accepted") for (const [name, count] of events) sent.forget(instanceId, name, count);
   }

@@ -1,9 +1,9 @@
 import { SpanKind, TraceFlags, type Attributes, type Link, type SpanContext } from "@opentelemetry/api";
 import type { OrchestrationWorkItem } from "../../src/pipeline/index.ts";
-import { continuedIds, executionIds, isSpanId, parseTraceContext, type Execution, type ExecutionIds } from "../../src/telemetry/identity.ts";
+import { continuedIds, executionIds, instanceTraceId, isSpanId, parseTraceContext, type Execution, type ExecutionIds } from "../../src/telemetry/identity.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { withState, type Decision, type SpanToDecide } from "./decisions.ts";
-import { isSampled, kept, keyOf, recentWork, type ContinuedExecution } from "./recent-work.ts";
+import { isSampled, kept, keyOf, keyOfTask, recentWork, type ContinuedExecution } from "./recent-work.ts";
 import type { IdentityTracer } from "./tracer.ts";
 
 /** The trace of an execution that continues another one (telemetry.md S4). */
@@ -28,13 +28,13 @@ export class TracedExecution implements SpanToDecide {
     // Without an execution ID and a start time, fall back to the instance ID. The clock is not deterministic, and later
     // episodes have values that the first one lacks.
     const execution: Execution = { instanceId, execution: executionId ?? history.startedAt?.toISOString() ?? "" };
-    const started = parseTraceContext(item.traceContext);
+    const started = startedBy(item);
     const isOwnTrace = started !== undefined && continueAsNew === "new-trace" && continues(item, execution);
     this.#item = item;
     this.#continued = isOwnTrace ? started : undefined;
     this.parent = isOwnTrace ? undefined : started;
     const ids = isOwnTrace ? continuedIds(execution) : executionIds(execution);
-    this.traceId = this.parent?.traceId ?? ids.traceId;
+    this.traceId = this.parent?.traceId ?? (sharesInstanceTrace(item) ? instanceTraceId(instanceId) : ids.traceId);
     const decision = persistedDecision(persisted, ids, this, tracer) ?? tracer.decide(this);
     const foreign = isOwnTrace ? undefined : foreignSpanId(persisted, ids, started);
     const spanId = (foreign !== undefined && !history.rewound ? foreign : undefined) ?? (isSampled(decision) ? ids.spanId : ids.unsampledSpanId);
@@ -73,15 +73,40 @@ export class TracedExecution implements SpanToDecide {
     return { span: kept(this.span), traceparent: traceContext && keyOf(traceContext.traceparent) };
   }
 
-  /** Links to the previous execution, if that is known. */
-  linksBack(): Link[] {
-    return [previousOf(this.#item, this.span), this.#continued].flatMap((context) => (context === undefined || !isSampled(context) ? [] : { context }));
+  /** Has no later execution of the instance link to the caller of this one. */
+  forgetCaller(): void {
+    const { parent } = this.#item;
+    if (parent !== undefined) recentWork().scheduled.delete(keyOfTask(parent.instanceId, parent.taskId));
   }
+
+  /** Links to what came before it, where that is known: what it continues, and what called it in a trace of its own. */
+  linksBack(): Link[] {
+    return [previousOf(this.#item, this.span), this.#continued, callerOf(this.#item)].flatMap((context) => (context === undefined || !isSampled(context) ? [] : { context }));
+  }
+}
+
+// What started the execution. A backend that makes spans itself makes one of the execution, for which it runs this one.
+function startedBy({ backendSpanId, traceContext }: OrchestrationWorkItem): SpanContext | undefined {
+  const started = parseTraceContext(traceContext);
+  return started !== undefined && backendSpanId !== undefined && isSpanId(backendSpanId) ? { ...started, spanId: backendSpanId } : started;
+}
+
+// Whether the activities know no more than the instance ID, so that the trace follows from that alone. What continues as
+// new has a trace of its own all the same (S4): its history tells, on any worker.
+function sharesInstanceTrace({ activityExecutionId, history }: OrchestrationWorkItem): boolean {
+  return activityExecutionId === undefined && history.startPrecedesFirstEpisode;
 }
 
 // The first episode's persisted span is that of the previous execution, from a backend that keeps it at continue-as-new.
 function persistedSpanId({ history, persistedSpan }: OrchestrationWorkItem): string | undefined {
   return history.replayedEvents === 0 ? undefined : persistedSpan?.spanId;
+}
+
+// The span of the sub-orchestration in its parent, where the backend dropped its context and this process ran the parent.
+// It can't be the parent's span here: another process does not know it, and a later episode may run there (I1).
+function callerOf({ parent, traceContext }: OrchestrationWorkItem): SpanContext | undefined {
+  if (parent === undefined || traceContext !== undefined) return undefined;
+  return recentWork().scheduled.get(keyOfTask(parent.instanceId, parent.taskId));
 }
 
 // The span of the previous execution, if this process ran that.

@@ -11,6 +11,14 @@ export interface RecentWork {
   readonly continued: RecentEntries<ContinuedExecution>;
   /** The events that orchestrations in this process sent. */
   readonly sent: SentEvents;
+  /** What this process scheduled, by {@link keyOfTask}, where the backend may not tell a task who scheduled it. */
+  readonly scheduled: RecentEntries<SpanContext>;
+  /** The derived IDs of the spans of activities that were not told, and have ended. */
+  readonly ended: RecentEntries<true>;
+}
+
+export function keyOfTask(instanceId: string, taskId: number): string {
+  return keyOf(`${taskId}:${instanceId}`);
 }
 
 /** An execution that continued as new. */
@@ -104,5 +112,5 @@ const slot: unique symbol = Symbol.for("durable-telemetry.recent-work");
 /** The process's own: all workers in it, and all copies of this package, share it. */
 export function recentWork(): RecentWork {
   const shared = globalThis as { [slot]?: RecentWork };
-  return (shared[slot] ??= { continued: new RecentEntries(1000), sent: new SentEvents(1000, 16) });
+  return (shared[slot] ??= { continued: new RecentEntries(1000), sent: new SentEvents(1000, 16), scheduled: new RecentEntries(4096), ended: new RecentEntries(4096) });
 }

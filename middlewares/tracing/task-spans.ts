@@ -33,7 +33,9 @@ export class TaskSpans {
   identityOf(task: Pick<ScheduledTask, "taskId"> & Partial<Pick<ScheduledTask, "traceContext">>): SpanContext {
     const derived = taskSpanId(this.#bits, task.taskId);
     const sent = task.traceContext === undefined ? undefined : parseTraceContext(task.traceContext)?.spanId;
-    return this.#identity(sent === undefined || sent === derived || this.#item.history.rewound ? derived : sent);
+    // A backend that makes spans itself may write that of the execution into all its tasks.
+    const isOfTask = sent !== undefined && sent !== derived && sent !== this.#item.backendSpanId;
+    return this.#identity(isOfTask && !this.#item.history.rewound ? sent : derived);
   }
 
   emitTask(task: ScheduledTask, end: Date, failure: TaskFailure | undefined): void {

@@ -143,6 +143,8 @@ export abstract class Episode extends Task<EpisodeResponse> implements Orchestra
   readonly kind = "orchestration";
   abstract readonly parent: ParentOrchestration | undefined;
   abstract readonly persistedSpan: PersistedSpan | undefined;
+  abstract readonly activityExecutionId: string | undefined;
+  abstract readonly backendSpanId: string | undefined;
   abstract readonly history: EpisodeHistory;
   /** Set once the orchestrator's function has been called; there are episodes that never call it. */
   code: EpisodeCode | undefined;

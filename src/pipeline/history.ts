@@ -58,6 +58,11 @@ export interface EpisodeHistory {
   readonly startedAt: Date | undefined;
   /** When this episode started, in durable time. */
   readonly episodeStartedAt: Date | undefined;
+  /**
+   * Whether the event that started the execution was written before its first episode started, as those of a client or a
+   * parent are. durabletask-go writes the event of an execution that continues another one afterwards.
+   */
+  readonly startPrecedesFirstEpisode: boolean;
   /** The number of events of earlier episodes, which this one replays. */
   readonly replayedEvents: number;
   /** The number of all events, including new ones. */

@@ -99,6 +99,10 @@ export interface OrchestrationWorkItem extends AnyTask {
   readonly parent: ParentOrchestration | undefined;
   /** The identity of the orchestration's span, as an earlier episode left it with the backend. */
   readonly persistedSpan: PersistedSpan | undefined;
+  /** The execution ID that the backend sends with the activities of this execution; `undefined` where it sends none. */
+  readonly activityExecutionId: string | undefined;
+  /** The ID of the span that the backend itself makes of this execution; `undefined` where it makes none. */
+  readonly backendSpanId: string | undefined;
   readonly history: EpisodeHistory;
   /** Whether code of the orchestration is running now, for the first time and not as a replay. */
   readonly isLive: boolean;

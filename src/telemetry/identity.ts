@@ -42,6 +42,19 @@ export function continuedIds(execution: Execution): ExecutionIds {
   return idsUnder("continued", execution);
 }
 
+/**
+ * The trace of an instance whose activities come with no execution ID and no trace context, as from durabletask-go: the
+ * instance ID is all that an orchestration and its activities, on any worker, have in common.
+ */
+export function instanceTraceId(instanceId: string): string {
+  return digest("execution", [instanceId, ""]).slice(0, 32);
+}
+
+/** The span of such an activity's execution, in the trace of its instance. Task IDs start again when it continues as new. */
+export function unboundActivitySpanId(instanceId: string, taskId: number, name: string, rawInput: string | undefined): string {
+  return digest("activity", [instanceId, String(taskId), name, rawInput ?? ""]).slice(0, 16);
+}
+
 /** The IDs of one execution, by the label that they are derived under. */
 interface DerivedIds {
   readonly execution: string;

@@ -33,6 +33,14 @@ export class ProtoHistory implements EpisodeHistory {
     return this.#episodeStartedAt.value;
   }
 
+  get startPrecedesFirstEpisode(): boolean {
+    const started = this.started?.getTimestamp();
+    const episode = find(this.#past, this.#new, (event) => event.hasOrchestratorstarted())?.getTimestamp();
+    if (started === undefined || episode === undefined) return false;
+    const seconds = started.getSeconds() - episode.getSeconds();
+    return seconds < 0 || (seconds === 0 && started.getNanos() < episode.getNanos());
+  }
+
   get replayedEvents(): number {
     return this.#past.length;
   }
@@ -139,7 +147,7 @@ export class ProtoHistory implements EpisodeHistory {
       if (key !== undefined && done.has(key)) continue;
       // An external event may have a name like the ID of a request to an entity. It is an answer only if there is such a request.
       if (key !== undefined && (type !== eventType.eventRaised || scheduled.has(key))) done.add(key);
-      const read = eventOf(event, type, key, scheduled);
+      const read = eventOf(event, type, key, scheduled, this.episodeStartedAt);
       if (read !== undefined) events.push(read);
     }
     return events;
@@ -226,9 +234,9 @@ function typeOf(event: ProtoEvent): number {
   return event.getEventtypeCase();
 }
 
-function eventOf(event: ProtoEvent, type: number, key: TaskKey | undefined, scheduled: Scheduled): HistoryEvent | undefined {
+function eventOf(event: ProtoEvent, type: number, key: TaskKey | undefined, scheduled: Scheduled, episodeStartedAt: Date | undefined): HistoryEvent | undefined {
   if (type === eventType.executionStarted) return { type: "started", at: timeOf(event.getTimestamp()) };
-  if (type === eventType.timerFired) return timerFired(event, scheduled);
+  if (type === eventType.timerFired) return timerFired(event, scheduled, episodeStartedAt);
   const origin = key === undefined ? undefined : scheduled.get(key);
   const task = origin && scheduledTask(origin);
   // A completion of something that was never scheduled here is the SDK's to complain about.
@@ -255,17 +263,15 @@ function receivedEvent(event: ProtoEvent, type: number, otherwise: Date | undefi
   }
 }
 
-function timerFired(event: ProtoEvent, scheduled: Scheduled): HistoryEvent {
+function timerFired(event: ProtoEvent, scheduled: Scheduled, episodeStartedAt: Date | undefined): HistoryEvent {
   const timer = event.getTimerfired();
   const taskId = timer?.getTimerid() ?? 0;
   const created = scheduled.get(taskId);
-  return {
-    type: "timer_fired",
-    taskId,
-    createdAt: timeOf(created?.getTimestamp()),
-    dueAt: timeOf(timer?.getFireat()) ?? timeOf(created?.getTimercreated()?.getFireat()),
-    at: timeOf(event.getTimestamp()),
-  };
+  const dueAt = timeOf(timer?.getFireat()) ?? timeOf(created?.getTimercreated()?.getFireat());
+  const at = timeOf(event.getTimestamp());
+  // A timer never fires early. durabletask-go 0.6.0 writes the event when it creates the timer, with the time of that.
+  const firedAt = at !== undefined && dueAt !== undefined && at < dueAt ? episodeStartedAt : at;
+  return { type: "timer_fired", taskId, createdAt: timeOf(created?.getTimestamp()), dueAt, at: firedAt };
 }
 
 function find(

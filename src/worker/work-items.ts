@@ -75,6 +75,13 @@ export class ProtoEpisode extends Episode {
     // What replays wins, as in the SDK.
     return (this.#executionId ??= this.#started.getOrchestrationinstance()?.getExecutionid()?.getValue() || this.#source.executionId || undefined);
   }
+  get activityExecutionId(): string | undefined {
+    // What has one for its activities has one for the request, too; durabletask-go has neither.
+    return this.#source.executionId || undefined;
+  }
+  get backendSpanId(): string | undefined {
+    return this.#started.getOrchestrationspanid()?.getValue() || undefined;
+  }
   get version(): string | undefined {
     return this.#started.getVersion()?.getValue() || undefined;
   }

@@ -1,41 +1,15 @@
-import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
-import { startHub, type Hub } from "../harness.ts";
-import { startReceiver, type OtlpReceiver, type ReceivedSpan } from "../otlp/receiver.ts";
-
-interface WorkerProcess {
-  readonly process: ChildProcessWithoutNullStreams;
-  /** Resolves when the worker has printed `line`. */
-  printed(line: string): Promise<void>;
-}
-
-function startWorker(hub: Hub, receiver: OtlpReceiver, ...args: string[]): WorkerProcess {
-  const program = fileURLToPath(new URL("worker-program.ts", import.meta.url));
-  const child = spawn(process.execPath, [program, hub.sidecar.address, ...args], {
-    env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_BSP_SCHEDULE_DELAY: "10" },
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));
-  const closed = once(child, "close").then(() => true);
-  return {
-    process: child,
-    async printed(line) {
-      while (!output.includes(`${line}\n`)) {
-        const ended = await Promise.race([once(child.stdout, "data").then(() => false), closed]);
-        if (ended) throw new Error(`The worker ended without "${line}": ${output}`);
-      }
-    },
-  };
-}
+import { startHub } from "../harness.ts";
+import { startReceiver, type ReceivedSpan } from "../otlp/receiver.ts";
+import { startWorker } from "./worker-process.ts";
 
 const isServer = (name: string) => (span: ReceivedSpan) => span.kind === "SERVER" && span.name === name;
 
 it("S1 a trace is whole where a worker was killed half-way, as real OTLP bytes from two processes show", { timeout: 60_000 }, async () => {
   const hub = await startHub();
   const receiver = await startReceiver();
-  const doomed = startWorker(hub, receiver, "3");
+  const doomed = startWorker(hub.sidecar.address, receiver, "3");
   await doomed.printed("started");
   const id = await hub.client.scheduleNewOrchestration("main", 5);
   await doomed.printed("hangs at 3");
@@ -43,7 +17,7 @@ it("S1 a trace is whole where a worker was killed half-way, as real OTLP bytes f
   await receiver.waitFor((spans) => spans.filter(({ name, kind }) => name === "activity:step" && kind === "CLIENT").length === 2);
   await receiver.waitFor((spans) => spans.filter(({ name }) => name === "in activity").length === 3);
   doomed.process.kill("SIGKILL");
-  const heir = startWorker(hub, receiver);
+  const heir = startWorker(hub.sidecar.address, receiver);
   const state = await hub.client.waitForOrchestrationCompletion(id, true, 30);
   expect(state?.serializedOutput).toBe('"done"');
   await receiver.waitFor((spans) => spans.some(isServer("orchestration:main")));

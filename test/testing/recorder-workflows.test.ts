@@ -2,7 +2,7 @@ import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import { SpanKind } from "@opentelemetry/api";
 import { describe, expect, it } from "vitest";
 import { register, scenarios } from "../e2e/scenarios.ts";
-import type { Hub } from "../harness.ts";
+import type { Runs } from "../harness.ts";
 import { record, startShop } from "./recorder-fixture.ts";
 
 // Nothing that a worker with telemetry does may be taken for a fault, and every wait must come to an end.
@@ -14,7 +14,7 @@ describe("A recorder of workflows of all shapes", () => {
   it.each(scenarios)("S1 $name: waits until every trace is complete, and finds each one whole", async ({ run, executions, traces }) => {
     const recorder = record();
     const { client, ...shop } = await startShop({ register });
-    const hub: Pick<Hub, "client" | "run"> = {
+    const hub: Runs = {
       client,
       async run(name, input) {
         const state = await client.getOrchestrationState(await shop.run(name, input));
@@ -22,7 +22,7 @@ describe("A recorder of workflows of all shapes", () => {
         return state;
       },
     };
-    await run(hub as Hub);
+    await run(hub);
     await recorder.waitFor(() => recorder.spans(isExecution).length === executions);
     const traceIds = new Set(recorder.spans().map((span) => span.spanContext().traceId));
     expect(traceIds.size).toBe(traces);

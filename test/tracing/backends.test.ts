@@ -209,10 +209,10 @@ describe("Times and execution IDs that a backend does not send", () => {
     }
   });
 
-  it("I8 an activity whose request has neither trace context nor execution ID is a trace of its own: a parent is not guessed", async () => {
+  it("I8 an activity whose request has neither trace context nor execution ID, and that this process did not schedule, has no parent: none is guessed", async () => {
     const spans = recordSpans();
     const worker = episodeWorker((each) => each.addNamedActivity("charge", () => 1));
-    await runActivity(worker, { name: "charge" });
+    await runActivity(worker, { name: "charge", instanceId: "of another process" });
     expect(named(spans, SpanKind.SERVER).parentSpanContext).toBeUndefined();
   });
 
