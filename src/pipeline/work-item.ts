@@ -11,6 +11,8 @@ import { runThrough } from "./run-through.ts";
 export interface TraceContext {
   readonly traceparent: string;
   readonly tracestate?: string | undefined;
+  /** Whether it only says in which trace an execution is, and with which flags: nobody emits the span that it names. */
+  readonly startsTrace?: boolean | undefined;
 }
 
 /** The identity of an orchestration's span that an earlier episode left with the backend. */
