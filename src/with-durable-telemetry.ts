@@ -79,7 +79,7 @@ export interface WorkerBuilder<TWorker extends object = object> {
   build(...args: never[]): TWorker;
 }
 
-/** A client that schedules orchestrations: Dapr's `DaprWorkflowClient`, or a `TaskHubGrpcClient`. */
+/** A client of Dapr Workflow: `DaprWorkflowClient`, or the `TaskHubGrpcClient` of `@dapr/durabletask-js`. */
 export type WorkflowClient = { scheduleNewWorkflow(...args: never[]): unknown } | { scheduleNewOrchestration(...args: never[]): unknown };
 
 /**
@@ -256,9 +256,9 @@ function decorateClient(host: object, options: DurableTelemetryOptions): void {
   attachClient(client);
 }
 
-/** Has `client` make its spans. Does nothing if it does already. @throws Error if it lacks a member. */
+/** Has `client` make its spans. Does nothing if it does already, or is none of Dapr's. @throws Error if it lacks a member. */
 export function attachClient(client: object): void {
-  if (!isRuntimeSupported() || isAttached(client)) return;
+  if (!isRuntimeSupported() || !isClient(client) || isAttached(client)) return;
   attachToClient(client);
   markAttached(client, "client");
 }

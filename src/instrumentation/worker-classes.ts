@@ -19,8 +19,8 @@ export const workerClasses: readonly WorkerClass[] = [
 ];
 
 /**
- * The clients of Dapr's SDKs, which make no spans themselves. The Durable Task SDK's own is called the same, and left alone
- * when it schedules.
+ * The clients of Dapr's SDKs, which make no spans themselves. The Durable Task SDK's own is called the same, and left
+ * alone when it schedules.
  */
 export const clientClasses: readonly WorkerClass[] = [{ name: "TaskHubGrpcClient", file: "client", entries: ["scheduleNewOrchestration"] }];
 

@@ -5,7 +5,7 @@ import { Isolation } from "../telemetry/isolate.ts";
 import * as semconv from "../telemetry/semconv.ts";
 import { version } from "../version.ts";
 import { wrapMethod, type Members } from "./adapter.ts";
-import { daprClientInternals, readInternal } from "./sdk-internals.ts";
+import { daprClientInternals, grpcWorkerInternals, readInternal } from "./sdk-internals.ts";
 import { field } from "./wire.ts";
 
 /**
@@ -21,9 +21,9 @@ const valueOfStringValue = 1;
 
 const isolation = new Isolation("tracing");
 
-/** Whether `object` is a client that schedules orchestrations, or has one. */
+/** Whether `object` is such a client. The Durable Task SDK's own has a logger of its own, and makes its spans itself. */
 export function isClient(object: object): boolean {
-  return daprClientInternals.schedule.name in object || daprClientInternals.inner.name in object;
+  return daprClientInternals.inner.name in object || (daprClientInternals.schedule.name in object && !(grpcWorkerInternals.logger.name in object));
 }
 
 /** The client that has the connection: `client`, or the one inside it. */
@@ -46,8 +46,6 @@ export function attachToClient(client: object): void {
     );
   }
   wrapMethod<[CreateInstanceRequest, ...unknown[]], unknown>(stub, daprClientInternals.start.name, (start) => (request, ...rest) => {
-    // The Durable Task SDK's client makes the span itself.
-    if ("setParenttracecontext" in request) return start(request, ...rest);
     const span = isolation.run("a span was lost", () => startSpan(request));
     if (span === undefined) return start(request, ...rest);
     isolation.run("a trace context was lost", () => send(request, span));
