@@ -27,6 +27,7 @@ interface Instance {
   past: pb.HistoryEvent[];
   fresh: pb.HistoryEvent[];
   running: pb.HistoryEvent[] | undefined;
+  isOver: boolean;
   readonly ended: PromiseWithResolvers<Ended>;
 }
 
@@ -163,7 +164,7 @@ export class DaprHub implements AsyncDisposable {
 
   #create(id: string, name: string, input: string | undefined, traceparent: string | undefined, parent: pb.ParentInstanceInfo | undefined): void {
     const ended = Promise.withResolvers<Ended>();
-    const instance: Instance = { id, name, parent, executionId: randomUUID(), traceparent, past: [], fresh: [], running: undefined, ended };
+    const instance: Instance = { id, name, parent, executionId: randomUUID(), traceparent, past: [], fresh: [], running: undefined, isOver: false, ended };
     this.#instances.set(id, instance);
     instance.fresh.push(this.#started(instance, input));
     this.#run(instance);
@@ -171,8 +172,9 @@ export class DaprHub implements AsyncDisposable {
 
   #deliver(id: string, event: pb.HistoryEvent): void {
     const instance = this.#instances.get(id);
-    instance?.fresh.push(event);
-    if (instance !== undefined) this.#run(instance);
+    if (instance === undefined || instance.isOver) return;
+    instance.fresh.push(event);
+    this.#run(instance);
   }
 
   #run(instance: Instance): void {
@@ -239,6 +241,7 @@ export class DaprHub implements AsyncDisposable {
       return;
     }
     instance.fresh = [];
+    instance.isOver = true;
     const details = complete.getFailuredetails();
     const failure = details && { type: details.getErrortype(), message: details.getErrormessage() };
     instance.ended.resolve({ status, result, failure });

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { WorkflowRuntime } from "@dapr/dapr";
+import pb from "@dapr/dapr/workflow/internal/durabletask/proto/orchestrator_service_pb.js";
 import { describe, expect, it, vi } from "vitest";
 import {
   createMiddlewareFeature,
@@ -130,6 +131,37 @@ describe("A runtime of Dapr Workflow", () => {
     const finished = await recorder.waitForLog("durabletask.orchestration.finished");
     expect(finished.attributes).toMatchObject({ "durabletask.task.name": "quotes", "durabletask.task.status": "Completed" });
     expect(recorder.logs("durabletask.activity.cache_hit")).toHaveLength(1);
+  });
+
+  it("D3 a workflow that events reach after its end, in its last episode, has its result with middleware around it", async () => {
+    const runtime = withDurableTelemetry(quietRuntime({ port: 1 }), { ...customOnly, use: [async (ctx, next) => void (await next(ctx))] });
+    runtime.registerWorkflowWithName("first", async function* (ctx: WorkflowContext): Steps {
+      yield ctx.whenAny([1, 2].map(() => ctx.callActivity("one")));
+      return "first";
+    });
+    const event = (id = -1): pb.HistoryEvent => new pb.HistoryEvent().setEventid(id);
+    const tasks = [1, 2];
+    const past = [
+      event().setOrchestratorstarted(new pb.OrchestratorStartedEvent()),
+      event().setExecutionstarted(new pb.ExecutionStartedEvent().setName("first")),
+      ...tasks.map((id) => event(id).setTaskscheduled(new pb.TaskScheduledEvent().setName("one"))),
+    ];
+    const fresh = [
+      event().setOrchestratorstarted(new pb.OrchestratorStartedEvent()),
+      ...tasks.map((id) => event().setTaskcompleted(new pb.TaskCompletedEvent().setTaskscheduledid(id))),
+    ];
+    const request = new pb.OrchestratorRequest().setInstanceid("first").setPasteventsList(past).setNeweventsList(fresh);
+    const { promise, resolve } = Promise.withResolvers<pb.OrchestratorResponse>();
+    const stub = {
+      completeOrchestratorTask: (response: pb.OrchestratorResponse, done: (error: null) => void): void => {
+        resolve(response);
+        done(null);
+      },
+    };
+    const { worker } = runtime as unknown as { worker: { _executeOrchestrator(request: pb.OrchestratorRequest, stub: object): Promise<void> } };
+    await worker._executeOrchestrator(request, stub);
+    const [action] = (await promise).getActionsList();
+    expect(action?.getCompleteorchestration()?.getResult()?.getValue()).toBe('"first"');
   });
 
   it("R8 without middleware hands on the very client and stub, and its messages as they are", async () => {
