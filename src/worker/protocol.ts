@@ -15,7 +15,10 @@ export type HistoryEvent = Lacking<
   | "getEntitylockrequested"
   | "getEntitylockgranted"
 >;
-export type ExecutionStartedEvent = Lacking<Proto.ExecutionStartedEvent, "getTagsMap" | "getParenttracecontext" | "setParenttracecontext">;
+export type ExecutionStartedEvent = Lacking<
+  Proto.ExecutionStartedEvent,
+  "getTagsMap" | "getParenttracecontext" | "setParenttracecontext" | "getOrchestrationspanid"
+>;
 export type TaskScheduledEvent = Lacking<Proto.TaskScheduledEvent, "getParenttracecontext">;
 export type SubOrchestrationInstanceCreatedEvent = Lacking<Proto.SubOrchestrationInstanceCreatedEvent, "getParenttracecontext">;
 export type OrchestratorAction = Lacking<Proto.OrchestratorAction, "getSendentitymessage" | "hasRewindorchestration" | "getRewindorchestration">;

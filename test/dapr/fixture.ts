@@ -48,7 +48,17 @@ function quiet({ logger }: Loud): void {
 
 // All at once after the tests of a file, since the SDK takes a second for each.
 const stops: (() => PromiseLike<void>)[] = [];
-afterAll(() => Promise.all(stops.map((stop) => stop())));
+const hubs: AsyncDisposable[] = [];
+afterAll(async () => {
+  await Promise.all(stops.map((stop) => stop()));
+  await Promise.all(hubs.map((hub) => hub[Symbol.asyncDispose]()));
+});
+
+/** Keeps a hub until all that uses it has stopped: a worker whose stream of work items breaks before is not running any more. */
+export function keep<T extends AsyncDisposable>(hub: T): T {
+  hubs.push(hub);
+  return hub;
+}
 
 /** Uses what listens at `address`, until the tests of the file have run. */
 export function useDapr(address: Address): Dapr {
@@ -77,9 +87,7 @@ export function useDapr(address: Address): Dapr {
 
 /** A hub that listens until the tests of the file have run. */
 export async function startDaprHub(): Promise<DaprHub> {
-  const hub = await DaprHub.start();
-  stops.push(() => hub[Symbol.asyncDispose]());
-  return hub;
+  return keep(await DaprHub.start());
 }
 
 /** Schedules a workflow and waits until it has ended. */

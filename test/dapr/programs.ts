@@ -81,7 +81,7 @@ async function* runStep(ctx: WorkflowContext, each: Step, index: number): Steps 
     case "status":
       ctx.setCustomStatus(`at ${index}`);
       return "status";
-    case "throw":
+    default:
       // oxlint-disable-next-line typescript/only-throw-error
       throw each.what === "error" ? new TypeError("wrong") : "wrong";
   }

@@ -1,10 +1,11 @@
 // A task hub that speaks Dapr's workflow protocol: the engine inside Dapr's sidecar, github.com/dapr/durabletask-go, over
-// gRPC, with its SQLite backend. It prints its address and ends when its standard input ends, so that it never outlives
-// the program that started it.
+// gRPC, with its SQLite backend. It prints "listening on HOST:PORT" when it accepts connections, and ends when its input
+// ends, so that it never outlives the program that started it.
 package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -20,9 +21,19 @@ import (
 	"google.golang.org/grpc"
 )
 
+var (
+	port       = flag.Int("port", 0, "the TCP port on 127.0.0.1; 0 for any free one")
+	sqlitePath = flag.String("sqlite", "", "the file of the SQLite database; in memory if empty")
+	otlp       = flag.String("otlp", "", "the host and port of an OTLP/HTTP receiver for the engine's own spans; none are made if empty")
+)
+
 func main() {
+	flag.Parse()
+	// The engine logs each work item.
+	log.SetOutput(io.Discard)
 	if err := run(context.Background()); err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
 
@@ -33,8 +44,7 @@ func run(ctx context.Context) error {
 	}
 	defer stopTracing()
 	logger := backend.DefaultLogger()
-	// An empty path is a database in memory.
-	hub := sqlite.NewSqliteBackend(sqlite.NewSqliteOptions(os.Getenv("HUB_DATABASE")), logger)
+	hub := sqlite.NewSqliteBackend(sqlite.NewSqliteOptions(*sqlitePath), logger)
 	executor, register := backend.NewGrpcExecutor(hub, logger)
 	server := grpc.NewServer()
 	register(server)
@@ -47,7 +57,7 @@ func run(ctx context.Context) error {
 	if err := worker.Start(ctx); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
 	if err != nil {
 		return err
 	}
@@ -59,12 +69,11 @@ func run(ctx context.Context) error {
 	return server.Serve(listener)
 }
 
-// The engine makes spans of its own where OTEL_EXPORTER_OTLP_ENDPOINT says where to send them.
 func startTracing(ctx context.Context) (func(), error) {
-	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" {
+	if *otlp == "" {
 		return func() {}, nil
 	}
-	exporter, err := otlptracehttp.New(ctx)
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpoint(*otlp), otlptracehttp.WithInsecure())
 	if err != nil {
 		return nil, err
 	}
