@@ -111,7 +111,7 @@ describe("A runtime of Dapr Workflow", () => {
     expect(failure?.type).toBe("NonDurableAwaitError");
   });
 
-  it("M1 L1 C1 records metrics, logs and hits of the activity cache", async () => {
+  it("L1 C1 records metrics, logs and hits of the activity cache", async () => {
     const [hub, dapr] = await start();
     await using recorder = createTelemetryRecorder();
     let calls = 0;
