@@ -14,7 +14,7 @@ import {
 } from "./pipeline/index.ts";
 import { startupProblems } from "./telemetry/startup-check.ts";
 import { isRuntimeSupported } from "./runtime.ts";
-import { wrapMethod } from "./worker/adapter.ts";
+import { wrapMethod } from "./worker/members.ts";
 import { attachToClient, clientIn, isClient } from "./worker/dapr-client.ts";
 import { workerIn } from "./worker/dapr-worker.ts";
 import { adapterFor, attach, isAttached, isWorker, markAttached, pipelineFor } from "./worker/attach.ts";

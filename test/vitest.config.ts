@@ -20,6 +20,8 @@ const config: ViteUserConfig = defineConfig({
     // Generous, for machines that have other work: what must be fast has a bound of its own.
     testTimeout: 90_000,
     hookTimeout: 90_000,
+    // By default one core is left to the main process, which has little to do.
+    maxWorkers: "100%",
   },
 });
 

@@ -1,43 +1,43 @@
 import { isDate } from "node:util/types";
 
-/** Says that a value has no canonical form. */
+/** Thrown for a value that has no canonical form. */
 export class NoCanonicalForm extends TypeError {
   override readonly name = "NoCanonicalForm";
 }
 
-// Far above what anybody sends; what is deeper may have no end, and what stands beside it is read again at each level.
+// Far deeper than any real input. A deeper value may be endless, as a getter or `toJSON` can create a new level each time.
 const deepest = 1_000;
 const fewKeys = 16;
 
 /**
- * The canonical form of `value`: two values have the same one exactly if `JSON.stringify` makes the same value of them
- * (telemetry.md C2). It is JSON with sorted members, but for its texts. JSON makes `{}` of a Map, a Set and any object that
- * keeps its state to itself, `null` of a date that is none, and nothing of what has an empty `toJSON`, so that what
- * differs would become the same: such values are refused.
+ * The canonical form of `value`: two values have the same one if and only if `JSON.stringify` produces the same value for
+ * them (telemetry.md C2). It is JSON with sorted members and another notation of strings. JSON turns a Map, a Set and any
+ * object with private state into `{}`, an invalid date into `null`, and an object with an empty `toJSON` into nothing, so
+ * that different values become equal: such values have no canonical form.
  *
- * Each look-up needs one, so it is written in one go: with a serializer for all cases and a check beside it, it was most
- * of what a hit costs.
+ * Each look-up needs one, so one pass both checks and writes: a general serializer with a separate check took most of the
+ * time of a hit.
  *
- * @throws NoCanonicalForm for what JSON can't hold, or can't tell apart.
+ * @throws NoCanonicalForm for values that JSON can't represent, or can't distinguish.
  */
 export function canonical(value: unknown): string {
-  let text: string | undefined;
+  let form: string | undefined;
   try {
-    text = write(value, "", 0);
+    form = write(value, "", 0);
   } catch (error) {
-    // Also what `toJSON` and getters throw.
+    // Includes errors of `toJSON` and getters.
     throw new NoCanonicalForm("The value has no canonical form.", { cause: error });
   }
-  if (text === undefined) throw new NoCanonicalForm("There is no JSON of undefined.");
-  return text;
+  if (form === undefined) throw new NoCanonicalForm("There is no JSON of undefined.");
+  return form;
 }
 
-/** `undefined` for what JSON leaves out. */
+/** `undefined` for values that JSON omits. */
 function write(value: unknown, key: string | number, depth: number): string | undefined {
   if (typeof value !== "object" || value === null) return writePrimitive(value);
   if (depth > deepest) throw new TypeError("It is nested too deeply, or has a cycle.");
   const { toJSON } = value as { toJSON?: unknown };
-  const own = typeof toJSON === "function" ? said(value, Reflect.apply(toJSON, value, [String(key)])) : value;
+  const own = typeof toJSON === "function" ? checkedJson(value, Reflect.apply(toJSON, value, [String(key)])) : value;
   if (typeof own !== "object" || own === null) return writePrimitive(own);
   return Array.isArray(own) ? writeArray(own, depth) : writeObject(own, depth);
 }
@@ -61,30 +61,30 @@ function writePrimitive(value: unknown): string | undefined {
 }
 
 function writeArray(value: readonly unknown[], depth: number): string {
-  let text = "";
+  let items = "";
   for (let index = 0; index < value.length; index += 1) {
-    text += `${index === 0 ? "[" : ","}${write(value[index], index, depth + 1) ?? "null"}`;
+    items += `${index === 0 ? "[" : ","}${write(value[index], index, depth + 1) ?? "null"}`;
   }
-  return text === "" ? "[]" : `${text}]`;
+  return items === "" ? "[]" : `${items}]`;
 }
 
 function writeObject(value: object, depth: number): string {
-  if (!isPlainObject(value)) throw new TypeError(`${Object.prototype.toString.call(value)} is no plain object.`);
-  let text = "";
+  if (!isPlainObject(value)) throw new TypeError(`${Object.prototype.toString.call(value)} is not a plain object.`);
+  let members = "";
   for (const key of sortedKeys(value)) {
     const member = write((value as Readonly<Record<string, unknown>>)[key], key, depth + 1);
-    if (member !== undefined) text += `${text === "" ? "{" : ","}${quoted(key)}:${member}`;
+    if (member !== undefined) members += `${members === "" ? "{" : ","}${quoted(key)}:${member}`;
   }
-  return text === "" ? "{}" : `${text}}`;
+  return members === "" ? "{}" : `${members}}`;
 }
 
-// With its length in front nothing in a text needs to be escaped, and to look for that takes longer than all the rest.
-// UTF-8 has no lone surrogates: all of them would be the same.
-function quoted(text: string): string {
-  return text.isWellFormed() ? `${text.length}"${text}"` : JSON.stringify(text);
+// The length in front makes escapes unnecessary; searching for characters to escape takes longer than everything else.
+// UTF-8 has no lone surrogates: the digest would not distinguish them, so those are escaped.
+function quoted(value: string): string {
+  return value.isWellFormed() ? `${value.length}"${value}"` : JSON.stringify(value);
 }
 
-// By their UTF-16 code units. Inserting is faster than `toSorted` for as few members as most objects have.
+// Sorted by UTF-16 code units. An insertion sort is faster than `toSorted` for the few members that most objects have.
 function sortedKeys(value: object): readonly string[] {
   const keys = Object.keys(value);
   if (keys.length > fewKeys) return keys.toSorted();
@@ -100,15 +100,15 @@ function sortedKeys(value: object): readonly string[] {
   return keys;
 }
 
-/** What `toJSON` said, unless others would say the same. */
-function said(value: object, json: unknown): unknown {
-  if (json === undefined) throw new TypeError("toJSON said nothing.");
+/** The result of `toJSON`, if it distinguishes the value from others. */
+function checkedJson(value: object, json: unknown): unknown {
+  if (json === undefined) throw new TypeError("toJSON returned undefined.");
   if (isDate(value) && Number.isNaN(value.getTime())) throw new TypeError("There is no JSON of an invalid date.");
   return json;
 }
 
-// Also of another realm: a prototype without one of its own is an Object.prototype. What `JSON.rawJSON` makes has none,
-// and is not the object that it looks like.
+// An object of another realm is plain too: a prototype that has no prototype is an Object.prototype. A result of
+// `JSON.rawJSON` has no prototype, and stands for another value than the object that it looks like.
 function isPlainObject(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype === null) return !(Object.isFrozen(value) && "rawJSON" in value);

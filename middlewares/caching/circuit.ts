@@ -1,62 +1,62 @@
-const faultsInARow = 5;
+const consecutiveFailures = 5;
 const firstPause = 1_000;
 const longestPause = 30_000;
 
-/** How many operations may be under way at once; with a store that hangs, the others don't even start. */
-const mostUnderWay = 4096;
+/** The limit of outstanding operations. With a store that hangs, further operations don't start. */
+const mostOutstanding = 4096;
 
-/** How many operations have not come to an end yet: late ones, which nobody waits for any more, too. */
-export interface UnderWay {
+/** The number of outstanding operations, including late ones that nobody waits for any more. */
+export interface Outstanding {
   count: number;
 }
 
 /**
- * Leaves a store alone that has failed several times in a row, so that it does not cost its timeout in each activity:
- * for a second at first, then, each time that a single try fails again, for twice as long, up to half a minute. That
- * too many operations don't come to an end is a fault like any other.
+ * A circuit breaker: after several consecutive failures the cache stops using the store, so that a dead store does not cost
+ * its timeout in each activity. It stops for a second, then lets one operation through; each time that this one fails, it
+ * stops for twice as long, up to half a minute. Too many outstanding operations are a failure too.
  */
 export class Circuit {
   readonly #now: () => number;
-  #faults = 0;
+  #failures = 0;
   #pause = firstPause;
-  /** While one tries, for good. */
-  #closedUntil = 0;
-  #underWay: UnderWay = { count: 0 };
+  /** `Infinity` while the one operation that tries the store again is outstanding. */
+  #openUntil = 0;
+  #outstanding: Outstanding = { count: 0 };
 
   constructor(now: () => number) {
     this.#now = now;
   }
 
-  /** What the next operation counts in, from its start until it has truly come to an end. */
-  get underWay(): UnderWay {
-    return this.#underWay;
+  /** The counter of the next operation, which counts from its start until it has really ended. */
+  get outstanding(): Outstanding {
+    return this.#outstanding;
   }
 
-  /** Whether the store may be asked now; if it does, `succeeded` or `failed` must follow. */
+  /** Whether an operation may start now. If so, `succeeded` or `failed` must follow. */
   admit(): boolean {
-    if (this.#faults < faultsInARow) {
-      if (this.#underWay.count < mostUnderWay) return true;
+    if (this.#failures < consecutiveFailures) {
+      if (this.#outstanding.count < mostOutstanding) return true;
       this.failed();
       return false;
     }
-    if (this.#now() < this.#closedUntil) return false;
-    this.#closedUntil = Infinity;
-    // What has not come to an end by now never will: clients lose operations with their connections.
-    this.#underWay = { count: 0 };
+    if (this.#now() < this.#openUntil) return false;
+    this.#openUntil = Infinity;
+    // Treat operations that are still outstanding as lost: clients lose them with their connections.
+    this.#outstanding = { count: 0 };
     return true;
   }
 
   succeeded(): void {
-    this.#faults = 0;
+    this.#failures = 0;
     this.#pause = firstPause;
   }
 
   failed(): void {
-    // Those that were under way when it closed say nothing new.
-    if (this.#faults >= faultsInARow && this.#closedUntil !== Infinity) return;
-    this.#faults += 1;
-    if (this.#faults < faultsInARow) return;
-    this.#closedUntil = this.#now() + this.#pause;
+    // Operations that were outstanding when the circuit opened are no new evidence.
+    if (this.#failures >= consecutiveFailures && this.#openUntil !== Infinity) return;
+    this.#failures += 1;
+    if (this.#failures < consecutiveFailures) return;
+    this.#openUntil = this.#now() + this.#pause;
     this.#pause = Math.min(this.#pause * 2, longestPause);
   }
 }

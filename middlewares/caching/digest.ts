@@ -1,6 +1,6 @@
 import crypto from "node:crypto";
 
-/** A short text that stands for another: its SHA-256. */
-export function digest(text: string): string {
-  return crypto.hash("sha256", text, "base64url");
+/** The SHA-256 of a string, in base64url. */
+export function digest(value: string): string {
+  return crypto.hash("sha256", value, "base64url");
 }

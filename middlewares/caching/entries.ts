@@ -1,44 +1,44 @@
 import { canonical } from "./canonical.ts";
 import { digest } from "./digest.ts";
-import { open, seal } from "./envelope.ts";
-import type { Generations } from "./generations.ts";
+import { decode, encode } from "./envelope.ts";
+import type { NamespaceEpochs } from "./namespace-epochs.ts";
 import type { GuardedStore, StoreAnswer } from "./guarded-store.ts";
 import { isolated } from "./outcome.ts";
 import type { Runtime } from "./runtime.ts";
-import { notFalse, prefix, textOrNothing, type CacheStore } from "./store.ts";
+import { notFalse, prefix, stringOrUndefined, type CacheStore } from "./store.ts";
 
-/** Where an activity's result stands. */
+/** Where an activity's result is stored. */
 export interface EntryKey {
   /** The key in the store. */
   readonly key: string;
   readonly namespace: string | undefined;
 }
 
-/** What there is under a key. */
+/** The result of a look-up. */
 export type Found =
-  /** A result: `read` makes a new value each time. */
-  | { readonly state: "fresh"; readonly read: () => unknown; readonly generation: string }
-  /** One that has expired, and is of use for `left` more milliseconds. */
-  | { readonly state: "stale"; readonly left: number; readonly read: () => unknown; readonly generation: string }
-  | { readonly state: "none"; readonly generation: string }
+  /** A result. Each call of `read` returns a new value. */
+  | { readonly state: "fresh"; readonly read: () => unknown; readonly epoch: string }
+  /** An expired result, which can be served for `left` more milliseconds. */
+  | { readonly state: "stale"; readonly left: number; readonly read: () => unknown; readonly epoch: string }
+  | { readonly state: "none"; readonly epoch: string }
   /** The store failed: it is `down`, or the entry is malformed. */
-  | { readonly state: "fault"; readonly down: boolean; readonly generation: string };
+  | { readonly state: "fault"; readonly down: boolean; readonly epoch: string };
 
 /** How long entries of an activity live, in milliseconds. */
 export interface Lifetime {
   readonly ttl: number;
-  /** How long an entry is still of use after it expired. */
+  /** How long an expired entry can be served. */
   readonly staleFor: number;
 }
 
-// How long what overwrites a deleted entry lives: so long that no store takes it as expired before it has written it.
+// The time to live of the value that overwrites a deleted entry: long enough that no store takes it as expired while writing it.
 const deletedTtl = 60_000;
 
-// By how much the clocks of machines that share a store may differ.
+// The difference that the clocks of machines which share a store may have.
 const skew = 60_000;
 
 /**
- * The key of an entry, from all that it depends on.
+ * The key of an entry, from everything that it depends on.
  *
  * @throws NoCanonicalForm, see {@link canonical}.
  */
@@ -51,34 +51,34 @@ export class Entries {
   readonly #store: CacheStore;
   readonly #guard: GuardedStore;
   readonly #runtime: Runtime;
-  readonly #generations: Generations;
-  /** The writes that are under way, by key. */
+  readonly #epochs: NamespaceEpochs;
+  /** The outstanding writes, by key. */
   readonly #writing = new Map<string, Promise<unknown>>();
 
-  constructor(store: CacheStore, guard: GuardedStore, generations: Generations, runtime: Runtime) {
+  constructor(store: CacheStore, guard: GuardedStore, epochs: NamespaceEpochs, runtime: Runtime) {
     this.#store = store;
     this.#guard = guard;
     this.#runtime = runtime;
-    this.#generations = generations;
+    this.#epochs = epochs;
   }
 
-  /** Looks an entry up; at once where the store answers at once. */
+  /** Looks an entry up. Synchronous if the store is. */
   find({ key, namespace }: EntryKey, lifetime: Lifetime): Found | Promise<Found> {
-    const text = this.#guard.ask("read", "get an entry", () => this.#store.get(key), textOrNothing);
-    // Both at once: an entry tells which generation it is of.
-    const generation = namespace === undefined ? noGeneration : this.#generations.ask(namespace);
-    if (text instanceof Promise || generation instanceof Promise) {
-      return Promise.all([text, generation]).then(([entry, own]) => this.#read(key, entry, own, lifetime));
+    const stored = this.#guard.ask("read", "get an entry", () => this.#store.get(key), stringOrUndefined);
+    // In parallel: an entry names the epoch in which it was stored.
+    const epoch = namespace === undefined ? noEpoch : this.#epochs.ask(namespace);
+    if (stored instanceof Promise || epoch instanceof Promise) {
+      return Promise.all([stored, epoch]).then(([entry, own]) => this.#read(key, entry, own, lifetime));
     }
-    return this.#read(key, text, generation, lifetime);
+    return this.#read(key, stored, epoch, lifetime);
   }
 
-  /** Keeps a result. Its outcome is whether the store has it now. */
-  async keep({ key }: EntryKey, generation: string, json: string | undefined, { ttl, staleFor }: Lifetime): Promise<boolean> {
-    const text = seal({ key, generation, expires: this.#runtime.now() + ttl }, json);
-    const answer = this.#guard.ask("write", "set an entry", () => this.#store.set(key, text, ttl + staleFor), notFalse);
+  /** Stores a result. Resolves with whether the store has it. */
+  async keep({ key }: EntryKey, epoch: string, json: string | undefined, { ttl, staleFor }: Lifetime): Promise<boolean> {
+    const entry = encode({ key, epoch, expires: this.#runtime.now() + ttl }, json);
+    const answer = this.#guard.ask("write", "set an entry", () => this.#store.set(key, entry, ttl + staleFor), notFalse);
     if (!(answer instanceof Promise)) return answer.ok;
-    // With those before it, which it may have overtaken.
+    // Includes the writes before it, which it may have overtaken.
     const writing = Promise.all([answer, this.#writing.get(key)]).finally(() => {
       if (this.#writing.get(key) === writing) this.#writing.delete(key);
     });
@@ -86,49 +86,49 @@ export class Entries {
     return (await answer).ok;
   }
 
-  /** Takes an entry away; `false` if the store failed. */
+  /** Deletes an entry; `false` if the store failed. */
   async delete(key: string): Promise<boolean> {
     const writing = this.#writing.get(key);
-    // Operations may overtake each other.
+    // A write that is still outstanding could overtake the deletion.
     if (writing !== undefined) await writing;
     const deleted = await this.#guard.ask("write", "delete an entry", () => this.#store.delete(key), (answer) => answer !== false);
     if (!deleted.ok || deleted.value) return deleted.ok;
-    // Keyv says so where there was nothing, and where its store failed; a `set` tells which it is, and does as well.
+    // Keyv returns `false` if there was no entry and if its store failed. A `set` distinguishes these, and removes the entry too.
     return (await this.#guard.ask("write", "delete an entry", () => this.#store.set(key, "deleted", deletedTtl), notFalse)).ok;
   }
 
-  #read(key: string, text: StoreAnswer<string | undefined>, own: StoreAnswer<string>, { ttl, staleFor }: Lifetime): Found {
-    if (!text.ok || !own.ok) {
-      // Without a generation nothing can be kept either.
-      return { state: "fault", down: !own.ok || (!text.ok && text.down), generation: own.ok ? own.value : "" };
+  #read(key: string, stored: StoreAnswer<string | undefined>, own: StoreAnswer<string>, { ttl, staleFor }: Lifetime): Found {
+    if (!stored.ok || !own.ok) {
+      // Without an epoch nothing can be stored either.
+      return { state: "fault", down: !own.ok || (!stored.ok && stored.down), epoch: own.ok ? own.value : "" };
     }
-    const generation = own.value;
-    if (text.value === undefined) return { state: "none", generation };
-    const entry = open(text.value, key);
-    if (entry.kind === "broken") {
-      isolated.fault("the activity cache's store has a malformed entry", new TypeError("an entry without what an entry has"));
-      return { state: "fault", down: false, generation };
+    const epoch = own.value;
+    if (stored.value === undefined) return { state: "none", epoch };
+    const entry = decode(stored.value, key);
+    if (entry.kind === "malformed") {
+      isolated.fault("the activity cache's store has a malformed entry", new TypeError("an entry whose members are missing or have other types"));
+      return { state: "fault", down: false, epoch };
     }
-    if (entry.kind === "foreign" || entry.generation !== generation) return { state: "none", generation };
+    if (entry.kind === "foreign" || entry.epoch !== epoch) return { state: "none", epoch };
     const life = entry.expires - this.#runtime.now();
-    // Longer than any entry has: the clock was set back.
-    if (life <= -staleFor || life > ttl + Math.min(ttl, skew)) return { state: "none", generation };
-    const read = reader(entry.value, text.value, key);
-    return life > 0 ? { state: "fresh", generation, read } : { state: "stale", left: life + staleFor, generation, read };
+    // A longer life than any entry has means that the clock was set back.
+    if (life <= -staleFor || life > ttl + Math.min(ttl, skew)) return { state: "none", epoch };
+    const read = reader(entry.value, stored.value, key);
+    return life > 0 ? { state: "fresh", epoch, read } : { state: "stale", left: life + staleFor, epoch, read };
   }
 }
 
-const noGeneration: StoreAnswer<string> = { ok: true, value: "" };
+const noEpoch: StoreAnswer<string> = { ok: true, value: "" };
 
-// The value that was read to look at it goes to the first; a second reader must not see what the first does to it.
-function reader(first: unknown, text: string, key: string): () => unknown {
+// The first reader gets the value that the look-up parsed. A second reader gets another one, as the first may change its own.
+function reader(first: unknown, stored: string, key: string): () => unknown {
   let taken = false;
   return () => {
     if (!taken) {
       taken = true;
       return first;
     }
-    const again = open(text, key);
+    const again = decode(stored, key);
     return again.kind === "entry" ? again.value : undefined;
   };
 }

@@ -1,9 +1,9 @@
 import { isThenable } from "../../src/pipeline/thenable.ts";
-import { Circuit, type UnderWay } from "./circuit.ts";
+import { Circuit, type Outstanding } from "./circuit.ts";
 import { isolated } from "./outcome.ts";
 import type { Runtime } from "./runtime.ts";
 
-/** What came of asking the store. */
+/** The result of an operation of the store. */
 export type StoreAnswer<T> =
   | { readonly ok: true; readonly value: T }
   /** `down`: the store did not reply. A malformed reply is not `down`. */
@@ -11,13 +11,13 @@ export type StoreAnswer<T> =
 
 const down: StoreAnswer<never> = { ok: false, down: true };
 
-/** Reads go on where writes hang, and the other way round. Locks are writes. */
+/** Reads and writes are suspended separately: reads continue if only writes hang. Locks are writes. */
 type Direction = "read" | "write";
 
 /**
- * Stands between the cache and a store that may throw, hang or be closed (telemetry.md C6): each operation has a bounded
- * wait and never throws; a store that fails again and again is left alone for a while. Faults are reported, once for
- * each cause and minute.
+ * Isolates the cache from a store that throws, hangs or is closed (telemetry.md C6): each operation has a bounded wait and
+ * never throws, and after consecutive failures the store is not used for a while. Faults are reported once per cause and
+ * minute.
  */
 export class GuardedStore {
   readonly #timeout: number;
@@ -33,17 +33,17 @@ export class GuardedStore {
   }
 
   /**
-   * Asks the store. Where it answers at once, so does this.
+   * Runs an operation of the store. Synchronous if the operation is.
    *
    * @param what the operation, for the report.
-   * @param check throws if the answer can't be right.
+   * @param check throws if the store's reply is malformed.
    */
   ask<T>(direction: Direction, what: string, operation: () => unknown, check: (answer: unknown) => T): StoreAnswer<T> | Promise<StoreAnswer<T>> {
     const circuit = this.#circuits[direction];
     if (!circuit.admit()) return down;
     try {
       const answer = operation();
-      // Looks at the answer, which may throw.
+      // `isThenable` reads the answer's members, and a getter can throw.
       return isThenable(answer) ? this.#settled(circuit, what, answer, check) : answered(circuit, what, answer, check);
     } catch (error) {
       return failed(circuit, what, error);
@@ -53,8 +53,8 @@ export class GuardedStore {
   async #settled<T>(circuit: Circuit, what: string, answer: PromiseLike<unknown>, check: (answer: unknown) => T): Promise<StoreAnswer<T>> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const callOff = this.#runtime.after(this.#timeout, true, () => reject(new Error(`no answer within ${this.#timeout} ms`)));
-    // What comes after the first is ignored: the activity has gone on.
-    void settle(circuit.underWay, answer, resolve, reject);
+    // A reply after the timeout is ignored: the activity has continued.
+    void settle(circuit.outstanding, answer, resolve, reject);
     try {
       return answered(circuit, what, await promise, check);
     } catch (error) {
@@ -65,19 +65,19 @@ export class GuardedStore {
   }
 }
 
-/** Sees an operation to its true end, until when it counts. */
-async function settle(underWay: UnderWay, answer: PromiseLike<unknown>, resolve: (value: unknown) => void, reject: (error: unknown) => void): Promise<void> {
-  underWay.count += 1;
+/** Counts an operation as outstanding until it really ends. */
+async function settle(outstanding: Outstanding, answer: PromiseLike<unknown>, resolve: (value: unknown) => void, reject: (error: unknown) => void): Promise<void> {
+  outstanding.count += 1;
   try {
     resolve(await answer);
   } catch (error) {
     reject(error);
   }
-  underWay.count -= 1;
+  outstanding.count -= 1;
 }
 
 function answered<T>(circuit: Circuit, what: string, answer: unknown, check: (answer: unknown) => T): StoreAnswer<T> {
-  // It replied: there is no reason to leave it alone, even if the reply is malformed.
+  // A store that replies is not down, even if the reply is malformed.
   circuit.succeeded();
   try {
     return { ok: true, value: check(answer) };

@@ -1,4 +1,5 @@
-import { LRUCache } from "lru-cache";
+import type { LRUCache } from "lru-cache";
+import { lruCache } from "../../src/on-demand.ts";
 import type { CacheStore } from "./store.ts";
 
 /** The bounds of a store in memory. */
@@ -7,25 +8,26 @@ export interface MemoryBounds {
   readonly maxBytes: number;
 }
 
-// What an entry takes beside its text: the cells of the list and the map, and the heads of two strings.
+// The bytes of an entry beside its characters: the cells of the list and the map, and the headers of two strings.
 const overhead = 200;
-// The characters around a value: its key, twice, and what else an entry says.
-const facts = 300;
+// The characters around a value: its key, twice, and the other members of an entry.
+const headerLength = 300;
 
-/** The longest JSON of a result that certainly fits into a store in memory, in bytes of UTF-8: no more than its characters. */
+/** The longest JSON of a result that always fits into a store in memory, in bytes of UTF-8. A string has at most as many characters. */
 export function longestValue(maxBytes: number): number {
-  return Math.floor((maxBytes - overhead) / 2) - facts;
+  return Math.floor((maxBytes - overhead) / 2) - headerLength;
 }
 
-/** The default store (telemetry.md C4): in this process, bounded by entries and bytes; what was used least recently goes first. */
+/** The default store (telemetry.md C4): in this process, limited by entries and bytes. The least recently used entry is evicted first. */
 export class MemoryStore implements CacheStore {
   readonly #entries: LRUCache<string, string>;
 
   constructor({ maxEntries, maxBytes }: MemoryBounds) {
-    this.#entries = new LRUCache<string, string>({
+    const Cache = lruCache();
+    this.#entries = new Cache<string, string>({
       max: maxEntries,
       maxSize: maxBytes,
-      // A character takes one byte or two: all count as two.
+      // A character takes one byte or two; each counts as two.
       sizeCalculation: (value, key) => overhead + 2 * (key.length + value.length),
     });
   }
@@ -34,7 +36,7 @@ export class MemoryStore implements CacheStore {
     return this.#entries.get(key);
   }
 
-  // Without the time to live: entries know it themselves, and what is expired goes when there is no room.
+  // Ignores the time to live: entries contain their expiry, and expired ones are evicted when there is no room.
   set(key: string, value: string): void {
     this.#entries.set(key, value);
   }
@@ -43,12 +45,12 @@ export class MemoryStore implements CacheStore {
     this.#entries.delete(key);
   }
 
-  /** How many entries there are. */
+  /** The number of entries. */
   get entries(): number {
     return this.#entries.size;
   }
 
-  /** How many bytes they count as. */
+  /** The bytes that the entries count as. */
   get bytes(): number {
     return this.#entries.calculatedSize;
   }

@@ -81,16 +81,16 @@ export interface CachingSettings {
   readonly timeout: number;
   readonly maxEntries: number;
   readonly maxBytes: number;
-  /** No more than the store in memory takes. */
+  /** At most what fits into the store in memory. */
   readonly maxValueSize: number;
-  /** How long a store keeps the generation of a namespace: when that goes, all its entries are misses. */
-  readonly generationTtl: number;
+  /** How long a store keeps the epoch of a namespace. Without its epoch, all entries of the namespace are misses. */
+  readonly epochTtl: number;
 }
 
 const hour = 3_600_000;
 const day = 24 * hour;
 const aDuration: OptionRule = {
-  is: 'a duration: a number of milliseconds, 1 or more, or a text with a unit, such as "5m"',
+  is: 'a duration: a number of milliseconds, 1 or more, or a string with a unit, such as "5m"',
   test: (value) => milliseconds(value) !== undefined,
 };
 const aShortDuration: OptionRule = {
@@ -99,14 +99,14 @@ const aShortDuration: OptionRule = {
 };
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 1;
 const aCount: OptionRule = { is: "a whole number, 1 or more", test: isCount };
-// The list in memory takes space for all of them beforehand.
+// The store in memory allocates space for all of them when it is created.
 const aBound: OptionRule = { is: "a whole number, 1 to 16,777,216", test: (value) => isCount(value) && value <= 2 ** 24 };
-const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
+const isNonEmptyString = (value: unknown): boolean => typeof value === "string" && value !== "";
 
 const rules: OptionRules<CachingOptions> = {
   activities: {
     is: "an object with the activities by name",
-    // A Map has no entry that Object.entries would see.
+    // Object.entries sees no entries of a Map.
     test: (value) => anObject.test(value) && !(Symbol.iterator in (value as object)),
   },
   store: {
@@ -123,8 +123,8 @@ const rules: OptionRules<CachingOptions> = {
 const activityRules: OptionRules<CachedActivity> = {
   ttl: aDuration,
   key: aFunction,
-  namespace: { is: "a non-empty string or a function", test: (value) => isText(value) || aFunction.test(value) },
-  version: { is: "a non-empty string", test: isText },
+  namespace: { is: "a non-empty string or a function", test: (value) => isNonEmptyString(value) || aFunction.test(value) },
+  version: { is: "a non-empty string", test: isNonEmptyString },
   shouldCache: aFunction,
   staleFor: aDuration,
   jitter: { is: "a number from 0 to 1", test: (value) => typeof value === "number" && value >= 0 && value <= 1 },
@@ -151,7 +151,7 @@ export function settingsOf(options: unknown): CachingSettings {
     maxEntries,
     maxBytes,
     maxValueSize: store === undefined ? Math.min(maxValueSize, longestValue(maxBytes)) : maxValueSize,
-    generationTtl: Math.max(7 * day, ...policies.map(([, { ttl, staleFor }]) => 2 * (ttl + staleFor))),
+    epochTtl: Math.max(7 * day, ...policies.map(([, { ttl, staleFor }]) => 2 * (ttl + staleFor))),
   };
 }
 
@@ -168,7 +168,7 @@ function policyOf(name: string, activity: unknown, store: CacheStore | undefined
   }
   const { jitter = 0, version } = activity;
   const namespace = typeof activity.namespace === "function" ? activity.namespace.bind(activity) : activity.namespace;
-  // Taken out of the object, which may change; the functions still have it as their `this`.
+  // Read once, as the object may change later. The functions keep it as their `this`.
   const [key, shouldCache] = [activity.key?.bind(activity), activity.shouldCache?.bind(activity)];
   return { ttl, staleFor: milliseconds(activity.staleFor) ?? 0, jitter, lockFor, version, key, namespace, shouldCache };
 }

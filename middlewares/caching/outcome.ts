@@ -6,8 +6,8 @@ import { ATTR_CACHE_RESULT } from "../../src/telemetry/semconv.ts";
 /** Isolates the faults of `caching` (telemetry.md K1, C6). */
 export const isolated: Isolation = new Isolation("caching");
 
-/** Leaves the outcome in the features and on the span. */
-export function tell(features: MiddlewareFeatures, outcome: CacheOutcome): void {
+/** Sets the outcome in the features and on the span. */
+export function reportOutcome(features: MiddlewareFeatures, outcome: CacheOutcome): void {
   features.set(ActivityCacheOutcome, outcome);
   isolated.run("a cache outcome is missing on a span", () => features.get(ActivitySpan)?.setAttribute(ATTR_CACHE_RESULT, outcome));
 }

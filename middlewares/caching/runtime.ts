@@ -1,16 +1,17 @@
-/** What the cache needs of the world that changes by itself; tests have one of their own. */
+/** Clocks, chance and timers. Tests use their own. */
 export interface Runtime {
-  /** The time of day in milliseconds: entries travel between machines. */
+  /** The wall clock in milliseconds, which machines share; for expiry. */
   now(): number;
-  /** A clock in milliseconds that nobody sets, for waits. */
+  /** A monotonic clock in milliseconds; for waits. */
   elapsed(): number;
   /** A number from 0 to 1. */
   random(): number;
   /**
-   * Calls `callback` in `delay` milliseconds, and after what has come in by then: a process that was busy for longer
-   * than that has answers waiting, which are not late. What is returned calls it off, until the delay is over.
+   * Calls `callback` after `delay` milliseconds, and after the events that are pending then: replies that waited for a busy
+   * process are not late.
    *
-   * @param waits whether the process has to stay alive for it.
+   * @param waits whether the timer keeps the process alive.
+   * @returns cancels the timer, until the delay is over.
    */
   after(delay: number, waits: boolean, callback: () => void): () => void;
 }

@@ -27,24 +27,24 @@ export function canLock(store: CacheStore): store is LockingStore {
   return typeof store.setIfAbsent === "function" && typeof store.deleteIfEqual === "function";
 }
 
-/** What all keys begin with, as others may use the store too. */
+/** The prefix of all keys: other applications may share the store. */
 export const prefix = "durable-telemetry:";
 
-/** What `get` said. */
-export function textOrNothing(answer: unknown): string | undefined {
+/** Checks the reply of `get`. */
+export function stringOrUndefined(answer: unknown): string | undefined {
   if (answer === undefined || answer === null) return undefined;
-  if (typeof answer !== "string") throw new TypeError(`get gave a value of type ${typeof answer}, where text was set`);
+  if (typeof answer !== "string") throw new TypeError(`get returned a value of type ${typeof answer}, although a string was set`);
   return answer;
 }
 
-/** What `set` said. */
+/** Checks the reply of `set`. */
 export function notFalse(answer: unknown): true {
-  if (answer === false) throw new Error("set said that it failed");
+  if (answer === false) throw new Error("set returned false: it failed");
   return true;
 }
 
-/** What `setIfAbsent` said. */
+/** Checks the reply of `setIfAbsent`. */
 export function trueOrFalse(answer: unknown): boolean {
-  if (typeof answer !== "boolean") throw new TypeError(`setIfAbsent gave a value of type ${typeof answer}; it must say true or false`);
+  if (typeof answer !== "boolean") throw new TypeError(`setIfAbsent returned a value of type ${typeof answer}; it must return true or false`);
   return answer;
 }

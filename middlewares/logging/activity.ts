@@ -11,25 +11,31 @@ export class LoggedActivity extends LoggedTask<ActivityWorkItem> implements Work
   #end: LogEvent | undefined;
 
   onStart(): void {
-    isolated.run("the start of an activity was not logged", () => {
-      if (this.isHeard) this.write(activityStarted(this.item, inputAttribute(this.item, this.options), new Date()));
-    });
+    try {
+      if (this.isReceived) this.write(activityStarted(this.item, inputAttribute(this.item, this.options), new Date()));
+    } catch (error) {
+      isolated.fault("the start of an activity was not logged", error);
+    }
   }
 
   onResponse({ outcome }: ActivityResponse): void {
-    isolated.run("the end of an activity was not logged", () => {
-      if (!this.isHeard) return;
+    try {
+      if (!this.isReceived) return;
       const at = new Date();
       if (this.item.features.get(ActivityCacheOutcome) === "hit") this.#cacheHit = activityCacheHit(this.item, at);
       this.#end = activityEnded(this.item, outcome, outcome.status === "completed" ? this.output : {}, at);
-    });
+    } catch (error) {
+      isolated.fault("the end of an activity was not logged", error);
+    }
   }
 
   onAcknowledged(acknowledgement: Acknowledgement): void {
     if (acknowledgement !== "accepted") return;
-    isolated.run("the end of an activity was not logged", () => {
+    try {
       if (this.#cacheHit !== undefined) this.write(this.#cacheHit);
       if (this.#end !== undefined) this.write(this.#end);
-    });
+    } catch (error) {
+      isolated.fault("the end of an activity was not logged", error);
+    }
   }
 }

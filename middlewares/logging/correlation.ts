@@ -1,9 +1,10 @@
-import { context, isSpanContextValid, ROOT_CONTEXT, trace, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
+import { context, isSpanContextValid, trace, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
 import type { WorkItem } from "../../src/pipeline/index.ts";
 import { ActivitySpan, OrchestrationSpan } from "../../src/telemetry/handles.ts";
+import { contextOf } from "../../src/telemetry/identity.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 
-/** The attributes that all log entries of a work item have: whose they are. */
+/** The attributes that all log entries of a work item have: its identity. */
 export function identityAttributes(item: WorkItem): Attributes {
   const { executionId, instanceId, name, version } = item;
   const attributes: Attributes = { [semconv.ATTR_TASK_NAME]: name, [semconv.ATTR_TASK_INSTANCE_ID]: instanceId };
@@ -13,16 +14,15 @@ export function identityAttributes(item: WorkItem): Attributes {
   return attributes;
 }
 
-/** The context of what is logged of a work item itself: its own span, and none where there is no tracing. */
+/** The context of log entries about a work item: its own span, or none without tracing. */
 export function contextOfTask(item: WorkItem): Context {
-  const span = spanOf(item);
-  return span === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, span);
+  return contextOf(spanOf(item));
 }
 
 /**
- * The context of what the code of a work item logs: the active one, whose span may be one that the code opened, if it
- * belongs to the trace of the work item; else the work item's own span. Where there is no tracing, all there is to know
- * is the active context.
+ * The context of log entries that the code of a work item writes: the active context if its span belongs to the trace of
+ * the work item, as a span that the code started does; otherwise that of the work item's own span. Without tracing it is
+ * the active context.
  */
 export function contextOfCode(item: WorkItem): Context {
   const span = spanOf(item);
@@ -30,7 +30,7 @@ export function contextOfCode(item: WorkItem): Context {
   return span === undefined || trace.getSpanContext(active)?.traceId === span.traceId ? active : contextOfTask(item);
 }
 
-/** The fields by which logs in other formats than OpenTelemetry's name their span. */
+/** The fields that identify the span in log formats other than OpenTelemetry's. */
 export function traceFields(of: Context): Attributes {
   const span = trace.getSpanContext(of);
   if (span === undefined || !isSpanContextValid(span)) return {};

@@ -5,7 +5,7 @@ import type { Level } from "./write.ts";
 import { exceptionAttributes } from "./exception.ts";
 import { ATTR_CACHE_RESULT, ATTR_ERROR_TYPE, ATTR_RECORDED_ERROR_TYPE, ATTR_TASK_STATUS, logEvents } from "../../src/telemetry/semconv.ts";
 
-/** What a record says of a history event (telemetry.md L1), beyond whose it is. */
+/** The parts of a record that describe a history event (telemetry.md L1), without the work item's identity. */
 export interface LogEvent {
   readonly eventName: string;
   readonly level: Level;
@@ -24,12 +24,12 @@ export function orchestrationStarted(item: OrchestrationWorkItem, input: Attribu
   };
 }
 
-/** It was suspended or resumed. */
-export function orchestrationTurned(item: OrchestrationWorkItem, turn: "suspended" | "resumed", at: Date | undefined): LogEvent {
+/** The orchestration was suspended or resumed. */
+export function suspensionChanged(item: OrchestrationWorkItem, change: "suspended" | "resumed", at: Date | undefined): LogEvent {
   return {
-    eventName: turn === "suspended" ? logEvents.orchestrationSuspended : logEvents.orchestrationResumed,
+    eventName: change === "suspended" ? logEvents.orchestrationSuspended : logEvents.orchestrationResumed,
     level: "info",
-    line: `Orchestration ${item.name} was ${turn}${ofInstance(item)}`,
+    line: `Orchestration ${item.name} was ${change}${ofInstance(item)}`,
     attributes: {},
     at,
   };
@@ -42,7 +42,7 @@ const endings = {
   continued_as_new: { status: "ContinuedAsNew", level: "info", verb: "continued as new" },
 } as const;
 
-/** What ended in an episode; `undefined` if the orchestration goes on. */
+/** How the orchestration ended in an episode; `undefined` if it continues. */
 export function orchestrationEnded(
   item: OrchestrationWorkItem,
   outcome: EpisodeOutcome,
@@ -104,12 +104,12 @@ const ofTask = ({ taskId, instanceId }: ActivityWorkItem): string => ` (task ${t
 const failureText = (failure: TaskFailure | undefined): string =>
   failure === undefined ? "" : `: ${failure.type}: ${messageWithCauses(failure)}`;
 
-// The exception's details stand here, once (telemetry.md S3).
+// The only place with the exception's details (telemetry.md S3).
 function failureAttributes(failure: TaskFailure | undefined): Attributes {
   return failure === undefined ? {} : { [ATTR_ERROR_TYPE]: failure.type, ...exceptionAttributes(failure) };
 }
 
-// What an orchestration fails with is often the SDK's own error for a task that failed (telemetry.md S11).
+// An orchestration often fails with the SDK's own error for a failed task (telemetry.md S11).
 function orchestrationFailureAttributes(failure: TaskFailure | undefined): Attributes {
   if (failure === undefined) return {};
   return { ...failureAttributes(failure), [ATTR_ERROR_TYPE]: rootCause(failure).type, [ATTR_RECORDED_ERROR_TYPE]: failure.type };

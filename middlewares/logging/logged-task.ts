@@ -4,12 +4,12 @@ import { contextOfTask, identityAttributes } from "./correlation.ts";
 import type { LogEvent } from "./events.ts";
 import type { LoggingOptions } from "./options.ts";
 import { outputAttribute } from "./payloads.ts";
-import { isHeard, write } from "./write.ts";
+import { isReceived, write } from "./write.ts";
 
-/** The context of a task's code, where its result is to be logged. */
+/** The context of a task's code, for the log of its result. */
 export const CodeContext: MiddlewareFeature<MiddlewareContext> = createMiddlewareFeature("the context of logged code");
 
-/** Logs what becomes of one work item, under its identity and its span. */
+/** Logs the events of one work item, with its identity and its span. */
 export abstract class LoggedTask<TItem extends WorkItem> {
   protected readonly item: TItem;
   protected readonly options: LoggingOptions;
@@ -21,9 +21,9 @@ export abstract class LoggedTask<TItem extends WorkItem> {
     this.options = options;
   }
 
-  /** Whether anybody gets what is written: where nobody does, nothing need be put together. */
-  protected get isHeard(): boolean {
-    return isHeard(this.#spanContext, this.options.logger);
+  /** Whether anybody receives log entries; if not, none need be created. */
+  protected get isReceived(): boolean {
+    return isReceived(this.#spanContext, this.options.logger);
   }
 
   /** The output as an attribute; none unless the options ask for it. */

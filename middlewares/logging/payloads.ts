@@ -9,18 +9,18 @@ import { ATTR_TASK_INPUT, ATTR_TASK_OUTPUT } from "../../src/telemetry/semconv.t
 export function inputAttribute(item: WorkItem, options: LoggingOptions): Attributes {
   const { rawInput } = item;
   if (options.include?.input !== true || rawInput === undefined) return {};
-  const text = options.redact === undefined ? rawInput : redacted(() => JSON.parse(rawInput), item, "input", options.redact);
-  return text === undefined ? {} : { [ATTR_TASK_INPUT]: text };
+  const input = options.redact === undefined ? rawInput : redacted(() => JSON.parse(rawInput), item, "input", options.redact);
+  return input === undefined ? {} : { [ATTR_TASK_INPUT]: input };
 }
 
 /** The attribute with the output of a work item that completed, as JSON; none unless the options ask for it. */
 export function outputAttribute(item: WorkItem, output: unknown, options: LoggingOptions): Attributes {
   if (options.include?.output !== true || output === undefined) return {};
-  const text = redacted(() => output, item, "output", options.redact ?? ((value) => value));
-  return text === undefined ? {} : { [ATTR_TASK_OUTPUT]: text };
+  const json = redacted(() => output, item, "output", options.redact ?? ((value) => value));
+  return json === undefined ? {} : { [ATTR_TASK_OUTPUT]: json };
 }
 
-// Whatever breaks here, the payload is left out: what could not be redacted must not be seen.
+// After any fault the payload is omitted: a payload that could not be redacted must not be exported.
 function redacted(
   value: () => unknown,
   { kind, name, version, instanceId, tags }: WorkItem,

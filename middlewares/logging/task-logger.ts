@@ -1,21 +1,21 @@
-import { format } from "node:util";
+import { format } from "../../src/on-demand.ts";
 import type { MiddlewareLogger, WorkItem } from "../../src/pipeline/index.ts";
 import { isError } from "../../src/telemetry/attribute-values.ts";
 import { failureFrom } from "../../src/telemetry/failure-causes.ts";
 import { contextOfCode, identityAttributes } from "./correlation.ts";
 import { exceptionAttributes } from "./exception.ts";
 import { isolated } from "./faults.ts";
-import { isHeard, write, type Level } from "./write.ts";
+import { isReceived, write, type Level } from "./write.ts";
 
 /**
- * The logger that the code of a work item gets (telemetry.md L2): what it writes belongs to the work item and its span.
- * The engine makes an orchestration's replay-safe.
+ * The logger that the code of a work item gets (telemetry.md L2): its entries belong to the work item and its span. The
+ * engine silences an orchestration's logger during replay.
  */
 export class TaskLogger implements MiddlewareLogger {
   readonly #item: WorkItem;
   readonly #logger: MiddlewareLogger | undefined;
 
-  /** @param logger the user's; without one, what is written goes to the worker's own logger, as it is. */
+  /** @param logger the user's; without one, entries go unchanged to the worker's own logger. */
   constructor(item: WorkItem, logger: MiddlewareLogger | undefined) {
     this.#item = item;
     this.#logger = logger;
@@ -43,14 +43,14 @@ export class TaskLogger implements MiddlewareLogger {
       isolated.start("a line of the worker's logger was lost", () => this.#item.logger[level](message, ...args));
     }
     const context = contextOfCode(this.#item);
-    if (!isHeard(context, this.#logger)) return;
+    if (!isReceived(context, this.#logger)) return;
     write({ level, ...read(message, args), attributes: identityAttributes(this.#item), context }, this.#logger);
   }
 }
 
 let writing = false;
 
-// What gets a line and writes one of its own in turn would never come to an end.
+// A logger that writes another line for each line would never end.
 function alone(writeLine: () => void): void {
   if (writing) throw new Error("a logger or a log record processor writes to currentLogger() or ctx.logger itself");
   writing = true;
@@ -61,14 +61,14 @@ function alone(writeLine: () => void): void {
   }
 }
 
-/** A line, and the attributes that came with it. */
+/** A line with its attributes. */
 interface Line {
   readonly line: string;
   readonly added: object;
 }
 
-// An object at the end holds attributes, and an error before it or at the end is the exception; all else belongs to the
-// line, as in the console, and so does what the line has a place for.
+// A last argument that is an object has the attributes, and an error before it or in its place is the exception. All other
+// arguments belong to the line, as with the console, and so does each one that the line has a placeholder for.
 function read(message: unknown, args: readonly unknown[]): Line {
   const rest = args.slice(placesIn(message));
   const placed = args.slice(0, args.length - rest.length);
@@ -92,7 +92,7 @@ function isPlainObject(value: unknown): boolean {
   return prototype === Object.prototype || prototype === null;
 }
 
-// Under these names loggers expect an error; it is the exception unless there is another.
+// Loggers expect an error under these names; it is the exception unless there is another one.
 const errorNames = ["err", "error"] as const;
 
 function withException(attributes: object, error: unknown): object {

@@ -12,32 +12,32 @@ import { isolated } from "./faults.ts";
 
 export type Level = keyof MiddlewareLogger;
 
-/** What is logged, before it is an OpenTelemetry log record or a line of the user's logger. */
+/** A log entry, before it becomes an OpenTelemetry log record or a line of the user's logger. */
 export interface LogEntry {
   readonly level: Level;
-  /** For people. */
+  /** The readable line. */
   readonly line: string;
-  /** For machines: whose it is and what happened. */
+  /** The identity of the work item, and what happened. */
   readonly attributes: Attributes;
-  /** Attributes of the user's: any values. */
+  /** The user's attributes, with any values. */
   readonly added?: object;
-  /** The context whose span it belongs to. */
+  /** The context with the span that it belongs to. */
   readonly context: Context;
-  /** What kind of event it records; a line of the user's own has none. */
+  /** The name of the event; a line of the user's has none. */
   readonly eventName?: string;
-  /** When that was; unless it is now. */
+  /** The time of the event, if it is not now. */
   readonly at?: Date | undefined;
 }
 
-// A record has a field for it; in a line of the user's logger it is an attribute.
+// Log records have a field for it; for the user's logger it is an attribute.
 const ATTR_EVENT_NAME = "event.name";
 
-/** Whether anybody gets what is written in `context`: where nobody does, nothing need be put together. */
-export function isHeard(context: Context, logger: MiddlewareLogger | undefined): boolean {
+/** Whether anybody receives entries that are written in `context`; if not, none need be created. */
+export function isReceived(context: Context, logger: MiddlewareLogger | undefined): boolean {
   return logger !== undefined || isRecorded(context);
 }
 
-/** Writes an entry as an OpenTelemetry log record, and to `logger` if there is one. Neither one's fault reaches the other. */
+/** Writes an entry as an OpenTelemetry log record, and to `logger` if there is one. A fault of one does not affect the other. */
 export function write(given: LogEntry, logger: MiddlewareLogger | undefined): void {
   const entry = bounded(given);
   try {
@@ -49,16 +49,16 @@ export function write(given: LogEntry, logger: MiddlewareLogger | undefined): vo
   if (logger !== undefined) isolated.start("a line of the logger was lost", () => logger[entry.level](entry.line, fieldsOf(entry)));
 }
 
-// A provider gives the same logger each time; asking it anew may be expensive. `undefined` stands for one that can't be
-// used: it is not asked again.
+// A provider returns the same logger each time, and asking again can be expensive. `undefined` stands for a provider that
+// can't be used; it is not asked again.
 const loggers = new WeakMap<LoggerProvider, Logger | undefined>();
 
-// Of the provider that is registered now; `undefined` if none is.
+// The logger of the registered provider; `undefined` if there is none.
 function currentLogger(): Logger | undefined {
   const provider = registeredLoggerProvider();
   if (provider === undefined) return undefined;
   if (!loggers.has(provider)) {
-    // Before it is asked: what it throws is written to the worker's logger, which may come back here.
+    // Set before it is asked: its error is written to the worker's logger, which can call this function again.
     loggers.set(provider, undefined);
     loggers.set(provider, isolated.run("there are no log records", () => checked(provider.getLogger(SCOPE_NAME, version))));
   }
@@ -104,8 +104,8 @@ function emit({ level, line, attributes, context, eventName, at }: LogEntry): un
 
 type Mutable<T> = { -readonly [Name in keyof T]: T[Name] };
 
-// The same for OpenTelemetry and for the logger. Whose it is can't be overwritten, and comes first, as there may be more
-// attributes than a record takes.
+// The same for OpenTelemetry and for the logger. The identity can't be overwritten, and is first, because there may be more
+// attributes than a record can have.
 function bounded(entry: LogEntry): LogEntry {
   const limit = logValueLimit();
   const line = recordedString(entry.line, limit);

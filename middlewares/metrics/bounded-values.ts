@@ -8,7 +8,7 @@ const OTHER_ERROR_TYPE = "_OTHER";
 /** The longest value that reaches a metric, in bytes of UTF-8. */
 const longest = 256;
 
-// The attributes whose values come from outside, so that there may be any number of them.
+// The attributes whose values come from outside, in unlimited number.
 const open: ReadonlySet<string> = new Set([ATTR_TASK_NAME, ATTR_TASK_VERSION, ATTR_ERROR_TYPE]);
 
 /** The attributes of a measurement; `undefined` for one that it does not have. */
@@ -46,7 +46,7 @@ export class BoundedValues {
   }
 }
 
-// By its length alone, for what all names are.
+// For most names the length of the string decides.
 function isShort(value: string): boolean {
   return value.length <= longest / 3 || (value.length <= longest && Buffer.byteLength(value) <= longest);
 }

@@ -1,4 +1,4 @@
-/** How an instrument is made. */
+/** The definition of an instrument. */
 export interface InstrumentDefinition {
   readonly kind: "counter" | "up-down counter" | "histogram";
   readonly unit: string;
@@ -7,7 +7,7 @@ export interface InstrumentDefinition {
   readonly buckets?: readonly number[];
 }
 
-/** The instruments there are. */
+/** All instruments. */
 export type InstrumentName =
   | "durabletask.orchestration.started"
   | "durabletask.orchestration.duration"

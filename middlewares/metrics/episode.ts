@@ -19,9 +19,9 @@ import { isolated } from "./faults.ts";
 import { currentInstruments, type Instruments } from "./instruments.ts";
 
 /**
- * Measures one episode: what became durable in it is recorded when the backend has accepted the response. If it rejected
- * it, the work item is another worker's; if nobody knows, the work item may come again, and an event that is missed is
- * better than one that is counted twice.
+ * Measures one episode: its new history events are recorded when the backend has accepted the response. If the response was
+ * rejected, another worker records them. If it is unconfirmed, the work item may arrive again: missing an event is better
+ * than counting it twice.
  */
 export class MeasuredEpisode implements WorkItemHooks {
   readonly #item: OrchestrationWorkItem;
@@ -55,7 +55,7 @@ export class MeasuredEpisode implements WorkItemHooks {
 
   #recordActions(instruments: Instruments, { outcome, scheduled }: EpisodeResponse): void {
     for (const { attempt = 1, name, taskId, type } of scheduled) {
-      // While an orchestration is suspended, the SDK returns actions again that have left already.
+      // While an orchestration is suspended, the SDK returns actions again that were already sent.
       if (attempt === 1 || this.#item.history.hasLeft(taskId)) continue;
       const labels = { [ATTR_TASK_NAME]: name, [ATTR_TYPE]: type === "activity" ? TYPE_ACTIVITY : TYPE_ORCHESTRATION };
       this.#record(instruments, "durabletask.task.retries", 1, labels);
@@ -93,7 +93,7 @@ export class MeasuredEpisode implements WorkItemHooks {
     instruments.record(name, value, labels, this.#nameLimit);
   }
 
-  // A backend that keeps no timestamps leaves the time unknown; clocks that differ don't make it negative.
+  // The time is unknown if the backend keeps no timestamps. If clocks differ, it must not be negative.
   #recordTime(instruments: Instruments, name: InstrumentName, from: Date | undefined, to: Date | undefined, labels: Labels): void {
     if (from !== undefined && to !== undefined) this.#record(instruments, name, Math.max(0, (to.getTime() - from.getTime()) / 1000), labels);
   }

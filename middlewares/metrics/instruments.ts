@@ -6,10 +6,10 @@ import { BoundedValues, type Labels } from "./bounded-values.ts";
 import { isolated } from "./faults.ts";
 import { definitions, type InstrumentName } from "./definitions.ts";
 
-// One for each provider, so that one that is registered late, or takes another's place, is found at the next measurement.
+// One for each provider, so that a provider that is registered late or replaces another is used at the next measurement.
 const providers = new WeakMap<MeterProvider, Instruments>();
 
-/** The instruments of the meter provider that is registered now, or `undefined` if none is: then there is nothing to do. */
+/** The instruments of the registered meter provider; `undefined` if there is none. */
 export function currentInstruments(): Instruments | undefined {
   try {
     const instruments = instrumentsOf(metrics.getMeterProvider());
@@ -25,7 +25,7 @@ function instrumentsOf(provider: MeterProvider): Instruments {
   const known = providers.get(provider);
   if (known !== undefined) return known;
   const instruments = new Instruments();
-  // Before it has a meter: a fault in getting one is counted, and so comes here again.
+  // Set before it has a meter: a fault in getting one is counted, which calls this function again.
   providers.set(provider, instruments);
   instruments.meter = checked(provider.getMeter(SCOPE_NAME, version), "getMeter", meterMethods);
   return instruments;
@@ -33,7 +33,7 @@ function instrumentsOf(provider: MeterProvider): Instruments {
 
 const meterMethods = ["createHistogram", "createCounter", "createUpDownCounter"] as const;
 
-/** What a method of a provider of any kind returned, if it has what is asked for. */
+/** The return value of a provider's method, if it has the required members. */
 function checked<T extends object>(returned: T, method: string, members: readonly (keyof T & string)[]): T {
   const given: Partial<T> | null | undefined = resultNow<Partial<T> | null | undefined>(returned, method);
   const missing = members.filter((member) => typeof given?.[member] !== "function");
@@ -47,12 +47,12 @@ interface Instrument {
   readonly values: BoundedValues;
 }
 
-/** The instruments of one provider, each made when it is first needed. */
+/** The instruments of one provider, each created when it is first needed. */
 export class Instruments {
-  /** `undefined` if there is none to be had. */
+  /** `undefined` if the provider has none. */
   meter: Meter | undefined;
-  // `undefined` stands for an instrument that could not be made; it is not tried again.
-  readonly #made = new Map<InstrumentName, Instrument | undefined>();
+  // `undefined` stands for an instrument that could not be created; it is not tried again.
+  readonly #created = new Map<InstrumentName, Instrument | undefined>();
 
   /**
    * Records a measurement; one that can't be recorded is lost, and nothing else is (telemetry.md K1).
@@ -64,7 +64,7 @@ export class Instruments {
     if (instrument !== undefined) measure(name, instrument, value, instrument.values.fold(labels, limit));
   }
 
-  /** What records values with the very same attributes, now and later. */
+  /** Records values with the same attributes, now and later. */
   bound(name: InstrumentName, labels: Labels, limit: number): (value: number) => void {
     const instrument = this.#instrument(name);
     const attributes = instrument?.values.fold(labels, limit);
@@ -75,10 +75,10 @@ export class Instruments {
 
   #instrument(name: InstrumentName): Instrument | undefined {
     const { meter } = this;
-    if (meter !== undefined && !this.#made.has(name)) {
-      this.#made.set(name, isolated.run(`there is no ${name}`, () => make(meter, name)));
+    if (meter !== undefined && !this.#created.has(name)) {
+      this.#created.set(name, isolated.run(`there is no ${name}`, () => make(meter, name)));
     }
-    return this.#made.get(name);
+    return this.#created.get(name);
   }
 }
 

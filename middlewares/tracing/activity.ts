@@ -1,9 +1,10 @@
-import { ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Span, type SpanContext } from "@opentelemetry/api";
+import { SpanKind, TraceFlags, type Attributes, type Span, type SpanContext } from "@opentelemetry/api";
 import type { Acknowledgement, ActivityResponse, ActivityWorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
 import { ActivitySpan } from "../../src/telemetry/handles.ts";
 import { activitySpanId, bitsOf, contextOf, executionIds, parseTraceContext, taskSpanId } from "../../src/telemetry/identity.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
+import { SpanOnlyContext } from "../../src/telemetry/span-only-context.ts";
 import type { SpanToDecide } from "./decisions.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { isolated } from "./faults.ts";
@@ -17,23 +18,24 @@ import { unsample, type IdentityTracer } from "./tracer.ts";
 export class TracedActivity implements WorkItemHooks, SpanToDecide {
   readonly #item: ActivityWorkItem;
   readonly #span: Span;
-  // What ends the span, in its own words.
+  // The span's own `end`.
   readonly #end: Span["end"];
   readonly #live: LiveContext;
   // A reading of the clock that the SDK measures a live span with.
   #endedAt: number | undefined;
+  #hasEnded = false;
   readonly kind: SpanKind = SpanKind.SERVER;
   readonly traceId: string;
   readonly parent: undefined;
 
   constructor(item: ActivityWorkItem, tracer: IdentityTracer) {
     this.#item = item;
-    // The span that scheduled the activity: what the request carries, else what follows from the execution (I8). With
-    // neither, the parent can't be known and is left out rather than guessed.
+    // The span that scheduled the activity: from the request, or derived from the execution (I8). Without either the parent
+    // is unknown, and the span has none.
     const sent = parseTraceContext(item.traceContext);
     const client = sent ?? derivedClient(item);
     this.traceId = client.traceId;
-    // What scheduled the activity has decided (I10).
+    // The sampling decision of the span that scheduled the activity (I10).
     const { traceFlags: flags, traceState } = sent ?? tracer.decide(this);
     const traceFlags = flags & TraceFlags.SAMPLED;
     const spanId = activitySpanId(client.spanId);
@@ -41,7 +43,7 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
     const parent = sent ?? (item.executionId === undefined ? undefined : { ...client, traceFlags });
     this.#span = tracer.start(this.name, { kind: SpanKind.SERVER, attributes: this.attributes }, own, contextOf(parent));
     this.#end = keptOpen(this.#span);
-    this.#live = new LiveContext(tracer.contextForCode(trace.setSpan(ROOT_CONTEXT, this.#span), own), item);
+    this.#live = new LiveContext(tracer.contextForCode(new SpanOnlyContext(this.#span), own), item);
     item.takeTraceContexts();
     item.features.set(ActivitySpan, this.#span);
   }
@@ -68,42 +70,41 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
   }
 
   onResponse({ outcome }: ActivityResponse): void {
+    const endedAt = performance.now();
+    this.#endedAt = endedAt;
+    if (outcome.status !== "failed") return;
     isolated.run("a span was lost", () => {
-      this.#endedAt = performance.now();
-      if (outcome.status !== "failed") return;
       setFailure(this.#span, outcome.failure);
-      addExceptionEvent(this.#span, outcome.failure, this.#endedAt);
+      addExceptionEvent(this.#span, outcome.failure, endedAt);
     });
   }
 
   onAcknowledged(acknowledgement: Acknowledgement): void {
-    isolated.run("a span was lost", () => {
-      // The work item is another worker's by now, whose span it will be: this one ends, but is not exported.
-      if (acknowledgement === "rejected") unsample(this.#span);
-      this.#endSpan();
-    });
+    // If rejected, another worker has the work item and emits its span: this span ends, but is not exported.
+    this.#endSpan(acknowledgement === "rejected");
   }
 
-  // A response that could not be sent at all, as the worker's connection is closed say, is never acknowledged.
+  // A response that could not be sent at all, for example because the connection is closed, is never acknowledged.
   onEnd(): void {
-    isolated.run("a span was lost", () => {
-      if (!this.#span.isRecording()) return;
-      unsample(this.#span);
-      this.#endSpan();
-    });
+    if (!this.#hasEnded) this.#endSpan(true);
   }
 
-  #endSpan(): void {
-    const returned: unknown = this.#end.call(this.#span, this.#endedAt);
-    // One of another make may return a promise.
-    if (returned !== undefined) isolated.start("a span was lost", () => returned);
+  #endSpan(isUnsampled: boolean): void {
+    this.#hasEnded = true;
+    try {
+      if (isUnsampled) unsample(this.#span);
+      const returned: unknown = this.#end.call(this.#span, this.#endedAt);
+      // Another implementation's may return a promise.
+      if (returned !== undefined) isolated.start("a span was lost", () => returned);
+    } catch (error) {
+      isolated.fault("a span was lost", error);
+    }
   }
 }
 
 /**
- * Has `span` end with its activity alone: the span is in the hands of others while it is open. A processor may end the
- * open spans of a trace with the first that ends (that of @vercel/otel 2.1.3 does), and an activity has that one in
- * common with all others of its orchestration.
+ * Makes `span` end with its activity only: processors can reach a span while it is open. A processor may end all open spans
+ * of a trace when the first one ends (@vercel/otel 2.1.3 does), and the activities of an orchestration share a trace.
  *
  * @returns the span's own `end`.
  */

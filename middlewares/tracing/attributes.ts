@@ -5,12 +5,12 @@ import { spanValueLimit } from "../../src/telemetry/value-limits.ts";
 import { isolated } from "./faults.ts";
 
 /**
- * Attributes of the user's, as a copy whose strings, depth and width are bounded (telemetry.md K4). What can't be read is
- * isolated, and costs its own value: an attribute that breaks when the span is made would cost the span.
+ * A copy of the user's attributes with bounded strings, depth and width (telemetry.md K4). An attribute that can't be read
+ * is isolated, and only its value is lost: an attribute that throws while the span is created would lose the span.
  */
 export function userAttributes(source: unknown): Attributes {
   if (typeof source !== "object" || source === null) return {};
-  // The API's type is narrower than what the SDK takes; SDK 2.x leaves out what is nested.
+  // The API's type is narrower than what the SDK accepts; SDK 2.x omits nested values.
   return attributesOf(source, spanValueLimit(), (error) => isolated.fault("an attribute can't be read", error));
 }
 

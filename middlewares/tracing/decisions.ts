@@ -3,24 +3,24 @@ import { resultNow } from "../../src/telemetry/isolate.ts";
 import { isolated } from "./faults.ts";
 import { contextOf } from "../../src/telemetry/identity.ts";
 
-/** A sampler as the OpenTelemetry SDK (2.x and 3.x) has it: the API has no type for one. */
+/** A sampler of the OpenTelemetry SDK (2.x and 3.x); the API has no type for it. */
 export interface Sampler {
   shouldSample(context: Context, traceId: string, name: string, kind: SpanKind, attributes: Attributes, links: Link[]): unknown;
   toString(): string;
 }
 
-/** What a sampler answered. */
+/** A sampler's result. */
 export interface Answer {
   readonly decision: SamplingDecision;
   readonly traceState?: SpanContext["traceState"];
-  /** What it added to the span's attributes, as Azure Monitor's samplers add the rate. */
+  /** The attributes that it adds to the span; Azure Monitor's samplers add the rate. */
   readonly attributes?: Attributes;
 }
 
-/** The part of a span context that says whether the trace is sampled. */
+/** The part of a span context that contains the sampling decision. */
 export type Decision = Pick<SpanContext, "traceFlags" | "traceState">;
 
-/** The span that a decision is made for, and with it for its whole trace. */
+/** The span whose sampling decision applies to its whole trace. */
 export interface SpanToDecide {
   readonly traceId: string;
   readonly name: string;
@@ -30,34 +30,26 @@ export interface SpanToDecide {
 }
 
 /**
- * The sampling decisions of one provider (telemetry.md I5, I10). A decision is made once for a trace: what came with the
- * work item is obeyed, so a rate-limited sampler does not tear a trace apart; else the sampler is asked. Its answers are
- * remembered, as far as memory goes, for a backend that hands nothing back.
+ * The sampling decisions of one provider (telemetry.md I5, I10). Each trace has one decision: that of the work item if it
+ * has one, so that a rate-limited sampler does not split a trace; otherwise the sampler's. The sampler's latest decisions
+ * are remembered, for backends that persist none.
  */
 export class Decisions {
   readonly #sampler: Sampler | undefined;
   readonly #byTraceIdAlone: boolean;
-  // How the sampler decides, if that is known without asking it.
-  readonly #fixed: Fixed | undefined;
   // By trace ID, the latest last.
   readonly #answers = new Map<string, Answer>();
 
   constructor(sampler: Sampler | undefined) {
     this.#sampler = sampler;
-    const description = sampler === undefined ? "" : describe(sampler);
-    this.#byTraceIdAlone = answersByTraceIdAlone(description);
-    this.#fixed = fixed.get(description);
+    this.#byTraceIdAlone = sampler !== undefined && answersByTraceIdAlone(describe(sampler));
   }
 
   /** The decision for a span's trace. */
   decide(span: SpanToDecide): Decision {
     const { parent } = span;
-    if (this.#fixed !== undefined) {
-      if (parent !== undefined && this.#fixed === "obeys") return obey(parent);
-      return { traceFlags: this.#fixed === "never" ? TraceFlags.NONE : TraceFlags.SAMPLED, ...withState(parent?.traceState) };
-    }
-    // A sampler that answers the same for a trace ID each time does not tear a trace apart, so it is asked even where a
-    // caller has decided: `always_off` on a worker means what it says.
+    // A sampler that always decides the same for a trace ID does not split a trace, so it is asked even if a caller has
+    // decided: `always_off` on a worker turns all its traces off.
     if (this.#sampler !== undefined && this.#byTraceIdAlone) return decisionOf(this.#ask(span, this.#sampler), parent);
     if (parent !== undefined) return obey(parent);
     if (this.#sampler === undefined) return { traceFlags: TraceFlags.SAMPLED };
@@ -70,31 +62,36 @@ export class Decisions {
   }
 
   /**
-   * Whether the sampler may let through spans of user code although the trace is left out: one that decides span by span
-   * need not look at the parent's decision. Azure Monitor's, at a quiet moment, does not.
+   * Whether the sampler may sample spans of user code although the trace is not sampled: a sampler that decides for each
+   * span may ignore the parent's decision. Azure Monitor's does if few spans were sampled.
    */
   letsThroughStrays({ traceFlags }: SpanContext): boolean {
     return this.#sampler !== undefined && !this.#byTraceIdAlone && !isSet(traceFlags);
   }
 
-  /** The trace state that the sampler gave a trace, where it was asked in this process. */
+  /** The trace state that the sampler set for a trace, if it was asked in this process. */
   traceStateOf(traceId: string): SpanContext["traceState"] {
     return this.#answers.get(traceId)?.traceState;
   }
 
-  /** What to answer the SDK when it asks about a span of ours: what was decided. */
+  /** The result that the SDK gets when it asks about one of our spans: the decision. */
   answerFor({ traceId, traceFlags, traceState }: SpanContext): Answer {
     const known = this.#answers.size === 0 ? undefined : this.#answers.get(traceId);
     if (known === undefined && traceState === undefined) return isSet(traceFlags) ? sampled : unsampled;
     const decision = isSet(traceFlags) ? SamplingDecision.RECORD_AND_SAMPLED : SamplingDecision.NOT_RECORD;
-    // Only to record, without to sample, is something that flags don't say.
+    // Trace flags can't represent "record, don't sample".
     const isKnown = known !== undefined && isSampled(known) === isSet(traceFlags);
     return { ...(isKnown ? known : { decision }), ...(traceState === undefined ? {} : { traceState }) };
   }
 
-  // What a sampler that fails can't decide is not sampled, as a whole.
+  // If the sampler fails, the whole trace is not sampled.
   #ask({ traceId, name, kind, attributes, parent }: SpanToDecide, sampler: Sampler): Answer {
-    return isolated.run("the sampler failed, so a trace is not sampled", () => answerOf(sampler, contextOf(parent), traceId, name, kind, attributes)) ?? unsampled;
+    try {
+      return answerOf(sampler, contextOf(parent), traceId, name, kind, attributes);
+    } catch (error) {
+      isolated.fault("the sampler failed, so a trace is not sampled", error);
+      return unsampled;
+    }
   }
 
   #remember(traceId: string, answer: Answer): void {
@@ -128,12 +125,12 @@ function obey({ traceFlags, traceState }: SpanContext): Decision {
   return traceState === undefined ? { traceFlags: own } : { traceFlags: own, traceState };
 }
 
-/** A span context's trace state, where it has one. */
+/** A span context's trace state, if it has one. */
 export function withState(traceState: SpanContext["traceState"]): Pick<SpanContext, "traceState"> {
   return traceState === undefined ? {} : { traceState };
 }
 
-// The samplers of the OpenTelemetry SDK, by how they describe themselves, as class names don't survive minifiers.
+// Recognizes the samplers of the OpenTelemetry SDK by their descriptions, because minifiers change class names.
 const stateless: ReadonlySet<string> = new Set([
   "AlwaysOnSampler",
   "AlwaysOffSampler",
@@ -162,33 +159,33 @@ function answersByTraceIdAlone(description: string): boolean {
   return description.match(/[A-Za-z]+/g)?.every((word) => stateless.has(word)) ?? false;
 }
 
-/** `"obeys"`: what a caller decided is obeyed, and what nobody decided is sampled. */
-type Fixed = "always" | "never" | "obeys";
-
-// The samplers of the OpenTelemetry SDK that most programs have.
-const fixed: ReadonlyMap<string, Fixed> = new Map([
-  ["AlwaysOnSampler", "always"],
-  ["AlwaysOffSampler", "never"],
-  [
-    "ParentBased{root=AlwaysOnSampler, remoteParentSampled=AlwaysOnSampler, remoteParentNotSampled=AlwaysOffSampler, " +
-      "localParentSampled=AlwaysOnSampler, localParentNotSampled=AlwaysOffSampler}",
-    "obeys",
-  ],
-]);
-
 const decisions: ReadonlySet<unknown> = new Set([SamplingDecision.NOT_RECORD, SamplingDecision.RECORD, SamplingDecision.RECORD_AND_SAMPLED]);
 
 function answerOf(sampler: Sampler, context: Context, traceId: string, name: string, kind: SpanKind, attributes: Attributes): Answer {
-  // A sampler may write to what it is given; the SDK reads the attributes there, too.
+  // A sampler can write to its arguments, and the SDK reads the attributes from there.
   const given = { ...attributes };
   const result = resultNow(sampler.shouldSample(context, traceId, name, kind, given, []), "shouldSample");
   if (typeof result !== "object" || result === null) throw new TypeError("it returned no decision");
   const { decision, traceState, attributes: own } = result as Partial<Answer>;
   if (decision === undefined || !decisions.has(decision)) throw new TypeError("it returned no decision");
   const state = typeof traceState?.serialize === "function" ? traceState : undefined;
-  const added = Object.entries({ ...given, ...own }).filter(([key, value]) => value !== attributes[key] && isSmall(value));
-  if (added.length === 0 && state === undefined) return answers[decision];
-  return { decision, ...withState(state), ...(added.length > 0 ? { attributes: Object.fromEntries(added.slice(0, attributesKept)) } : {}) };
+  const added = addedTo(attributes, own === undefined ? given : { ...given, ...own });
+  if (added === undefined && state === undefined) return answers[decision];
+  return { decision, ...withState(state), ...(added === undefined ? {} : { attributes: added }) };
+}
+
+// What a sampler added to a span's attributes, or changed.
+function addedTo(attributes: Attributes, now: Attributes): Attributes | undefined {
+  let added: Attributes | undefined;
+  let count = 0;
+  for (const key in now) {
+    const value = now[key];
+    if (value === attributes[key] || !isSmall(value) || count === attributesKept) continue;
+    added ??= {};
+    added[key] = value;
+    count += 1;
+  }
+  return added;
 }
 
 const attributesKept = 8;

@@ -17,9 +17,9 @@ import { notBefore, TaskSpans } from "./task-spans.ts";
 import { endSpan, type IdentityTracer } from "./tracer.ts";
 
 /**
- * Traces one episode: its code runs under the identity of the orchestration's span, and what became durable in it is
- * emitted. Nothing is opened meanwhile: spans of tasks and of the orchestration are made once their ends are known, and
- * only when the backend has the response that says so (telemetry.md I3).
+ * Traces one episode: its code runs under the identity of the orchestration's span, and its new history events are emitted.
+ * No span is open meanwhile: spans of tasks and of the orchestration are created when their ends are known and the backend
+ * has acknowledged the response with those (telemetry.md I3).
  */
 export class TracedEpisode implements WorkItemHooks {
   readonly #item: OrchestrationWorkItem;
@@ -28,7 +28,7 @@ export class TracedEpisode implements WorkItemHooks {
   readonly #execution: TracedExecution;
   readonly #recorded: RecordedSpan;
   readonly #startedAt: Date = new Date();
-  // That of the orchestration's span, for the spans below it.
+  // The context of the orchestration's span, for its child spans.
   readonly #inside: Context;
   readonly #live: LiveContext;
   #tasks: TaskSpans | undefined;
@@ -54,7 +54,7 @@ export class TracedEpisode implements WorkItemHooks {
   }
 
   onResponse(response: EpisodeResponse): void {
-    // The orchestration ends here, not when the backend has taken note of it.
+    // The orchestration ends here, not when the backend acknowledges it.
     this.#end = new Date();
     this.#response = response;
     for (const task of response.scheduled) {
@@ -65,7 +65,7 @@ export class TracedEpisode implements WorkItemHooks {
 
   onAcknowledged(acknowledgement: Acknowledgement): void {
     const response = this.#response;
-    // Where it is not known whether the backend has the response, a span too many is the same span again (I4).
+    // If the acknowledgement is unconfirmed, spans are emitted: a duplicate is the same span again (I4).
     if (response === undefined || acknowledgement === "rejected") return;
     this.#emit(response, this.#end ?? new Date(), acknowledgement);
   }
@@ -74,7 +74,7 @@ export class TracedEpisode implements WorkItemHooks {
     isolated.run("a custom status was not recorded", () => this.#recorded.addEvent(semconv.spanEvents.custom_status));
   }
 
-  /** The durable time that the orchestration's code sees; of the SDK's, one that is none where the backend keeps no timestamps. */
+  /** The durable time that the orchestration's code sees; the SDK's is invalid if the backend keeps no timestamps. */
   get durableNow(): Date {
     const now = this.#item.orchestrationContext?.currentUtcDateTime;
     return now !== undefined && now.getTime() > 0 ? now : this.#now;
@@ -89,27 +89,34 @@ export class TracedEpisode implements WorkItemHooks {
     return (this.#tasks ??= new TaskSpans(this.#item, this.#tracer, this.#execution.span, this.#inside));
   }
 
-  // What is dropped is not emitted, but remembered: a trace that is recorded may link to it.
+  // A span that is not sampled is not emitted, but remembered: a recorded trace may link to it. What is remembered is there for
+  // what comes right after this episode, however long its spans take.
   #emit(response: EpisodeResponse, end: Date, acknowledgement: Acknowledgement): void {
-    if (this.#tracer.drops(this.#execution.span)) {
-      this.#rememberSent(response);
-      if (isFinal(response.outcome)) this.#remember(response.outcome, countByName(this.#item.history.received()), acknowledgement);
-      return;
-    }
+    const { outcome, scheduled } = response;
+    const isDropped = this.#tracer.drops(this.#execution.span);
+    const final = isFinal(outcome) ? this.#finalOf(outcome, isDropped) : undefined;
+    this.#rememberSent(response);
+    if (final !== undefined) this.#remember(final.outcome, final.events, acknowledgement);
+    if (isDropped) return;
     if (this.#options.episodes === true) this.#spans.emitEpisode(this.#startedAt, end, response.actions);
     const finish = (): void => {
       this.#emitSent(response);
-      this.#rememberSent(response);
-      if (isFinal(response.outcome)) this.#finish(response.outcome, response.scheduled, end, acknowledgement);
+      if (final !== undefined) this.#finish(final, scheduled, end);
     };
     inSlices(this.#item.history.newEvents(), (event) => this.#emitEvent(event), finish, onFault);
+  }
+
+  #finalOf(outcome: semconv.FinalOutcome, isDropped: boolean): Final {
+    const received = this.#item.history.received();
+    const events = countByName(received);
+    return { outcome, received, events, links: isDropped ? [] : [...this.#execution.linksBack(), ...this.#linksToSenders(events)] };
   }
 
   #emitSent({ sent }: EpisodeResponse): void {
     const { history } = this.#item;
     for (const message of sent) {
-      // A worker may return an action again that has left already: it is sent once, and a task is one span. At the durable
-      // time: should it be sent again, it is the same span (I4).
+      // A worker may return an action that was already sent: it is sent once, and a task has one span. Its time is durable
+      // time, so that a duplicate is the same span (I4).
       if (!history.hasLeft(message.taskId)) this.#spans.emitSent(message, this.#now);
     }
   }
@@ -121,16 +128,13 @@ export class TracedEpisode implements WorkItemHooks {
     }
   }
 
-  #finish(outcome: semconv.FinalOutcome, scheduled: readonly ScheduledTask[], end: Date, acknowledgement: Acknowledgement): void {
+  #finish(final: Final, scheduled: readonly ScheduledTask[], end: Date): void {
     const { history } = this.#item;
-    // What is still out there when the orchestration ends may have run, or may yet: its spans need their parent (S1).
+    // Tasks that are outstanding when the orchestration ends may have run, or may still run: their spans need their parent (S1).
     const unfinished = history.unfinishedTasks();
     const left = scheduled.length === 0 ? unfinished : [...scheduled.filter(({ taskId }) => !history.hasLeft(taskId)), ...unfinished];
     const finish = (): void => {
-      const received = history.received();
-      const events = countByName(received);
-      isolated.run("a span was lost", () => this.#emitOrchestration(outcome, end, received, events));
-      this.#remember(outcome, events, acknowledgement);
+      isolated.run("a span was lost", () => this.#emitOrchestration(final, end));
     };
     inSlices(left, (task) => this.#spans.emitTask(task, end, undefined), finish, onFault);
   }
@@ -140,7 +144,7 @@ export class TracedEpisode implements WorkItemHooks {
     else if (event.type === "timer_fired") this.#spans.emitTimer(event, event.at ?? this.#now);
   }
 
-  #emitOrchestration(outcome: semconv.FinalOutcome, end: Date, received: readonly ReceivedEvent[], events: ReceivedEvents): void {
+  #emitOrchestration({ outcome, received, links }: Final, end: Date): void {
     const { attributes, name, parent, span: identity } = this.#execution;
     const startedAt = this.#execution.startedAt(this.#startedAt);
     attributes[semconv.ATTR_TASK_STATUS] = semconv.statusNames[outcome.status];
@@ -149,7 +153,7 @@ export class TracedEpisode implements WorkItemHooks {
       {
         kind: SpanKind.SERVER,
         startTime: startedAt,
-        links: [...(this.#recorded.links ?? []), ...this.#execution.linksBack(), ...this.#linksToSenders(events)],
+        links: this.#recorded.links === undefined ? links : [...this.#recorded.links, ...links],
         attributes: this.#recorded.attributes === undefined ? attributes : { ...this.#recorded.attributes, ...attributes },
       },
       identity,
@@ -163,7 +167,7 @@ export class TracedEpisode implements WorkItemHooks {
     endSpan(span, notBefore(startedAt, end));
   }
 
-  // What the orchestration's code recorded, and what came from outside (S2), in the order of time.
+  // The events that the orchestration's code recorded, and those from outside (S2), ordered by time.
   #events(received: readonly ReceivedEvent[]): readonly RecordedEvent[] {
     const recorded = this.#recorded.events ?? [];
     if (received.length === 0) return recorded.length < 2 ? recorded : recorded.toSorted(byTime);
@@ -175,7 +179,7 @@ export class TracedEpisode implements WorkItemHooks {
     return [...external, ...recorded].toSorted(byTime);
   }
 
-  // The protocol does not say who raised an event; of those that were sent from here it is known (S8).
+  // The protocol does not record who raised an event. It is known for events that this process sent (S8).
   #linksToSenders(events: ReceivedEvents): Link[] {
     const { instanceId } = this.#item;
     return [...events].flatMap(([name, count]) => recentWork().sent.first(instanceId, name, count).map((sender) => ({ context: sender })));
@@ -186,7 +190,7 @@ export class TracedEpisode implements WorkItemHooks {
     const { instanceId } = this.#item;
     if (outcome.status === "continued_as_new") continued.set(keyOf(instanceId), this.#execution.remembered());
     else continued.delete(keyOf(instanceId));
-    // A work item that comes again needs the links again.
+    // The work item may arrive again, and needs the links then.
     if (acknowledgement === "accepted") for (const [name, count] of events) sent.forget(instanceId, name, count);
   }
 }
@@ -198,7 +202,15 @@ function isFinal(outcome: EpisodeOutcome): outcome is semconv.FinalOutcome {
 const onFault = (error: unknown): void => isolated.fault("spans were lost", error);
 const byTime = (one: RecordedEvent, other: RecordedEvent): number => one.time.getTime() - other.time.getTime();
 
-/** How many events of each name came, in lower case: names of events have no case. */
+/** How an execution ended, and what its span tells of what came before. */
+interface Final {
+  readonly outcome: semconv.FinalOutcome;
+  readonly received: readonly ReceivedEvent[];
+  readonly events: ReceivedEvents;
+  readonly links: Link[];
+}
+
+/** The number of events by name, in lower case: names of events are case-insensitive. */
 type ReceivedEvents = ReadonlyMap<string, number>;
 
 function countByName(received: readonly ReceivedEvent[]): ReceivedEvents {

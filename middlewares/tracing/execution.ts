@@ -6,12 +6,12 @@ import { withState, type Decision, type SpanToDecide } from "./decisions.ts";
 import { isSampled, kept, keyOf, recentWork, type ContinuedExecution } from "./recent-work.ts";
 import type { IdentityTracer } from "./tracer.ts";
 
-/** In which trace an execution is that continues another (telemetry.md S4). */
+/** The trace of an execution that continues another one (telemetry.md S4). */
 export type ContinueAsNew = "new-trace" | "same-trace";
 
 /**
- * Who an execution's span is: the same in each of its episodes, on any worker, as it follows from its history
- * (telemetry.md I1), with the sampler's decision (I5).
+ * The identity of an execution's span, with the sampler's decision (I5). It is derived from the history, so it is the same
+ * in each episode, on any worker (telemetry.md I1).
  */
 export class TracedExecution implements SpanToDecide {
   readonly #item: OrchestrationWorkItem;
@@ -25,7 +25,8 @@ export class TracedExecution implements SpanToDecide {
   constructor(item: OrchestrationWorkItem, tracer: IdentityTracer, continueAsNew: ContinueAsNew) {
     const { executionId, history, instanceId } = item;
     const persisted = persistedSpanId(item);
-    // A clock is not deterministic, nor is what the first episode lacks: with neither of these, the instance ID has to do.
+    // Without an execution ID and a start time, fall back to the instance ID. The clock is not deterministic, and later
+    // episodes have values that the first one lacks.
     const execution: Execution = { instanceId, execution: executionId ?? history.startedAt?.toISOString() ?? "" };
     const started = parseTraceContext(item.traceContext);
     const isOwnTrace = started !== undefined && continueAsNew === "new-trace" && continues(item, execution);
@@ -40,7 +41,7 @@ export class TracedExecution implements SpanToDecide {
     const { traceId } = this;
     const { traceFlags, traceState } = decision;
     this.span = traceState === undefined ? { traceId, spanId, traceFlags } : { traceId, spanId, traceFlags, traceState };
-    // A span that is not sampled is never emitted, and is nobody's parent (S1).
+    // A span that is not sampled is never emitted, so it has no child spans (S1).
     if (item.traceContext?.startsTrace === true || (this.parent !== undefined && isSampled(this.span) && !isSampled(this.parent))) this.parent = undefined;
   }
 
@@ -60,58 +61,60 @@ export class TracedExecution implements SpanToDecide {
     return attributes;
   }
 
-  /** @param otherwise the start of this episode, where the history has no times. */
+  /** @param otherwise the start of this episode, for a history without timestamps. */
   startedAt(otherwise: Date): Date {
     const { history, persistedSpan } = this.#item;
     return history.startedAt ?? (history.replayedEvents === 0 ? undefined : persistedSpan?.startTime) ?? otherwise;
   }
 
-  /** What is remembered of it if it continues as new. */
+  /** What the process remembers if the orchestration continues as new. */
   remembered(): ContinuedExecution {
     const { traceContext } = this.#item;
     return { span: kept(this.span), traceparent: traceContext && keyOf(traceContext.traceparent) };
   }
 
-  /** Links to what came before it, where that is known. */
+  /** Links to the previous execution, if that is known. */
   linksBack(): Link[] {
     return [previousOf(this.#item, this.span), this.#continued].flatMap((context) => (context === undefined || !isSampled(context) ? [] : { context }));
   }
 }
 
-// What comes with the first episode is of the execution before, from a backend that carries that over.
+// The first episode's persisted span is that of the previous execution, from a backend that keeps it at continue-as-new.
 function persistedSpanId({ history, persistedSpan }: OrchestrationWorkItem): string | undefined {
   return history.replayedEvents === 0 ? undefined : persistedSpan?.spanId;
 }
 
-// The span of the execution before, where this process ran that.
+// The span of the previous execution, if this process ran that.
 function previousOf({ instanceId, traceContext }: OrchestrationWorkItem, own: SpanContext): SpanContext | undefined {
   const previous = recentWork().continued.get(keyOf(instanceId));
-  // What another caller started is no continuation; and what is done twice does not continue itself.
+  // An execution that another caller started is no continuation, and a repeated execution does not continue itself.
   const isOther = traceContext !== undefined && traceContext.startsTrace !== true && keyOf(traceContext.traceparent) !== previous?.traceparent;
   return isOther || previous?.span.spanId === own.spanId ? undefined : previous?.span;
 }
 
-// Whether a backend carried over the trace context, so that it started another execution than this one. The first
-// episode tells by the span that is carried over with it, and leaves with the backend the span ID that follows from
-// that, by which all later ones tell. What this process remembers must not matter here: another one would decide
-// otherwise (I1).
+// Whether the backend kept the trace context at continue-as-new, so that it is that of an earlier execution. The first
+// episode then has the persisted span of the previous execution. It persists a span ID that is derived in another way, by
+// which all later episodes recognize this. The memory of this process must not matter: another process has none (I1).
 function continues({ persistedSpan, history }: OrchestrationWorkItem, execution: Execution): boolean {
-  return persistedSpan !== undefined && (history.replayedEvents === 0 || isOneOf(continuedIds(execution), persistedSpan.spanId));
+  if (persistedSpan === undefined) return false;
+  if (history.replayedEvents === 0) return true;
+  // Usually it is the span ID of an execution that continues none.
+  return !isOneOf(executionIds(execution), persistedSpan.spanId) && isOneOf(continuedIds(execution), persistedSpan.spanId);
 }
 
 function isOneOf(ids: ExecutionIds, spanId: string): boolean {
   return spanId === ids.spanId || spanId === ids.unsampledSpanId;
 }
 
-// The decision that an earlier episode made and left with the backend (I10): its span ID tells.
+// The decision of an earlier episode (I10), which the persisted span ID contains.
 function persistedDecision(spanId: string | undefined, ids: ExecutionIds, { traceId, parent }: TracedExecution, tracer: IdentityTracer): Decision | undefined {
   if (spanId === undefined || !isOneOf(ids, spanId)) return undefined;
   const traceFlags = spanId === ids.spanId ? TraceFlags.SAMPLED : TraceFlags.NONE;
   return { traceFlags, ...withState(tracer.traceStateOf(traceId) ?? parent?.traceState) };
 }
 
-// The span ID of another SDK's worker that ran the first episode. The SDK's own worker leaves zeros or the parent's ID
-// with the backend where no provider is registered.
+// The span ID of another SDK's worker that ran the first episode. Without a provider, the SDK's own worker persists zeros or
+// the parent's ID.
 function foreignSpanId(spanId: string | undefined, ids: ExecutionIds, started: SpanContext | undefined): string | undefined {
   const isForeign = spanId !== undefined && !isOneOf(ids, spanId) && isSpanId(spanId) && spanId !== started?.spanId;
   return isForeign ? spanId : undefined;

@@ -7,10 +7,10 @@ interface Live {
 }
 
 /**
- * A context in which tracing is suppressed except while a work item is live. A whole work item runs in one such context: the
- * SDK's own spans (telemetry.md I9) and all that code does while replaying (S5) are silenced, and what an
- * orchestration does for the first time, or an activity does, is not. Asking at each span, rather than switching contexts at each step,
- * also covers code that was parked at an `await` while replaying and goes on live.
+ * A context in which tracing is suppressed except while a work item is live. A whole work item runs in one such context: it
+ * silences the SDK's own spans (telemetry.md I9) and spans of replaying code (S5), but not those of live code. It decides
+ * at each span instead of switching contexts at each step, so it also covers code that was parked at an `await` during
+ * replay and continues live.
  */
 export class LiveContext implements Context {
   readonly #base: Context;
@@ -28,8 +28,8 @@ export class LiveContext implements Context {
 
   setValue(key: symbol, value: unknown): Context {
     const base = this.#base.setValue(key, value);
-    // A span that was started while replaying is none. Were it active, what is opened under it once the orchestration
-    // goes on live would begin a trace of its own; so the span around it stays the active one.
+    // A span that was started during replay is not recorded. If it became active, spans that live code starts under it would
+    // start another trace, so the span around it stays active.
     const active = trace.getSpanContext(base);
     return active !== undefined && !isSpanContextValid(active) ? this : new LiveContext(base, this.#item);
   }

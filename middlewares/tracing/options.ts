@@ -16,7 +16,7 @@ export interface TracingOptions {
   /**
    * The trace of an orchestration that continues as new (S4). `"new-trace"`, the default: each execution has a separate
    * trace, linked to the previous one if that is known. `"same-trace"`: all executions are in the trace of the first one,
-   * if the backend carries the trace context over. Use the same value for all workers of a task hub.
+   * if the backend keeps the trace context at continue-as-new. Use the same value for all workers of a task hub.
    */
   readonly continueAsNew?: ContinueAsNew | undefined;
   /** Whether each episode also emits a span `episode:NAME`, with the size of its history; `false` by default. */
@@ -35,7 +35,7 @@ export function checkTracingOptions(options: unknown): asserts options is Tracin
   checkOptions<TracingOptions>("tracing", options, rules);
 }
 
-/** The attributes that the allow-listed tags make. */
+/** The attributes for the allow-listed tags. */
 export function tagAttributes(tags: Readonly<Record<string, string>>, allowed: readonly string[] = []): Attributes {
   return Object.fromEntries(
     allowed.flatMap((tag) => (Object.hasOwn(tags, tag) ? [[`${ATTR_TAG_PREFIX}${tag}`, tags[tag]]] : [])),

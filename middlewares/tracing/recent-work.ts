@@ -2,12 +2,12 @@ import crypto from "node:crypto";
 import { TraceFlags, type SpanContext } from "@opentelemetry/api";
 
 /**
- * What this process remembers of work that is done, for links alone (telemetry.md S4, S8): spans follow from history
- * events, which say neither what an execution continues nor who sent an event. It has a fixed size, in bytes too, as
- * texts of any length are kept as digests (K2, K4): less than 4 MiB.
+ * What this process remembers of finished work, only for links (telemetry.md S4, S8): history events record neither what an
+ * execution continues nor who sent an event. Its size is limited to less than 4 MiB, because long strings are kept as
+ * digests (K2, K4).
  */
 export interface RecentWork {
-  /** By instance ID, as {@link keyOf} has it: the execution that continued as new last. */
+  /** The last execution that continued as new, by instance ID ({@link keyOf}). */
   readonly continued: RecentEntries<ContinuedExecution>;
   /** The events that orchestrations in this process sent. */
   readonly sent: SentEvents;
@@ -16,23 +16,23 @@ export interface RecentWork {
 /** An execution that continued as new. */
 export interface ContinuedExecution {
   readonly span: SpanContext;
-  /** The trace context that started it, as {@link keyOf} has it. */
+  /** The trace context that started it, as a {@link keyOf}. */
   readonly traceparent: string | undefined;
 }
 
 const longestKey = 64;
 
-/** `text`, or a digest of it if it is long. */
-export function keyOf(text: string): string {
-  return text.length <= longestKey ? text : crypto.hash("sha256", text);
+/** `value`, or a digest of it if it is long. */
+export function keyOf(value: string): string {
+  return value.length <= longestKey ? value : crypto.hash("sha256", value);
 }
 
-/** A span context to keep. Its IDs may be parts of a message, all of which they would keep. */
+/** A copy of a span context to keep. Its IDs may be slices of a message, which they would keep in memory. */
 export function kept({ traceId, spanId, traceFlags }: SpanContext): SpanContext {
   return { traceId: Buffer.from(traceId).toString(), spanId: Buffer.from(spanId).toString(), traceFlags };
 }
 
-/** A map of the entries that were set last. */
+/** A map that keeps the entries that were set last. */
 class RecentEntries<T> {
   readonly #entries = new Map<string, T>();
   readonly #limit: number;
@@ -58,7 +58,7 @@ class RecentEntries<T> {
   }
 }
 
-/** Who sent which event to whom. */
+/** The senders of events, by recipient. */
 class SentEvents {
   readonly #senders: RecentEntries<readonly SpanContext[]>;
   readonly #limit: number;
@@ -72,7 +72,7 @@ class SentEvents {
     if (!isSampled(sender)) return;
     const key = keyOfEvent(target, name);
     const senders = this.#senders.get(key) ?? [];
-    // What is sent again, as nobody knew whether it had left, is the same span.
+    // An event that is sent again, because it was unknown whether it was sent, has the same span.
     if (senders.some(({ spanId }) => spanId === sender.spanId)) return;
     this.#senders.set(key, [...senders, kept(sender)].slice(-this.#limit));
   }
@@ -82,7 +82,7 @@ class SentEvents {
     return (this.#senders.get(keyOfEvent(target, name)) ?? []).slice(0, count);
   }
 
-  /** Forgets those. */
+  /** Removes those. */
   forget(target: string, name: string, count: number): void {
     const key = keyOfEvent(target, name);
     const rest = (this.#senders.get(key) ?? []).slice(count);
@@ -96,7 +96,7 @@ export function isSampled({ traceFlags }: Pick<SpanContext, "traceFlags">): bool
   return (traceFlags & TraceFlags.SAMPLED) !== 0;
 }
 
-// Names of events have no case.
+// Names of events are case-insensitive.
 const keyOfEvent = (target: string, name: string): string => keyOf(`${target.length}:${target}${name.toLowerCase()}`);
 
 const slot: unique symbol = Symbol.for("durable-telemetry.recent-work");

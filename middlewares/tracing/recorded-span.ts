@@ -10,12 +10,12 @@ export interface RecordedEvent {
   readonly time: Date;
 }
 
-/** Tells the durable time. */
+/** Returns the durable time. */
 interface DurableClock {
   readonly durableNow: Date;
 }
 
-/** Keeps what is put on an orchestration's span during one episode. */
+/** Records what code adds to an orchestration's span during one episode. */
 export class RecordedSpan implements OrchestrationSpanHandle {
   readonly #spanContext: SpanContext;
   readonly #clock: DurableClock;
@@ -47,7 +47,7 @@ export class RecordedSpan implements OrchestrationSpanHandle {
   }
 
   addLink(link: Link): this {
-    // A link that breaks when the span is made would cost the span.
+    // A link that throws while the span is created would lose the span.
     isolated.run("a link is left out", () => {
       if (!isSpanContextValid(link.context)) throw new TypeError("it has no valid span context");
       (this.links ??= []).push({ context: link.context, attributes: userAttributes(link.attributes) });

@@ -7,8 +7,8 @@ import { isolated } from "./faults.ts";
 import { endSpan, type IdentityTracer } from "./tracer.ts";
 
 /**
- * Emits the spans of what one execution does: each begins and ends here, as its times are known by then (telemetry.md I3). A
- * span that can't be made takes no other with it (K1).
+ * Emits the spans of one execution's tasks: each starts and ends here, because its times are known by then (telemetry.md I3).
+ * A span that can't be created affects no other span (K1).
  */
 export class TaskSpans {
   readonly #item: OrchestrationWorkItem;
@@ -27,8 +27,8 @@ export class TaskSpans {
   }
 
   /**
-   * The identity of a task's span: what went out with it, where that is known (I2). What went out before a rewind named
-   * a span of the failed run, which emitted it when it ended.
+   * The identity of a task's span: that of the trace context sent with it, if that is known (I2). A trace context sent
+   * before a rewind names a span of the failed run, which emitted it when it ended.
    */
   identityOf(task: Pick<ScheduledTask, "taskId"> & Partial<Pick<ScheduledTask, "traceContext">>): SpanContext {
     const derived = taskSpanId(this.#bits, task.taskId);
@@ -129,7 +129,7 @@ function describe(task: ScheduledTask, attributes: Attributes): { readonly name:
   return { name: semconv.spanName(type, task.name, task.version), kind: SpanKind.CLIENT };
 }
 
-/** Clocks of different machines differ; a span still does not end before it starts. */
+/** The clocks of machines differ, but a span must not end before it starts. */
 export function notBefore(start: Date, end: Date): Date {
   return start > end ? start : end;
 }

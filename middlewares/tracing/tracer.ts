@@ -26,36 +26,36 @@ import { Decisions, type Answer, type Decision, type Sampler, type SpanToDecide 
 import { isolated } from "./faults.ts";
 import { suppressed } from "./live-context.ts";
 
-/** What this package's tracer can do that the API's cannot: say who a span is, and whether it is sampled. */
+/** What this package's tracer does beyond the API's: it sets a span's identity and sampling decision. */
 export interface IdentityTracer {
-  /** The sampling decision for the trace that a span begins, or has come into, without starting the span (telemetry.md I10). */
+  /** The sampling decision for the trace that a span starts or continues, without starting the span (telemetry.md I10). */
   decide(span: SpanToDecide): Decision;
-  /** The trace state that the sampler gave a trace, where it was asked in this process. */
+  /** The trace state that the sampler set for a trace, if it was asked in this process. */
   traceStateOf(traceId: string): SpanContext["traceState"];
   /**
-   * The context in which user code runs under the span `identity`. Where the trace is left out, and the sampler may let
-   * through single spans of it all the same, tracing is suppressed there: a trace is whole or absent (telemetry.md I10).
+   * The context in which user code runs under the span `identity`. If the trace is not sampled, but the sampler could sample
+   * single spans of it, tracing is suppressed there: a trace is whole or absent (telemetry.md I10).
    */
   contextForCode(context: Context, identity: SpanContext): Context;
-  /** Whether spans with this decision are made for nothing: nobody records them. */
+  /** Whether spans with this decision need not be created, because nobody records them. */
   drops(identity: SpanContext): boolean;
   /**
-   * Starts the span that `identity` names, under the span in `parent`, sampled as `identity` says. A span that the
-   * provider can't start comes back as one that records nothing.
+   * Starts the span with the identity and sampling decision of `identity`, as a child of the span in `parent`. If the
+   * provider can't start it, returns a span that records nothing.
    */
   start(name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span;
 }
 
 /**
- * The tracer of the provider that is registered now; `undefined` where there is none, or none that is fit: then the spans
- * of the Durable Task SDK stay on.
+ * The tracer of the registered provider; `undefined` if there is none, or if it can't give spans their identity: then the
+ * Durable Task SDK's own spans stay on.
  *
  * @param report called once for each provider that is unfit, with what is lost and the way out.
  */
 export function currentTracer(report: Report): IdentityTracer | undefined {
   const provider = currentProvider();
   if (provider === undefined) return undefined;
-  // A provider gives the same tracer each time; asking it anew at each work item would be most of this package's cost.
+  // A provider returns the same tracer each time. Asking it for each work item would be most of this package's cost.
   let tracer = tracers.get(provider);
   if (tracer === undefined) {
     tracer = new ProviderTracer(provider);
@@ -80,18 +80,18 @@ type Report = (message: string) => void;
 // By the function that writes to a worker's log.
 const silent = new WeakSet<Report>();
 
-/** Has a provider that is unfit not reported by `report`. */
+/** Turns off the warning about an unsuitable provider for `report`. */
 export function silenceUnfitProviders(report: Report): void {
   silent.add(report);
 }
 
-// The delegate of a provider that nobody has set.
+// The delegate of a proxy whose provider was never set.
 const noop = new ProxyTracerProvider().getDelegate();
 const tracers = new WeakMap<TracerProvider, ProviderTracer>();
 
 function currentProvider(): TracerProvider | undefined {
   let provider: Partial<Proxied> = trace.getTracerProvider();
-  // By shape: it may be another copy's proxy, and a proxy of a proxy.
+  // By its members: it may be a proxy of another copy of the API, or a proxy of a proxy.
   for (let depth = 0; depth < 10; depth += 1) {
     const delegate = delegateOf(provider);
     if (delegate === undefined) break;
@@ -100,7 +100,7 @@ function currentProvider(): TracerProvider | undefined {
   return isProvider(provider) && !isNoop(provider) ? provider : undefined;
 }
 
-/** A provider that hands on to another, as the API's own does. */
+/** A provider that delegates to another one, as the API's own does. */
 interface Proxied extends TracerProvider {
   getDelegate(): Partial<Proxied> | undefined;
 }
@@ -110,11 +110,11 @@ function delegateOf(provider: Partial<Proxied>): Partial<Proxied> | undefined {
 }
 
 function isProvider(provider: unknown): provider is TracerProvider {
-  // One that throws when it is looked at is one, and is reported.
+  // A provider whose members throw counts as a provider, and is reported.
   return typeof provider === "object" && provider !== null && readIn(() => "getTracer" in provider) !== false;
 }
 
-/** What `read` finds in a provider, a tracer or a span of another make; `undefined` where that throws. */
+/** The result of `read` on another implementation's provider, tracer or span; `undefined` if it throws. */
 function readIn<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -123,7 +123,7 @@ function readIn<T>(read: () => T): T | undefined {
   }
 }
 
-// That of another copy of the API is another object, of a class with the same name where no minifier was at work.
+// Another copy of the API has another object, of a class with the same name unless code is minified.
 function isNoop(provider: TracerProvider): boolean {
   return provider === noop || nameOf(provider) === "NoopTracerProvider";
 }
@@ -145,7 +145,7 @@ interface IdGenerator {
   generateSpanId(): string;
 }
 
-/** A tracer of the OpenTelemetry SDK (1.x to 3.x): it keeps there what it asks for IDs and decisions. */
+/** A tracer of the OpenTelemetry SDK (1.x to 3.x), with its ID generator and its sampler. */
 interface SdkTracer extends Tracer {
   readonly _sampler: Sampler;
   readonly _idGenerator: IdGenerator;
@@ -159,13 +159,13 @@ function isSdkTracer(tracer: Tracer): tracer is SdkTracer {
   return readIn(hasBoth) ?? false;
 }
 
-/** How the spans of a provider get their identity (telemetry.md I6), the best way first. */
+/** How the spans of a provider get their identity (telemetry.md I6), in order of preference. */
 type Way =
-  // As the answers that a tracer of the SDK gets.
+  // The SDK's tracer gets the IDs and the decision from us.
   | "answered"
-  // From DurableIdGenerator in a provider that wraps the SDK's.
+  // DurableIdGenerator, in a provider that wraps the SDK's.
   | "chosen"
-  // Written to the span after its start, where a provider wraps the SDK's and has another generator.
+  // Written to the span after its start, in a provider that wraps the SDK's and has another generator.
   | "written";
 
 class ProviderTracer implements IdentityTracer {
@@ -175,7 +175,7 @@ class ProviderTracer implements IdentityTracer {
   #way: Way = "answered";
   /** Why its spans can't be given an identity, if they can't. */
   unfit: string | undefined;
-  // What the SDK's tracer is answered while it starts a span.
+  // The SDK's tracer uses these while it starts a span.
   #identity: SpanContext = INVALID_SPAN_CONTEXT;
   readonly #answers: Pick<SdkTracer, "_sampler" | "_idGenerator"> = {
     _sampler: { shouldSample: (): Answer => this.#decisions.answerFor(this.#identity) },
@@ -215,7 +215,7 @@ class ProviderTracer implements IdentityTracer {
       if (hasIdentity(span, identity)) return span;
       if (span.isRecording()) {
         this.unfit = obstacleIn(span, identity);
-        // It has IDs of its own, so it must not be exported.
+        // It has other IDs, so it must not be exported.
         unsample(span);
         endSpan(span);
       }
@@ -232,7 +232,7 @@ class ProviderTracer implements IdentityTracer {
     const { traceId, spanId } = identity;
     const isRoot = parent === ROOT_CONTEXT;
     const isWritten = this.#way === "written";
-    // The trace ID, which samplers look at, must be right from the start: one that is written later comes from a parent.
+    // Samplers read the trace ID, so it must be right from the start. If it is written later, it comes from a parent.
     const above = isWritten && isRoot ? contextOf({ ...identity, isRemote: true }) : parent;
     const { result } = withChosenIds(isRoot ? { traceId, spanId } : { spanId }, () => tracer.startSpan(name, options, above));
     const span = checkedSpan(result);
@@ -240,7 +240,7 @@ class ProviderTracer implements IdentityTracer {
     return span;
   }
 
-  // Finds the way in which spans get their identity, with spans that are not sampled; what is in the way if there is none.
+  // Finds out how spans get their identity, with spans that are not sampled. Without a way, returns the reason.
   #findWay(tracer: Tracer): string | undefined {
     this.#tracer = tracer;
     if (isSdkTracer(tracer) && this.#probe() === undefined) return undefined;
@@ -263,7 +263,7 @@ class ProviderTracer implements IdentityTracer {
     try {
       const span = this.#started("durable-telemetry", {}, identity, parent);
       if (this.#way === "written") write(span, identity.spanId, false);
-      // It is left open: a provider that records what is not sampled would export it once it ends.
+      // It is not ended: a provider that records unsampled spans would export it then.
       return hasIdentity(span, identity) ? undefined : obstacleIn(span, identity);
     } catch (error) {
       return `it can't start spans (${messageOf(error)})`;
@@ -271,10 +271,9 @@ class ProviderTracer implements IdentityTracer {
   }
 
   /**
-   * Starts a span while the SDK's tracer has answers of ours in place of its sampler and its ID generator: so a span has its
-   * durable identity from the start, whatever generator the provider has (telemetry.md I6), and the user's sampler is not
-   * asked about spans whose trace is decided (I10). The tracer is of this package's scope; nobody else has it, and it is as
-   * it was afterwards.
+   * Starts a span while our sampler and ID generator replace those of the SDK's tracer. So a span has its durable identity
+   * from the start, whatever generator the provider has (telemetry.md I6), and the user's sampler is not asked about traces
+   * that are decided (I10). The tracer belongs to this package's scope, so nobody else uses it, and it is restored afterwards.
    */
   #startAnswered(tracer: Writable<SdkTracer>, name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
     const { _sampler: sampler, _idGenerator: generator } = tracer;
@@ -298,7 +297,7 @@ function checkedSpan(started: unknown): Span {
   throw new TypeError(`startSpan returned ${typeof resultNow<unknown>(started, "startSpan")}, which is no span`);
 }
 
-// The SDK's spans hand out their own span context; others, a copy or one that can't be written.
+// The SDK's spans return their own span context, others a copy or a read-only one.
 function write(span: Span, spanId: string, isRoot: boolean): void {
   Reflect.set(span.spanContext(), "spanId", spanId);
   if (isRoot) Reflect.set(span, "parentSpanContext", undefined);
@@ -328,13 +327,13 @@ function isSpan(value: unknown): value is Span {
   );
 }
 
-/** Ends a span at `time`, now by default. One of another make may return a promise: nobody waits for that. */
+/** Ends a span at `time`, now by default. Another implementation's may return a promise, which nobody waits for. */
 export function endSpan(span: Pick<Span, "end">, time?: TimeInput): void {
   const returned: unknown = span.end(time);
   if (returned !== undefined) isolated.start("a span was lost", () => returned);
 }
 
-/** Has exporters leave out a span that has started, where its provider allows it. */
+/** Keeps a started span from being exported, if its provider allows it. */
 export function unsample(span: Span): void {
   Reflect.set(span.spanContext(), "traceFlags", TraceFlags.NONE);
 }

@@ -1,13 +1,13 @@
-/** How long nothing must have been waited for until it is clear that the process goes on, in milliseconds. */
+/** If nothing waited for this long, the process continues: the budget is restored. In milliseconds. */
 const rest = 60_000;
 
-// A tenth of the time is left to say what was lost, and why.
+// The fraction of the time for exports. The rest is for reporting what was lost.
 const forExports = 0.9;
 
 /**
- * The time that telemetry has. Usually each export has its own timeout. While a process ends, which may take several
- * steps (a signal, workers that stop, an empty event loop), all waits for telemetry take `budget` milliseconds
- * altogether (telemetry.md K3), and no export takes longer than what is left of that.
+ * Limits the time for exports. Usually each export has its own timeout. While a process ends, which may take several steps
+ * (a signal, workers that stop, an empty event loop), all waits for telemetry together take at most `budget` milliseconds
+ * (telemetry.md K3), and no export takes longer than the rest of the budget.
  */
 export class Deadline {
   readonly #budget: number;
@@ -24,22 +24,22 @@ export class Deadline {
     this.#left = budget;
   }
 
-  /** Whether the last wait has no time left for an export; a timer may fire a part of a millisecond early. */
+  /** Whether the last wait has no time left for an export. A timer can fire a fraction of a millisecond early. */
   get isOver(): boolean {
     return performance.now() > this.#end - 1;
   }
 
-  /** Waits for `work` for as long as is left of the budget. @returns whether it ended. Never rejects. */
+  /** Waits for `work` for at most the rest of the budget. @returns whether it ended. Never rejects. */
   async spend(work: () => Promise<unknown>): Promise<boolean> {
     return this.#remaining() > 0 && this.#spend(work, false);
   }
 
-  /** The same for the last time; some time there is always for that. */
+  /** The same for the last time, which always has a minimum of time. */
   async spendLast(work: () => Promise<unknown>): Promise<boolean> {
     return this.#spend(work, true);
   }
 
-  /** Runs `work`, whose signal aborts after `most` milliseconds, or sooner when a process that ends can't wait as long. */
+  /** Runs `work`. Its signal aborts after `most` milliseconds, or sooner if the process ends and the budget is smaller. */
   async run<T>(most: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const abort = new AbortController();
     const end = performance.now() + most;
@@ -60,7 +60,7 @@ export class Deadline {
     }
   }
 
-  /** Waits `milliseconds`; no longer than until the signal aborts, or until the time that there is changes. */
+  /** Waits `milliseconds`, or until the signal aborts or the limit changes. */
   async pause(milliseconds: number, signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, milliseconds).unref();
@@ -83,7 +83,7 @@ export class Deadline {
     this.#since = performance.now();
     this.#waits -= 1;
     if (this.#waits > 0) return isDone;
-    // What is exported from now on holds the process too.
+    // Further exports keep the process waiting too.
     this.#limit(this.#time() * forExports);
     this.#rest = setTimeout(() => {
       this.#left = this.#budget;
@@ -106,7 +106,7 @@ export class Deadline {
   }
 }
 
-/** Waits until `work` settles, `timeout` milliseconds at most. @returns whether it settled. Never rejects. */
+/** Waits until `work` settles, for at most `timeout` milliseconds. @returns whether it settled. Never rejects. */
 export async function settledWithin(timeout: number, work: Promise<unknown>): Promise<boolean> {
   const { promise: deadline, resolve } = Promise.withResolvers<false>();
   const timer = setTimeout(resolve, timeout, false);

@@ -2,34 +2,34 @@ import { nextTick } from "node:process";
 import { BroadcastChannel, isMainThread, threadId, type Worker } from "node:worker_threads";
 import { settledWithin } from "./deadline.ts";
 
-/** What a process that ends waits for. Nothing of it rejects. */
+/** What a process waits for before it ends. No member rejects. */
 export interface Ending {
-  /** How long that may take, in milliseconds. */
+  /** The longest wait, in milliseconds. */
   readonly timeout: number;
-  /** Delivers what there is, and goes on. */
-  deliver(): Promise<void>;
-  /** Delivers for the last time. */
+  /** Exports all recorded telemetry, and continues. */
+  flush(): Promise<void>;
+  /** Exports all recorded telemetry, and stops. */
   shutdown(): Promise<void>;
 }
 
 /**
- * Has telemetry delivered when the process gets one of the signals, that of its worker threads included, and then does
- * what it would have done without: where the program listens to the signal, the program decides when to end, and
- * telemetry stays on. Else it is shut down, and the process ends by the same signal then, or when the signal comes again.
+ * Exports telemetry when the process gets one of the signals, including that of its worker threads. If the program listens
+ * to the signal too, the program decides when to end, and telemetry stays on. Otherwise telemetry is shut down, and then
+ * the process ends by the same signal. A second signal ends it at once.
  *
- * @returns what takes it back.
+ * @returns removes the listeners.
  */
-export function deliverAtSignals(signals: readonly NodeJS.Signals[], ending: Ending): () => void {
+export function flushAtSignals(signals: readonly NodeJS.Signals[], ending: Ending): () => void {
   const threads = new Threads(ending);
   const listeners = !isMainThread ? [] : signals.map((signal) => {
     const onSignal = (): void => {
-      // From here on the signal is the program's again: its listeners, which are called next, may count them.
+      // Remove this listener first: the program's listeners are called next, and may count the listeners.
       process.off(signal, onSignal);
-      const others = threads.deliver();
-      if (process.listenerCount(signal) > 0) void ending.deliver();
+      const others = threads.flush();
+      if (process.listenerCount(signal) > 0) void ending.flush();
       else void Promise.all([others, ending.shutdown()]).then(() => process.kill(process.pid, signal));
     };
-    // First in line: a `once` listener of the program is still there to be counted.
+    // Runs first, while `once` listeners of the program still count.
     process.prependListener(signal, onSignal);
     return () => void process.off(signal, onSignal);
   });
@@ -39,32 +39,32 @@ export function deliverAtSignals(signals: readonly NodeJS.Signals[], ending: End
   };
 }
 
-type Message = { readonly of: number; readonly says: "here" | "delivered" } | { readonly of: 0; readonly says: "who" | "deliver" };
+type Message = { readonly of: number; readonly kind: "here" | "flushed" } | { readonly of: 0; readonly kind: "who" | "flush" };
 
-/** The threads of a process. Signals reach the main thread alone, which has the others deliver. */
+/** The threads of a process. Signals reach only the main thread, which asks the others to export. */
 class Threads {
   readonly #channel = new BroadcastChannel("durable-telemetry.threads");
   readonly #ending: Ending;
-  /** Of the main thread: the threads that have telemetry, and what to call when one has delivered. */
+  /** In the main thread: the threads that have telemetry, and what to call when one has exported it. */
   readonly #others = new Map<number, (() => void) | undefined>();
 
   constructor(ending: Ending) {
     this.#ending = ending;
-    this.#channel.addEventListener("message", (event) => void this.#hear((event as unknown as { readonly data: Message }).data));
+    this.#channel.addEventListener("message", (event) => void this.#onMessage((event as unknown as { readonly data: Message }).data));
     this.#channel.unref();
     if (isMainThread) {
       process.on("worker", this.#watch);
-      this.#say({ of: 0, says: "who" });
-    } else this.#say({ of: threadId, says: "here" });
+      this.#post({ of: 0, kind: "who" });
+    } else this.#post({ of: threadId, kind: "here" });
   }
 
-  /** Waits until the other threads have delivered, or have ended, or keep silent for too long. */
-  async deliver(): Promise<void> {
-    const delivered = [...this.#others.keys()].map(
+  /** Waits until the other threads have exported or ended, for at most the timeout. */
+  async flush(): Promise<void> {
+    const flushed = [...this.#others.keys()].map(
       (id) => new Promise<void>((resolve) => void this.#others.set(id, resolve)),
     );
-    this.#say({ of: 0, says: "deliver" });
-    await settledWithin(this.#ending.timeout, Promise.all(delivered));
+    this.#post({ of: 0, kind: "flush" });
+    await settledWithin(this.#ending.timeout, Promise.all(flushed));
   }
 
   leave(): void {
@@ -80,27 +80,27 @@ class Threads {
     });
   };
 
-  async #hear({ of, says }: Message): Promise<void> {
-    if (isMainThread && says === "here") this.#others.set(of, undefined);
-    else if (isMainThread && says === "delivered") this.#others.get(of)?.();
-    else if (!isMainThread && says === "who") this.#say({ of: threadId, says: "here" });
-    else if (!isMainThread && says === "deliver") {
-      await this.#ending.deliver();
-      this.#say({ of: threadId, says: "delivered" });
+  async #onMessage({ of, kind }: Message): Promise<void> {
+    if (isMainThread && kind === "here") this.#others.set(of, undefined);
+    else if (isMainThread && kind === "flushed") this.#others.get(of)?.();
+    else if (!isMainThread && kind === "who") this.#post({ of: threadId, kind: "here" });
+    else if (!isMainThread && kind === "flush") {
+      await this.#ending.flush();
+      this.#post({ of: threadId, kind: "flushed" });
     }
   }
 
-  #say(message: Message): void {
+  #post(message: Message): void {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel has no origin
     this.#channel.postMessage(message);
   }
 }
 
 /**
- * Calls `fn` when the process has nothing left to do. What listeners to `beforeExit` start, the program's and others', is
- * waited for, and the end of what `fn` starts is no further `beforeExit` to them: the event comes as often as without.
+ * Calls `fn` when the process has nothing left to do. It first waits for the work that `beforeExit` listeners start. The end
+ * of `fn`'s own work emits no further `beforeExit`, so listeners get the event as often as without this.
  *
- * @returns what takes it back.
+ * @returns removes the listener.
  */
 export function whenIdle(fn: () => Promise<void>): () => void {
   const onBeforeExit = (): void => {
@@ -112,7 +112,7 @@ export function whenIdle(fn: () => Promise<void>): () => void {
         if (process.getActiveResourcesInfo().length <= before) skipBeforeExit();
       });
     };
-    // By then all listeners were called, and what they do in microtasks is done.
+    // By then all listeners have been called, and their microtasks are done.
     nextTick(() => queueMicrotask(() => nextTick(check)));
   };
   process.prependListener("beforeExit", onBeforeExit);

@@ -1,30 +1,29 @@
-import { deliverAtSignals, type Ending, whenIdle } from "../ending/process-end.ts";
+import { flushAtSignals, type Ending, whenIdle } from "../ending/process-end.ts";
 import { exportedWorkers, watchWorkerFiles } from "./worker-classes.ts";
 
 /**
- * Has telemetry delivered when nothing is left to do, at SIGTERM and SIGINT, and when a worker stops, since many
- * applications call `process.exit()` right after that. All that together keeps the process for as long as `ending`
- * says, at most.
+ * Exports telemetry when the process has nothing left to do, at SIGTERM and SIGINT, and when a worker stops, because many
+ * applications call `process.exit()` right after that. All these waits together take at most the timeout of `ending`.
  */
-export function deliverAtTheEnd(ending: Ending): void {
+export function flushAtTheEnd(ending: Ending): void {
   whenIdle(() => ending.shutdown());
-  deliverAtSignals(["SIGTERM", "SIGINT"], ending);
+  flushAtSignals(["SIGTERM", "SIGINT"], ending);
   const patched = new WeakSet<object>();
   watchWorkerFiles((exports) => {
     for (const { prototype } of exportedWorkers(exports)) {
-      if (!patched.has(prototype)) deliverAfterStop(prototype, ending);
+      if (!patched.has(prototype)) flushAfterStop(prototype, ending);
       patched.add(prototype);
     }
   });
 }
 
-function deliverAfterStop(prototype: object, ending: Pick<Ending, "deliver">): void {
+function flushAfterStop(prototype: object, ending: Pick<Ending, "flush">): void {
   const original = Object.getOwnPropertyDescriptor(prototype, "stop");
   const stop: unknown = original?.value;
   if (typeof stop !== "function") return;
   const value = async function (this: object, ...args: unknown[]): Promise<unknown> {
     const result: unknown = await Reflect.apply(stop, this, args);
-    await ending.deliver();
+    await ending.flush();
     return result;
   };
   Object.defineProperties(value, { name: { value: stop.name }, length: { value: stop.length } });

@@ -1,20 +1,20 @@
 /** Called with the object whose method is about to run. It must not throw. */
 export type Before = (target: object) => void;
 
-// On the prototype, so that an ESM and a CJS copy of this package share one patch: none takes the other's away.
+// On the prototype, so that an ESM and a CJS copy of this package share one patch, and neither removes the other's.
 const hooks: unique symbol = Symbol.for("durable-telemetry.before-methods");
 
 interface Hooks {
   readonly callbacks: Set<Before>;
-  /** Takes the patch off. */
+  /** Removes the patch. */
   readonly restore: () => void;
 }
 
 /**
- * Has `before` called with the object whenever one of the `methods` of `prototype` is called, before the method runs.
- * Where there are several callbacks only the one that came last is called.
+ * Calls `before` with the object whenever one of the `methods` of `prototype` is called, before the method runs. Of several
+ * callbacks only the last one is called.
  *
- * @returns what takes `before` back; with the last one the prototype is as it was.
+ * @returns removes `before`; without callbacks the prototype is restored.
  */
 export function beforeMethods(prototype: object, methods: readonly string[], before: Before): () => void {
   const { callbacks, restore } = hooksOf(prototype) ?? patch(prototype, methods);
@@ -44,13 +44,13 @@ function patch(prototype: object, methods: readonly string[]): Hooks {
     return [{ name, original, value }];
   });
   const restore = (): void => {
-    // A method that somebody else has patched since stays, and finds no callback here.
+    // A method that someone else has patched since stays patched, and finds no callback here.
     const others = patched.filter(({ name, value }) => Reflect.get(prototype, name) !== value);
     if (others.length > 0) return;
     for (const { name, original } of patched) Object.defineProperty(prototype, name, original);
     Reflect.deleteProperty(prototype, hooks);
   };
-  const made: Hooks = { callbacks, restore };
-  Object.defineProperty(prototype, hooks, { value: made, configurable: true });
-  return made;
+  const created: Hooks = { callbacks, restore };
+  Object.defineProperty(prototype, hooks, { value: created, configurable: true });
+  return created;
 }

@@ -22,7 +22,7 @@ export interface DurableTaskInstrumentationConfig extends DurableTelemetryOption
  * enabled last decorates. The worker gets no members `use` and `middlewares`.
  *
  * `disable()` removes the patch from the classes: workers that start later are not decorated. A decorated worker stays
- * decorated, because orchestrations in flight need it for the rest of their traces.
+ * decorated, because running orchestrations need it for the rest of their traces.
  *
  * Telemetry goes to the providers that are registered with the OpenTelemetry API, for example by `NodeSDK` or
  * `setupOtlp`. `setTracerProvider`, `setMeterProvider` and `setLoggerProvider` have no effect.

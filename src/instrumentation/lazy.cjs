@@ -1,17 +1,17 @@
 "use strict";
-// CommonJS, and a file of its own in `dist` too: Node.js loads a package at the `require` that asks for it, a bundler finds
-// it by its literal name, and the code can tell whether it runs in a bundle.
+// CommonJS, and a separate file in `dist` too: `require` loads a package at the call, a bundler finds it by its literal
+// name, and the file's name shows whether it runs in a bundle.
 
 /**
- * The Durable Task SDK that a bundler has put into the same file: Node.js loads no module then that could be watched for.
- * `undefined` outside of a bundle, where the application loads the SDK when it needs it.
+ * The Durable Task SDK that a bundler has put into the same file, because Node.js loads no module then that one could
+ * observe. `undefined` outside a bundle, where the application loads the SDK when it needs it.
  */
 exports.bundledSdk = () => {
   if (typeof __filename === "string" && /[\\/]lazy\.cjs$/.test(__filename)) return undefined;
   try {
     return require("@microsoft/durabletask-js");
   } catch {
-    return undefined; // It was not there when the bundle was made.
+    return undefined; // It was not installed when the bundle was built.
   }
 };
 

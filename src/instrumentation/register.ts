@@ -15,7 +15,7 @@
 import type { DiagLogger } from "@opentelemetry/api";
 import type { Ending } from "../ending/process-end.ts";
 import { isRuntimeSupported } from "../runtime.ts";
-import { deliverAtTheEnd } from "./at-the-end.ts";
+import { flushAtTheEnd } from "./at-the-end.ts";
 // Loaded when needed, so that what is missing can't stop the application.
 import { instrumentation, otlp } from "./lazy.cjs";
 
@@ -34,7 +34,7 @@ function setUpOtlp(): void {
     diag?.info("durable-telemetry/register: OpenTelemetry is set up already and stays as it is; only workers are instrumented.");
     return;
   }
-  deliverAtTheEnd(Reflect.get(otlp().setupOtlp(), ending) as Ending);
+  flushAtTheEnd(Reflect.get(otlp().setupOtlp(), ending) as Ending);
 }
 
 function instrumentWorkers(): void {

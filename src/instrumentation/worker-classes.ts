@@ -3,16 +3,16 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { basename } from "node:path";
 import { bundledSdk } from "./lazy.cjs";
 
-/** A class of an SDK whose objects are workers, or clients. */
+/** A class of an SDK whose instances are workers or clients. */
 export interface WorkerClass {
   readonly name: string;
   /** The name of the file that defines it, without its directory and extension. */
   readonly file: string;
-  /** The methods through which an object gets its first work, at the latest. */
+  /** The methods that give an instance its first work. */
   readonly entries: readonly string[];
 }
 
-/** The workers of the Durable Task SDK and of Dapr's SDKs. Subclasses, and what builders build, are among their objects. */
+/** The worker classes of the Durable Task SDK and of Dapr's SDKs. Subclasses and the workers of builders are instances of these. */
 export const workerClasses: readonly WorkerClass[] = [
   { name: "TaskHubGrpcWorker", file: "task-hub-grpc-worker", entries: ["start", "processOrchestratorRequest"] },
   { name: "TestOrchestrationWorker", file: "test-worker", entries: ["start"] },
@@ -48,20 +48,20 @@ function exportedOf(exports: unknown, classes: readonly WorkerClass[]): readonly
   });
 }
 
-// By its last part: a file is required by any path, such as "./task-hub-grpc-worker".
+// By its base name: a file can be required by any path, such as "./task-hub-grpc-worker".
 const isWorkerFile = (path: string): boolean => files.has(basename(path.replaceAll("\\", "/"), ".js"));
 const files: ReadonlySet<string> = new Set([...workerClasses, ...clientClasses].map(({ file }) => file));
 
 /**
- * Calls `found` with the exports of each file that defines a worker or client class: of those that are loaded already, and of
- * those that will be. The SDK is CommonJS, and Node.js tells of each file of that kind that it loads, by `require` or
- * `import`, from a package or by a path. So no loader hook is needed, and no order of imports. In a bundle, the SDK is part of
- * the same file.
+ * Calls `found` with the exports of each file that defines a worker or client class: files that are already loaded, and those that
+ * are loaded later. The SDK is CommonJS, and Node.js publishes each CommonJS file that it loads, by `require` or `import`,
+ * from a package or by path. So neither a loader hook nor an order of imports is needed. In a bundle, the SDK is part of the
+ * same file.
  *
- * @returns what stops it.
+ * @returns stops the calls.
  */
 export function watchWorkerFiles(found: (exports: unknown) => void): () => void {
-  // The cache is one for the process, whatever file asks for it.
+  // The process has one cache, whichever file reads it.
   for (const [path, module] of Object.entries(createRequire(process.execPath).cache)) {
     if (module !== undefined && isWorkerFile(path)) found(module.exports);
   }

@@ -14,7 +14,7 @@ const messages: Readonly<Record<Code, string>> = {
     "(A program that has SDK 2.x keeps its own set-up and leaves setupOtlp out.)",
 };
 
-/** `setupOtlp` can't set up: something else has been, or something is missing. */
+/** `setupOtlp` can't set up: OpenTelemetry is set up already, or a package is missing. */
 export class OtlpSetupError extends Error {
   override readonly name = "OtlpSetupError";
   /** Stable code of this error. */
@@ -33,7 +33,7 @@ export function messageOf(error: unknown): string {
 
 const prefix = "durable-telemetry: ";
 
-/** Says something to the operator: through `diag` where the program has set a logger for that, else on the console. */
+/** Logs a warning: through `diag` if the program has set a logger there, otherwise on the console. */
 export function warn(message: string): void {
   const hasLogger = registrations().diag !== undefined;
   diag.warn(prefix + message);
@@ -41,10 +41,9 @@ export function warn(message: string): void {
 }
 
 /**
- * Has OpenTelemetry say on the console how it fares, as far as `logLevel` asks for. A logger that the program has set stays
- * as it is.
+ * Logs OpenTelemetry's own diagnostics to the console, at `logLevel`. A logger that the program has set is kept.
  *
- * @returns what takes it back.
+ * @returns removes the logger.
  */
 export function installLogger(logLevel: string | undefined): () => void {
   const level = Object.entries(DiagLogLevel).find(([name]) => name === logLevel?.toUpperCase())?.[1];
@@ -59,7 +58,7 @@ export function installLogger(logLevel: string | undefined): () => void {
 const interval = 60_000;
 const mostCauses = 100;
 
-/** What was lost to a cause since its last line. */
+/** What was lost for one cause since its last line. */
 interface Known {
   count: number;
   saidAt: number;
@@ -68,13 +67,13 @@ interface Known {
 }
 
 /**
- * Counts what is lost, and says so: one line for each cause, once a minute at most, with the number of all that was
- * lost to it since its last line (telemetry.md K5).
+ * Counts what is lost, and reports it: for each cause at most one line per minute, with the number lost since the last line
+ * (telemetry.md K5).
  */
 export class LossReport {
   readonly #causes = new Map<string, Known>();
 
-  /** `count` items were lost to `cause`, a kind of cause and not a text that varies; `say` is what the line says of a number of them. */
+  /** `count` items were lost for `cause`, a constant per kind of cause; `say` returns the line for a number of items. */
   lost(cause: string, count: number, say: (count: number) => string): void {
     const key = this.#causes.has(cause) || this.#causes.size < mostCauses ? cause : "others";
     const known: Known = this.#causes.get(key) ?? { count: 0, saidAt: Number.NEGATIVE_INFINITY, say };
@@ -86,7 +85,7 @@ export class LossReport {
     else known.timer ??= setTimeout(() => this.#say(known), wait).unref();
   }
 
-  /** Nothing is lost to `cause`, but something is wrong: the line is said once a minute at most. */
+  /** A problem without loss: the line is written at most once per minute. */
   failed(cause: string, message: string): void {
     const { saidAt = Number.NEGATIVE_INFINITY } = this.#causes.get(cause) ?? {};
     if (performance.now() - saidAt < interval) return;
@@ -94,7 +93,7 @@ export class LossReport {
     warn(message);
   }
 
-  /** Says what has been lost since the last lines. */
+  /** Reports what was lost since the last lines. */
   flush(): void {
     for (const known of this.#causes.values()) if (known.timer !== undefined) this.#say(known);
   }

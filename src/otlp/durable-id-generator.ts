@@ -1,6 +1,6 @@
 import { takeSpanId, takeTraceId } from "../telemetry/chosen-ids.ts";
 
-/** What the OpenTelemetry SDK asks for IDs. Structural, so that it is the `IdGenerator` of SDK 2.x and 3.x alike. */
+/** An ID generator of the OpenTelemetry SDK. A structural type, so that it matches the `IdGenerator` of SDK 2.x and 3.x. */
 export interface SpanIdGenerator {
   /** @returns 32 lowercase hex characters, not all zero. */
   generateTraceId(): string;
@@ -9,8 +9,8 @@ export interface SpanIdGenerator {
 }
 
 /**
- * Gives this package's own spans the IDs that tracing derived from durable facts, and every other span
- * the ID that it would have had anyway (telemetry.md I6).
+ * Returns the IDs that tracing derived from history for this package's own spans, and those of another generator for all
+ * other spans (telemetry.md I6).
  *
  * `setupOtlp` installs it. Tracer providers of the OpenTelemetry SDK (1.x to 3.x) give spans those IDs without it; a provider
  * that wraps one and hides its tracers needs it in the provider that it wraps.
@@ -33,7 +33,7 @@ export class DurableIdGenerator implements SpanIdGenerator {
   readonly #others: SpanIdGenerator;
 
   /**
-   * @param others makes the IDs of all other spans; random ones by default.
+   * @param others generates the IDs of all other spans; random ones by default.
    * @throws TypeError if `others` is given and is not an ID generator.
    */
   constructor(others: SpanIdGenerator = randomIds) {
@@ -43,12 +43,12 @@ export class DurableIdGenerator implements SpanIdGenerator {
     this.#others = others;
   }
 
-  /** @returns the chosen trace ID if a span of this package is being started, else one from the other generator. */
+  /** @returns the chosen trace ID if a span of this package is being started, otherwise one from the other generator. */
   generateTraceId(): string {
     return takeTraceId() ?? this.#others.generateTraceId();
   }
 
-  /** @returns the chosen span ID if a span of this package is being started, else one from the other generator. */
+  /** @returns the chosen span ID if a span of this package is being started, otherwise one from the other generator. */
   generateSpanId(): string {
     return takeSpanId() ?? this.#others.generateSpanId();
   }

@@ -7,37 +7,37 @@ import type { Signal, SignalSettings } from "./settings.ts";
 import { type Answer, grpcTransport, httpTransport, timedOut, type Transport } from "./transport.ts";
 import { showAddress } from "./values.ts";
 
-/** What the signals of a set-up share. */
+/** The parts that the signals of a set-up share. */
 export interface Shared {
   readonly deadline: Deadline;
   readonly report: LossReport;
   /** Settles when the resource is detected. */
   readonly ready: Promise<void> | undefined;
-  /** What gives up what has not been exported, and reports it, when telemetry ends. */
+  /** Closed when telemetry ends: each gives up what has not been exported, and reports it. */
   readonly closing: { close(): void }[];
 }
 
-/** What an {@link OtlpExporter} has to know of the items of a signal. */
+/** How an {@link OtlpExporter} handles the items of a signal. */
 export interface Items<TItems> {
   readonly signal: Signal;
-  /** What a line calls one of them. */
+  /** The name of one item in a line. */
   readonly name: string;
   readonly serializer: ISerializer<TItems, { partialSuccess?: object }>;
   readonly count: (items: TItems) => number;
-  /** Two parts of about the same size; of more than one. */
+  /** Splits more than one item into two parts of about the same size. */
   readonly halves: (items: TItems) => readonly [TItems, TItems];
 }
 
 type Failure = Exclude<Answer, { state: "taken" }>;
 
-// Collectors take no more, by default, over HTTP and gRPC.
+// The default limit of collectors, over HTTP and gRPC.
 const largestRequest = 4 * 2 ** 20;
 const firstPause = 1000;
 const longestPause = 5000;
 
 /**
- * Sends a signal to its collector: in requests that are no larger than collectors take, with further attempts within the
- * timeout, and with a line for all that does not arrive. Nothing of it rejects or throws (telemetry.md K1).
+ * Sends a signal to its collector: in requests that are not larger than collectors accept, with retries within the timeout,
+ * and with a report of everything that does not arrive. It never rejects or throws (telemetry.md K1).
  */
 export class OtlpExporter<TItems> {
   readonly #items: Items<TItems>;
@@ -47,7 +47,7 @@ export class OtlpExporter<TItems> {
   readonly #target: string;
   readonly #secrets: readonly string[];
 
-  /** @param most milliseconds that one export may take, if that is less than the settings say. */
+  /** @param most the limit of one export in milliseconds, if that is less than the settings have. */
   constructor(items: Items<TItems>, settings: SignalSettings, shared: Shared, most: number = Number.POSITIVE_INFINITY) {
     this.#items = items;
     this.#transport = settings.protocol === "grpc" ? grpcTransport(items.signal, settings) : httpTransport(settings);
@@ -55,7 +55,7 @@ export class OtlpExporter<TItems> {
     this.#timeout = Math.min(settings.timeout, settings.exportTimeout, most);
     this.#target = showAddress(settings.endpoint);
     // The parts too, such as the token after `Bearer`.
-    this.#secrets = Object.values(settings.headers).flatMap((value) => [value, ...value.split(/\s+/)]).filter((text) => text.length > 3);
+    this.#secrets = Object.values(settings.headers).flatMap((value) => [value, ...value.split(/\s+/)]).filter((part) => part.length > 3);
   }
 
   /** Sends the items. */
@@ -63,25 +63,25 @@ export class OtlpExporter<TItems> {
     try {
       await this.#shared.ready;
       if (this.#shared.deadline.isOver) return this.giveUp(this.#items.count(items));
-      // The requests are no part of what the program does.
+      // The program's instrumentation must not trace these requests.
       await context.with(load("@opentelemetry/core").suppressTracing(ROOT_CONTEXT), () => this.#send(items));
     } catch (error) {
-      this.fail(this.#items.count(items), { state: "refused", cause: "error", text: messageOf(error) });
+      this.fail(this.#items.count(items), { state: "refused", cause: "error", reason: messageOf(error) });
     }
   }
 
   /** Reports that `count` items were not sent before the deadline. */
   giveUp(count: number): void {
-    this.fail(count, { state: "refused", cause: "shutdown", text: "shutdown had no time for more" });
+    this.fail(count, { state: "refused", cause: "shutdown", reason: "shutdown had no time for more" });
   }
 
-  /** Reports that `count` items have not arrived, or that nobody knows whether they have. */
-  fail(count: number, { state, cause, text }: Failure): void {
+  /** Reports that `count` items have not arrived, or that this is unknown. */
+  fail(count: number, { state, cause, reason }: Failure): void {
     const what = state === "refused" ? (items: string) => `cannot export ${items} to` : (items: string) => `cannot confirm that ${items} reached`;
-    this.lost(count, `${state} ${cause}`, (items) => `${what(items)} ${this.#target} (${this.#show(text)}); workflows go on without it`);
+    this.lost(count, `${state} ${cause}`, (items) => `${what(items)} ${this.#target} (${this.#show(reason)}); workflows go on without it`);
   }
 
-  /** Reports `count` items as lost; `say` is what the line says of a number of them. */
+  /** Reports `count` items as lost; `say` returns the line for a number of items. */
   lost(count: number, cause: string, say: (items: string) => string): void {
     const { signal, name } = this.#items;
     this.#shared.report.lost(`${signal} ${cause}`, count, (lost) => say(`${lost} ${name}${lost === 1 ? "" : "s"}`));
@@ -98,16 +98,16 @@ export class OtlpExporter<TItems> {
     const answer = isLarge ? undefined : body instanceof Uint8Array ? await this.#attempt(body) : body;
     if (answer?.state === "taken") this.#accept(answer.body);
     else if (answer === undefined || (answer.isTooLarge === true && count > 1)) {
-      for (const half of this.#items.halves(items)) await this.#send(half); // One after the other: each may be large.
+      for (const half of this.#items.halves(items)) await this.#send(half); // Not in parallel: each may be large.
     } else this.fail(count, answer);
   }
 
-  /** The request; or the reason why there is none, which another part of the items may not have. */
+  /** The request, or the failure to create it; a part of the items may not have that. */
   #serialize(items: TItems): Uint8Array | Failure {
     try {
       return this.#items.serializer.serializeRequest(items) ?? new Uint8Array();
     } catch (error) {
-      return { state: "refused", cause: "error", text: messageOf(error), isTooLarge: true };
+      return { state: "refused", cause: "error", reason: messageOf(error), isTooLarge: true };
     }
   }
 
@@ -122,7 +122,8 @@ export class OtlpExporter<TItems> {
         await deadline.pause(wait, signal);
         if (signal.aborted) break;
         const next = await this.#transport.send(body, signal);
-        // What one attempt leaves open, a later failure does not answer. Where the time is over, the cause of the failure before tells more.
+        // After an unanswered attempt, a later failure does not make it certain that the items are lost. At the timeout, the
+        // cause of the previous failure is more informative.
         if (next.state === "taken") answer = next;
         else answer = { ...(next === timedOut ? { ...answer, mayRetry: false } : next), state: answer.state === "unanswered" ? "unanswered" : next.state };
       }
@@ -134,21 +135,21 @@ export class OtlpExporter<TItems> {
     const { errorMessage = "", ...rejected } = this.#partialSuccessIn(body);
     const count = Number(Object.entries(rejected).find(([name]) => name.startsWith("rejected"))?.[1] ?? 0);
     const { signal, name } = this.#items;
-    const said = errorMessage === "" ? "" : ` (${this.#show(errorMessage)})`;
-    if (count > 0) this.lost(count, "rejected", (items) => `the collector at ${this.#target} rejected ${items}${said}`);
-    else if (said !== "") this.#shared.report.failed(`${signal} warning`, `the collector at ${this.#target} accepted ${name}s, with a warning${said}`);
+    const warning = errorMessage === "" ? "" : ` (${this.#show(errorMessage)})`;
+    if (count > 0) this.lost(count, "rejected", (items) => `the collector at ${this.#target} rejected ${items}${warning}`);
+    else if (warning !== "") this.#shared.report.failed(`${signal} warning`, `the collector at ${this.#target} accepted ${name}s, with a warning${warning}`);
   }
 
   #partialSuccessIn(body: Uint8Array): { readonly errorMessage?: string; readonly [rejected: string]: unknown } {
     try {
       return { ...this.#items.serializer.deserializeResponse(body).partialSuccess };
     } catch {
-      return {}; // It was taken, whatever the answer is.
+      return {}; // The collector accepted the request, even if the answer is malformed.
     }
   }
 
-  #show(text: string): string {
-    const line = text.slice(0, 500).replaceAll(/\s+/g, " ");
+  #show(message: string): string {
+    const line = message.slice(0, 500).replaceAll(/\s+/g, " ");
     return this.#secrets.reduce((shown, secret) => shown.replaceAll(secret, "[redacted]"), line);
   }
 }

@@ -1,11 +1,11 @@
 "use strict";
-// CommonJS, and a file of its own in `dist` too: Node.js loads a package at the `require` that asks for it, and a bundler
-// finds each by its literal name. The `try` has a bundler go on where one is not installed.
+// CommonJS, and a separate file in `dist` too: `require` loads a package at the call, and a bundler finds each by its
+// literal name. Because of the `try`, a bundler continues if one is not installed.
 
-/** Undefined, or another file's name, where a bundler has moved this code. */
+/** Undefined, or another file's name, if a bundler has moved this code. */
 exports.file = typeof __filename === "string" ? __filename : undefined;
 
-/** The package as a bundler has put it in; `undefined` where it has not found it. */
+/** The package from the bundle; `undefined` if the bundler did not find it. */
 exports.fromBundle = (name) => {
   try {
     switch (name) {
@@ -29,7 +29,7 @@ exports.fromBundle = (name) => {
         return require("@opentelemetry/sdk-trace");
     }
   } catch {
-    // Not installed when the bundle was made.
+    // Not installed when the bundle was built.
   }
   return undefined;
 };

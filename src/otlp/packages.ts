@@ -22,18 +22,18 @@ const sdkName = "@opentelemetry/sdk-node";
 // SDK 3.0 is sdk-node 0.300.
 const oldestMinor = 300;
 
-// What sdk-node does not depend on itself, by the package of it that does.
+// Packages that sdk-node does not depend on directly, by the one of its packages that does.
 const owners: Readonly<Record<string, string>> = {
   "@grpc/grpc-js": "@opentelemetry/otlp-grpc-exporter-base",
   "@opentelemetry/otlp-transformer": "@opentelemetry/otlp-exporter-base",
 };
 
 /**
- * Loads a part of the OpenTelemetry SDK, where a set-up needs it. All come from where `@opentelemetry/sdk-node` has
- * them: that is what users install, and no other copy or version of a part is mixed in. That package itself is not
- * loaded: it would load every exporter that there is.
+ * Loads a package of the OpenTelemetry SDK when a set-up needs it. All are resolved from `@opentelemetry/sdk-node`, which
+ * users install, so that no other copy or version is mixed in. That package itself is not loaded: it would load every
+ * exporter.
  *
- * @throws OtlpSetupError `DURABLE_TELEMETRY_SDK_MISSING` if it is not there, or belongs to SDK 2.x.
+ * @throws OtlpSetupError `DURABLE_TELEMETRY_SDK_MISSING` if it is not installed, or belongs to SDK 2.x.
  */
 export function load<TName extends keyof Packages>(name: TName): Packages[TName] {
   const found = file === undefined || basename(file) !== "packages.cjs" ? fromBundle(name) : fromDisk(name, file);

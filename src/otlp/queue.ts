@@ -10,40 +10,40 @@ interface Waiting<T> {
   readonly number: number;
 }
 
-// Timers and the sockets to a collector keep the async context that they start in: in a work item's, that would be its
-// input, history and results, for as long as the connection is kept alive.
+// Timers and the sockets to a collector keep the async context in which they start. That of a work item would keep its
+// input, history and results in memory as long as the connection lives.
 const outsideWorkItems = AsyncLocalStorage.snapshot();
 const mostBytes = 32 * 2 ** 20;
-/** A batch is serialized in one go, which must not take long. */
+/** A batch is serialized synchronously, which must not take long. */
 const mostBytesOfBatch = 2 ** 18;
 const mostExports = 4;
 
 /**
- * Gathers items and has them exported in batches. What waits is bounded, in number and in bytes; when there is too much, items of
- * the lowest rank are dropped first, and counted; and where more waits than a batch holds, those of the highest rank are sent
- * first (telemetry.md K4 to K6). Adding an item never waits: batches are made in later turns of the event loop.
+ * Queues items and exports them in batches. The queue is limited in number and in bytes. If it is full, items of the lowest
+ * rank are dropped first, and counted. If more items wait than a batch holds, those of the highest rank are sent first
+ * (telemetry.md K4 to K6). Adding an item never waits: batches are created in later turns of the event loop.
  */
 export class BatchQueue<T> {
   readonly #exporter: OtlpExporter<T[]>;
   readonly #settings: BatchSettings;
   readonly #rankOf: (item: T) => number;
   readonly #bytesOf: (item: T) => number;
-  /** By rank; each is in order. */
+  /** By rank; each is in the order of arrival. */
   readonly #lanes: readonly Lane<Waiting<T>>[] = [new Lane(), new Lane(), new Lane(), new Lane()];
   readonly #running = new Set<Promise<void>>();
   #count = 0;
   #bytes = 0;
   #added = 0;
-  /** Those that no line tells of yet. */
+  /** Dropped items that are not reported yet. */
   #dropped = 0;
-  /** The items up to this number are wanted now. */
+  /** The items up to this number must be exported now. */
   #wanted = 0;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   /**
-   * @param rankOf what keeps its place longer under pressure has a higher rank, from 0 to 3 (telemetry.md K6).
-   * @param bytesOf about how much memory an item takes.
+   * @param rankOf the rank, from 0 to 3. Items of a higher rank are kept longer (telemetry.md K6).
+   * @param bytesOf approximately how much memory an item takes.
    */
   constructor(exporter: OtlpExporter<T[]>, settings: BatchSettings, rankOf: (item: T) => number, bytesOf: (item: T) => number) {
     this.#exporter = exporter;
@@ -58,7 +58,7 @@ export class BatchQueue<T> {
     const bytes = this.#sizeOf(item);
     while (this.#count >= this.#settings.maxQueueSize || this.#bytes + bytes > mostBytes) {
       this.#dropped += 1;
-      // The last item of the lowest rank below this one's makes room; else this one goes.
+      // Drop the last item of the lowest rank below this one's; if there is none, drop this one.
       const dropped = this.#lanes.slice(0, rank).find(({ first }) => first !== undefined)?.pop();
       if (dropped === undefined) return;
       this.#left(dropped);
@@ -71,7 +71,7 @@ export class BatchQueue<T> {
     else this.#schedule();
   }
 
-  /** Exports all that there is. Never rejects. */
+  /** Exports all items. Never rejects. */
   async forceFlush(): Promise<void> {
     const last = this.#added;
     do {
@@ -80,7 +80,7 @@ export class BatchQueue<T> {
     } while (this.#hasUpTo(last));
   }
 
-  /** Takes no more; what still waits is lost, and reported. */
+  /** Accepts no more items. Items that still wait are lost, and reported. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
@@ -109,7 +109,7 @@ export class BatchQueue<T> {
   }
 
   async #exportBatches(): Promise<void> {
-    for (await turn(); this.#isDue(); await turn()) await this.#exporter.export(this.#take());
+    for (await freeTurn(); this.#isDue(); await freeTurn()) await this.#exporter.export(this.#take());
     if (this.#count > 0) this.#schedule();
   }
 
@@ -139,7 +139,7 @@ export class BatchQueue<T> {
     this.#bytes -= bytes;
   }
 
-  /** Whether an item waits that is one of the first `number` that came. */
+  /** Whether one of the first `number` items still waits. */
   #hasUpTo(number: number): boolean {
     return this.#lanes.some(({ first }) => first !== undefined && first.number <= number);
   }
@@ -154,20 +154,20 @@ export class BatchQueue<T> {
     try {
       return this.#bytesOf(item);
     } catch {
-      return mostBytesOfBatch; // A value of the program throws when it is read, which must not reach the code that records it.
+      return mostBytesOfBatch; // A getter of the program's value threw; the code that records it must not see that.
     }
   }
 }
 
 let lastTurn: Promise<void> = Promise.resolve();
 
-/** A turn of the event loop in which no other batch of any queue is made: that would hold the program for longer. */
-function turn(): Promise<void> {
+/** The next turn of the event loop in which no queue creates a batch: two in one turn would block the program longer. */
+function freeTurn(): Promise<void> {
   lastTurn = lastTurn.then(() => nextTurn());
   return lastTurn;
 }
 
-/** A list that gives its first item in constant time. */
+/** A list whose first item can be removed in constant time. */
 class Lane<T> {
   #items: T[] = [];
   #start = 0;

@@ -10,13 +10,13 @@ import type { Kind } from "./values.ts";
 
 export type Signal = "traces" | "metrics" | "logs";
 
-/** What options say once they are read: what may be one or several is a list, and only `TUnset` may be missing. */
+/** Settings as they are read from options: a value or a list of values becomes a list, and only `TUnset` may be missing. */
 type Read<TOptions, TUnset extends keyof TOptions = never> = {
   readonly [K in keyof TOptions]-?:
     | (Extract<TOptions[K], readonly unknown[]> extends never ? NonNullable<TOptions[K]> : Extract<TOptions[K], readonly unknown[]>)
     | (K extends TUnset ? undefined : never);
 };
-/** What a setting may be, its variable (or the end of that), and what it is where nobody says it. */
+/** The valid values of a setting, its variable (or the end of that), and its default. */
 interface Row<T> extends Kind<T> {
   readonly variable: string;
   readonly otherwise: T;
@@ -38,7 +38,7 @@ const aggregations = ["explicit_bucket_histogram", "base2_exponential_bucket_his
 const general: Rows<GeneralValues> = {
   disabled: row("OTEL_SDK_DISABLED", aBoolean, false),
   serviceName: row("OTEL_SERVICE_NAME", values.aText, undefined),
-  resourceDetectors: row("OTEL_NODE_RESOURCE_DETECTORS", someOf<ResourceDetectorName>("all", "none", "env", "serviceinstance", "process", "host", "os"), ["all"]),
+  resourceDetectors: row("OTEL_NODE_RESOURCE_DETECTORS", someOf<ResourceDetectorName>("all", "none", "env", "service", "serviceinstance", "process", "host", "os"), ["all"]),
   sampler: row("OTEL_TRACES_SAMPLER", oneOf(...samplers, ...samplers.map((name) => `parentbased_${name}` as const)), "parentbased_always_on"),
   samplerArg: row("OTEL_TRACES_SAMPLER_ARG", values.aRatio, 1),
   propagators: row("OTEL_PROPAGATORS", someOf<PropagatorName>("tracecontext", "baggage", "b3", "b3multi", "none"), ["tracecontext", "baggage"]),
@@ -49,7 +49,7 @@ const general: Rows<GeneralValues> = {
   handleSigint: row("DURABLE_TELEMETRY_HANDLE_SIGINT", aBoolean, false),
 };
 
-/** What can be said of all signals and of one; the variables begin with `OTEL_EXPORTER_OTLP_`, and the signal's name if it is of one. */
+/** Settings of all signals or of one. The variables begin with `OTEL_EXPORTER_OTLP_`, followed by the signal's name for one signal. */
 const ofExport: Rows<ExportValues> = {
   protocol: row("PROTOCOL", oneOf("http/json", "http/protobuf", "grpc"), "http/json"),
   compression: row("COMPRESSION", oneOf("gzip", "none"), "none"),
@@ -74,15 +74,15 @@ const ofMetrics: Rows<MetricValues> = {
   histogramAggregation: row("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", oneOf(...aggregations), aggregations[0]),
 };
 
-/** What is in the files that TLS wants. */
+/** The contents of the files for TLS. */
 export type TlsFiles = Readonly<Partial<Record<"ca" | "cert" | "key", Buffer | undefined>>>;
 
 /** How a signal is exported. */
 export interface SignalSettings extends ExportValues {
   readonly exporter: readonly OtlpExporterName[];
-  /** The whole URL, its scheme included. */
+  /** The complete URL with its scheme. */
   readonly endpoint: string;
-  /** By name in lower case: however names are written, the strongest value wins. */
+  /** By name in lower case, because header names are case-insensitive. */
   readonly headers: Readonly<Record<string, string>>;
   readonly exportTimeout: number;
   readonly tls: TlsFiles;
@@ -90,18 +90,18 @@ export interface SignalSettings extends ExportValues {
 export type BatchSettings = SignalSettings & BatchValues;
 export type MetricSettings = SignalSettings & MetricValues;
 
-/** All that the options and the environment say. */
+/** The settings from the options and the environment. */
 export interface Settings extends GeneralValues {
-  /** Those of both, this package's own, and the service's name. */
+  /** The attributes of both, this package's own, and the service's name. */
   readonly resourceAttributes: ResourceAttributes;
   readonly traces: BatchSettings;
   readonly metrics: MetricSettings;
   readonly logs: BatchSettings;
-  /** Where each setting can be given. */
+  /** The places where each setting can be given. */
   readonly places: readonly Place[];
-  /** What does not work as it is. */
+  /** Problems of the settings. */
   readonly warnings: ReadonlySet<string>;
-  /** What was configured and by whom, for people and for bug reports: no value of a header, no credentials. */
+  /** The configuration and its sources, for people and bug reports: without values of headers and without credentials. */
   readonly description: string;
 }
 
@@ -111,7 +111,7 @@ const attributes = row<ResourceAttributes>("OTEL_RESOURCE_ATTRIBUTES", values.at
 const urls = { grpc: row("ENDPOINT", values.aGrpcAddress, "http://localhost:4317/"), http: row("ENDPOINT", values.aUrl, "http://localhost:4318") };
 const aSignal: OptionRule = { is: "false or an object of options", test: (value) => value === false || isRecord(value) };
 
-/** @throws TypeError that names the option at fault and what is allowed. */
+/** @throws TypeError for an invalid option; it names the option and what is allowed. */
 export function readSettings(options: unknown): Settings {
   const rowsOf = { traces: ofBatches("OTEL_BSP_", 5000), metrics: ofMetrics, logs: ofBatches("OTEL_BLRP_", 1000) };
   const ofAll = { ...ofExport, endpoint: urls.http, headers };
@@ -138,7 +138,7 @@ export function readSettings(options: unknown): Settings {
   if (samplerArg.source !== "default" && !sampler.value.endsWith("traceidratio")) {
     reader.warnings.add(`${samplerArg.source} has no effect: the sampler is ${sampler.value}, and only traceidratio and parentbased_traceidratio have a ratio`);
   }
-  if (textOf("OTEL_CONFIG_FILE") !== undefined) {
+  if (readVariable("OTEL_CONFIG_FILE") !== undefined) {
     reader.warnings.add(
       "OTEL_CONFIG_FILE is not read: say the same in OTEL_* variables or options, or leave setupOtlp out and call startNodeSdk() of @opentelemetry/sdk-node, which reads it",
     );
@@ -147,11 +147,11 @@ export function readSettings(options: unknown): Settings {
   return { ...settings, places: [...reader.places.values()], warnings: reader.warnings, description: [title, ...reader.lines].join("\n") };
 }
 
-/** @param provider what the program may have registered for this signal, which is left to it then. */
+/** @param provider the provider that the program may have registered for this signal, and that is used then. */
 function readSignal<TValues extends { readonly exportTimeout: number }>(reader: Reader, signal: Signal, rows: Rows<TValues>, provider?: string): SignalSettings & TValues {
   reader.places.set(signal, { option: signal });
   const name = signal.toUpperCase();
-  // What is said of one signal, then what is said of all.
+  // The settings of one signal, then those of all.
   const places = (option: string, variable: string): readonly Place[] => [
     { option: `${signal}.${option}`, variable: `OTEL_EXPORTER_OTLP_${name}_${variable}` },
     { option, variable: `OTEL_EXPORTER_OTLP_${variable}` },
@@ -160,13 +160,13 @@ function readSignal<TValues extends { readonly exportTimeout: number }>(reader: 
   const all = reader.read(ofExport, places);
   const url = all.protocol.value === "grpc" ? urls.grpc : urls.http;
   const given = reader.find(url, places("endpoint", "ENDPOINT"));
-  // What is given for all signals is a base URL.
+  // The endpoint of all signals is a base URL.
   const isWhole = url === urls.grpc || given.source.includes(`${signal}.`) || given.source.includes(`_${name}_`);
   const address = isWhole ? given.value : values.urlOfSignal(given.value, signal);
   const endpoint = { ...given, shown: url.show(address), value: address.includes("://") ? address : `${all.insecure.value ? "http" : "https"}://${address}` };
   const byName = new Map<string, Found<string>>();
   for (const { value, source } of reader.findAll(headers, places("headers", "HEADERS")).toReversed()) {
-    for (const [header, text] of Object.entries(value)) byName.set(header.toLowerCase(), { value: text, shown: "[redacted]", source });
+    for (const [header, raw] of Object.entries(value)) byName.set(header.toLowerCase(), { value: raw, shown: "[redacted]", source });
   }
   const own = reader.read(rows, (option, variable) => [{ option: `${signal}.${option}`, variable }]);
   boundBatch(own);
@@ -183,7 +183,7 @@ function readSignal<TValues extends { readonly exportTimeout: number }>(reader: 
   };
 }
 
-/** Where a signal goes: as asked for, unless it is left out, or left to the program's own provider, as there can be one of each. */
+/** The destinations of a signal: as configured, unless it is turned off or the program has a provider, of which there can be only one. */
 function exporterOf(reader: Reader, signal: Signal, asked: Found<readonly OtlpExporterName[]>, provider: string | undefined): typeof asked {
   const leftOut = (source: string): typeof asked => ({ value: [], shown: "none", source });
   if (reader.given(signal) === false) return leftOut(`code: ${signal}`);
@@ -193,14 +193,14 @@ function exporterOf(reader: Reader, signal: Signal, asked: Found<readonly OtlpEx
   return leftOut(`the ${provider} of the program`);
 }
 
-/** A batch is no larger than the queue. */
+/** A batch is not larger than the queue. */
 function boundBatch(found: Record<string, Found<unknown>>): void {
   const { maxQueueSize, maxExportBatchSize } = found;
   if (maxQueueSize === undefined || maxExportBatchSize === undefined || Number(maxExportBatchSize.value) <= Number(maxQueueSize.value)) return;
   found["maxExportBatchSize"] = { ...maxExportBatchSize, value: maxQueueSize.value, shown: `${maxQueueSize.shown}, no more than the queue holds` };
 }
 
-/** What is in the files that the settings name. Where TLS can't use it, that is noted, and they are left out. */
+/** The contents of the files that the settings name. If TLS can't use them, this is a warning, and they are omitted. */
 function tlsFiles(reader: Reader, signal: Signal, { certificate, clientCertificate, clientKey }: FoundIn<ExportValues>): TlsFiles {
   const given = [certificate, clientCertificate, clientKey];
   try {
@@ -210,23 +210,23 @@ function tlsFiles(reader: Reader, signal: Signal, { certificate, clientCertifica
     return { ca, cert, key };
   } catch (error) {
     const sources = given.flatMap(({ value, source }) => (value === undefined ? [] : [source]));
-    reader.warnings.add(`${signal} are exported without what is in the files of ${sources.join(", ")} (${messageOf(error)})`);
+    reader.warnings.add(`${signal} are exported without the contents of ${sources.join(", ")} (${messageOf(error)})`);
     return {};
   }
 }
 
-/** Where a setting can be given: the option's path, such as `traces.endpoint`, and its variable, if it has one. */
+/** A place of a setting: the option's path, such as `traces.endpoint`, and its variable, if it has one. */
 interface Place {
   readonly option: string;
   readonly variable?: string;
 }
 
-/** A setting as it was found. */
+/** A setting with its source. */
 interface Found<T> {
   readonly value: T;
   /** The value as diagnostics show it; never a secret. */
   readonly shown: string;
-  /** Who gave it: `code: OPTION`, `env: VARIABLE` or `default`. */
+  /** Its source: `code: OPTION`, `env: VARIABLE` or `default`. */
   readonly source: string;
 }
 type FoundIn<TValues> = { [K in keyof TValues]: Found<TValues[K]> };
@@ -234,7 +234,7 @@ type FoundIn<TValues> = { [K in keyof TValues]: Found<TValues[K]> };
 const valuesOf = <TValues>(found: FoundIn<TValues>): TValues =>
   Object.fromEntries(Object.entries<Found<unknown>>(found).map(([name, { value }]) => [name, value])) as TValues;
 
-/** Looks settings up. What is wrong in the environment is noted in `warnings` and ignored. */
+/** Reads settings. An invalid variable becomes one of the `warnings` and is ignored. */
 class Reader {
   readonly warnings = new Set<string>();
   readonly places = new Map<string, Place>();
@@ -245,19 +245,19 @@ class Reader {
     this.#options = options;
   }
 
-  /** All settings of a table, each in its places. */
+  /** All settings of a table. */
   read<TValues>(rows: Rows<TValues>, placesOf: (option: string, variable: string) => readonly Place[]): FoundIn<TValues> {
     const found = Object.entries<Row<unknown>>({ ...rows }).map(([name, each]) => [name, this.find(each, placesOf(name, each.variable))]);
     return Object.fromEntries(found) as FoundIn<TValues>;
   }
 
-  /** The setting in the strongest place: code before the environment, and in each the first place. */
+  /** The setting from the place with the highest precedence: code before the environment, and in each the first place. */
   find<T>(each: Row<T>, places: readonly Place[]): Found<T> {
     const { otherwise } = each;
     return this.findAll(each, places)[0] ?? { value: otherwise, shown: otherwise === undefined ? "not set" : each.show(otherwise), source: "default" };
   }
 
-  /** The setting in each place where it is given, the strongest first. */
+  /** The setting from each place where it is given, in order of precedence. */
   findAll<T>(each: Row<T>, places: readonly Place[]): readonly Found<T>[] {
     for (const place of places) this.places.set(place.option, place);
     const given = [
@@ -267,7 +267,7 @@ class Reader {
     return given.flatMap(({ source, value }) => (value === undefined ? [] : [{ source, value: each.read(value), shown: each.show(each.read(value)) }]));
   }
 
-  /** What code gives. */
+  /** The value of an option. */
   given(option: string): unknown {
     const [name = "", member] = option.split(".");
     const value = this.#options[name];
@@ -279,15 +279,15 @@ class Reader {
   }
 
   #inEnvironment(variable: string, kind: Kind<unknown>): unknown {
-    const text = textOf(variable);
-    let isReported = text === undefined;
+    const raw = readVariable(variable);
+    let isReported = raw === undefined;
     const ignore = (shown: string, why = ""): void => {
       isReported = true;
       this.warnings.add(`${variable}="${shown}" is ignored: it must be ${kind.is}${why === "" ? "" : ` (${why})`}`);
     };
-    const value = text === undefined ? undefined : kind.fromText(text, ignore);
+    const value = raw === undefined ? undefined : kind.fromVariable(raw, ignore);
     if (value !== undefined && kind.test(value)) return value;
-    if (text !== undefined && !isReported) ignore(kind.hide(text));
+    if (raw !== undefined && !isReported) ignore(kind.hide(raw));
     return undefined;
   }
 }
@@ -296,8 +296,8 @@ type Options = Record<string, unknown>;
 const isRecord = (value: unknown): value is Options => typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
- * @returns the options that are given: a blank text is the same as none.
- * @throws TypeError that names the option at fault and what is allowed.
+ * @returns the options that are given: a blank string is the same as none.
+ * @throws TypeError for an invalid option; it names the option and what is allowed.
  */
 function check(owner: string, options: unknown, rows: Readonly<Record<string, OptionRule & Partial<Kind<unknown>>>>): Options {
   const isBlank = (value: unknown): boolean => typeof value === "string" && value.trim() === "";
@@ -311,7 +311,7 @@ function check(owner: string, options: unknown, rows: Readonly<Record<string, Op
   return Object.fromEntries(given);
 }
 
-/** The variable's text, trimmed; empty and blank mean unset, as the OpenTelemetry specification says. */
-export function textOf(variable: string): string | undefined {
+/** The variable's value, trimmed. An empty or blank variable is unset, as the OpenTelemetry specification requires. */
+export function readVariable(variable: string): string | undefined {
   return process.env[variable]?.trim() || undefined;
 }

@@ -1,7 +1,7 @@
 import { context, metrics, propagation, trace, type TextMapPropagator } from "@opentelemetry/api";
 import type { Resource } from "@opentelemetry/resources";
 import { Deadline, settledWithin } from "../ending/deadline.ts";
-import { deliverAtSignals, type Ending, whenIdle } from "../ending/process-end.ts";
+import { flushAtSignals, type Ending, whenIdle } from "../ending/process-end.ts";
 import { isRuntimeSupported } from "../runtime.ts";
 import { finishSlices } from "../telemetry/slices.ts";
 import { noteTracersAndLoggers } from "../telemetry/api-copies.ts";
@@ -14,24 +14,23 @@ import { load } from "./packages.ts";
 import { readSettings, type Settings, type Signal } from "./settings.ts";
 import { createLoggerProvider, createMeterProvider, createTracerProvider } from "./signals.ts";
 
-/** What {@link setupOtlp} started. */
+/** The telemetry that {@link setupOtlp} started. */
 export interface OtlpTelemetry extends AsyncDisposable {
   /**
-   * Delivers the spans that have ended, the metrics and the log records. It never rejects: what can't be delivered is
-   * reported as usual. It waits no longer than exports may take (the option `timeout`), and 30 seconds at most. After
-   * `shutdown()` it does nothing.
+   * Exports the spans that have ended, the metrics and the log records. It never rejects: failures are reported as usual. It
+   * waits as long as exports may take (the option `timeout`), and at most 30 seconds. After `shutdown()` it does nothing.
    */
   forceFlush(): Promise<void>;
   /**
-   * Delivers the same, stops, and takes back what was registered with the OpenTelemetry API, so that `setupOtlp` can
-   * be called again (telemetry.md K3). The signals are delivered side by side: one that hangs costs the others nothing.
+   * Exports the same, stops, and unregisters the providers from the OpenTelemetry API, so that `setupOtlp` can be called
+   * again (telemetry.md K3). The signals are exported in parallel: one that hangs does not delay the others.
    *
-   * It takes `shutdownTimeout` milliseconds at most, and never rejects. Calling it again returns the same promise.
+   * It takes at most `shutdownTimeout` milliseconds, and never rejects. Calling it again returns the same promise.
    */
   shutdown(): Promise<void>;
 }
 
-/** Where the result has its {@link Ending}, for `durable-telemetry/register`. */
+/** The key of the result's {@link Ending}, for `durable-telemetry/register`. */
 const endingKey: symbol = Symbol.for("durable-telemetry.ending");
 
 const flushTimeout = 30_000;
@@ -42,27 +41,27 @@ const runningKey = Symbol.for("durable-telemetry.otlp-running");
 /**
  * Sets OpenTelemetry up for this process: traces, metrics and logs to an OTLP collector as JSON over HTTP, in batches,
  * with {@link DurableIdGenerator} in place (telemetry.md I6), W3C propagation, and an `AsyncLocalStorage` context. All
- * providers are registered with the OpenTelemetry API, so the middlewares deliver with no further code. It needs SDK 3.x
- * of OpenTelemetry: `npm install @opentelemetry/sdk-node`.
+ * providers are registered with the OpenTelemetry API, where the middlewares find them. It needs OpenTelemetry SDK 3.x:
+ * `npm install @opentelemetry/sdk-node`.
  *
- * Everything has a default, and every option an environment variable, which is read at this call: the standard one of
- * OpenTelemetry where there is one (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, …), else `DURABLE_TELEMETRY_…`.
- * What is given in code wins. An empty variable is an unset one; a value that makes no sense is reported and ignored.
- * Each signal can be left out: `metrics: false`, or `OTEL_METRICS_EXPORTER=none`. A signal whose provider the program
- * has registered itself is left to that; only for traces this is refused.
+ * Every option has a default and an environment variable, which is read at this call: OpenTelemetry's standard variable if
+ * there is one (`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_TRACES_SAMPLER`, …), otherwise `DURABLE_TELEMETRY_…`. Options override
+ * variables. An empty variable is unset; an invalid value is reported and ignored. Each signal can be turned off:
+ * `metrics: false`, or `OTEL_METRICS_EXPORTER=none`. If the program has registered a meter or logger provider itself, that
+ * one is used; another tracer provider is an error.
  *
- * A collector that is down, slow or wrong never changes what the program does (telemetry.md K1): what waits to be sent
- * is bounded, and one line a minute for each signal and cause says what is lost and how much, through the `diag` logger
- * if the program has set one, else on the console.
+ * A collector that is down, slow or faulty never changes what the program does (telemetry.md K1). Queues are limited, and
+ * one line per minute, signal and cause reports how much is lost: through the `diag` logger if the program has set one,
+ * otherwise on the console.
  *
- * A tracer that was taken from the OpenTelemetry API before `shutdown()` belongs to what was shut down; after setting
- * up again, take it anew with `trace.getTracer()`.
+ * A tracer that was obtained before `shutdown()` stays shut down. After another set-up, get a new one with
+ * `trace.getTracer()`.
  *
  * @param options see {@link OtlpOptions}; all are optional.
- * @throws TypeError that names an unknown or wrong option and what is allowed.
- * @throws Error with `code` `DURABLE_TELEMETRY_OTLP_RUNNING` if it is set up already and not shut down,
- * `DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED` if the process has another tracer provider and traces are not left out,
- * or `DURABLE_TELEMETRY_SDK_MISSING` if OpenTelemetry's SDK 3.x is not installed. Nothing is started then.
+ * @throws TypeError for an unknown or invalid option; it names the option and what is allowed.
+ * @throws Error with the `code` `DURABLE_TELEMETRY_OTLP_RUNNING` if it is already set up and not shut down,
+ * `DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED` if the process has another tracer provider and traces are not turned off,
+ * or `DURABLE_TELEMETRY_SDK_MISSING` if OpenTelemetry SDK 3.x is not installed. Nothing is started then.
  *
  * @example
  * ```ts
@@ -109,16 +108,16 @@ export function setupOtlp(options: OtlpOptions = {}): OtlpTelemetry {
     return ended;
   };
   const forceFlush = (): Promise<void> => ended ?? running.forceFlush();
-  const deliver = async (): Promise<void> => void (await deadline.spend(forceFlush));
-  const ending: Ending = { timeout: shutdownTimeout, deliver, shutdown };
+  const flush = async (): Promise<void> => void (await deadline.spend(forceFlush));
+  const ending: Ending = { timeout: shutdownTimeout, flush, shutdown };
   const signals: NodeJS.Signals[] = [...(handleSigterm ? ["SIGTERM" as const] : []), ...(handleSigint ? ["SIGINT" as const] : [])];
   if (signals.length > 0 && !disabled) {
-    // Where the program listens to the signal too, it works on after it.
-    const deliverAndWait = (): Promise<void> => {
+    // If the program listens to the signal too, it continues to work.
+    const flushAndWait = (): Promise<void> => {
       listeners.push(whenIdle(shutdown));
-      return deliver();
+      return flush();
     };
-    listeners.push(deliverAtSignals(signals, { ...ending, deliver: deliverAndWait }));
+    listeners.push(flushAtSignals(signals, { ...ending, flush: flushAndWait }));
   }
   return Object.assign({ forceFlush, shutdown, [Symbol.asyncDispose]: shutdown }, { [endingKey]: ending });
 }
@@ -138,21 +137,21 @@ function start(settings: Settings, deadline: Deadline): Running {
   };
   let ours = before;
   const providers: Running[] = [];
-  const add = <T extends Running>(signal: Signal, create: (...args: [Settings, Resource, Shared]) => T, register: (made: T) => boolean): boolean => {
+  const add = <T extends Running>(signal: Signal, create: (...args: [Settings, Resource, Shared]) => T, register: (provider: T) => boolean): boolean => {
     if (settings[signal].exporter.length === 0) return true;
-    const made = create(settings, resource, shared);
-    providers.push(made);
-    return register(made);
+    const provider = create(settings, resource, shared);
+    providers.push(provider);
+    return register(provider);
   };
   try {
     const isAccepted = [
       startContext(settings, before),
-      add("metrics", createMeterProvider, (made) => metrics.setGlobalMeterProvider(made)),
-      add("traces", createTracerProvider, (made) => trace.setGlobalTracerProvider(made)),
+      add("metrics", createMeterProvider, (provider) => metrics.setGlobalMeterProvider(provider)),
+      add("traces", createTracerProvider, (provider) => trace.setGlobalTracerProvider(provider)),
       add("logs", createLoggerProvider, registerLoggers),
     ];
     ours = registrations();
-    if (isAccepted.includes(false)) sayWhyRefused();
+    if (isAccepted.includes(false)) reportRefused();
   } catch (error) {
     ours = registrations();
     close();
@@ -160,7 +159,7 @@ function start(settings: Settings, deadline: Deadline): Running {
   }
   connectEarly();
   const all = (method: keyof Running): Promise<unknown> => {
-    // What an episode with very many spans still has to emit belongs to the flush.
+    // Finish the spans that a large episode has not emitted yet.
     finishSlices();
     return Promise.allSettled(providers.map((provider) => provider[method]()));
   };
@@ -174,30 +173,40 @@ function start(settings: Settings, deadline: Deadline): Running {
   };
 }
 
-function sayWhyRefused(): void {
+function reportRefused(): void {
   const problems = startupProblems(["tracing", "metrics"]);
-  for (const problem of problems.length === 0 ? ["the OpenTelemetry API does not take what setupOtlp registers"] : problems) {
-    // The API's own logger may be of the other version too.
+  for (const problem of problems.length === 0 ? ["the OpenTelemetry API does not accept the providers of setupOtlp"] : problems) {
+    // Not through `diag`: that may be the other version's too.
     console.warn(`durable-telemetry: ${problem}`);
   }
 }
 
-/** @returns whether the API accepts what there is to register. */
+/** @returns whether the API accepts the propagator and the context manager. */
 function startContext({ propagators }: Settings, before: Registrations): boolean {
   const propagator = propagatorOf(propagators);
-  // What the program has registered stays.
+  // Keep what the program has registered.
   const isPropagating = before.propagation !== undefined || propagator === undefined || propagation.setGlobalPropagator(propagator);
   if (before.context !== undefined) return isPropagating;
   const { AsyncLocalStorageContextManager } = load("@opentelemetry/context-async-hooks");
   return context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable()) && isPropagating;
 }
 
-/** What describes the service: what is detected, and, stronger, what the settings say. */
+/** The resource: detected attributes, overridden by those of the settings. */
 function resourceOf({ resourceDetectors: names, resourceAttributes }: Settings): Resource {
   const { defaultResource, detectResources, resourceFromAttributes, ...found } = load("@opentelemetry/resources");
-  const byName = { serviceinstance: found.serviceInstanceIdDetector, process: found.processDetector, host: found.hostDetector, os: found.osDetector };
+  // The names of SDK 3.x (`service`, and `host` with the operating system), and those of SDK 2.x.
+  const { hostDetector, osDetector, processDetector, serviceInstanceIdDetector } = found;
+  const byName = {
+    service: serviceInstanceIdDetector,
+    serviceinstance: serviceInstanceIdDetector,
+    process: processDetector,
+    host: hostDetector,
+    os: osDetector,
+  };
   const isAll = names.includes("all") || names.every((name) => name === "env");
-  const detectors = names.includes("none") ? [] : Object.entries(byName).flatMap(([name, detector]) => (isAll || names.some((each) => each === name) ? [detector] : []));
+  const asked = new Set<string>([...names, ...(names.includes("host") ? ["os"] : [])]);
+  const isDetected = (name: string): boolean => (isAll || asked.has(name)) && !asked.has("none");
+  const detectors = [...new Set(Object.entries(byName).flatMap(([name, detector]) => (isDetected(name) ? [detector] : [])))];
   return defaultResource().merge(detectResources({ detectors })).merge(resourceFromAttributes({ ...resourceAttributes }));
 }
 

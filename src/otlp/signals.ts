@@ -9,19 +9,19 @@ import { DurableIdGenerator } from "./durable-id-generator.ts";
 import { type Items, OtlpExporter, type Shared } from "./exporter.ts";
 import { load } from "./packages.ts";
 import { BatchQueue } from "./queue.ts";
-import { type BatchSettings, type MetricSettings, type Settings, textOf } from "./settings.ts";
+import { type BatchSettings, type MetricSettings, type Settings, readVariable } from "./settings.ts";
 
 const ours = "durable-telemetry";
 const usualLimit = 128;
 const halvesOf = <T>(items: T[]): readonly [T[], T[]] => [items.slice(0, items.length / 2), items.slice(items.length / 2)];
 const ofLists = { count: ({ length }: readonly unknown[]): number => length, halves: halvesOf } as const;
 
-/** The limit in the first of the variables that has one; the specification has this one where none has. */
+/** The limit in the first of the variables that has a valid one; otherwise the specification's default. */
 function limit(...variables: readonly string[]): number {
-  return variables.map((variable) => Number(textOf(variable) ?? Number.NaN)).find((value) => Number.isSafeInteger(value) && value >= 0) ?? usualLimit;
+  return variables.map((variable) => Number(readVariable(variable) ?? Number.NaN)).find((value) => Number.isSafeInteger(value) && value >= 0) ?? usualLimit;
 }
 
-/** About how many bytes a value takes, however deep it is. */
+/** The approximate number of bytes of a value, whatever its depth. */
 function bytesOf(value: unknown, depth = 0): number {
   if (typeof value === "string") return value.length;
   if (typeof value !== "object" || value === null || depth > 8) return 8;
@@ -30,7 +30,7 @@ function bytesOf(value: unknown, depth = 0): number {
   return bytes;
 }
 
-// An orchestration's own span is the parent of all others, and a scheduled task's of what executes it (telemetry.md K6).
+// An orchestration's own span is the parent of all others, and the span that schedules a task that of the one that executes it (telemetry.md K6).
 function rankOfSpan({ instrumentationScope: { name }, kind, attributes, parentSpanContext }: ReadableSpan): number {
   if (name !== ours) return parentSpanContext === undefined || parentSpanContext.isRemote === true ? 1 : 0;
   if (attributes["durabletask.type"] === "orchestration" && kind === SpanKind.SERVER) return 3;
@@ -98,7 +98,7 @@ export function createLoggerProvider({ logs }: Settings, resource: Resource, sha
 function createLogRecordProcessor(settings: BatchSettings, shared: Shared): LogRecordProcessor {
   const { JsonLogsSerializer, ProtobufLogsSerializer } = load("@opentelemetry/otlp-transformer");
   const serializer = settings.protocol === "http/json" ? JsonLogsSerializer : ProtobufLogsSerializer;
-  // History events stay longer than lines of log.
+  // History events are kept longer than lines of log.
   const rankOfRecord = ({ instrumentationScope: { name }, eventName }: ReadableLogRecord): number => (name === ours && eventName !== undefined ? 1 : 0);
   const bytesOfRecord = ({ body, attributes }: ReadableLogRecord): number => 200 + bytesOf(body) + bytesOf(attributes);
   const queue = queueOf<ReadableLogRecord>(settings, shared, { signal: "logs", name: "log record", serializer, ...ofLists }, rankOfRecord, bytesOfRecord);
@@ -137,7 +137,7 @@ function createMetricReader(settings: MetricSettings, shared: Shared): MetricRea
   const { exportInterval, temporality, histogramAggregation, protocol } = settings;
   const serializer = protocol === "http/json" ? JsonMetricsSerializer : ProtobufMetricsSerializer;
   const items: Items<ResourceMetrics> = { signal: "metrics", name: "metric data point", serializer, count: pointsIn, halves: halvesOfMetrics };
-  // An export that takes longer is given up before the next one is due.
+  // A longer export is aborted before the next one is due.
   const otlp = new OtlpExporter(items, settings, shared, exportInterval * 0.9);
   const isExponential = histogramAggregation === "base2_exponential_bucket_histogram";
   const deltas: Readonly<Record<typeof temporality, readonly string[]>> = {
@@ -158,7 +158,7 @@ function createMetricReader(settings: MetricSettings, shared: Shared): MetricRea
     override async collect(...args: Parameters<MetricReader["collect"]>): ReturnType<MetricReader["collect"]> {
       isCollecting = true;
       const { resourceMetrics, errors } = await super.collect(...args).finally(() => (isCollecting = false));
-      // The SDK would say so through `diag` alone.
+      // The SDK reports it only through `diag`.
       if (errors.length > 0) failed("callback", `a callback failed: ${messageOf(errors[0])}`);
       return { resourceMetrics, errors: [] };
     }

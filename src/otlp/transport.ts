@@ -9,34 +9,34 @@ import { messageOf } from "./diagnostics.ts";
 import { load } from "./packages.ts";
 import type { Signal, SignalSettings } from "./settings.ts";
 
-/** What a collector made of a request: whether it is `unanswered` that way, nobody knows. */
+/** The result of a request. `unanswered`: it is unknown whether the collector accepted it. */
 export type Answer =
   | { readonly state: "taken"; readonly body: Uint8Array }
   | {
       readonly state: "refused" | "unanswered";
-      /** A kind of cause, and not a text that varies. */
+      /** The kind of cause: a constant, unlike the reason. */
       readonly cause: string;
-      readonly text: string;
-      /** Whether another attempt may succeed, and after how many milliseconds if the collector says so. */
+      readonly reason: string;
+      /** Whether another attempt may succeed, and after how many milliseconds if the collector requests a delay. */
       readonly mayRetry?: boolean;
       readonly retryAfter?: number | undefined;
       readonly isTooLarge?: boolean;
     };
 
-/** The way to a collector. `send` never rejects; it ends when the signal aborts. */
+/** A connection to a collector. `send` never rejects; it ends when the signal aborts. */
 export interface Transport {
   send(body: Uint8Array, signal: AbortSignal): Promise<Answer>;
   close(): void;
 }
 
-export const timedOut: Answer = { state: "unanswered", cause: "timeout", text: "Request timed out" };
+export const timedOut: Answer = { state: "unanswered", cause: "timeout", reason: "Request timed out" };
 
 const userAgent = `durable-telemetry/${version}`;
 const retryableStatuses: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 const retryableErrors: ReadonlySet<string> = new Set(
   ["ECONNRESET", "ECONNREFUSED", "EPIPE", "ETIMEDOUT", "EAI_AGAIN", "ENOTFOUND", "ENETUNREACH", "EHOSTUNREACH"],
 );
-// A longer answer is none of a collector's.
+// No collector sends a longer answer.
 const longestAnswer = 4 * 2 ** 20;
 const compress = promisify(gzip);
 
@@ -56,7 +56,7 @@ export function httpTransport({ endpoint, protocol, compression, headers, tls }:
         const body = isCompressed ? await compress(plain) : plain;
         const outgoing = request(endpoint, { method: "POST", agent, signal, headers: { ...all, "content-length": body.length } }).end(body);
         const [response] = (await once(outgoing, "response")) as [http.IncomingMessage];
-        outgoing.on("error", () => {}); // It is the answer's too.
+        outgoing.on("error", () => {}); // The response emits it too.
         const chunks: Buffer[] = [];
         let size = 0;
         for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -76,21 +76,21 @@ export function httpTransport({ endpoint, protocol, compression, headers, tls }:
 function answerOf({ statusCode = 0, headers }: http.IncomingMessage, body: Uint8Array): Answer {
   const isWebPage = headers["content-type"]?.startsWith("text/html") === true;
   if (statusCode >= 200 && statusCode < 300) {
-    return isWebPage ? { state: "refused", cause: "web page", text: "the answer is a web page, not that of an OTLP collector" } : { state: "taken", body };
+    return isWebPage ? { state: "refused", cause: "web page", reason: "the answer is a web page, not that of an OTLP collector" } : { state: "taken", body };
   }
-  // Not the reason that the collector gives: that may be any text.
+  // Not the collector's reason phrase: that can be any string.
   const status = `HTTP ${statusCode} ${http.STATUS_CODES[statusCode] ?? ""}`.trim();
   return {
     state: "refused",
     cause: `HTTP ${statusCode}`,
-    text: isWebPage ? `${status}, with a web page: is this an OTLP collector?` : status,
+    reason: isWebPage ? `${status}, with a web page: is this an OTLP collector?` : status,
     mayRetry: retryableStatuses.has(statusCode),
     retryAfter: retryAfterOf(headers["retry-after"]),
     isTooLarge: statusCode === 413,
   };
 }
 
-/** In milliseconds. What is no time to wait, a negative one included, is none. */
+/** The delay in milliseconds; `undefined` if it is negative or malformed. */
 function retryAfterOf(header: string | undefined): number | undefined {
   if (header === undefined) return undefined;
   const wait = /^\s*\d+\s*$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
@@ -99,9 +99,9 @@ function retryAfterOf(header: string | undefined): number | undefined {
 
 function httpFailure(error: unknown): Answer {
   const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;
-  if (typeof code !== "string") return { state: "refused", cause: "error", text: messageOf(error) };
-  const text = code.startsWith("HPE_") ? `${code}: the answer is not HTTP; is this port gRPC?` : code;
-  return { state: code === "ECONNRESET" ? "unanswered" : "refused", cause: code, text, mayRetry: retryableErrors.has(code) };
+  if (typeof code !== "string") return { state: "refused", cause: "error", reason: messageOf(error) };
+  const reason = code.startsWith("HPE_") ? `${code}: the answer is not HTTP; is this port gRPC?` : code;
+  return { state: code === "ECONNRESET" ? "unanswered" : "refused", cause: code, reason, mayRetry: retryableErrors.has(code) };
 }
 
 const services = { traces: "trace.v1.TraceService", metrics: "metrics.v1.MetricsService", logs: "logs.v1.LogsService" };
@@ -124,9 +124,9 @@ export function grpcTransport(signal: Signal, { endpoint, compression, headers, 
   const failure = ({ code, details, message }: ServiceError): Answer => {
     const [errno] = /\bE[A-Z]{4,}\b/.exec(details) ?? [];
     const isNoGrpc = errno === undefined && /null|protocol error|connection dropped/i.test(details);
-    const text = isNoGrpc ? "no gRPC server answers; is this port gRPC?" : (errno ?? (details === "" ? message : details));
+    const reason = isNoGrpc ? "no gRPC server answers; is this port gRPC?" : (errno ?? (details === "" ? message : details));
     const state = errno === "ECONNRESET" ? "unanswered" : "refused";
-    return { state, cause: `gRPC ${code}`, text: `${status[code]}: ${text}`, mayRetry: retryableCodes.has(code), isTooLarge: /larger than max/i.test(details) };
+    return { state, cause: `gRPC ${code}`, reason: `${status[code]}: ${reason}`, mayRetry: retryableCodes.has(code), isTooLarge: /larger than max/i.test(details) };
   };
   return {
     send: (body, abort) =>

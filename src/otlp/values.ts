@@ -3,44 +3,44 @@ import * as rules from "../options.ts";
 import type { OptionRule } from "../options.ts";
 import type { ResourceAttributes } from "./options.ts";
 
-/** What a setting may be: in code, as any option of this package, and in a variable. */
+/** The valid values of a setting: as an option of this package, and in a variable. */
 export interface Kind<T> extends OptionRule {
   /**
-   * What a variable says, as code would say it.
+   * The value of a variable, as an option has it.
    *
-   * @param ignore notes a part that makes no sense, as it may be shown, and why if that is not clear.
+   * @param ignore reports an invalid part, in a form without secrets, and the reason if that is not obvious.
    */
-  fromText(text: string, ignore: (shown: string, why?: string) => void): unknown;
-  /** The value, of what passes the test. */
+  fromVariable(raw: string, ignore: (shown: string, why?: string) => void): unknown;
+  /** The value of an option that passes the test. */
   read(given: unknown): T;
-  /** The value as diagnostics show it: never a secret. */
+  /** The value as diagnostics show it, without secrets. */
   show(value: T): string;
-  /** A wrong text of a variable, as lines show it. */
-  hide(text: string): string;
-  /** Of what is an object in code: what to call it there, and what each of its members must be. */
+  /** An invalid value of a variable, as it is reported. */
+  hide(raw: string): string;
+  /** For an option that is an object: its name, and the valid values of its members. */
   readonly object?: { readonly is: string; readonly member: (name: string) => OptionRule };
 }
 
 function kind<T>(rule: OptionRule, more: Partial<Kind<T>> = {}): Kind<T> {
-  return { fromText: (text) => text, read: (given) => given as T, show: String, hide: String, ...rule, ...more };
+  return { fromVariable: (raw) => raw, read: (given) => given as T, show: String, hide: String, ...rule, ...more };
 }
 
 const aNumber = (is: string, test: (value: number) => boolean): Kind<number> =>
-  kind({ is, test: (value) => typeof value === "number" && test(value) }, { fromText: Number });
+  kind({ is, test: (value) => typeof value === "number" && test(value) }, { fromVariable: Number });
 
 // A longer setTimeout would fire at once.
 const longest = 2 ** 31 - 1;
 
 export const aText: Kind<string> = kind({ is: "a string", test: (value) => typeof value === "string" });
-export const aBoolean: Kind<boolean> = kind(rules.aBoolean, { fromText: (text) => ({ true: true, false: false })[text.toLowerCase()] });
+export const aBoolean: Kind<boolean> = kind(rules.aBoolean, { fromVariable: (raw) => ({ true: true, false: false })[raw.toLowerCase()] });
 export const milliseconds: Kind<number> = aNumber(`a number of milliseconds greater than 0 and at most ${longest}`, (value) => value > 0 && value <= longest);
 export const aCount: Kind<number> = aNumber("a whole number greater than 0", (value) => Number.isSafeInteger(value) && value > 0);
 export const aRatio: Kind<number> = aNumber("a number from 0 to 1", (value) => value >= 0 && value <= 1);
 
-/** One of `values`, in a variable in whatever case. */
-export const oneOf = <T extends string>(...values: readonly T[]): Kind<T> => kind(rules.oneOf(...values), { fromText: (text) => text.toLowerCase() });
+/** One of `values`; case-insensitive in a variable. */
+export const oneOf = <T extends string>(...values: readonly T[]): Kind<T> => kind(rules.oneOf(...values), { fromVariable: (raw) => raw.toLowerCase() });
 
-/** Several of `values`: separated by commas in a variable, an array or just one in code. An empty array says `none`. */
+/** Several of `values`: separated by commas in a variable, an array or a single one in code. An empty array means `none`. */
 export function someOf<T extends string>(...values: readonly (T | "none")[]): Kind<readonly (T | "none")[]> {
   const one = rules.oneOf(...values);
   return kind<readonly (T | "none")[]>(
@@ -48,8 +48,8 @@ export function someOf<T extends string>(...values: readonly (T | "none")[]): Ki
     {
       show: (value) => value.join(", "),
       read: (given) => (Array.isArray(given) && given.length === 0 ? ["none"] : ([given].flat() as T[])),
-      fromText: (text, ignore) => {
-        const parts = new Set(partsOf(text.toLowerCase()));
+      fromVariable: (raw, ignore) => {
+        const parts = new Set(partsOf(raw.toLowerCase()));
         for (const part of parts) if (!one.test(part) && parts.delete(part)) ignore(part);
         return parts.size === 0 ? undefined : [...parts];
       },
@@ -57,7 +57,7 @@ export function someOf<T extends string>(...values: readonly (T | "none")[]): Ki
   );
 }
 
-/** The path of a file. What should be in the file, and stands where the path should, is not shown. */
+/** The path of a file. A key or certificate that is given instead of a path is not shown. */
 export const aFile: Kind<string> = kind(
   { is: "the path of a file that can be read", test: (value) => typeof value === "string" && isReadable(value) },
   { hide: (path) => (/\n|-----BEGIN/.test(path) ? "[redacted]" : path) },
@@ -71,10 +71,10 @@ function isReadable(path: string): boolean {
   }
 }
 
-/** An address as a URL; one without a scheme is that of gRPC with TLS. */
+/** An address as a URL. Without a scheme it is gRPC with TLS. */
 const withScheme = (address: string): string => (address.includes("://") ? address : `https://${address}`);
 
-/** An address as lines show it: without credentials and query, or with `mark` in their place. */
+/** An address as it is reported: without credentials and query, or with `mark` in their place. */
 export function showAddress(address: string, mark = ""): string {
   const { protocol, host, pathname, username, password, search } = new URL(withScheme(address));
   const credentials = mark !== "" && username + password !== "" ? `${mark}@` : "";
@@ -82,14 +82,14 @@ export function showAddress(address: string, mark = ""): string {
   return address.includes("://") ? `${protocol}//${credentials}${host}${pathname}${query}` : `${credentials}${host}${query}`;
 }
 
-// What is no address may be a key.
-const anAddress = (is: string, test: (text: string) => boolean): Kind<string> =>
+// An invalid address may be a key, so it is not shown.
+const anAddress = (is: string, test: (raw: string) => boolean): Kind<string> =>
   kind({ is, test: (value) => typeof value === "string" && test(value) }, { show: (address) => showAddress(address, "[redacted]"), hide: () => "[redacted]" });
 
-/** Where OTLP goes over HTTP, and in code. */
-export const aUrl: Kind<string> = anAddress('an http or https URL such as "http://localhost:4318"', (text) => /^https?:/i.test(text) && URL.canParse(text));
-/** Where OTLP goes over gRPC: in a variable the scheme may be left out. */
-export const aGrpcAddress: Kind<string> = anAddress('an address such as "http://localhost:4317"', (text) => URL.canParse(withScheme(text)));
+/** The address of OTLP over HTTP, and of any protocol in code. */
+export const aUrl: Kind<string> = anAddress('an http or https URL such as "http://localhost:4318"', (raw) => /^https?:/i.test(raw) && URL.canParse(raw));
+/** The address of OTLP over gRPC. In a variable the scheme may be omitted. */
+export const aGrpcAddress: Kind<string> = anAddress('an address such as "http://localhost:4317"', (raw) => URL.canParse(withScheme(raw)));
 
 /** The URL of a signal below the base URL of a collector. A base URL that names a signal by mistake works too. */
 export function urlOfSignal(base: string, signal: string): string {
@@ -102,7 +102,7 @@ export function urlOfSignal(base: string, signal: string): string {
 
 const isHeader = (name: string, value: unknown): boolean => /^[\w.-]+(?<!-bin)$/i.test(name) && typeof value === "string" && /^[\u0020-\u007E]*$/.test(value);
 
-/** Headers by name, as HTTP and gRPC can carry them. Their values are often secrets: whatever is said of them names the header at most. */
+/** Headers by name, with names and values that both HTTP and gRPC allow. Values are often secrets, so reports contain at most the name. */
 export const headers: Kind<Readonly<Record<string, string>>> = kind(
   { is: "key=value pairs, separated by commas, that make valid headers", test: isPlainObject },
   {
@@ -115,8 +115,8 @@ export const headers: Kind<Readonly<Record<string, string>>> = kind(
         test: (value) => isHeader(name, value),
       }),
     },
-    fromText: (text, ignore) => {
-      const found = text.split(",").map((entry, index): readonly (readonly [string, string])[] => {
+    fromVariable: (raw, ignore) => {
+      const found = raw.split(",").map((entry, index): readonly (readonly [string, string])[] => {
         const pair = entry.includes(";") ? undefined : pairOf(entry);
         if (pair !== undefined && isHeader(...pair)) return [pair];
         const hint = entry.includes(";") ? "; a semicolon in a value is written %3B" : entry.includes("=") ? "" : "; a comma in a value is written %2C";
@@ -128,10 +128,10 @@ export const headers: Kind<Readonly<Record<string, string>>> = kind(
   },
 );
 
-// A resource goes where telemetry goes, but diagnostics go into bug reports; so those have the names only of the rest.
+// Diagnostics go into bug reports, so they show only the names of the other attributes.
 const harmless = /^(service\.(name|version|namespace)|deployment\.environment(\.name)?|telemetry\..*)$/;
 
-/** Attributes of the resource. As the OpenTelemetry specification wants it, one bad pair makes all of a variable void. */
+/** Attributes of the resource. As the OpenTelemetry specification requires, one invalid pair invalidates the whole variable. */
 export const attributes: Kind<ResourceAttributes> = kind(
   { is: "key=value pairs, separated by commas", test: isPlainObject },
   {
@@ -141,8 +141,8 @@ export const attributes: Kind<ResourceAttributes> = kind(
       is: "an object of names and values",
       member: (name) => ({ is: "a string, a finite number, a boolean, or an array of one of these, with a name", test: (value) => name !== "" && isAttributeValue(value) }),
     },
-    fromText: (text, ignore) => {
-      const pairs = partsOf(text).map((entry) => (entry.split("=").length === 2 ? pairOf(entry) : undefined));
+    fromVariable: (raw, ignore) => {
+      const pairs = partsOf(raw).map((entry) => (entry.split("=").length === 2 ? pairOf(entry) : undefined));
       if (pairs.every((pair) => pair !== undefined)) return Object.fromEntries(pairs);
       ignore("[redacted]", `pair ${pairs.indexOf(undefined) + 1} is none; a comma in a value is written %2C, and "=" is %3D`);
       return undefined;
@@ -150,8 +150,8 @@ export const attributes: Kind<ResourceAttributes> = kind(
   },
 );
 
-function partsOf(text: string): readonly string[] {
-  return text.split(",").map((part) => part.trim()).filter((part) => part !== "");
+function partsOf(raw: string): readonly string[] {
+  return raw.split(",").map((part) => part.trim()).filter((part) => part !== "");
 }
 
 function pairOf(entry: string): readonly [name: string, value: string] | undefined {
@@ -169,7 +169,7 @@ function isAttributeValue(value: unknown): boolean {
   return Array.isArray(value) ? value.every((item: unknown) => isScalar(item) && typeof item === typeof value[0]) : isScalar(value);
 }
 
-/** Other objects, such as a Map or Headers, keep what they have elsewhere than in properties. */
+/** Other objects, such as a Map or Headers, do not have their entries as properties. */
 function isPlainObject(value: unknown): boolean {
   return Object.prototype.toString.call(value) === "[object Object]";
 }

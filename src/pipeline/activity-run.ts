@@ -1,13 +1,14 @@
-import { types } from "node:util";
+import { isPromise } from "node:util/types";
 import type { ActivityContext } from "@microsoft/durabletask-js";
 import { ActivityMiddlewareContextImpl, type Outcome } from "./context.ts";
 import { activityRules } from "./contract.ts";
 import { brokenRules, type ContractRule } from "./errors.ts";
-import type { Stage } from "./pipeline.ts";
+import type { Stage } from "./stage.ts";
 import type { ActivityMiddleware } from "./middleware.ts";
+import { NextPromise } from "./next-promise.ts";
 import { TaskRun, type Frame } from "./task-run.ts";
 import { isThenable } from "./thenable.ts";
-import type { ActivityExecution } from "./work-item.ts";
+import type { ActivityExecution } from "./execution.ts";
 
 /** An activity function, as the SDK registers it. */
 export type Activity = (ctx: ActivityContext, input: unknown) => unknown;
@@ -67,7 +68,7 @@ class ActivityRun extends TaskRun<ActivityMiddlewareContextImpl> {
       return this.settleInside(level, { ok: false, error });
     }
     // The SDK awaits an activity's promise, and no other thenable.
-    if (types.isPromise(value)) void this.#settleWith(level, value);
+    if (isPromise(value)) void this.#settleWith(level, value);
     else this.settleInside(level, { ok: true, value });
   }
 
@@ -117,7 +118,8 @@ class ActivityRun extends TaskRun<ActivityMiddlewareContextImpl> {
 
 /** What the SDK gets, from a promise, for a result: a thenable stays one, and is serialized as without the pipeline (D3). */
 function resultFor(value: unknown): unknown {
-  return !types.isPromise(value) && isThenable(value) ? new Unawaited(value) : value;
+  // What is chained to `next` is a promise, though no native one.
+  return !isPromise(value) && !(value instanceof NextPromise) && isThenable(value) ? new Unawaited(value) : value;
 }
 
 /** Serializes as the thenable in it does. */

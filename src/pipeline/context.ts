@@ -1,8 +1,9 @@
 import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
+import type { ActivityExecution, Episode } from "./execution.ts";
 import type { MiddlewareFeatures } from "./features.ts";
 import { isolate } from "./isolate.ts";
 import { workItemLogger, type MiddlewareLogger } from "./logger.ts";
-import type { ActivityExecution, Episode, ParentOrchestration } from "./work-item.ts";
+import type { ParentOrchestration } from "./task-info.ts";
 
 /**
  * Why an episode ended without running the code after `next`: the orchestration still waits; it was terminated from
@@ -74,7 +75,7 @@ export interface ActivityMiddlewareContext<TInput = unknown, TResult = unknown>
   setResult(value: TResult): void;
 }
 
-/** How what lies inside a middleware ended. */
+/** How the part of the pipeline inside a middleware ended. */
 export type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
 
 // Each worker has stages of its own.
@@ -121,7 +122,7 @@ abstract class Context<TItem extends Episode | ActivityExecution> {
     return this.#outcome?.ok === false ? this.#outcome.error : undefined;
   }
 
-  /** Who it is: no payload, no feature (F3), and none of the SDK's objects, which hold cycles. */
+  /** Its identity only: no payload, no feature (F3), and no objects of the SDK, which contain cycles. */
   toJSON(): object {
     const { name, instanceId, executionId, version } = this;
     return { name, instanceId, executionId, version };
@@ -136,7 +137,7 @@ abstract class Context<TItem extends Episode | ActivityExecution> {
   }
   protected abstract readonly remedyForReturned: string;
 
-  /** The engine tells how the part inside the middleware that runs next ended. */
+  /** The engine sets how the part inside the middleware that runs next ended. */
   settle(outcome: Outcome): void {
     this.#outcome = outcome;
   }
@@ -188,7 +189,7 @@ export class OrchestrationMiddlewareContextImpl
     (this.#onSuspend ??= []).push({ level: this.#levelNow(), run: callback });
   }
 
-  /** Whether anything is to be done when the episode ends. */
+  /** Whether there are callbacks to run when the episode ends. */
   get hasSuspendCallbacks(): boolean {
     return this.#onSuspend !== undefined;
   }

@@ -6,7 +6,7 @@ import type { NextPromise } from "./next-promise.ts";
 export interface ContractRules {
   readonly rule: ContractRule;
   readonly times: string;
-  /** What a middleware did wrong that ended and neither called `next` nor did what it may do instead. */
+  /** The error of a middleware that ended without calling `next`, or what it may do instead. */
   readonly forgotten: string;
 }
 
@@ -31,14 +31,14 @@ interface Checked {
   readonly state: string;
 }
 
-/** What is wrong with a call of `next`, whatever the kind of task. */
+/** The error of a call of `next`, in either kind of task. */
 export function nextProblem({ rule, times }: ContractRules, frame: Checked, isOwnContext: boolean): readonly [ContractRule, string] | undefined {
   if (frame.next !== undefined) return [rule, `it called next a second time; call it ${times}.`];
   if (!isOwnContext) return [rule, "it called next with some other context; pass on the ctx it got: await next(ctx)."];
   return undefined;
 }
 
-/** What is wrong with how a middleware's code ended. */
+/** The error of how a middleware's code ended. */
 export function endProblem({ rule, forgotten }: ContractRules, frame: Checked, own: Outcome, hasResult: boolean): string | undefined {
   if (frame.next === undefined) {
     // What a middleware throws before `next` is its own failure (O4), not a forgotten `next`.

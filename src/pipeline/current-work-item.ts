@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { MiddlewareFeatures } from "./features.ts";
 import { workItemLogger, type MiddlewareLogger } from "./logger.ts";
-import type { ActivityExecution, Episode } from "./work-item.ts";
+import type { ActivityExecution, Episode } from "./execution.ts";
 
 // Process-wide, so that task code which imports the other copy (ESM or CJS) of this package sees the same work item.
 const key: unique symbol = Symbol.for("durable-telemetry.current-work-item");

@@ -3,15 +3,15 @@ import type { DurableSteps } from "./middleware.ts";
 /** How the SDK resumes a generator. */
 export type ResumeMethod = "next" | "throw";
 
-/** What a generator's step has. The SDK looks only whether `done` is truthy, as a hand-written iterator may lack it. */
+/** A generator's step. The SDK only checks whether `done` is truthy, because a hand-written iterator may lack it. */
 export interface Step {
   readonly done: unknown;
   readonly value: unknown;
 }
 
-/** What learns of a generator's steps. */
+/** Gets the steps of a generator. */
 export interface Driven {
-  /** Takes a step, and tells whether the code waits for a resume. */
+  /** Processes a step. @returns whether the code waits for a resume. */
   onStep(step: unknown, driver: Driver): boolean;
   onFailure(error: unknown): void;
 }

@@ -1,6 +1,6 @@
-import type { TaskFailure, TraceContext } from "./work-item.ts";
+import type { TaskFailure, TraceContext } from "./task-info.ts";
 
-/** What an orchestration scheduled and waits for: an activity, a sub-orchestration, an answer or the lock of entities. */
+/** A task that an orchestration waits for: an activity, a sub-orchestration, an entity's answer or the lock of entities. */
 export interface ScheduledTask {
   readonly type: "activity" | "sub_orchestration" | "entity_call" | "entity_lock";
   readonly taskId: number;
@@ -9,32 +9,32 @@ export interface ScheduledTask {
   readonly version: string | undefined;
   /** The instance ID of the sub-orchestration or the entity. */
   readonly instanceId?: string | undefined;
-  /** When it was scheduled; `undefined` while it has not left, or where the backend keeps no timestamps. */
+  /** When it was scheduled; `undefined` before its response is sent, or if the backend keeps no timestamps. */
   readonly scheduledAt: Date | undefined;
-  /** The trace context that went out with it, where the backend kept it. */
+  /** The trace context that was sent with it, if the backend kept it. */
   readonly traceContext: TraceContext | undefined;
-  /** Which attempt it is, from 1; known only while its action has not left, as history does not tell. */
+  /** The number of the attempt, from 1; known only before its response is sent, because history does not record it. */
   readonly attempt?: number | undefined;
-  /** Sends a trace context out with the task; there only while its action has not left, and the protocol has a place for it. */
+  /** Sends a trace context with the task; present only before its response is sent, if the protocol has a place for it. */
   setTraceContext?(context: TraceContext): void;
 }
 
-/** What an orchestration sent without waiting for an answer. */
+/** A message that an orchestration sent without waiting for an answer. */
 export interface SentMessage {
   readonly type: "event" | "entity_signal";
   readonly taskId: number;
   /** The name of the event, or of the entity's operation. */
   readonly name: string;
-  /** The instance ID of the orchestration or entity that it is for. */
+  /** The instance ID of the orchestration or entity that gets it. */
   readonly target: string;
 }
 
-/** What reached an orchestration from outside. */
+/** An event that reached an orchestration from outside. */
 export type ReceivedEvent =
   | { readonly type: "event_raised"; readonly name: string; readonly at: Date | undefined }
   | { readonly type: "suspended" | "resumed"; readonly at: Date | undefined };
 
-/** An event of a history, as it is reported exactly once in the life of an execution. */
+/** A history event. Each one is reported exactly once in the life of an execution. */
 export type HistoryEvent =
   | { readonly type: "started"; readonly at: Date | undefined }
   | ReceivedEvent
@@ -51,3 +51,29 @@ export type HistoryEvent =
       readonly dueAt: Date | undefined;
       readonly at: Date | undefined;
     };
+
+/** The history of an episode. Nothing is read before a member is used. */
+export interface EpisodeHistory {
+  /** When the execution's first episode started; `undefined` if the backend keeps no timestamps. */
+  readonly startedAt: Date | undefined;
+  /** When this episode started, in durable time. */
+  readonly episodeStartedAt: Date | undefined;
+  /** The number of events of earlier episodes, which this one replays. */
+  readonly replayedEvents: number;
+  /** The number of all events, including new ones. */
+  readonly events: number;
+  /** The number of episodes, including this one. */
+  readonly episodes: number;
+  /** Whether the orchestration was rewound after a failure. */
+  readonly rewound: boolean;
+  /** The events since the last episode, in order; each event is new in exactly one episode. */
+  newEvents(): readonly HistoryEvent[];
+  /** The events from outside since the orchestration started, in order. */
+  received(): readonly ReceivedEvent[];
+  /** The failure of the task with this ID; `undefined` if it did not fail, or has not finished. */
+  failureOfTask(taskId: number): TaskFailure | undefined;
+  /** Whether an earlier episode's action has this ID: while an orchestration is suspended, the SDK returns actions again. */
+  hasLeft(taskId: number): boolean;
+  /** The tasks that were scheduled and have not finished. */
+  unfinishedTasks(): readonly ScheduledTask[];
+}

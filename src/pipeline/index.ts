@@ -11,7 +11,8 @@ export {
   sharedFeature,
   type MiddlewareFeature,
 } from "./features.ts";
-export type { HistoryEvent, ReceivedEvent, ScheduledTask, SentMessage } from "./history.ts";
+export { ActivityExecution, Episode, type WorkItemHost } from "./execution.ts";
+export type { EpisodeHistory, HistoryEvent, ReceivedEvent, ScheduledTask, SentMessage } from "./history.ts";
 export { isolate } from "./isolate.ts";
 export { WorkItemLogger, type MiddlewareLogger } from "./logger.ts";
 export {
@@ -27,9 +28,9 @@ export {
   type NextResult,
   type OrchestrationMiddleware,
   type OrchestrationNext,
-  type WorkItemMiddleware,
 } from "./middleware.ts";
 export { OrchestrationRun, type Orchestrator } from "./orchestration-run.ts";
 export { OrchestratorRun } from "./orchestrator-run.ts";
 export { Pipeline, type Position } from "./pipeline.ts";
-export * from "./work-item.ts";
+export type * from "./task-info.ts";
+export type * from "./work-item.ts";

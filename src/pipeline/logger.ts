@@ -9,10 +9,10 @@ export interface MiddlewareLogger {
   debug(message: string, ...args: unknown[]): void;
 }
 
-/** The logger of a work item where a middleware provides one; the code of the task gets it in place of the worker's. */
+/** The logger that a middleware provides for a work item. The task's code gets it instead of the worker's logger. */
 export const WorkItemLogger: MiddlewareFeature<MiddlewareLogger> = sharedFeature("work-item-logger");
 
-/** What the logger of a work item is made of. */
+/** The parts of a work item that its logger needs. */
 interface Logging {
   readonly features: MiddlewareFeatures;
   readonly logger: MiddlewareLogger;
@@ -20,8 +20,8 @@ interface Logging {
 }
 
 /**
- * The logger for the code of a work item. It writes nothing while `isReplaying()` (contract.md X7); a fault of the logger
- * beneath it is counted and logged, and does not reach the code (telemetry.md K1).
+ * The logger for the code of a work item. It writes nothing while `isReplaying()` (contract.md X7); an error of the
+ * underlying logger is counted and logged, and does not reach the code (telemetry.md K1).
  */
 export function workItemLogger(item: Logging, isReplaying?: () => boolean): MiddlewareLogger {
   const logger = item.features.get(WorkItemLogger) ?? item.logger;

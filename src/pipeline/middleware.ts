@@ -1,6 +1,6 @@
 import type { Task } from "@microsoft/durabletask-js";
 import type { ActivityMiddlewareContext, OrchestrationMiddlewareContext } from "./context.ts";
-import type { WorkItem, WorkItemHooks } from "./work-item.ts";
+import type { WorkItemMiddleware } from "./work-item.ts";
 
 /**
  * What `next(ctx)` returns: a promise to `await` or to return, or an iterable to `yield*` from a durable (generator)
@@ -74,22 +74,6 @@ export interface MiddlewareObject {
    */
   readonly workItem?: WorkItemMiddleware | undefined;
 }
-
-/**
- * Called once for each work item, before any code of it runs; the outermost middleware first (contract.md W1). It must not
- * be `async`.
- *
- * @returns what to do around the work item; nothing if there is nothing to do.
- * @example
- * const timing = defineMiddleware({
- *   name: "timing",
- *   workItem(item) {
- *     const startedAt = performance.now();
- *     return { onAcknowledged: (ack) => console.log(item.kind, item.name, ack, performance.now() - startedAt) };
- *   },
- * });
- */
-export type WorkItemMiddleware = (item: WorkItem) => WorkItemHooks | undefined | void;
 
 /** What `use` accepts: a function around both kinds of task, a durable middleware, or an object. */
 export type Middleware = MiddlewareFunction | (DurableMiddleware & NotInferred) | (MiddlewareObject & NotAFunction);

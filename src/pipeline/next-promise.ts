@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import type { Task } from "@microsoft/durabletask-js";
 import type { Outcome } from "./context.ts";
 import type { NextResult } from "./middleware.ts";
@@ -7,6 +8,8 @@ import { fulfillment, isThenable } from "./thenable.ts";
 interface Reaction {
   readonly onFulfilled: unknown;
   readonly onRejected: unknown;
+  /** The async context of the caller of `then`. */
+  readonly context: AsyncResource;
   readonly chained: NextPromise<unknown>;
 }
 
@@ -18,7 +21,6 @@ const settled: Promise<void> = Promise.resolve();
  * then, and neither it nor what is chained to it becomes an unhandled rejection (O5): what fails here fails the task.
  */
 export class NextPromise<T> implements NextResult<T> {
-  readonly [Symbol.toStringTag]: string = "Promise";
   #observed = false;
   #outcome: Outcome | undefined;
   #reactions: Reaction[] | undefined;
@@ -28,6 +30,10 @@ export class NextPromise<T> implements NextResult<T> {
     const promise = new NextPromise<T>();
     promise.settle({ ok: false, error });
     return promise;
+  }
+
+  get [Symbol.toStringTag](): string {
+    return "Promise";
   }
 
   /** Whether it was awaited, chained or iterated. */
@@ -42,7 +48,7 @@ export class NextPromise<T> implements NextResult<T> {
   ): NextPromise<A | B> {
     this.#observed = true;
     const chained = new NextPromise<A | B>();
-    const reaction: Reaction = { onFulfilled, onRejected, chained };
+    const reaction: Reaction = { onFulfilled, onRejected, context: new AsyncResource("durable-telemetry"), chained };
     const outcome = this.#outcome;
     if (outcome !== undefined) void settled.then(() => react(reaction, outcome));
     else if (this.#reactions === undefined) this.#reactions = [reaction];
@@ -89,6 +95,7 @@ export class NextPromise<T> implements NextResult<T> {
 
   /** Settles as `value` does, if that is a promise. */
   resolve(value: unknown): void {
+    if (value === this) return this.settle({ ok: false, error: new TypeError("Chaining cycle detected for promise") });
     if (!isThenable(value)) return this.settle({ ok: true, value });
     void Promise.resolve(value).then(
       (result) => this.settle({ ok: true, value: result }),
@@ -97,12 +104,15 @@ export class NextPromise<T> implements NextResult<T> {
   }
 }
 
-function react({ onFulfilled, onRejected, chained }: Reaction, outcome: Outcome): void {
+function react({ onFulfilled, onRejected, context, chained }: Reaction, outcome: Outcome): void {
   const callback = outcome.ok ? onFulfilled : onRejected;
   if (typeof callback !== "function") return chained.settle(outcome);
   try {
-    chained.resolve(callback(outcome.ok ? outcome.value : outcome.error));
+    chained.resolve(context.runInAsyncScope(callback as (value: unknown) => unknown, undefined, outcome.ok ? outcome.value : outcome.error));
   } catch (error) {
     chained.settle({ ok: false, error });
   }
 }
+
+// For code that asks whether it is a promise. The methods that are not defined here come from there, too.
+Object.setPrototypeOf(NextPromise.prototype, Promise.prototype);

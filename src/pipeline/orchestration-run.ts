@@ -5,10 +5,11 @@ import { orchestrationRules } from "./contract.ts";
 import { Driver, isSteps, readStep, type Driven, type ResumeMethod, type Step } from "./driver.ts";
 import { MiddlewareContractError, NonDurableAwaitError, type ContractRule } from "./errors.ts";
 import type { DurableSteps, OrchestrationMiddleware } from "./middleware.ts";
-import type { Stage } from "./pipeline.ts";
+import type { Stage } from "./stage.ts";
 import { TaskRun, type Frame } from "./task-run.ts";
 import { isThenable } from "./thenable.ts";
-import type { Episode, EpisodeCode, EpisodeResponse } from "./work-item.ts";
+import type { Episode, EpisodeCode } from "./execution.ts";
+import type { EpisodeResponse } from "./work-item.ts";
 
 /** An orchestrator function, as the SDK registers it. */
 export type Orchestrator = (ctx: OrchestrationContext, input: unknown) => unknown;

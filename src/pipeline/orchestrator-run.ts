@@ -1,3 +1,4 @@
+import { isPromise } from "node:util/types";
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import { unwatch, watch, type AwaitGuardMode, type Guarded } from "./await-guard.ts";
 import { isSteps } from "./driver.ts";
@@ -5,10 +6,10 @@ import { NonDurableAwaitError } from "./errors.ts";
 import type { DurableSteps } from "./middleware.ts";
 import type { Orchestrator } from "./orchestration-run.ts";
 import { isThenable } from "./thenable.ts";
-import type { Episode, EpisodeCode } from "./work-item.ts";
+import type { Episode, EpisodeCode } from "./execution.ts";
 
 /**
- * An orchestrator that no middleware runs around: the SDK calls its generator, and all that is added is to know when its
+ * An orchestrator that no middleware runs around: the SDK calls its generator, and this class only tracks when its
  * code runs, for hooks, and to warn of illegal awaits (contract.md D2).
  */
 export class OrchestratorRun implements EpisodeCode, Guarded {
@@ -39,14 +40,16 @@ export class OrchestratorRun implements EpisodeCode, Guarded {
   /** Calls the orchestrator, and returns what the SDK takes in place of what it returned. */
   start(orchestrator: Orchestrator, input: unknown): unknown {
     this.#begin();
-    let isAsync = false;
+    let started: unknown;
     try {
-      const started = orchestrator(this.orchestrationContext, input);
-      isAsync = isThenable(started);
-      return isAsync ? this.#settled(started) : this.#generatorFor(started);
-    } finally {
-      if (!isAsync) this.#running = false;
+      started = orchestrator(this.orchestrationContext, input);
+      if (isThenable(started)) return this.#awaited(started);
+    } catch (error) {
+      this.#running = false;
+      throw error;
     }
+    this.#running = false;
+    return this.#generatorFor(started);
   }
 
   [Symbol.asyncIterator](): this {
@@ -54,21 +57,23 @@ export class OrchestratorRun implements EpisodeCode, Guarded {
   }
 
   // The SDK passes no argument at the start.
-  async next(...args: [] | [unknown]): Promise<unknown> {
+  next(...args: [] | [unknown]): unknown {
     this.#begin();
     try {
-      return await (this._generator as DurableSteps).next(...args);
-    } finally {
+      return this.#untilSettled((this._generator as DurableSteps).next(...args));
+    } catch (error) {
       this.#running = false;
+      throw error;
     }
   }
 
-  async throw(error: unknown): Promise<unknown> {
+  throw(error: unknown): unknown {
     this.#begin();
     try {
-      return await (this._generator as DurableSteps).throw(error);
-    } finally {
+      return this.#untilSettled((this._generator as DurableSteps).throw(error));
+    } catch (thrown) {
       this.#running = false;
+      throw thrown;
     }
   }
 
@@ -91,7 +96,18 @@ export class OrchestratorRun implements EpisodeCode, Guarded {
     watch(this);
   }
 
-  async #settled(running: unknown): Promise<unknown> {
+  // The code runs until the promise of its step settles. Of a hand-written iterator it may be anything: that is the SDK's.
+  #untilSettled(step: unknown): unknown {
+    if (isPromise(step)) void then.call(step, this.#stop, this.#stop);
+    else this.#running = false;
+    return step;
+  }
+
+  readonly #stop = (): void => {
+    this.#running = false;
+  };
+
+  async #awaited(running: PromiseLike<unknown>): Promise<unknown> {
     try {
       return this.#generatorFor(await running);
     } finally {
@@ -105,3 +121,6 @@ export class OrchestratorRun implements EpisodeCode, Guarded {
     return this;
   }
 }
+
+// oxlint-disable-next-line typescript/unbound-method -- whatever a promise has in its place
+const { then } = Promise.prototype;

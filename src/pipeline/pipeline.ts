@@ -1,15 +1,10 @@
 import { toMember, type FunctionScope, type Member } from "./middleware.ts";
+import type { Stage } from "./stage.ts";
 
 /** Where a middleware is put: right before (outside of) or right after (inside of) a named one (contract.md R5). */
 export interface Position {
   readonly before?: string | undefined;
   readonly after?: string | undefined;
-}
-
-/** The name of an orchestration or activity middleware, with its function. */
-export interface Stage<TFunction> {
-  readonly name: string;
-  readonly run: TFunction;
 }
 
 /** A worker's ordered list of middleware, outermost first (contract.md R1 to R5). */
@@ -23,9 +18,9 @@ export class Pipeline {
   /** The stages around an activity, outermost first. */
   activity: readonly Stage<NonNullable<Member["activity"]>>[] = [];
   /** What has hooks around whole work items, outermost first. */
-  workItem: readonly NonNullable<Member["workItem"]>[] = [];
+  workItem: readonly Stage<NonNullable<Member["workItem"]>>[] = [];
 
-  /** @param isRunning tells whether the worker runs; then the list can't change (R4). */
+  /** @param isRunning whether the worker runs; then the list can't change (R4). */
   constructor(isRunning: () => boolean) {
     this.#isRunning = isRunning;
   }
@@ -57,7 +52,7 @@ export class Pipeline {
     this.names = this.#members.map(({ name }) => name);
     this.orchestration = this.#members.flatMap(({ name, orchestration: run }) => (run === undefined ? [] : [{ name, run }]));
     this.activity = this.#members.flatMap(({ name, activity: run }) => (run === undefined ? [] : [{ name, run }]));
-    this.workItem = this.#members.flatMap(({ workItem }) => workItem ?? []);
+    this.workItem = this.#members.flatMap(({ name, workItem: run }) => (run === undefined ? [] : [{ name, run }]));
   }
 }
 

@@ -16,11 +16,11 @@ export class Frame {
   readonly name: string;
   /** What `next` returned, once it was called. */
   next: NextPromise<unknown> | undefined;
-  /** How what lies inside ended; `undefined` until then. */
+  /** How the part inside ended; `undefined` until then. */
   inner: Outcome | undefined;
-  /** The rules that it broke; they can't be swallowed (O5, A5). */
+  /** The rules that it broke; no middleware can suppress these failures (O5, A5). */
   broken: MiddlewareContractError[] | undefined;
-  /** `"ended"`: its code did. `"dead"`: what it does no longer counts, since a middleware outside of it ended first (O2). */
+  /** `"ended"`: its code has ended. `"dead"`: a middleware outside of it ended first, so nothing it does has an effect any more (O2). */
   state: "running" | "ended" | "dead" = "running";
 
   constructor(index: number, name: string) {
@@ -37,7 +37,7 @@ export class Frame {
   }
 }
 
-/** What the engine tells the context of a task. */
+/** What the engine calls on the context of a task. */
 interface TaskContext {
   settle(outcome: Outcome): void;
   reportReturned(layer: Layer, value: unknown): void;
@@ -111,7 +111,7 @@ export abstract class TaskRun<TContext extends TaskContext> {
   /** Why else `next` can't be called now. */
   protected abstract refusal(frame: Frame): readonly [ContractRule, string] | undefined;
 
-  /** What lies inside `level` ended: the frame around it goes on, with the code after its `next`. */
+  /** The part inside `level` ended: the frame around it continues with the code after its `next`. */
   protected settleInside(level: number, outcome: Outcome): void {
     const frame = this.frames[level - 1];
     if (frame === undefined) return this.ended(outcome);
@@ -120,7 +120,7 @@ export abstract class TaskRun<TContext extends TaskContext> {
     frame.next?.settle(outcome);
   }
 
-  /** A middleware's code ended: from that and from what lies inside follows how this level ended. */
+  /** A middleware's code ended. Its outcome and that of the part inside determine the outcome of this level. */
   protected finish(frame: Frame, own: Outcome): void {
     const { inner } = frame;
     if (frame.state === "running") frame.state = "ended";
@@ -152,7 +152,7 @@ export abstract class TaskRun<TContext extends TaskContext> {
     return [error];
   }
 
-  // A middleware ended before what lies inside it: what that does no longer counts (O2).
+  // A middleware ended before the part inside it, which has no effect any more (O2).
   #abandonInside({ index }: Frame): void {
     for (let inside = index + 1; inside < this.frames.length; inside += 1) {
       const frame = this.frames[inside];

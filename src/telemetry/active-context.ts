@@ -1,5 +1,5 @@
 import { context, ROOT_CONTEXT, type Context } from "@opentelemetry/api";
-import { runThrough } from "../pipeline/run-through.ts";
+import { runThrough, type Problem } from "../pipeline/run-through.ts";
 
 // What the context manager did wrong first, until it is reported.
 let fault: string | undefined;
@@ -38,8 +38,14 @@ function isContext(value: unknown): value is Context {
  * once and before this returns, and what it returns or throws is the result.
  */
 export function runIn<T>(active: Context, run: () => T): T {
-  return runThrough((once) => context.with(active, once), run, (problem) => {
-    // That of an async with() rejects where what `run` returned does: that is the caller's to handle.
-    if (problem !== "rejects") fault ??= `its with() ${problem}`;
-  });
+  return runThrough(callWith, active, run, noteFault);
+}
+
+function callWith(active: Context, once: () => unknown): unknown {
+  return context.with(active, once);
+}
+
+function noteFault(_: Context, problem: Problem): void {
+  // The promise of an async with() rejects where what it ran does: that is the caller's to handle.
+  if (problem !== "rejects") fault ??= `its with() ${problem}`;
 }

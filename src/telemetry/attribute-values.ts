@@ -137,8 +137,8 @@ class Conversion {
   #bytes(buffer: ArrayBufferLike, offset: number, length: number): string {
     // Whole groups of three bytes, each four characters, and room for the mark.
     const most = 3 * Math.floor(this.#limit.size / 4.3);
-    const text = Buffer.from(buffer, offset, Math.min(length, most)).toString("base64");
-    return this.#string(length > most ? `${text}... [${length - most} bytes cut]` : text);
+    const encoded = Buffer.from(buffer, offset, Math.min(length, most)).toString("base64");
+    return this.#string(length > most ? `${encoded}... [${length - most} bytes cut]` : encoded);
   }
 
   #members(value: object): AttributeValue {

@@ -1,19 +1,20 @@
 import crypto from "node:crypto";
 import { createTraceState, isValidSpanId, isValidTraceId, ROOT_CONTEXT, trace, TraceFlags, type Context, type SpanContext } from "@opentelemetry/api";
 import type { TraceContext } from "../pipeline/index.ts";
+import { SpanOnlyContext } from "./span-only-context.ts";
 
 /**
- * Identity from durable facts (telemetry.md I1, I2): every episode, on any worker and after any crash, computes the
- * same IDs. All derivations stand here, so that they can be seen not to collide: each digest is of its own label and
- * its facts with their lengths, so that no two lists of facts make the same text.
+ * Identity from history (telemetry.md I1, I2): every episode, on any worker and after any crash, computes the same IDs.
+ * All derivations are in this file, so that one can check that they don't collide: each digest has its own label, and each
+ * part has its length in front, so that no two lists of parts give the same string.
  */
-function digest(label: string, facts: readonly string[]): string {
-  let text = label;
-  for (const fact of facts) text += `|${fact.length}:${fact}`;
-  return crypto.hash("sha256", text, "hex");
+function digest(label: string, parts: readonly string[]): string {
+  let joined = label;
+  for (const part of parts) joined += `|${part.length}:${part}`;
+  return crypto.hash("sha256", joined, "hex");
 }
 
-/** The durable facts that name an execution. */
+/** What identifies an execution in its history. */
 export interface Execution {
   readonly instanceId: string;
   /** The execution ID, or, where a backend sends none, the time of its start. */
@@ -31,35 +32,39 @@ export interface ExecutionIds {
   readonly unsampledSpanId: string;
 }
 
-/** The IDs of an execution that nothing traced started, and whose span no backend has handed back. */
+/** The IDs of an execution without a traced caller, and without a persisted span. */
 export function executionIds(execution: Execution): ExecutionIds {
   return idsUnder("execution", execution);
 }
 
-/** The IDs of an execution that continues another, whose trace context it has: others, so that the span ID tells that. */
+/** The IDs of an execution that continues another one and has its trace context. They differ, so that the span ID shows this. */
 export function continuedIds(execution: Execution): ExecutionIds {
   return idsUnder("continued", execution);
 }
 
-// The latest, as the work items of an execution come one after the other. Long texts are not kept (telemetry.md K4).
+/** The IDs of one execution, by the label that they are derived under. */
 interface DerivedIds {
-  readonly label: string;
   readonly execution: string;
-  readonly ids: ExecutionIds;
+  readonly byLabel: Partial<Record<Label, ExecutionIds>>;
 }
+type Label = "execution" | "continued";
 
-// By instance ID.
+// By instance ID: the latest, as the work items of an execution come one after the other. Long strings are not kept
+// (telemetry.md K4).
 const latestIds = new Map<string, DerivedIds>();
 const idsKept = 512;
 const longestKept = 128;
 
-function idsUnder(label: string, { instanceId, execution }: Execution): ExecutionIds {
+function idsUnder(label: Label, { instanceId, execution }: Execution): ExecutionIds {
   const latest = latestIds.get(instanceId);
-  if (latest !== undefined && latest.label === label && latest.execution === execution) return latest.ids;
+  const byLabel = latest?.execution === execution ? latest.byLabel : {};
+  const known = byLabel[label];
+  if (known !== undefined) return known;
   const bits = digest(label, [instanceId, execution]);
-  const ids = { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48), unsampledSpanId: bits.slice(48) };
+  const ids: ExecutionIds = { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48), unsampledSpanId: bits.slice(48) };
+  byLabel[label] = ids;
   if (latestIds.size >= idsKept) latestIds.clear();
-  if (instanceId.length <= longestKept && execution.length <= longestKept) latestIds.set(instanceId, { label, execution, ids });
+  if (instanceId.length <= longestKept && execution.length <= longestKept) latestIds.set(instanceId, { execution, byLabel });
   return ids;
 }
 
@@ -143,17 +148,22 @@ function round(bits: number, factor: number): number {
 // W3C Trace Context: there is no version ff, 00 ends with the flags, and a version to come may add to them.
 const w3c = /^(?!ff|00.{54})[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
 
-/** The span context in a durable message; `undefined` if it has none, or what it has is no traceparent. */
-export function parseTraceContext(carried: TraceContext | undefined): SpanContext | undefined {
-  const [, traceId = "", spanId = "", flags = ""] = w3c.exec(carried?.traceparent ?? "") ?? [];
+/** The span context in a durable message; `undefined` if it has none, or an invalid traceparent. */
+export function parseTraceContext(traceContext: TraceContext | undefined): SpanContext | undefined {
+  const [, traceId = "", spanId = "", flags = ""] = w3c.exec(traceContext?.traceparent ?? "") ?? [];
   if (!isValidTraceId(traceId) || !isValidSpanId(spanId)) return undefined;
   return {
     traceId,
     spanId,
     traceFlags: Number.parseInt(flags, 16),
     isRemote: true,
-    ...(carried?.tracestate ? { traceState: createTraceState(carried.tracestate) } : {}),
+    ...(traceContext?.tracestate ? { traceState: createTraceState(traceContext.tracestate) } : {}),
   };
+}
+
+/** Whether `traceparent` is one, as W3C Trace Context has it. */
+export function isTraceparent(traceparent: string): boolean {
+  return w3c.test(traceparent);
 }
 
 /** Whether `id` is a span ID as a trace context has it. */
@@ -172,5 +182,5 @@ export function formatTraceContext(span: SpanContext): TraceContext {
 
 /** The context whose span is `parent`; the root context if there is none. */
 export function contextOf(parent: SpanContext | undefined): Context {
-  return parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
+  return parent === undefined ? ROOT_CONTEXT : new SpanOnlyContext(trace.wrapSpanContext(parent));
 }

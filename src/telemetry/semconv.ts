@@ -35,7 +35,7 @@ export const ATTR_TASK_OUTPUT = "durabletask.task.output";
 export const ATTR_EXCEPTION_TYPE = "exception.type";
 export const ATTR_EXCEPTION_MESSAGE = "exception.message";
 export const ATTR_EXCEPTION_STACKTRACE = "exception.stacktrace";
-/** The name of an external event, on the span event that tells of it. */
+/** The name of an external event, on the span event that records it. */
 export const ATTR_EXTERNAL_EVENT_NAME = "durabletask.event.name";
 export const ATTR_HISTORY_SIZE = "durabletask.episode.history_size";
 export const ATTR_REPLAYED_EVENTS = "durabletask.episode.replayed_events";
@@ -56,7 +56,7 @@ export const TYPE_EPISODE = "episode";
 /** The name of the span of a request for the locks of entities. */
 export const LOCK_REQUEST = "entity:lock_request";
 
-/** The events on an orchestration's span (S2), by what became a fact. */
+/** The events on an orchestration's span (S2), by history event. */
 export const spanEvents = {
   event_raised: "durabletask.orchestration.event_raised",
   suspended: "durabletask.orchestration.suspended",

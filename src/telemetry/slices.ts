@@ -1,45 +1,135 @@
-/** How long work may hold the event loop at a time, in milliseconds. Some works of one episode come one after the other. */
-const slice = 4;
-/** How many steps are taken between two looks at the clock. */
+/** How long work may block the event loop in one turn, in milliseconds. */
+const slice = 8;
+/** The number of steps between two readings of the clock. */
 const stepsPerLook = 4;
+/** Work of so few steps is done at once. */
+const few = 16;
 
-const waiting = new Set<() => void>();
-
-/**
- * Calls `step` for each item, and `then`; what would hold the event loop for too long, in turns of their own: an episode may
- * have tens of thousands of spans and measurements (telemetry.md K1).
- *
- * @param onFault gets what `step` or `then` throws; there are no more steps then.
- */
-export function inSlices<T>(items: readonly T[], step: (item: T) => void, then: () => void, onFault: (error: unknown) => void): void {
-  takeFrom(0, items, step, then, onFault);
+/** What waits for the work that was started by something. */
+interface Group {
+  unfinished: number;
+  /** Called once, when all of it is done; `undefined` while more may start. */
+  done: (() => void) | undefined;
 }
 
-function takeFrom<T>(first: number, items: readonly T[], step: (item: T) => void, then: () => void, onFault: (error: unknown) => void): void {
-  try {
-    const isLong = items.length - first > stepsPerLook;
-    const end = isLong ? performance.now() + slice : 0;
-    for (let index = first; index < items.length; index += 1) {
-      step(items[index] as T);
-      const isLookDue = isLong && (index - first) % stepsPerLook === stepsPerLook - 1;
-      if (isLookDue && performance.now() >= end) return later(() => takeFrom(index + 1, items, step, then, onFault));
+/** What all copies of the package in a process share, so that together they keep to the time, and a flush finds the work of all. */
+interface Turns {
+  readonly waiting: Set<Work>;
+  /** When the share of this turn of the event loop is over; `undefined` if it has not begun. */
+  end: number | undefined;
+}
+const key: unique symbol = Symbol.for("durable-telemetry.slices");
+const holder = globalThis as { [key]?: Turns };
+const turns: Turns = (holder[key] ??= { waiting: new Set(), end: undefined });
+
+let group: Group | undefined;
+
+/** Steps that are taken one after the other, over several turns of the event loop. */
+class Work {
+  readonly #count: number;
+  readonly #step: (index: number) => void;
+  readonly #then: () => void;
+  readonly #onFault: (error: unknown) => void;
+  readonly #group: Group | undefined = group;
+  #next = 0;
+
+  constructor(count: number, step: (index: number) => void, then: () => void, onFault: (error: unknown) => void) {
+    this.#count = count;
+    this.#step = step;
+    this.#then = then;
+    this.#onFault = onFault;
+    if (this.#group !== undefined) this.#group.unfinished += 1;
+  }
+
+  /** Takes steps until `end`. Tells whether all are taken. */
+  takeUntil(end: number): boolean {
+    const outer = group;
+    group = this.#group;
+    try {
+      while (this.#next < this.#count) {
+        this.#next += 1;
+        this.#step(this.#next - 1);
+        if (this.#next % stepsPerLook === 0 && performance.now() >= end) return false;
+      }
+      this.#then();
+    } catch (error) {
+      this.#next = this.#count;
+      this.#onFault(error);
+    } finally {
+      group = outer;
     }
-    then();
-  } catch (error) {
-    onFault(error);
+    if (this.#group !== undefined) finishOne(this.#group);
+    return true;
   }
 }
 
-function later(goOn: () => void): void {
-  waiting.add(goOn);
-  setImmediate(() => {
-    // It may have been finished meanwhile.
-    if (waiting.delete(goOn)) goOn();
-  });
+/**
+ * Calls `step` for each item, then `then`. It spreads work that would block the event loop over several turns of it: an
+ * episode can have tens of thousands of spans and measurements, and hundreds of episodes can end at once (telemetry.md K1).
+ *
+ * @param onFault gets an error of `step` or `then`; no step follows.
+ */
+export function inSlices<T>(items: readonly T[], step: (item: T) => void, then: () => void, onFault: (error: unknown) => void): void {
+  if (items.length <= few) {
+    try {
+      for (const item of items) step(item);
+      then();
+    } catch (error) {
+      onFault(error);
+    }
+    return;
+  }
+  const work = new Work(items.length, (index) => step(items[index] as T), then, onFault);
+  if (turns.waiting.size > 0) return wait(work);
+  if (turns.end === undefined) {
+    turns.end = performance.now() + slice;
+    setImmediate(() => (turns.end = undefined));
+  }
+  if (performance.now() >= turns.end || !work.takeUntil(turns.end)) wait(work);
+}
+
+function wait(work: Work): void {
+  turns.waiting.add(work);
+  if (turns.waiting.size === 1) setImmediate(takeTurn);
+}
+
+function takeTurn(): void {
+  const end = performance.now() + slice;
+  for (const work of turns.waiting) {
+    if (work.takeUntil(end)) turns.waiting.delete(work);
+    if (performance.now() >= end) break;
+  }
+  if (turns.waiting.size > 0) setImmediate(takeTurn);
+}
+
+/**
+ * Calls `run`, and `then` when all work is done that `run` has started: at once, if there is none left.
+ *
+ * @param then is not called if `run` throws.
+ */
+export function afterSlices(run: () => void, then: () => void): void {
+  const own: Group = { unfinished: 0, done: undefined };
+  const outer = group;
+  group = own;
+  try {
+    run();
+  } finally {
+    group = outer;
+  }
+  if (own.unfinished === 0) then();
+  else own.done = then;
+}
+
+function finishOne(finished: Group): void {
+  finished.unfinished -= 1;
+  if (finished.unfinished === 0) finished.done?.();
 }
 
 /** Does all that still waits for its turn, before a flush. */
 export function finishSlices(): void {
-  // What goes on may wait again.
-  for (const goOn of waiting) if (waiting.delete(goOn)) goOn();
+  // What is done may start more.
+  for (const work of turns.waiting) {
+    turns.waiting.delete(work);
+    work.takeUntil(Number.POSITIVE_INFINITY);
+  }
 }

@@ -25,8 +25,8 @@ export {
   type WaitOptions,
   type WholenessOptions,
 } from "./recorder/index.ts";
-export { renderTrace, type RenderTraceOptions } from "./render-trace.ts";
-export type { FinishedSpan } from "./span-tree.ts";
+export { renderTrace, type RenderTraceOptions } from "./waterfall/render-trace.ts";
+export type { FinishedSpan } from "./waterfall/span-tree.ts";
 
 // Warns at load if Node.js is too old.
 isRuntimeSupported();

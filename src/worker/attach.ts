@@ -1,8 +1,9 @@
 import { Pipeline, type AwaitGuardOptions } from "../pipeline/index.ts";
-import { wrapMethod, type WorkerAdapter } from "./adapter.ts";
+import type { WorkerAdapter } from "./adapter.ts";
 import { daprWorker, workerIn } from "./dapr-worker.ts";
 import { taskHubGrpcWorker } from "./grpc-worker.ts";
 import { PipelineHost } from "./host.ts";
+import { wrapMethod } from "./members.ts";
 import { protocolClash } from "./protocol-clash.ts";
 import { reportLost } from "./sdk-internals.ts";
 import { isSupported, sdkVersionOf, type SdkVersion, type SupportedSdk } from "./sdk-version.ts";
@@ -95,7 +96,7 @@ export interface AttachOptions {
 }
 
 /**
- * Leads all work of `worker` through `pipeline`.
+ * Passes all work items of `worker` through `pipeline`.
  *
  * @returns what to call where the worker is starting already; a later `start` is not the first then. And what logs the
  *   warnings of this worker.

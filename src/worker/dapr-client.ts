@@ -4,7 +4,7 @@ import { formatTraceContext } from "../telemetry/identity.ts";
 import { Isolation } from "../telemetry/isolate.ts";
 import * as semconv from "../telemetry/semconv.ts";
 import { version } from "../version.ts";
-import { wrapMethod, type Members } from "./adapter.ts";
+import { wrapMethod, type Members } from "./members.ts";
 import { daprClientInternals, grpcWorkerInternals, readInternal } from "./sdk-internals.ts";
 import { field } from "./wire.ts";
 

@@ -1,8 +1,9 @@
 import { currentWorkItem, type Activity, type Orchestrator, type TraceContext } from "../pipeline/index.ts";
 import { bitsOf, executionIds, formatTraceContext, parseTraceContext, taskSpanId } from "../telemetry/identity.ts";
-import { wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
+import type { WorkerAdapter } from "./adapter.ts";
 import { attachToRegistry, grpcWorkerAdapter, RequestedEpisode } from "./grpc-worker.ts";
 import type { PipelineHost } from "./host.ts";
+import { wrapMethod, type Members } from "./members.ts";
 import type { ActivityRequest, ExecutionStartedEvent, HistoryEvent, OrchestratorAction, OrchestratorResponse } from "./protocol.ts";
 import { quietClient } from "./quiet-client.ts";
 import {

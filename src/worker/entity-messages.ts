@@ -5,7 +5,7 @@ import type { HistoryEvent } from "./protocol.ts";
 /**
  * How calls and locks of entities stand in a history. Backends with the entity protocol have events of their own for
  * them. Others (Azure Storage) send them as events to `@NAME@KEY`, and answer with an event whose name is the request's
- * ID; the texts of both are JSON of the .NET framework.
+ * ID; the content of both is JSON of the .NET framework.
  */
 export interface EntityRequest {
   readonly type: "entity_call" | "entity_lock";
@@ -30,7 +30,7 @@ export function entityRequest(event: HistoryEvent): EntityRequest | undefined {
   return target.startsWith("@") ? classicRequest(target, sent?.getInput()?.getValue()) : undefined;
 }
 
-/** The ID of the request that `event` answers, if it may be an answer: of an event raised, only the name tells. */
+/** The ID of the request that `event` may answer. For a raised event it is the name. */
 export function answeredRequest(event: HistoryEvent): string | undefined {
   const name = event.getEventraised()?.getName() ?? "";
   return (
@@ -46,16 +46,16 @@ export function entityFailure(event: HistoryEvent): TaskFailure | undefined {
   const failed = event.getEntityoperationfailed?.();
   if (failed !== undefined) return failureOf(failed.getFailuredetails());
   const answer = parse(event.getEventraised()?.getInput()?.getValue());
-  // What has no result is no answer in the .NET framework's form, but the result itself, as it is to the SDK.
+  // A value without `result` is not an answer in the form of the .NET framework, but the result itself; the SDK treats it so too.
   if (!Object.hasOwn(answer, "result")) return undefined;
   const { exceptionType: message, failureDetails: details } = answer;
   if (typeof message !== "string" && !isRecord(details)) return undefined;
-  const { ErrorType: type, ErrorMessage: text, StackTrace: stack } = isRecord(details) ? details : {};
+  const { ErrorType: type, ErrorMessage: description, StackTrace: stack } = isRecord(details) ? details : {};
   return {
-    type: asText(type) ?? "Error",
-    // In spite of its name, that field has the message.
-    message: asText(text) ?? asText(message) ?? "",
-    stack: asText(stack),
+    type: asString(type) ?? "Error",
+    // Despite its name, `exceptionType` contains the message.
+    message: asString(description) ?? asString(message) ?? "",
+    stack: asString(stack),
   };
 }
 
@@ -79,4 +79,4 @@ function parse(json: string | undefined): Readonly<Record<string, unknown>> {
 }
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null;
-const asText = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
+const asString = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);

@@ -1,7 +1,9 @@
 import type { HistoryEvent as FetchedEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { Acknowledgement, Activity, MiddlewareLogger, Orchestrator } from "../pipeline/index.ts";
-import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
+import { afterSlices } from "../telemetry/slices.ts";
+import type { WorkerAdapter } from "./adapter.ts";
 import type { PipelineHost } from "./host.ts";
+import { missingFunctions, wrapMethod, type Members } from "./members.ts";
 import type { Protocol } from "./protocol-clash.ts";
 import { restoreTraceContext } from "./messages.ts";
 import type {
@@ -66,7 +68,7 @@ export const durableTaskDialect: GrpcDialect = {
     if (response.hasOrchestrationtracecontext() && /^0*$/.test(response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "")) {
       response.setOrchestrationtracecontext(undefined);
     }
-    restoreTraceContext(actions, item.traceContext);
+    if (item.hasTakenTraceContexts) restoreTraceContext(actions, item.traceContext);
     return new ProtoEpisodeResponse(item, actions, { message: response });
   },
   client: (client) => quietClient(client, grpcClientInternals.stub.name),
@@ -93,7 +95,7 @@ export const taskHubGrpcWorker: WorkerAdapter = grpcWorkerAdapter({
 export function grpcWorkerAdapter(names: GrpcWorkerMembers, dialect: GrpcDialect = durableTaskDialect): WorkerAdapter {
   const { connect, history, ...fields } = names;
   const episodeCompletion = episodeCompletionIn(dialect);
-  // Their absence shows when the worker is made; that of the others, when they are needed.
+  // Missing members of these are reported when the worker is created; others when they are needed.
   const optional = [
     { ...grpcWorkerInternals.isRunning, name: fields.isRunning },
     { ...grpcWorkerInternals.logger, name: fields.logger },
@@ -258,6 +260,7 @@ function runObserved<TResponse extends object>(
     return host.run(item, () => execute(...args));
   }
   const sending = new Sending(item);
+  item.beforeEnd = () => sending.end();
   const observed = observedStub(stub as Stub, completion, item, sending);
   return host.run(item, () => {
     const running = execute(...args.with(at, observed));
@@ -301,8 +304,11 @@ type Callback = (error: unknown, ...results: unknown[]) => void;
 
 function observedCallback(callback: Callback, sending: Sending): Callback {
   return (error, ...results) => {
-    sending.attempted(acknowledgementOf(error));
-    callback(error, ...results);
+    // The work item is not over before its spans are recorded: a host may flush, and be frozen, right after it.
+    afterSlices(
+      () => sending.attempted(acknowledgementOf(error)),
+      () => callback(error, ...results),
+    );
   };
 }
 

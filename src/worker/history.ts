@@ -55,7 +55,7 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   newEvents(): readonly HistoryEvent[] {
-    return (this.#newEvents ??= this.#readNewEvents());
+    return (this.#newEvents ??= Object.freeze(this.#readNewEvents()));
   }
 
   received(): readonly ReceivedEvent[] {
@@ -67,7 +67,7 @@ export class ProtoHistory implements EpisodeHistory {
       for (const event of events) {
         const type = typeOf(event);
         if (type === eventType.orchestratorStarted) episode = timeOf(event.getTimestamp()) ?? episode;
-        // What the SDK carries over when an orchestration continues as new has no time of its own.
+        // An event that the SDK keeps when an orchestration continues as new has no time of its own.
         const read = receivedEvent(event, type, episode);
         if (read === undefined) continue;
         const answered = read.type === "event_raised" ? answeredRequest(event) : undefined;

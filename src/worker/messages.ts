@@ -1,13 +1,14 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type * as Proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { EpisodeHistory, EpisodeOutcome, ScheduledTask, SentMessage, TaskFailure, TraceContext } from "../pipeline/index.ts";
+import { isTraceparent } from "../telemetry/identity.ts";
 import type { OrchestratorAction } from "./protocol.ts";
 import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts";
 
 /**
- * The Durable Task protocol's messages, read and written in durable terms. A process may hold several copies of the SDK,
- * with classes of their own for each message, and a bundle has no path to any of them. So what is made here is made
- * with the classes that the worker's own copy decodes, and what is compared are the numbers of the protocol.
+ * Reads and writes the Durable Task protocol's messages. A process can load several copies of the SDK, each with its own
+ * message classes, and a bundle has no path to any of them. So messages are created with the classes of the worker's own
+ * copy, and comparisons use the protocol's numbers.
  */
 
 type Timestamp = ReturnType<Proto.HistoryEvent["getTimestamp"]>;
@@ -55,7 +56,7 @@ const notErrors: ReadonlySet<string> = new Set(["String", "Number", "Boolean", "
 
 /**
  * `failure` of an orchestration with the failure of its task as the last cause, where that was not caught: the error that
- * the SDK throws for it carries its message and names the task, but records none of its causes.
+ * the SDK throws for it has its message and names the task, but records none of its causes.
  */
 function withFailedTask(failure: TaskFailure, history: EpisodeHistory): TaskFailure {
   if (failure.cause !== undefined) return { ...failure, cause: withFailedTask(failure.cause, history) };
@@ -138,6 +139,8 @@ class ScheduledAction implements ScheduledTask {
   }
 
   setTraceContext(context: TraceContext): void {
+    if (!isTraceparent(context.traceparent)) throw new TypeError("setTraceContext: traceparent must be that of a W3C trace context.");
+    if (context.tracestate !== undefined && typeof context.tracestate !== "string") throw new TypeError("setTraceContext: tracestate must be a string.");
     this.#carry(this.#action, context);
   }
 }
@@ -182,10 +185,29 @@ export function orchestrationTraceContextMessage(
   spanId: string,
   startTime: Date,
 ): Proto.OrchestrationTraceContext | undefined {
-  const message = decoded(response, field(responseTraceContextField, [...field(1, []), ...field(2, [])])).getOrchestrationtracecontext();
+  const message = emptySpanContext(response);
   const seconds = Math.floor(startTime.getTime() / 1000);
   message?.getSpanid()?.setValue(spanId);
   message?.getSpanstarttime()?.setSeconds(seconds).setNanos((startTime.getTime() - seconds * 1000) * 1_000_000);
+  return message;
+}
+
+// Makes messages like one that was decoded, by the class of the response that they go into.
+const spanContextMakers = new WeakMap<object, () => Proto.OrchestrationTraceContext>();
+
+function emptySpanContext(response: Proto.OrchestratorResponse): Proto.OrchestrationTraceContext | undefined {
+  const make = spanContextMakers.get(response.constructor);
+  if (make !== undefined) return make();
+  const message = decoded(response, field(responseTraceContextField, [...field(1, []), ...field(2, [])])).getOrchestrationtracecontext();
+  const [ContextClass, StringClass, TimestampClass] = [message, message?.getSpanid(), message?.getSpanstarttime()].map((each) => each?.constructor);
+  if (ContextClass === undefined || StringClass === undefined || TimestampClass === undefined) return message;
+  type Make<T> = new () => T;
+  const [Context, Text, Time] = [
+    ContextClass as Make<Proto.OrchestrationTraceContext>,
+    StringClass as Make<NonNullable<ReturnType<Proto.OrchestrationTraceContext["getSpanid"]>>>,
+    TimestampClass as Make<NonNullable<ReturnType<Proto.OrchestrationTraceContext["getSpanstarttime"]>>>,
+  ];
+  spanContextMakers.set(response.constructor, () => new Context().setSpanid(new Text()).setSpanstarttime(new Time()));
   return message;
 }
 

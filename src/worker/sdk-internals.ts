@@ -1,4 +1,4 @@
-import type { Members } from "./adapter.ts";
+import type { Members } from "./members.ts";
 
 /**
  * The non-public members of the SDKs that the adapters use. No other file names one. They are those of the published
@@ -11,7 +11,7 @@ export interface SdkInternal {
   readonly use: string;
   /** The first release that has it. */
   readonly since: string;
-  /** What is lost without it. A member that has no such text is required: a worker without it is refused. */
+  /** What is lost without it. A member without this is required: a worker that lacks it is refused. */
   readonly lost?: string;
 }
 
@@ -20,19 +20,19 @@ type Internals<TNames extends string> = Readonly<Record<TNames, SdkInternal>>;
 
 /** `TaskHubGrpcWorker`. */
 export const grpcWorkerInternals: Internals<"orchestrator" | "activity" | "registry" | "isRunning" | "logger" | "connect" | "history"> = {
-  orchestrator: { name: "_executeOrchestratorInternal", use: "runs one episode: (request, …, stub, …)", since: "0.4.0" },
-  activity: { name: "_executeActivityInternal", use: "runs one activity: (request, …, stub, …)", since: "0.4.0" },
+  orchestrator: { name: "_executeOrchestratorInternal", use: "runs one episode: (request, ..., stub, ...)", since: "0.4.0" },
+  activity: { name: "_executeActivityInternal", use: "runs one activity: (request, ..., stub, ...)", since: "0.4.0" },
   registry: { name: "_registry", use: "has the registered functions", since: "0.4.0" },
   isRunning: {
     name: "_isRunning",
-    use: "tells whether the worker runs",
+    use: "whether the worker runs",
     since: "0.4.0",
     lost: "middleware that is added while the worker runs is not refused",
   },
   logger: { name: "_logger", use: "is the worker's logger", since: "0.4.0", lost: "middleware and warnings log to the console" },
   connect: {
     name: "internalRunWorker",
-    use: "opens the stream of work items: (client, …)",
+    use: "opens the stream of work items: (client, ...)",
     since: "0.4.0",
     lost: "gRPC instrumentation records spans of the worker's own calls",
   },
@@ -90,13 +90,13 @@ export const stubInternals: Internals<"getWorkItems" | "completeOrchestrator" | 
   getWorkItems: { name: "getWorkItems", use: "opens the stream of work items: (request, …)", since: "0.4.0" },
   completeOrchestrator: {
     name: "completeOrchestratorTask",
-    use: "sends an episode's response: (response, …, callback)",
+    use: "sends an episode's response: (response, ..., callback)",
     since: "0.4.0",
     lost: "telemetry does not see what an episode schedules, nor how it ends",
   },
   completeActivity: {
     name: "completeActivityTask",
-    use: "sends an activity's response: (response, …, callback)",
+    use: "sends an activity's response: (response, ..., callback)",
     since: "0.4.0",
     lost: "telemetry does not see how an activity ends",
   },
@@ -104,8 +104,8 @@ export const stubInternals: Internals<"getWorkItems" | "completeOrchestrator" | 
 
 /** The registry of a worker. */
 export const registryInternals: Internals<"getOrchestrator" | "getActivity"> = {
-  getOrchestrator: { name: "getOrchestrator", use: "finds an orchestrator: (name, …)", since: "0.4.0" },
-  getActivity: { name: "getActivity", use: "finds an activity function: (name, …)", since: "0.4.0" },
+  getOrchestrator: { name: "getOrchestrator", use: "finds an orchestrator: (name, ...)", since: "0.4.0" },
+  getActivity: { name: "getActivity", use: "finds an activity function: (name, ...)", since: "0.4.0" },
 };
 
 /** The context of an orchestration. */
@@ -132,7 +132,7 @@ export const testWorkerInternals: Internals<"orchestrator" | "activity" | "regis
   backend: { name: "backend", use: "is the in-memory backend", since: "0.4.0" },
   isRunning: {
     name: "isRunning",
-    use: "tells whether the worker runs",
+    use: "whether the worker runs",
     since: "0.4.0",
     lost: "middleware that is added while the worker runs is not refused",
   },
@@ -147,12 +147,12 @@ export const backendInternals: Internals<"completeOrchestration" | "completeActi
   },
   completeActivity: {
     name: "completeActivity",
-    use: "takes an activity's response: it failed if an argument is an error. 0.4.0 has (instanceId, taskId, …), the next release (instanceId, executionId, taskId, …)",
+    use: "takes an activity's response: it failed if an argument is an error. 0.4.0 has (instanceId, taskId, ...), the next release (instanceId, executionId, taskId, ...)",
     since: "0.4.0",
   },
   getInstance: {
     name: "getInstance",
-    use: "tells the execution ID of an activity's orchestration; the next release has it in the work item",
+    use: "has the execution ID of an activity's orchestration; the next release has it in the work item",
     since: "0.4.0",
     lost: "activities have no execution ID",
   },

@@ -22,8 +22,8 @@ export interface SdkVersion {
 }
 
 /**
- * The version of the copy of one of `sdks` that the class of `worker` comes from: a process may hold several copies, of
- * different versions. `undefined` where nothing tells, as in a bundle or for a fork; then the worker's shape decides.
+ * The version of the copy of one of `sdks` that the class of `worker` comes from: a process can load several copies
+ * of different versions. `undefined` if it can't be determined, as in a bundle or for a fork; then the worker's members decide.
  */
 export function sdkVersionOf(worker: object, sdks: readonly SupportedSdk[]): SdkVersion | undefined {
   const classes = classesOf(worker);
@@ -40,7 +40,7 @@ export function sdkVersionOf(worker: object, sdks: readonly SupportedSdk[]): Sdk
   return undefined;
 }
 
-/** Whether `version` lies in the range of the SDK; prereleases count as what they lead to. */
+/** Whether `version` lies in the range of the SDK; a prerelease counts as its release. */
 export function isSupported({ sdk, version }: SdkVersion): boolean {
   const match = /^(\d+)\.(\d+)\.\d+/.exec(version);
   return match !== null && Number(match[1]) === sdk.major && Number(match[2]) >= sdk.minor;

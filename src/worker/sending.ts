@@ -31,7 +31,7 @@ export class Sending {
     if (this.#isActivity || this.#state === "failed") this.#endWith(running);
   }
 
-  /** The response leaves. Tells whether for the first time. */
+  /** The response is being sent. @returns whether for the first time. */
   start(): boolean {
     if (this.#state === "not sent") this.#state = "sent";
     const isFirst = this.#isFirst;
@@ -39,7 +39,7 @@ export class Sending {
     return isFirst;
   }
 
-  /** It could not be sent, as the connection is closed say. */
+  /** The response could not be sent, for example because the connection is closed. */
   refused(): void {
     if (this.#state === "sent") this.#state = "not sent";
   }
@@ -56,6 +56,11 @@ export class Sending {
   #endWith(running: Promise<void>): void {
     const end = (): void => this.#end();
     running.then(end, end);
+  }
+
+  /** The worker is done with the work item: what is known by now is what became of the response. */
+  end(): void {
+    this.#end();
   }
 
   #end(): void {

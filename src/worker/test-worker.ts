@@ -1,8 +1,9 @@
-import { types } from "node:util";
+import { isNativeError } from "node:util/types";
 import type { HistoryEvent, OrchestratorAction } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { ActivityExecution, currentWorkItem, type ActivityOutcome } from "../pipeline/index.ts";
 import { failureFrom } from "../telemetry/failure-causes.ts";
-import { missingFunctions, wrapMethod, type Members, type WorkerAdapter } from "./adapter.ts";
+import type { WorkerAdapter } from "./adapter.ts";
+import { missingFunctions, wrapMethod, type Members } from "./members.ts";
 import { attachToRegistry, registryMethods } from "./grpc-worker.ts";
 import type { PipelineHost } from "./host.ts";
 import { backendInternals, lostInternals, reportLost, testWorkerInternals } from "./sdk-internals.ts";
@@ -90,7 +91,7 @@ class InMemoryActivity extends ActivityExecution {
   }
 
   takeTraceContexts(): void {
-    // It carries none.
+    // This work item has none.
   }
 }
 
@@ -104,7 +105,7 @@ function executionIdOf(instanceId: string, hub: Members, host: PipelineHost): st
 // The arguments are found by what they are: releases add some. A result is JSON, never an error; the worker hands on
 // what failed an activity as an error, whatever was thrown.
 function outcomeIn(args: readonly unknown[]): ActivityOutcome {
-  const error = args.find((each) => each instanceof Error || types.isNativeError(each));
+  const error = args.find((each) => each instanceof Error || isNativeError(each));
   if (error === undefined) return { status: "completed" };
   return { status: "failed", failure: failureFrom(error) };
 }

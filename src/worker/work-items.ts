@@ -13,6 +13,7 @@ import {
   type TraceContext,
   type WorkItemHost,
 } from "../pipeline/index.ts";
+import { isSpanId } from "../telemetry/identity.ts";
 import { ProtoHistory } from "./history.ts";
 import {
   failureOf,
@@ -49,7 +50,7 @@ export interface EpisodeSource {
   clearPersistedSpan?(): void;
 }
 
-// Empty texts count as absent (contract.md X3), as in the SDK: it sends an input that is not there as one.
+// Empty strings count as absent (contract.md X3), as in the SDK, which sends an absent input as an empty string.
 
 /** An episode, read from the protocol's messages when a member is asked for. */
 export class ProtoEpisode extends Episode {
@@ -64,6 +65,8 @@ export class ProtoEpisode extends Episode {
   // `null` until it is read: what is taken off the request is still known.
   #traceContext: TraceContext | undefined | null = null;
   #persistedSpan: PersistedSpan | undefined | null = null;
+  /** Whether the request is without its trace contexts. */
+  hasTakenTraceContexts = false;
 
   /** The episode; `undefined` if its history has no start, which is the SDK's to complain about. */
   static from(source: EpisodeSource, host: WorkItemHost): ProtoEpisode | undefined {
@@ -112,6 +115,7 @@ export class ProtoEpisode extends Episode {
   }
 
   takeTraceContexts(): void {
+    this.hasTakenTraceContexts = true;
     // Read before they are gone.
     if (this.traceContext !== undefined) this.#started.setParenttracecontext?.(undefined);
     if (this.persistedSpan !== undefined || this.#source.persistedSpan !== undefined) this.#source.clearPersistedSpan?.();
@@ -155,14 +159,16 @@ export class ProtoEpisodeResponse implements EpisodeResponse {
     return this.#actions.length;
   }
   get scheduled(): readonly ScheduledTask[] {
-    return (this.#scheduled ??= this.#readScheduled());
+    return (this.#scheduled ??= Object.freeze(this.#readScheduled()));
   }
   get sent(): readonly SentMessage[] {
-    return (this.#sent ??= sentBy(this.#actions));
+    return (this.#sent ??= Object.freeze(sentBy(this.#actions)));
   }
 
   persistSpan(spanId: string, startTime: Date): void {
     const message = this.#message;
+    if (!isSpanId(spanId)) throw new TypeError("persistSpan: spanId must have 16 hexadecimal digits in lower case, not all of them 0.");
+    if (Number.isNaN(startTime.getTime())) throw new TypeError("persistSpan: startTime must be a valid date.");
     message?.setOrchestrationtracecontext(orchestrationTraceContextMessage(message, spanId, startTime));
   }
 

@@ -15,8 +15,8 @@ function circuitAt(): { readonly circuit: Circuit; readonly fail: (times: number
   return { circuit, fail, wait: (duration) => void (now += duration) };
 }
 
-describe("The circuit before a store", () => {
-  it("C6 is open to four faults in a row, and again after each success", () => {
+describe("The circuit breaker of a store", () => {
+  it("C6 stays closed after four consecutive failures, and after each success counts anew", () => {
     const { circuit, fail } = circuitAt();
     for (let round = 0; round < 3; round += 1) {
       fail(4);
@@ -25,7 +25,7 @@ describe("The circuit before a store", () => {
     }
   });
 
-  it("C6 is closed for twice as long after each try that fails, and for half a minute at most", () => {
+  it("C6 opens for twice as long after each failed attempt, for half a minute at most", () => {
     const { circuit, fail, wait } = circuitAt();
     fail(5);
     for (const pause of [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]) {
@@ -36,7 +36,7 @@ describe("The circuit before a store", () => {
     }
   });
 
-  it("C6 lets one try only, until it is known what came of it", () => {
+  it("C6 lets one operation through, until its result is known", () => {
     const { circuit, fail, wait } = circuitAt();
     fail(5);
     wait(60_000);
@@ -45,7 +45,7 @@ describe("The circuit before a store", () => {
     expect([circuit.admit(), circuit.admit()]).toEqual([true, true]);
   });
 
-  it("C6 is not closed for longer by what was under way when it closed", () => {
+  it("C6 does not stay open longer because of operations that were outstanding when it opened", () => {
     const { circuit, fail, wait } = circuitAt();
     for (let count = 0; count < 100; count += 1) expect(circuit.admit()).toBe(true);
     for (let count = 0; count < 100; count += 1) circuit.failed();
@@ -55,14 +55,14 @@ describe("The circuit before a store", () => {
     expect(circuit.admit()).toBe(true);
   });
 
-  it("C6 takes 4,096 operations that don't come to an end, then is closed until a try says that the store answers", () => {
+  it("C6 admits 4,096 outstanding operations, then opens until one operation succeeds", () => {
     const { circuit, wait } = circuitAt();
     const ends: (() => void)[] = [];
     const begin = (): boolean => {
       if (!circuit.admit()) return false;
-      const { underWay } = circuit;
-      underWay.count += 1;
-      ends.push(() => (underWay.count -= 1));
+      const { outstanding } = circuit;
+      outstanding.count += 1;
+      ends.push(() => (outstanding.count -= 1));
       return true;
     };
     for (let count = 0; count < 4096; count += 1) expect(begin()).toBe(true);
@@ -76,10 +76,10 @@ describe("The circuit before a store", () => {
     expect(begin()).toBe(true);
     // What ends after that has been given up, and makes no room.
     for (const end of ends.slice(0, 4096)) end();
-    expect(circuit.underWay.count).toBe(2);
+    expect(circuit.outstanding.count).toBe(2);
   });
 
-  it("C6 has forgotten an outage that is over: the next one begins with a second, and ends too", () => {
+  it("C6 starts again with one second at the next outage", () => {
     const { circuit, fail, wait } = circuitAt();
     for (let outage = 0; outage < 3; outage += 1) {
       fail(5);
@@ -94,7 +94,7 @@ describe("The circuit before a store", () => {
   });
 });
 
-it("C6 operations that are over make room for others, however many there were", async () => {
+it("C6 ended operations make room for others, however many there were", async () => {
   const entries = new Map<string, string>();
   const calls = cachedWorker({
     store: { get: async (key) => entries.get(key), set: async (key, value) => entries.set(key, value), delete: async (key) => entries.delete(key) },

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import type { MiddlewareObject } from "../../src/index.ts";
-import { seal } from "../../middlewares/caching/envelope.ts";
+import { encode } from "../../middlewares/caching/envelope.ts";
 import type { CacheStore } from "../../middlewares/index.ts";
 import { cachedWorker, Gate, name } from "./calls.ts";
 import { TestRuntime } from "./clock.ts";
 
-const turn = async (): Promise<void> => {
+const nextTurn = async (): Promise<void> => {
   for (let count = 0; count < 20; count += 1) await new Promise(setImmediate);
 };
 
@@ -25,7 +25,7 @@ describe("Calls that wait for a run", () => {
     gates[0]?.open();
     expect(await before).toMatchObject({ failure: fails ? "down" : undefined, outcome: "miss" });
     const third = calls.call(1);
-    await turn();
+    await nextTurn();
     gates[1]?.open();
     expect([await second, await third]).toMatchObject([{ json: "2", outcome: "miss" }, { json: "2", outcome: "coalesced" }]);
     expect(calls.runs).toBe(2);
@@ -39,7 +39,7 @@ describe("Calls that wait for a run", () => {
     });
     const all = Array.from({ length: 3 }, () => calls.call(1));
     await gate.reached;
-    await turn();
+    await nextTurn();
     gate.open();
     expect((await Promise.all(all)).map(({ outcome }) => outcome)).toEqual(["miss", "coalesced", "coalesced"]);
   });
@@ -59,7 +59,7 @@ describe("Calls that wait for a run", () => {
     });
     const all = Array.from({ length: 3 }, () => calls.call(1));
     await gate.reached;
-    await turn();
+    await nextTurn();
     gate.open();
     expect((await Promise.all(all)).map(({ json }) => json)).toEqual(["[1]", "[2]", "[3]"]);
     expect((await calls.call(1)).json).toBe("[4]");
@@ -76,7 +76,7 @@ describe("Calls that wait for a run", () => {
         runtime.now = () => {
           throw new Error("a bug");
         };
-        return seal({ key, generation: namespace === undefined ? "" : "first", expires: 0 }, "1");
+        return encode({ key, epoch: namespace === undefined ? "" : "first", expires: 0 }, "1");
       },
       set: () => true,
       delete: () => true,
@@ -84,7 +84,7 @@ describe("Calls that wait for a run", () => {
     const calls = cachedWorker({ store, runtime, activity: { ttl: "5m", ...(namespace !== undefined && { namespace }) } });
     const all = Array.from({ length: 3 }, () => calls.call(1));
     await gate.reached;
-    await turn();
+    await nextTurn();
     gate.open();
     expect((await Promise.all(all)).map(({ failure }) => failure)).toContain("a bug");
   });
@@ -104,7 +104,7 @@ describe("Calls that wait for a run", () => {
     });
     const all = [calls.call(1), calls.call(1)];
     await gate.reached;
-    await turn();
+    await nextTurn();
     gate.open();
     expect((await Promise.all(all)).map(({ failure, json }) => failure ?? json)).toEqual(["refused", '"result"']);
     expect((await calls.call(1)).outcome).toBe("hit");

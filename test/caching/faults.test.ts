@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { diag, DiagLogLevel, type Span } from "@opentelemetry/api";
 import { stat } from "node:fs/promises";
 import { onFault } from "../../src/telemetry/isolate.ts";
-import { seal } from "../../middlewares/caching/envelope.ts";
+import { encode } from "../../middlewares/caching/envelope.ts";
 import type { CacheStore } from "../../middlewares/index.ts";
 import { ActivitySpan, type MiddlewareObject } from "../../src/index.ts";
 import { cachedWorker, Gate } from "./calls.ts";
@@ -15,10 +15,10 @@ const broken = (): never => {
 };
 const rejecting = async (): Promise<never> => broken();
 
-/** A store that keeps a text of the test's choosing in place of each entry. */
-const keeping = (text: unknown): CacheStore => ({ get: () => text, set: () => true, delete: () => true });
+/** A store that returns a value of the test in place of each entry. */
+const keeping = (stored: unknown): CacheStore => ({ get: () => stored, set: () => true, delete: () => true });
 
-/** Unhandled rejections of the process while `run` runs, and a turn of the event loop longer. */
+/** Unhandled rejections of the process while `run` runs, and one turn of the event loop longer. */
 async function unhandledDuring(run: () => Promise<void>): Promise<readonly unknown[]> {
   const unhandled: unknown[] = [];
   const listener = (reason: unknown): void => void unhandled.push(reason);
@@ -244,10 +244,10 @@ describe("A store that hangs", () => {
 describe("What is under a key and is no entry of this cache", () => {
   const key = "durable-telemetry:entry:x";
   // Good for another minute.
-  const facts = { key, generation: "", expires: Date.now() + 60_000 };
-  const good = seal(facts, '"wrong"');
+  const header = { key, epoch: "", expires: Date.now() + 60_000 };
+  const good = encode(header, '"wrong"');
 
-  it.each<[what: string, text: string | null]>([
+  it.each<[what: string, stored: string | null]>([
     ["what a store may say where there is nothing", null],
     ["another application's string", "hello"],
     ["another application's JSON", '{"value":1,"expires":9e15}'],
@@ -256,9 +256,9 @@ describe("What is under a key and is no entry of this cache", () => {
     ["an entry of another key", good],
     ["nothing but a beginning", "{"],
     ["an empty string", ""],
-  ])("C6 is a miss: %s", async (_, text) => {
+  ])("C6 is a miss: %s", async (_, stored) => {
     const kept: string[] = [];
-    const calls = cachedWorker({ store: { get: () => text, set: (_key, value) => kept.push(value), delete: () => true } });
+    const calls = cachedWorker({ store: { get: () => stored, set: (_key, value) => kept.push(value), delete: () => true } });
     expect(await calls.call(1)).toEqual({ json: "1", failure: undefined, outcome: "miss" });
     // And it is put right.
     expect(kept).toHaveLength(1);
@@ -267,7 +267,7 @@ describe("What is under a key and is no entry of this cache", () => {
   it("C6 is a miss where a later version wrote it, whatever it means there", async () => {
     const store = new Map<string, string>();
     await cachedWorker({ store }, () => "first").call(1);
-    for (const [at, text] of store) store.set(at, text.replace("durable-telemetry.cache/1", "durable-telemetry.cache/2"));
+    for (const [at, stored] of store) store.set(at, stored.replace("durable-telemetry.cache/1", "durable-telemetry.cache/2"));
     const later = cachedWorker({ store }, () => "ran");
     expect(await later.call(1)).toMatchObject({ json: '"ran"', outcome: "miss" });
     expect(await later.call(1)).toMatchObject({ json: '"ran"', outcome: "hit" });
@@ -277,13 +277,13 @@ describe("What is under a key and is no entry of this cache", () => {
     const store = new Map<string, string>();
     const result = { price: 12345, notes: ["a", { b: null }] };
     await cachedWorker({ store }, () => result).call(1);
-    const [[at, text] = ["", ""]] = store;
-    expect(text.length).toBeGreaterThan(100);
-    for (let length = 0; length < text.length; length += 1) {
-      store.set(at, text.slice(0, length));
+    const [[at, stored] = ["", ""]] = store;
+    expect(stored.length).toBeGreaterThan(100);
+    for (let length = 0; length < stored.length; length += 1) {
+      store.set(at, stored.slice(0, length));
       expect((await cachedWorker({ store }, () => "ran").call(1)).json).toBe('"ran"');
     }
-    store.set(at, text);
+    store.set(at, stored);
     expect((await cachedWorker({ store }, () => "ran").call(1)).json).toBe(JSON.stringify(result));
   });
 
@@ -291,14 +291,14 @@ describe("What is under a key and is no entry of this cache", () => {
     ["no time to expire", (entry) => delete entry["expires"]],
     ["a string for the time", (entry) => (entry["expires"] = "soon")],
     ["no key", (entry) => delete entry["key"]],
-    ["no generation", (entry) => delete entry["generation"]],
+    ["no epoch", (entry) => delete entry["generation"]],
     ["neither a value nor none", (entry) => delete entry["value"]],
     ["both", (entry) => (entry["void"] = true)],
   ])("C6 is an error where it says that it is an entry, and has another shape: %s", async (_, change) => {
     const store = new Map<string, string>();
     await cachedWorker({ store }, () => "first").call(1);
-    const [[at, text] = ["", ""]] = store;
-    const entry = JSON.parse(text) as Record<string, unknown>;
+    const [[at, stored] = ["", ""]] = store;
+    const entry = JSON.parse(stored) as Record<string, unknown>;
     change(entry);
     store.set(at, JSON.stringify(entry));
     const calls = cachedWorker({ store }, () => "ran");
@@ -314,20 +314,20 @@ it.each<[what: string, opening: string, closing: string]>([
 ])("C6 is an error where its value is nested deeper than JSON can be written, in %s: the activity does not fail by it", async (_, opening, closing) => {
   const store = new Map<string, string>();
   await cachedWorker({ store }, () => "first").call(1);
-  const [[at, text] = ["", ""]] = store;
-  store.set(at, text.replace('"first"', opening.repeat(50_000) + "1" + closing.repeat(50_000)));
+  const [[at, stored] = ["", ""]] = store;
+  store.set(at, stored.replace('"first"', opening.repeat(50_000) + "1" + closing.repeat(50_000)));
   expect(await cachedWorker({ store }, () => "ran").call(1)).toEqual({ json: '"ran"', failure: undefined, outcome: "error" });
   // What the SDK can write is served, though it has as many brackets.
   const many = Array.from({ length: 5_000 }, () => [{}]);
-  store.set(at, text.replace('"first"', JSON.stringify(many)));
+  store.set(at, stored.replace('"first"', JSON.stringify(many)));
   expect(await cachedWorker({ store }, () => "ran").call(1)).toEqual({ json: JSON.stringify(many), failure: undefined, outcome: "hit" });
 });
 
-it("C6 what breaks is counted each time, what says that it is an entry and is malformed too", async () => {
+it("C6 each fault is counted, also a value that is marked as an entry and malformed", async () => {
   const faults: string[] = [];
   onFault((middleware) => faults.push(middleware));
   onTestFinished(() => onFault(() => undefined));
-  const shapeless = JSON.stringify({ ...JSON.parse(seal({ key: "x", generation: "", expires: 9e15 }, "1")), expires: "soon" });
+  const shapeless = JSON.stringify({ ...JSON.parse(encode({ key: "x", epoch: "", expires: 9e15 }, "1")), expires: "soon" });
   for (const store of [keeping(shapeless), keeping(42), { ...keeping(undefined), get: rejecting }]) {
     const calls = cachedWorker({ store });
     for (let run = 0; run < 2; run += 1) expect((await calls.call(1)).outcome).toBe("error");

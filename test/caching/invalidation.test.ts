@@ -5,7 +5,7 @@ import { cachedWorker, Gate, name } from "./calls.ts";
 import { TestRuntime } from "./clock.ts";
 import { LockingMemory } from "./locking-store.ts";
 
-const turn = async (): Promise<void> => {
+const nextTurn = async (): Promise<void> => {
   for (let count = 0; count < 20; count += 1) await new Promise(setImmediate);
 };
 
@@ -79,7 +79,7 @@ describe("cache.delete", () => {
     expect(await calls.call(1)).toMatchObject({ json: "2", outcome: "miss" });
     let over = false;
     const again = calls.cache.delete(name, 1).then(() => (over = true));
-    await turn();
+    await nextTurn();
     // It waits for the first one too, which may be the last to arrive.
     expect(over).toBe(false);
     setting.open();
@@ -207,11 +207,11 @@ describe("cache.deleteNamespace", () => {
     const old = there.call(1, of("acme"));
     await gates[0]?.reached;
     const alsoOld = there.call(1, of("acme"));
-    await turn();
+    await nextTurn();
     await cachedWorker({ store, activity }).cache.deleteNamespace("acme");
     const later = Array.from({ length: 10 }, () => there.call(1, of("acme")));
     await gates[1]?.reached;
-    await turn();
+    await nextTurn();
     for (const gate of gates) gate.open();
     expect((await Promise.all([old, alsoOld])).map(({ json }) => json)).toEqual(["1", "1"]);
     const called = await Promise.all(later);
@@ -248,7 +248,7 @@ describe("cache.deleteNamespace", () => {
     await gate.reached;
     await calls.cache.deleteNamespace("acme");
     all.push(calls.call(1, of("umbrella")));
-    await turn();
+    await nextTurn();
     gate.open();
     expect((await Promise.all(all)).map(({ outcome }) => outcome)).toEqual(["miss", "coalesced"]);
   });
@@ -266,7 +266,7 @@ describe("cache.deleteNamespace", () => {
     const calls = cachedWorker({ store: { get: down, set: down, delete: down }, activity }, async () => gate.pass());
     const all = Array.from({ length: 5 }, () => calls.call(1, of("acme")));
     await gate.reached;
-    await turn();
+    await nextTurn();
     gate.open();
     expect((await Promise.all(all)).map(({ outcome }) => outcome)).toEqual(["error", ...Array.from({ length: 4 }, () => "coalesced")]);
   });

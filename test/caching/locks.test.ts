@@ -15,7 +15,7 @@ function processes(body: Body, count = 2, own: object = {}): { runtime: TestRunt
 }
 
 const totalRuns = (workers: readonly Calls[]): number => workers.reduce((sum, { runs }) => sum + runs, 0);
-const turn = async (): Promise<void> => {
+const nextTurn = async (): Promise<void> => {
   for (let count = 0; count < 10; count += 1) await new Promise(setImmediate);
 };
 
@@ -28,9 +28,9 @@ describe("Coalescing between processes", () => {
     }, 4);
     const all = workers.flatMap((worker) => Array.from({ length: 50 }, () => worker.call(1)));
     await gate.reached;
-    await turn();
+    await nextTurn();
     gate.open();
-    await turn();
+    await nextTurn();
     await runtime.advance(300);
     const called = await Promise.all(all);
     expect(totalRuns(workers)).toBe(1);
@@ -48,7 +48,7 @@ describe("Coalescing between processes", () => {
     await died.reached;
     holder = false;
     const others = workers.slice(1).map((worker) => worker.call(1));
-    await turn();
+    await nextTurn();
     await runtime.advance(9_500);
     expect(totalRuns(workers)).toBe(1);
     await runtime.advance(2_000);
@@ -61,7 +61,7 @@ describe("Coalescing between processes", () => {
     // Somebody takes the lock anew each time.
     store.setIfAbsent = async () => false;
     const called = workers[0]?.call(1);
-    await turn();
+    await nextTurn();
     await runtime.advance(19_900);
     expect(totalRuns(workers)).toBe(0);
     await runtime.advance(400);
@@ -79,9 +79,9 @@ describe("Coalescing between processes", () => {
     });
     const [first, second] = workers.map((worker) => worker.call(1));
     await gate.reached;
-    await turn();
+    await nextTurn();
     gate.open();
-    await turn();
+    await nextTurn();
     await runtime.advance(300);
     const called = [await first, await second];
     expect(new Set(called.map((each) => each?.failure ?? each?.json))).toEqual(new Set(['"second"', "down"]));
@@ -104,11 +104,11 @@ describe("Coalescing between processes", () => {
     await later.reached;
     gate.open();
     await slow;
-    await turn();
+    await nextTurn();
     expect([...store.values.keys()].filter((key) => key.endsWith(":lock"))).toHaveLength(1);
     later.open();
     await next;
-    await turn();
+    await nextTurn();
     expect([...store.values.keys()].filter((key) => key.endsWith(":lock"))).toHaveLength(0);
   });
 
@@ -136,7 +136,7 @@ describe("Coalescing between processes", () => {
       return runs;
     }, 2, { staleFor: "1h" });
     await workers[0]?.call(1);
-    await turn();
+    await nextTurn();
     await runtime.advance(3_600_001);
     const renewing = workers[0]?.call(1);
     await gate.reached;
@@ -148,14 +148,14 @@ describe("Coalescing between processes", () => {
   it("C3 without staleFor serves no result that has expired, not even in the millisecond when it does", async () => {
     const { runtime, store, workers } = processes(() => "own");
     await workers[0]?.call(1);
-    await turn();
+    await nextTurn();
     // Redis, too, may keep an entry for longer.
     const [[key, entry] = ["", undefined]] = store.values;
     await runtime.advance(3_600_000);
     store.values.set(key, { value: entry?.value ?? "", until: Infinity });
     store.setIfAbsent = async () => false;
     const late = workers[1]?.call(1);
-    await turn();
+    await nextTurn();
     await runtime.advance(21_000);
     expect((await late)?.outcome).toBe("miss");
   });
@@ -184,10 +184,10 @@ describe("Coalescing between processes", () => {
     };
     const first = workers[0]?.call(1);
     await runtime.waiting();
-    await turn();
+    await nextTurn();
     await runtime.advance(250);
     expect((await first)?.outcome).toBe("error");
-    await turn();
+    await nextTurn();
     store.setIfAbsent = take;
     // At once: no timer has to go off.
     expect((await workers[1]?.call(1))?.outcome).toBe("miss");
@@ -202,7 +202,7 @@ describe("Coalescing between processes", () => {
       return take(...lock);
     };
     expect((await workers[0]?.call(1))?.outcome).toBe("hit");
-    await turn();
+    await nextTurn();
     expect([...store.values.keys()].filter((key) => key.endsWith(":lock"))).toEqual([]);
   });
 
@@ -215,7 +215,7 @@ describe("Coalescing between processes", () => {
       return false;
     };
     const called = workers[0]?.call(1);
-    await turn();
+    await nextTurn();
     await runtime.advance(30_000);
     expect((await called)?.outcome).toBe("miss");
     const pauses = times.slice(1).map((time, index) => time - (times[index] ?? 0));
@@ -228,7 +228,7 @@ describe("Coalescing between processes", () => {
     const { runtime, store, workers } = processes(() => "own", 1);
     store.setIfAbsent = async () => false;
     const called = workers[0]?.call(1);
-    await turn();
+    await nextTurn();
     store.get = async () => Promise.reject(new Error("down"));
     await runtime.advance(20);
     expect(await called).toEqual({ json: '"own"', failure: undefined, outcome: "error" });
@@ -249,13 +249,13 @@ describe("Coalescing between processes", () => {
     }, 2, { ttl: 10, staleFor: "1h" });
     const [first, second] = workers.map((worker) => worker.call(1));
     await gate.reached;
-    await turn();
+    await nextTurn();
     gate.open();
     expect((await first)?.outcome).toBe("miss");
     await runtime.advance(20);
     expect((await second)?.outcome).toBe("miss");
     expect(totalRuns(workers)).toBe(2);
-    await turn();
+    await nextTurn();
     expect([...store.values.keys()].filter((key) => key.endsWith(":lock"))).toEqual([]);
   });
 
@@ -326,10 +326,10 @@ describe("Coalescing between processes", () => {
     const holder = workers[0]?.call(1);
     await gates[0]?.reached;
     const old = workers[1]?.call(1);
-    await turn();
+    await nextTurn();
     await workers[1]?.cache.delete(name, 1);
     const later = workers[1]?.call(1);
-    await turn();
+    await nextTurn();
     gates[0]?.open();
     await holder;
     await runtime.advance(250);
@@ -348,7 +348,7 @@ describe("Coalescing between processes", () => {
   it("C5 takes no lock for a hit, nor without lockFor", async () => {
     const { store, workers } = processes(() => "own", 1);
     await workers[0]?.call(1);
-    await turn();
+    await nextTurn();
     store.operations.length = 0;
     await workers[0]?.call(1);
     expect(store.operations).toEqual(["get"]);

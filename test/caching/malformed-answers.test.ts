@@ -43,7 +43,7 @@ const ownConstructor = (): unknown =>
     },
   });
 
-/** What the process has nobody for while `run` runs, and some turns of the event loop longer. */
+/** Unhandled rejections and exceptions while `run` runs, and some turns of the event loop longer. */
 async function straysOf(run: () => Promise<void>): Promise<readonly unknown[]> {
   const strays: unknown[] = [];
   const listener = (stray: unknown): void => void strays.push(stray);

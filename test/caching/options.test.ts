@@ -44,7 +44,7 @@ describe("Options that can't be right are refused with an error that names the k
     ["a ttl without a unit", withActivity({ ttl: "300" }), /option "ttl"/],
     ["a ttl of nothing", withActivity({ ttl: 0 }), /option "ttl"/],
     ["a malformed staleFor", withActivity({ staleFor: "later" }), /option "staleFor" must be a duration/],
-    ["a key that is a text", withActivity({ key: "symbol" }), /option "key" must be a function/],
+    ["a key that is a string", withActivity({ key: "symbol" }), /option "key" must be a function/],
     ["an empty namespace", withActivity({ namespace: "" }), /option "namespace" must be a non-empty string or a function/],
     ["a version that is a number", withActivity({ version: 2 }), /option "version" must be a non-empty string/],
     ["a shouldCache that is true", withActivity({ shouldCache: true }), /option "shouldCache" must be a function/],
@@ -61,7 +61,7 @@ describe("Options that can't be right are refused with an error that names the k
     ["no entries", { activities: {}, maxEntries: 0 }, /option "maxEntries" must be a whole number/],
     ["more entries than a list has room for", { activities: {}, maxEntries: 2 ** 24 + 1 }, /option "maxEntries" must be a whole number, 1 to 16,777,216/],
     ["endless entries", { activities: {}, maxEntries: Infinity }, /option "maxEntries"/],
-    ["a size as a text", { activities: {}, maxBytes: "1mb" }, /option "maxBytes" must be a whole number/],
+    ["a size as a string", { activities: {}, maxBytes: "1mb" }, /option "maxBytes" must be a whole number/],
     ["a negative size", { activities: {}, maxValueSize: -1 }, /option "maxValueSize" must be a whole number/],
   ])("%s", (_, options, message) => {
     expect(make(options)).toThrow(TypeError);

@@ -17,10 +17,10 @@ async function wholeEntry(): Promise<string> {
   const store = new Map<string, string>();
   const calls = cachedWorker({ store, activity: { ttl: "5m" } }, () => wrong);
   await calls.call(1);
-  const [text = ""] = store.values();
+  const [stored = ""] = store.values();
   // A whole entry is what the store says it is: from here on, what makes it something else is what is tested.
   expect(await calls.call(1)).toMatchObject({ json: JSON.stringify(wrong), outcome: "hit" });
-  return text;
+  return stored;
 }
 
 const nested = (depth: number, opening: string, closing: string): string => `${opening.repeat(depth)}1${closing.repeat(depth)}`;
@@ -38,14 +38,14 @@ function poison(entry: string): fc.Arbitrary<() => unknown> {
     // Cut off anywhere, at either end, or in the middle.
     fc.nat({ max: entry.length - 1 }).map((length) => entry.slice(0, length)),
     fc.integer({ min: 1, max: entry.length }).map((from) => entry.slice(from)),
-    fc.tuple(fc.nat({ max: entry.length - 1 }), fc.integer({ min: 1, max: 20 })).map(([from, length]) => entry.slice(0, from) + entry.slice(from + length)).filter((text) => !isWhole(text)),
+    fc.tuple(fc.nat({ max: entry.length - 1 }), fc.integer({ min: 1, max: 20 })).map(([from, length]) => entry.slice(0, from) + entry.slice(from + length)).filter((stored) => !isWhole(stored)),
     // Two of them, one after or into the other, as an append or an interleaved write leaves them.
     fc.integer({ min: 1, max: entry.length }).map((length) => entry.slice(0, length) + entry),
-    // Of another version, key, generation or time.
+    // Of another version, key, epoch or time.
     fc.string({ maxLength: 40 }).map((format) => withMembers({ format })),
     fc.nat().map((version) => withMembers({ format: `durable-telemetry.cache/${version + 2}` })),
     fc.string({ maxLength: 80 }).map((key) => withMembers({ key })),
-    fc.string({ minLength: 1, maxLength: 40 }).map((generation) => withMembers({ generation })),
+    fc.string({ minLength: 1, maxLength: 40 }).map((epoch) => withMembers({ generation: epoch })),
     fc.constantFrom(0, -1, 1e308, -1e308, Date.now() - 1, Date.now() + 1e12).map((expires) => withMembers({ expires })),
     // With members missing, or of another type.
     member.map((missing) => JSON.stringify(Object.fromEntries(Object.entries(parsed).filter(([key]) => key !== missing)))),
@@ -82,9 +82,9 @@ function poison(entry: string): fc.Arbitrary<() => unknown> {
     { weight: 1, arbitrary: values.map((value) => () => withThen((_: unknown, reject: (reason: unknown) => void) => reject(value()))) },
   );
 
-  function isWhole(text: string): boolean {
+  function isWhole(stored: string): boolean {
     try {
-      return "format" in (JSON.parse(text) as object);
+      return "format" in (JSON.parse(stored) as object);
     } catch {
       return false;
     }

@@ -63,12 +63,12 @@ describe("A second call", () => {
   it.each<[what: string, first: string, second: string]>([
     ["another order of elements", "[1,2]", "[2,1]"],
     ["null in place of nothing", "", "null"],
-    ["a text in place of a number", "1", '"1"'],
+    ["a string in place of a number", "1", '"1"'],
     ["an empty object in place of an empty array", "{}", "[]"],
     ["one lone surrogate in place of another", '"\\ud800"', '"\\ud801"'],
     ["a lone surrogate in place of the replacement character", '"\\ud800"', '"\\ufffd"'],
     ["a member named __proto__", '{"__proto__":1}', "{}"],
-    ["text composed in another way", '"\\u00e9"', '"e\\u0301"'],
+    ["a string composed in another way", '"\\u00e9"', '"e\\u0301"'],
   ])("C2 with another input does: %s", async (_, first, second) => {
     const calls = cachedWorker({});
     await calls.callRaw(first);
@@ -134,7 +134,7 @@ describe("A hit", () => {
     ["undefined", undefined],
     ["null", null],
     ["0", 0],
-    ["an empty text", ""],
+    ["an empty string", ""],
     ["false", false],
     ["a function, which has no JSON", () => 1],
     ["what JSON changes", dated],

@@ -23,7 +23,7 @@ export async function survives(server: StoreServer, options: Parameters<typeof c
       outcomes.add(called.outcome);
     });
     await Promise.all(batch);
-    // Let the connections have their turn.
+    // Let the connections process their events.
     await new Promise(setImmediate);
   };
   const until = async (outcome: string): Promise<void> => {

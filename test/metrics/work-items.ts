@@ -16,26 +16,28 @@ interface Internals {
   _executeActivityInternal(request: ActivityRequest, token: string, stub: unknown): Promise<void>;
 }
 
-const stubWith = (answer: Answer): object => {
-  const complete = (_: unknown, __: unknown, done: (error: Answer) => void): void => done(answer);
+// Each attempt to send gets the next answer.
+const stubWith = (answers: readonly Answer[]): object => {
+  const left = answers.values();
+  const complete = (_: unknown, __: unknown, done: (error: Answer) => void): void => done(left.next().value ?? null);
   return { completeOrchestratorTask: complete, completeActivityTask: complete };
 };
 
 /** Runs one activity; the SDK has no public entry for that. */
-export async function runActivity(worker: TaskHubGrpcWorker, name: string, answer: Answer = null): Promise<void> {
+export async function runActivity(worker: TaskHubGrpcWorker, name: string, ...answers: readonly Answer[]): Promise<void> {
   const request = new pb.ActivityRequest()
     .setName(name)
     .setTaskid(1)
     .setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("instance-1"));
-  await (worker as unknown as Internals)._executeActivityInternal(request, "", stubWith(answer));
+  await (worker as unknown as Internals)._executeActivityInternal(request, "", stubWith(answers));
 }
 
 /** Runs one episode. */
 export async function runEpisode(
   worker: TaskHubGrpcWorker,
   { past = [], fresh }: { readonly past?: readonly pb.HistoryEvent[]; readonly fresh: readonly pb.HistoryEvent[] },
-  answer: Answer = null,
+  ...answers: readonly Answer[]
 ): Promise<void> {
   const request = new pb.OrchestratorRequest().setInstanceid("instance-1").setPasteventsList([...past]).setNeweventsList([...fresh]);
-  await (worker as unknown as Internals)._executeOrchestratorInternal(request, "", stubWith(answer));
+  await (worker as unknown as Internals)._executeOrchestratorInternal(request, "", stubWith(answers));
 }

@@ -3,7 +3,7 @@ import { trace } from "@opentelemetry/api";
 import { setupOtlp } from "durable-telemetry/otlp";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Deadline } from "../../src/ending/deadline.ts";
-import { deliverAtSignals } from "../../src/ending/process-end.ts";
+import { flushAtSignals } from "../../src/ending/process-end.ts";
 
 describe("K3 Deadline: all waits take its time altogether", () => {
   beforeEach(() => void vi.useFakeTimers());
@@ -113,25 +113,25 @@ describe("K3 Deadline: all waits take its time altogether", () => {
   });
 });
 
-describe("K3 deliverAtSignals", () => {
+describe("K3 flushAtSignals", () => {
   // No signal that a test runner listens to.
   const signal = "SIGWINCH";
-  const ending = () => ({ timeout: 1000, deliver: vi.fn(async () => {}), shutdown: vi.fn(async () => {}) });
+  const ending = () => ({ timeout: 1000, flush: vi.fn(async () => {}), shutdown: vi.fn(async () => {}) });
 
   it("takes a listener of the program into account that was there before and listens once", () => {
     const [theirs, ours] = [vi.fn<() => void>(), ending()];
     process.once(signal, theirs);
-    const takeBack = deliverAtSignals([signal], ours);
+    const takeBack = flushAtSignals([signal], ours);
     process.emit(signal, signal);
     takeBack();
-    expect(ours.deliver).toHaveBeenCalledTimes(1);
+    expect(ours.flush).toHaveBeenCalledTimes(1);
     expect(ours.shutdown).not.toHaveBeenCalled();
     expect(theirs).toHaveBeenCalledTimes(1);
     expect(process.listenerCount(signal)).toBe(0);
   });
 
   it("does nothing once it is taken back", () => {
-    const takeBack = deliverAtSignals([signal], ending());
+    const takeBack = flushAtSignals([signal], ending());
     expect(process.listenerCount(signal)).toBe(1);
     takeBack();
     expect(process.listenerCount(signal)).toBe(0);

@@ -92,7 +92,7 @@ describe.skipIf(skip).each<OtlpProtocol>(["http/json", "http/protobuf", "grpc"])
     expect(collector.clients).toEqual(["client"]);
   });
 
-  it("files that TLS can't do with are told of, with the options that name them", async () => {
+  it("files that TLS can't use are reported, with the options that name them", async () => {
     const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
     await using collector = await startTlsCollector();
     const wrong = { certificate: file("authority.pem"), clientKey: file("client.key") };
@@ -102,8 +102,8 @@ describe.skipIf(skip).each<OtlpProtocol>(["http/json", "http/protobuf", "grpc"])
       await telemetry.shutdown();
     }
     expect(warn.mock.calls).toEqual([
-      ["durable-telemetry: traces are exported without what is in the files of code: certificate, code: clientKey (a client's certificate and key need each other)"],
-      [expect.stringMatching(/^durable-telemetry: traces are exported without what is in the files of code: clientCertificate, code: clientKey \(error:.+\)$/)],
+      ["durable-telemetry: traces are exported without the contents of code: certificate, code: clientKey (a client's certificate and key need each other)"],
+      [expect.stringMatching(/^durable-telemetry: traces are exported without the contents of code: clientCertificate, code: clientKey \(error:.+\)$/)],
     ]);
   });
 });

@@ -88,6 +88,13 @@ describe.concurrent("the environment", () => {
     expect(order.resource).not.toHaveProperty("process.pid");
   });
 
+  it("OTEL_NODE_RESOURCE_DETECTORS takes the names of SDK 3.x: service, and host with the operating system", async () => {
+    await using receiver = await startReceiver();
+    const { order } = await emit(receiver, { OTEL_NODE_RESOURCE_DETECTORS: "service,host" });
+    expect(Object.keys(order?.resource ?? {})).toEqual(expect.arrayContaining(["service.instance.id", "host.name", "os.type"]));
+    expect(order?.resource).not.toHaveProperty(["process.pid"]);
+  });
+
   it("OTEL_NODE_RESOURCE_DETECTORS=none detects nothing", async () => {
     await using receiver = await startReceiver();
     const { order } = await emit(receiver, { OTEL_NODE_RESOURCE_DETECTORS: "none" });
@@ -243,7 +250,7 @@ describe.concurrent("the environment", () => {
     ["OTEL_TRACES_SAMPLER", "sometimes", '"always_on" or "always_off" or "traceidratio" or "parentbased_always_on" or "parentbased_always_off" or "parentbased_traceidratio"'],
     ["OTEL_TRACES_SAMPLER_ARG", "2", "a number from 0 to 1"],
     ["OTEL_PROPAGATORS", "smoke", "any of tracecontext, baggage, b3, b3multi, none"],
-    ["OTEL_NODE_RESOURCE_DETECTORS", "weather", "any of all, none, env, serviceinstance, process, host, os"],
+    ["OTEL_NODE_RESOURCE_DETECTORS", "weather", "any of all, none, env, service, serviceinstance, process, host, os"],
     ["OTEL_SDK_DISABLED", "yes", "true or false"],
     ["DURABLE_TELEMETRY_HANDLE_SIGTERM", "1", "true or false"],
     ["OTEL_LOG_LEVEL", "loud", '"none" or "error" or "warn" or "info" or "debug" or "verbose" or "all"'],

@@ -121,14 +121,14 @@ const callbacks: Readonly<Record<string, Case>> = {
     causes: 1,
   },
   "the hooks of a work item": {
-    file: "pipeline/work-item.ts",
+    file: "pipeline/isolated-hooks.ts",
     use: (misbehave) =>
       hooked(() => ({ onStart: misbehave, onResponse: misbehave, onAcknowledged: misbehave, onEnd: misbehave })),
     calls: 8,
-    causes: 2,
+    causes: 8,
   },
   "the hook for a custom status": {
-    file: "pipeline/work-item.ts",
+    file: "pipeline/isolated-hooks.ts",
     use: (misbehave) => ({
       ...hooked(() => ({ onCustomStatus: misbehave })),
       async orchestration(ctx, next) {

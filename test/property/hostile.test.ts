@@ -32,7 +32,8 @@ const pipelines: Readonly<Record<string, DurableTelemetryOptions>> = {
   "one middleware": { ...customOnly, use: [plain] },
   "two middlewares, one of them durable": { ...customOnly, use: [durable, plain] },
   "the activity cache": { ...customOnly, use: [plain], caching: { activities: { work: { ttl: "1m" } } } },
-  "the default pipeline": { tracing: true, metrics: true, logging: true, use: [plain] },
+  "the default pipeline": { tracing: true, metrics: true, logging: true },
+  "the default pipeline with a middleware": { tracing: true, metrics: true, logging: true, use: [plain] },
 };
 
 /** What a worker made of a work item: its response, or that there was none. */

@@ -98,6 +98,7 @@ describe("Any workflow, with any set of middleware that keeps the rules", () => 
         const decorated = [
           episodesOf(hostWorker({ ...customOnly, use: some })),
           episodesOf(hostWorker({ tracing: true, use: others })),
+          episodesOf(hostWorker({ tracing: true, metrics: true, logging: true })),
           episodesOf(hostWorker({ ...customOnly, use: some, awaitGuard: { middleware: "off", orchestrator: "off" } })),
         ];
         await simulate(orchestrator, program, fate, async (request) => {

@@ -1,4 +1,4 @@
-import { OrchestrationStatus, TaskHubGrpcWorker, terminateOptions, type Logger } from "@microsoft/durabletask-js";
+import { OrchestrationStatus, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import { context, diag, ROOT_CONTEXT, type DiagLogger } from "@opentelemetry/api";
 import { TracerProvider } from "@opentelemetry/sdk-trace";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
@@ -10,8 +10,9 @@ import { DurableIdGenerator } from "../../src/otlp/index.ts";
 import { RecordedSpans } from "../../src/testing/recorder/recorded-spans.ts";
 import { startHub, use, type Hub } from "../harness.ts";
 import { breakableConnection } from "./breakable-connection.ts";
+import { ConnectionLogger, drive, everythingEnds, type Subject } from "./drive.ts";
 import { missingSpans, problems, type EndedSpan } from "./span-problems.ts";
-import { always, bookkeeping, fates, Ledger, register, workflows, type Accident, type Fate, type Play, type Workflow } from "./workflows.ts";
+import { always, bookkeeping, fates, Ledger, register, workflows, type Accident, type Fate, type Workflow } from "./workflows.ts";
 
 const providers = { "SDK 2.x": BasicTracerProvider, "SDK 3.x": TracerProvider } as const;
 
@@ -33,63 +34,6 @@ let hubs: readonly Hub[] = [];
 beforeAll(async () => {
   hubs = await Promise.all(cases.map(({ mode }) => startHub({ traceContext: mode })));
 });
-
-/** Says when a worker has connected a second time, and nothing else. */
-class ConnectionLogger implements Logger {
-  readonly connectedAgain: PromiseWithResolvers<void> = Promise.withResolvers();
-  #connected = 0;
-
-  info(message: string): void {
-    if (!message.startsWith("Successfully connected")) return;
-    this.#connected += 1;
-    if (this.#connected === 2) this.connectedAgain.resolve();
-  }
-  error(): void {}
-  warn(): void {}
-  debug(): void {}
-}
-
-/** One workflow with its instance ID and what happens to it. */
-interface Subject {
-  readonly id: string;
-  readonly workflow: Workflow;
-  readonly fate: Fate;
-}
-
-/** Runs a workflow to its end, or beyond if it is rewound; returns how it ended. */
-async function drive({ client }: Hub, ledger: Ledger, peers: readonly string[], { id, workflow, fate }: Subject): Promise<OrchestrationStatus | undefined> {
-  await client.scheduleNewOrchestration("play", { workflow, generation: 1, peers } satisfies Play, { instanceId: id });
-  const over = new AbortController();
-  const end = client.waitForOrchestrationCompletion(id, false, 20).finally(() => over.abort());
-  if (fate.act !== "nothing") {
-    await ledger.untilRuns(({ instanceId }) => instanceId.startsWith(id), fate.after, over.signal);
-    if (fate.act === "suspend") {
-      await client.suspendOrchestration(id);
-      for (let call = 0; call < fate.hold; call += 1) await client.getOrchestrationState(id);
-      await client.resumeOrchestration(id);
-    } else {
-      await client.terminateOrchestration(id, terminateOptions({ output: "enough", recursive: fate.act === "terminate with children" }));
-    }
-  }
-  const state = await end;
-  if (state?.runtimeStatus !== OrchestrationStatus.FAILED || !fate.rewind) return state?.runtimeStatus;
-  await everythingEnds(client, id);
-  for (const { instanceId } of ledger.executions.values()) if (instanceId.startsWith(id)) ledger.rewound.add(instanceId);
-  await client.rewindInstance(id, "once more");
-  return (await client.waitForOrchestrationCompletion(id, false, 20))?.runtimeStatus;
-}
-
-/** Children may go on when their parent has ended. */
-async function everythingEnds(client: Hub["client"], prefix: string): Promise<void> {
-  const statuses = [OrchestrationStatus.PENDING, OrchestrationStatus.RUNNING, OrchestrationStatus.SUSPENDED];
-  for (let found = true; found; ) {
-    found = false;
-    for await (const { instanceId } of client.getAllInstances({ instanceIdPrefix: prefix, statuses })) {
-      found = true;
-      await client.waitForOrchestrationCompletion(instanceId, false, 20);
-    }
-  }
-}
 
 let batches = 0;
 

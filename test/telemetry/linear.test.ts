@@ -78,7 +78,7 @@ describe("Linear: what logging and metrics do of an episode", () => {
     logs.setGlobalLoggerProvider(loggerProvider().provider);
     metricsApi.setGlobalMeterProvider(meterProvider().provider);
     const host = new PipelineHost(new Pipeline(() => false), new NoOpLogger());
-    const hooks = [metrics(), logging()].flatMap(({ workItem }) => workItem ?? []);
+    const hooks = [metrics(), logging()].flatMap(({ name, workItem: run }) => (run === undefined ? [] : [{ name, run }]));
     const episodes = sizes.map((size) => [size, make(size)] as const);
     countReads();
     await expectLinear((size) => {

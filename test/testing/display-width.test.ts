@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { displayWidth, padEnd, padStart, printable, shorten } from "../../src/testing/display-width.ts";
+import { displayWidth, padEnd, padStart, printable, shorten } from "../../src/testing/waterfall/display-width.ts";
 
 describe("displayWidth", () => {
   it.each([

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatDuration } from "../../src/testing/duration.ts";
+import { formatDuration } from "../../src/testing/waterfall/duration.ts";
 
 const microsecond = 1_000n;
 const millisecond = 1_000_000n;

@@ -1,4 +1,4 @@
-import type { FinishedSpan } from "../../src/testing/span-tree.ts";
+import type { FinishedSpan } from "../../src/testing/waterfall/span-tree.ts";
 
 /** What a test wants to say about a span; times in milliseconds after the trace's start. */
 export interface SpanFacts {

@@ -4,8 +4,8 @@ import * as sdk2 from "@opentelemetry/sdk-trace-base";
 import * as fc from "fast-check";
 import { stripVTControlCharacters } from "node:util";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { renderTrace } from "../../src/testing/render-trace.ts";
-import { displayWidth } from "../../src/testing/display-width.ts";
+import { renderTrace } from "../../src/testing/waterfall/render-trace.ts";
+import { displayWidth } from "../../src/testing/waterfall/display-width.ts";
 import { finishedSpan, traceId, type SpanFacts } from "./finished-spans.ts";
 
 const plain = (facts: readonly SpanFacts[], width = 100): string[] =>

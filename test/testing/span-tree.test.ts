@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { buildSpanForest, type FinishedSpan, type SpanNode } from "../../src/testing/span-tree.ts";
+import { buildSpanForest, type FinishedSpan, type SpanNode } from "../../src/testing/waterfall/span-tree.ts";
 import { finishedSpan, spanId } from "./finished-spans.ts";
 
 type Outline = string | { readonly [name: string]: readonly Outline[] };

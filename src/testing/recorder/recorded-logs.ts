@@ -1,5 +1,6 @@
-import { context as contextApi, isSpanContextValid, trace, type Attributes, type Context, type HrTime, type SpanContext, type TimeInput } from "@opentelemetry/api";
+import { context as contextApi, isSpanContextValid, trace, type Attributes, type HrTime, type SpanContext } from "@opentelemetry/api";
 import { copyAttributes, exceptionAttributes } from "./attributes.ts";
+import type { EmittedLog } from "./emitted.ts";
 import { currentRecording } from "./recording.ts";
 import type { InstrumentationScope, RecordedResource } from "./recorded-span.ts";
 import { scopeOf } from "./recording-tracers.ts";
@@ -24,19 +25,6 @@ export interface RecordedLogRecord {
   readonly instrumentationScope: InstrumentationScope;
   /** A recorder has no limits: this is 0. */
   readonly droppedAttributesCount: number;
-}
-
-/** What programs give a logger, by any version of the logs API. */
-export interface EmittedLog {
-  readonly timestamp?: TimeInput | undefined;
-  readonly observedTimestamp?: TimeInput | undefined;
-  readonly severityNumber?: number | undefined;
-  readonly severityText?: string | undefined;
-  readonly body?: unknown;
-  readonly eventName?: string | undefined;
-  readonly attributes?: Attributes | undefined;
-  readonly exception?: unknown;
-  readonly context?: Context | undefined;
 }
 
 interface RecordingLogger {

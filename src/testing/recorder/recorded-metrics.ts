@@ -1,4 +1,5 @@
 import { diag, type Attributes } from "@opentelemetry/api";
+import type { Instrument } from "./emitted.ts";
 import { observers } from "./recording.ts";
 
 /** The measurements with one set of attributes. */
@@ -28,15 +29,6 @@ export interface RecordedMetric {
   readonly scope: string;
   /** One for each set of attributes. */
   readonly points: readonly RecordedPoint[];
-}
-
-/** What measures. */
-export interface Instrument extends Omit<RecordedMetric, "points"> {
-  /** Whether callbacks give its values: a counter's total then, not what is to be added. */
-  readonly observed: boolean;
-  readonly isInteger: boolean;
-  /** A histogram's; sorted. */
-  readonly boundaries: readonly number[];
 }
 
 /** What was measured since a recorder was created or reset. */

@@ -1,5 +1,5 @@
-import { renderTrace } from "../render-trace.ts";
-import { buildSpanForest, type TraceTree } from "../span-tree.ts";
+import { renderTrace } from "../waterfall/render-trace.ts";
+import { buildSpanForest, type TraceTree } from "../waterfall/span-tree.ts";
 import { TelemetryRecorderError } from "./errors.ts";
 import {
   attributesOf,

@@ -11,7 +11,7 @@ import {
   type Observable,
   type ObservableCallback,
 } from "@opentelemetry/api";
-import type { Instrument, RecordedMetric } from "./recorded-metrics.ts";
+import type { Instrument } from "./emitted.ts";
 import { currentRecording, observers, type Observer } from "./recording.ts";
 
 /**
@@ -93,12 +93,12 @@ class RecordingMeter implements Meter {
     this.#batches.delete(callback);
   }
 
-  #measure(kind: RecordedMetric["kind"], definition: Definition): (value: number, attributes?: Attributes) => void {
+  #measure(kind: Instrument["kind"], definition: Definition): (value: number, attributes?: Attributes) => void {
     const instrument = this.#instrument(kind, definition);
     return (value, attributes) => currentRecording()?.measure(instrument, value, attributes);
   }
 
-  #instrument(kind: RecordedMetric["kind"], [name, options = {}]: Definition, observed = false): Instrument {
+  #instrument(kind: Instrument["kind"], [name, options = {}]: Definition, observed = false): Instrument {
     const { unit = "", description = "", valueType, advice } = options;
     const boundaries = advice?.explicitBucketBoundaries?.toSorted((a, b) => a - b) ?? defaultBoundaries;
     return { scope: this.#scope, name, kind, unit, description, observed, isInteger: valueType === ValueType.INT, boundaries };

@@ -1,7 +1,6 @@
 import type { Attributes, TracerProvider } from "@opentelemetry/api";
+import type { EmittedLog, Instrument } from "./emitted.ts";
 import type { InstrumentationScope } from "./recorded-span.ts";
-import type { EmittedLog } from "./recorded-logs.ts";
-import type { Instrument } from "./recorded-metrics.ts";
 
 /** Where telemetry goes while a recorder is there. */
 export interface Recording {

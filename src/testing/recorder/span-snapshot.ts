@@ -1,6 +1,6 @@
 import { SpanKind, type Attributes } from "@opentelemetry/api";
 import { ATTR_ERROR_TYPE, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID, ATTR_TASK_INSTANCE_ID, ATTR_TASK_STATUS } from "../../telemetry/semconv.ts";
-import type { SpanNode, TraceTree } from "../span-tree.ts";
+import type { SpanNode, TraceTree } from "../waterfall/span-tree.ts";
 import type { RecordedSpan } from "./recorded-span.ts";
 
 /** An event of a span, without what differs between runs. */

@@ -7,7 +7,7 @@ import {
   TYPE_ACTIVITY,
   TYPE_ORCHESTRATION,
 } from "../../telemetry/semconv.ts";
-import type { FinishedSpan, SpanNode, TraceTree } from "../span-tree.ts";
+import type { FinishedSpan, SpanNode, TraceTree } from "../waterfall/span-tree.ts";
 
 // A span of any SDK has its kind as a number.
 const server: number = SpanKind.SERVER;

@@ -13,7 +13,8 @@ export class TaskHubRefusal extends Error {
   readonly code: RefusalCode;
 
   constructor(code: RefusalCode, message: string) {
-    super(message);
+    // It travels in a header, and an ID in it may be of any length.
+    super(message.replaceAll(/'([^']{200})[^']+'/g, "'$1...'"));
     this.code = code;
   }
 }

@@ -2,7 +2,7 @@ import util from "node:util";
 import { displayWidth, padEnd, padStart, printable, shorten } from "./display-width.ts";
 import { formatDuration } from "./duration.ts";
 import { buildSpanForest, type FinishedSpan, type SpanNode, type TraceTree } from "./span-tree.ts";
-import { toRows, type Row } from "./waterfall-rows.ts";
+import { toRows, type Row } from "./rows.ts";
 
 /** Options of {@link renderTrace}. */
 export interface RenderTraceOptions {

@@ -4,13 +4,13 @@ import type { GuardedStore } from "./guarded-store.ts";
 import type { Runtime } from "./runtime.ts";
 import { trueOrFalse, type LockingStore } from "./store.ts";
 
-/** What came of waiting for a turn. */
-export interface Turn {
-  /** What is there now: a result if another process ran the activity meanwhile. */
+/** The result of trying to lock an entry. */
+export interface Locked {
+  /** The entry now: a result if another process ran the activity meanwhile. */
   readonly found: Found;
-  /** Whether it is the work of another process, or one is at it: then there is no need to run. */
+  /** Whether another process produced the entry, or holds the lock and is about to: a stale entry can be served then. */
   readonly waited: boolean;
-  /** Lets the next one have its turn. Returns at once, and never throws. */
+  /** Releases the lock if this process holds it. Returns at once, and never throws. */
   readonly release: () => void;
 }
 
@@ -18,11 +18,11 @@ const firstPause = 20;
 const longestPause = 250;
 
 /**
- * Turns between processes, by a lock in the store: who has it runs the activity, the others look again and again whether
- * there is a result. The lock goes with its holder, by its own time to live, so the next process takes its turn. Nobody
- * waits for longer than twice that: time enough for one holder to die and another to run.
+ * Locks in the store, for single-flight across processes: the process that holds the lock runs the activity, the others
+ * poll for its result. The lock of a crashed holder expires after its time to live, and another process acquires it. A
+ * process waits for at most twice that time: enough for one holder to crash and another to run.
  */
-export class Turns {
+export class Locks {
   readonly #store: LockingStore;
   readonly #guard: GuardedStore;
   readonly #entries: Entries;
@@ -36,26 +36,26 @@ export class Turns {
   }
 
   /**
-   * Takes a turn at an entry that is not there, or stale.
+   * Acquires the lock of an entry that is absent or stale, or waits until another process has stored a result.
    *
    * @param lockFor the lock's time to live in milliseconds.
-   * @param lifetime see {@link Entries.find}; a stale entry spares the wait.
+   * @param lifetime see {@link Entries.find}; with a stale entry it does not wait.
    */
-  async take(entry: EntryKey, found: Found, lockFor: number, lifetime: Lifetime): Promise<Turn> {
+  async acquire(entry: EntryKey, found: Found, lockFor: number, lifetime: Lifetime): Promise<Locked> {
     const token = randomUUID();
     const end = this.#runtime.elapsed() + 2 * lockFor;
     let current = found;
     for (let pause = firstPause, waited = false; ; pause = Math.min(pause * 2, longestPause), waited = true) {
-      // Nobody waits for a run from before its namespace was invalidated.
-      const key = `${entry.key}:${current.generation}:lock`;
+      // The key contains the epoch: nobody waits for a run that started before its namespace was invalidated.
+      const key = `${entry.key}:${current.epoch}:lock`;
       const release = (): void => {
         void this.#guard.ask("write", "unlock an entry", () => this.#store.deleteIfEqual(key, token), nothing);
       };
       const lock = await this.#guard.ask("write", "lock an entry", () => this.#store.setIfAbsent(key, token, lockFor), trueOrFalse);
-      // It may be set all the same, if the answer was late or lost.
-      if (!lock.ok) return { found: { state: "fault", down: lock.down, generation: current.generation }, waited: false, release };
+      // The lock may be set nevertheless, if the reply was late or lost.
+      if (!lock.ok) return { found: { state: "fault", down: lock.down, epoch: current.epoch }, waited: false, release };
       if (lock.value) {
-        // The last holder may have come to an end after the look-up and before this.
+        // The previous holder may have stored its result between the look-up and now.
         current = await this.#entries.find(entry, lifetime);
         return { found: current, waited: waited && current.state === "fresh", release };
       }

@@ -1,0 +1,12 @@
+"use strict";
+// Loads what few programs need when they need it, which keeps `import "durable-telemetry"` fast. It is CommonJS, and a
+// separate file in `dist` too: `require` loads a module at the call, and bundlers find it by its literal name.
+
+/** The class `LRUCache`, for a store in memory. */
+exports.lruCache = () => require("lru-cache").LRUCache;
+
+/** Parses a duration such as "5m". */
+exports.parseDuration = (duration) => require("ms")(duration);
+
+/** Formats a log message with its arguments. An ES module's import of `node:util` evaluates all of its lazy members. */
+exports.format = (...args) => require("node:util").format(...args);
