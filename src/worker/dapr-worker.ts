@@ -13,6 +13,7 @@ import {
   grpcClientInternals,
   grpcWorkerInternals,
   lostInternals,
+  reportLost,
   registryInternals,
   stubInternals,
 } from "./sdk-internals.ts";
@@ -221,7 +222,9 @@ function attachRemembering(registry: object, host: PipelineHost): void {
     const item = currentWorkItem();
     if (orchestrator === undefined || !(item instanceof ProtoEpisode)) return orchestrator;
     return (ctx, input) => {
-      if (daprContextInternals.fail.name in ctx) {
+      const lost = lostInternals(ctx, [daprContextInternals.fail]);
+      if (lost.length > 0) reportLost(host, "The context of an orchestration", lost);
+      else {
         wrapMethod<[unknown], void>(ctx, daprContextInternals.fail.name, (fail) => (error) => {
           item.thrown = thrown(error);
           fail(error);
