@@ -48,7 +48,7 @@ const adapter: WorkerAdapter = grpcWorkerAdapter(
     episode: (request) => new DaprEpisodeRequest(request),
     activity: (request, host) => new DaprActivity(request, host),
     episodeResponse,
-    client: (client) => quietClient(readingClient(client), grpcClientInternals.stub.name),
+    client: observedClient,
     attachToRegistry: attachRemembering,
   },
 );
@@ -125,6 +125,16 @@ const taskExecutionIdOfScheduleTask = 5;
 
 // By the request as the SDK has decoded it.
 const sentContexts = new WeakMap<object, TraceContext>();
+
+// @dapr/durabletask-js connects again with the client that it was given.
+const observed = new WeakSet<object>();
+
+function observedClient(client: object): object {
+  if (observed.has(client)) return client;
+  const own = quietClient(readingClient(client), grpcClientInternals.stub.name);
+  observed.add(own);
+  return own;
+}
 
 /** A client whose stream of work items keeps what the SDK's classes drop. */
 function readingClient(client: object): object {

@@ -30,4 +30,20 @@ describe("The worker and the client of @dapr/durabletask-js", () => {
     expect(recorder.spans().map(({ name }) => name).toSorted()).toEqual(["activity:hello", "activity:hello", "create_orchestration:greet", "orchestration:greet"]);
     expect(warn).not.toHaveBeenCalled();
   });
+
+  it("K2 a worker that connects again with the client that it was given has it observed once", async () => {
+    const worker = new TaskHubGrpcWorker("127.0.0.1:1");
+    const clients: unknown[] = [];
+    // As the worker does when its stream breaks.
+    const internalRunWorker = async (client: object): Promise<void> => {
+      clients.push(client);
+      if (clients.length < 3) await (worker as unknown as { internalRunWorker: typeof internalRunWorker }).internalRunWorker(client);
+    };
+    Object.assign(worker, { internalRunWorker });
+    withDurableTelemetry(worker);
+    const client = { stub: {} };
+    await (worker as unknown as { internalRunWorker: typeof internalRunWorker }).internalRunWorker(client);
+    expect(clients[0]).not.toBe(client);
+    expect(new Set(clients).size).toBe(1);
+  });
 });
