@@ -114,7 +114,7 @@ describe.skipIf(hubProgram === "")("Random workflows on Dapr's engine", () => {
     const [decorated, bare] = [useDapr(first), useDapr(second)];
     await decorated.runtime(registerPrograms, { use: [async (ctx, next) => void (await next(ctx))] });
     await bare.bareRuntime(registerPrograms);
-    const inputs = fc.sample(programs(1), Number(process.env["DAPR_PROGRAMS"] ?? 40));
+    const inputs = fc.sample(programs(1), Number(process.env["DAPR_PROGRAMS"] ?? 20));
     const run = async (client: DaprWorkflowClient, [index, input]: readonly [number, Program]): Promise<readonly unknown[]> => {
       const state = await client.waitForWorkflowCompletion(await client.scheduleNewWorkflow("program", input, `program-${index}`), true, 25);
       return [input, state?.runtimeStatus, state?.serializedOutput, state?.workflowFailureDetails?.getErrorMessage()];

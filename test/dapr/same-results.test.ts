@@ -72,7 +72,7 @@ describe("Random workflows on Dapr's SDK", () => {
         const [withPipeline, without] = hubs.map(responses);
         expect(withPipeline).toEqual(without);
       }),
-      { numRuns: 100 },
+      { numRuns: Number(process.env["DAPR_PROGRAMS"] ?? 60) },
     );
     // A client knows of the end before the worker has emitted the last spans.
     await recorder.waitFor(() => recorder.openSpans().length === 0 && isWhole(recorder)).catch(() => recorder.assertWhole());
