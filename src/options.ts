@@ -1,4 +1,4 @@
-/** What an option may be: how to say it, and how to tell. */
+/** The valid values of an option: a description and a test. */
 export interface OptionRule {
   /** Completes "must be …". */
   readonly is: string;

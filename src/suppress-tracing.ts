@@ -1,7 +1,7 @@
 import { createContextKey } from "@opentelemetry/api";
 
 /**
- * The key under which a context says that no spans are made in it: that of `suppressTracing` in `@opentelemetry/core`,
+ * The key under which a context suppresses spans: that of `suppressTracing` in `@opentelemetry/core`,
  * which is not loaded for it. Context keys are registered symbols, so this is the same one.
  */
 export const suppressTracingKey: symbol = createContextKey("OpenTelemetry SDK Context Key SUPPRESS_TRACING");

@@ -89,8 +89,8 @@ export class TracedEpisode implements WorkItemHooks {
     return (this.#tasks ??= new TaskSpans(this.#item, this.#tracer, this.#execution.span, this.#inside));
   }
 
-  // A span that is not sampled is not emitted, but remembered: a recorded trace may link to it. What is remembered is there for
-  // what comes right after this episode, however long its spans take.
+  // A span that is not sampled is not emitted, but remembered: a recorded trace may link to it. It is remembered before
+  // the spans are emitted, because the next episode may need it before they are.
   #emit(response: EpisodeResponse, end: Date, acknowledgement: Acknowledgement): void {
     const { outcome, scheduled } = response;
     const isDropped = this.#tracer.drops(this.#execution.span);

@@ -31,7 +31,8 @@ class ActivityRun extends TaskRun<ActivityMiddlewareContextImpl> {
   readonly #activity: Activity;
   readonly #resolve: (result: unknown) => void;
   readonly #reject: (error: unknown) => void;
-  // By a frame's index, the result that was set before the code of it that counts: one that was set since is its own.
+  // By a frame's index: the last result that was set before the frame's code ran, or went on after `next`. If another is
+  // set when the code ends, the middleware set it.
   readonly #setBefore: unknown[] = [];
 
   constructor(

@@ -28,7 +28,6 @@ interface Checked {
   readonly next: NextPromise<unknown> | undefined;
   readonly inner: Outcome | undefined;
   readonly broken: readonly unknown[] | undefined;
-  readonly state: string;
 }
 
 /** The error of a call of `next`, in either kind of task. */
@@ -41,7 +40,8 @@ export function nextProblem({ rule, times }: ContractRules, frame: Checked, isOw
 /** The error of how a middleware's code ended. */
 export function endProblem({ rule, forgotten }: ContractRules, frame: Checked, own: Outcome, hasResult: boolean): string | undefined {
   if (frame.next === undefined) {
-    // What a middleware throws before `next` is its own failure (O4), not a forgotten `next`.
+    // A middleware that throws before it calls `next` fails with its own error (O4). In an activity, a rejected call of
+    // `next` is reported alone; in an orchestration `next` is missing as well.
     const isForgotten = own.ok && !hasResult && (rule === "O1" || frame.broken === undefined);
     return isForgotten ? forgotten : undefined;
   }

@@ -13,7 +13,7 @@ export interface ScheduledTask {
   readonly scheduledAt: Date | undefined;
   /** The trace context that was sent with it, if the backend kept it. */
   readonly traceContext: TraceContext | undefined;
-  /** The number of the attempt, from 1; known only before its response is sent, because history does not record it. */
+  /** The number of the attempt, from 1; known only of the tasks of a response, because history does not record it. */
   readonly attempt?: number | undefined;
   /** Sends a trace context with the task; present only before its response is sent, if the protocol has a place for it. */
   setTraceContext?(context: TraceContext): void;

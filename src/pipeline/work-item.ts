@@ -110,7 +110,7 @@ export interface OrchestrationWorkItem extends AnyTask {
 export interface ActivityWorkItem extends AnyTask {
   readonly kind: "activity";
   readonly taskId: number;
-  /** Whether its code has started, and is not the SDK's own that sends the response. */
+  /** Whether its code has started. `false` while the SDK sends the response. */
   readonly isLive: boolean;
 }
 

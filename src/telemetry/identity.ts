@@ -27,7 +27,7 @@ export interface ExecutionIds {
   readonly spanId: string;
   /**
    * The span ID if the trace is not sampled: a backend that keeps the span ID between episodes keeps the decision with it
-   * (telemetry.md I10), as whoever derives the IDs again knows which of the two it is.
+   * (telemetry.md I10), because every process derives both IDs, and so sees which of the two it is.
    */
   readonly unsampledSpanId: string;
 }

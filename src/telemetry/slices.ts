@@ -32,6 +32,7 @@ class Work {
   readonly #onFault: (error: unknown) => void;
   readonly #group: Group | undefined = group;
   #next = 0;
+  isRunning = false;
 
   constructor(count: number, step: (index: number) => void, then: () => void, onFault: (error: unknown) => void) {
     this.#count = count;
@@ -45,6 +46,7 @@ class Work {
   takeUntil(end: number): boolean {
     const outer = group;
     group = this.#group;
+    this.isRunning = true;
     try {
       while (this.#next < this.#count) {
         this.#next += 1;
@@ -56,6 +58,7 @@ class Work {
       this.#next = this.#count;
       this.#onFault(error);
     } finally {
+      this.isRunning = false;
       group = outer;
     }
     if (this.#group !== undefined) finishOne(this.#group);
@@ -127,8 +130,9 @@ function finishOne(finished: Group): void {
 
 /** Does all that still waits for its turn, before a flush. */
 export function finishSlices(): void {
-  // What is done may start more.
+  // What is done may start more. A step that flushes belongs to work that goes on after it.
   for (const work of turns.waiting) {
+    if (work.isRunning) continue;
     turns.waiting.delete(work);
     work.takeUntil(Number.POSITIVE_INFINITY);
   }

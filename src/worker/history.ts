@@ -137,7 +137,7 @@ export class ProtoHistory implements EpisodeHistory {
       const key = finishedKey(event, type);
       // A backend may deliver a completion twice; it is one event.
       if (key !== undefined && done.has(key)) continue;
-      // An event raised is no answer of an entity, though its name looks like one, unless there is a request.
+      // An external event may have a name like the ID of a request to an entity. It is an answer only if there is such a request.
       if (key !== undefined && (type !== eventType.eventRaised || scheduled.has(key))) done.add(key);
       const read = eventOf(event, type, key, scheduled);
       if (read !== undefined) events.push(read);

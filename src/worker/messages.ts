@@ -116,7 +116,7 @@ class ScheduledAction implements ScheduledTask {
   readonly instanceId: string | undefined;
   readonly scheduledAt: undefined;
   readonly traceContext: undefined;
-  readonly attempt: number;
+  readonly attempt: number | undefined;
   readonly #action: OrchestratorAction;
   readonly #carry: CarryTraceContext;
 
@@ -133,7 +133,8 @@ class ScheduledAction implements ScheduledTask {
     this.name = message.getName();
     this.version = message.getVersion()?.getValue();
     this.instanceId = instanceId;
-    this.attempt = pending?.[this.taskId]?.attemptCount ?? 1;
+    // Without that table it is unknown (contract.md X3).
+    this.attempt = pending === undefined ? undefined : (pending[this.taskId]?.attemptCount ?? 1);
     this.#action = action;
     this.#carry = carry;
   }

@@ -112,7 +112,7 @@ export const registryInternals: Internals<"getOrchestrator" | "getActivity"> = {
 export const orchestrationContextInternals: Internals<"pendingTasks" | "customStatus"> = {
   pendingTasks: {
     name: "_pendingTasks",
-    use: "has the tasks that are retried, with their attempts, by the ID of the latest attempt",
+    use: "has the pending tasks by their IDs; one with a retry policy counts its attempts",
     since: "0.4.0",
     lost: "the number of the attempt is missing from retried tasks",
   },

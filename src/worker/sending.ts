@@ -27,7 +27,7 @@ export class Sending {
   set running(running: Promise<void>) {
     this.#running = running;
     // With a second reaction V8 no longer follows a promise in the stacks of failures. Those of an episode are durable (D3),
-    // and a host's call is in them: so it gets the reaction when an attempt has failed, after all code has run.
+    // and a host's call is in them: an episode gets the reaction only after a failed attempt, when all its code has run.
     if (this.#isActivity || this.#state === "failed") this.#endWith(running);
   }
 

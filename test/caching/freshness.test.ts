@@ -54,7 +54,7 @@ describe("The time to live", () => {
     );
   });
 
-  it("jitter lets entries that were made together expire at different times", async () => {
+  it("jitter lets entries that were created together expire at different times", async () => {
     const runtime = new TestRuntime();
     const calls = cachedWorker({ runtime, activity: { ttl: 1000, jitter: 0.5 } }, (input) => input);
     for (let input = 0; input <= 10; input += 1) {

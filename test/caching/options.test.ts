@@ -84,7 +84,7 @@ it("C1 names of activities can be any, those of members of objects too", () => {
   expect(make({ activities: JSON.parse('{"__proto__":{"ttl":0}}') })).toThrow(/activities: __proto__: option "ttl"/);
 });
 
-it("C2 options count as they were when the cache was made, with the object as the functions' this", async () => {
+it("C2 options count as they were when the cache was created, with the object as the functions' this", async () => {
   const activity: { -readonly [Name in keyof CachedActivity]: CachedActivity[Name] } = {
     ttl: "5m",
     key(request) {

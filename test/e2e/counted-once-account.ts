@@ -1,13 +1,13 @@
 /** What a process's ledger says. */
 import { readFileSync } from "node:fs";
-import { isLevel, labelOf, measured, type LogOfFact, type Measurement } from "./counted-once-facts.ts";
+import { isLevel, labelOf, measured, type EventRecord, type Measurement } from "./counted-once-history.ts";
 import type { Entry, Step } from "./counted-once-ledger.ts";
 
 /** What a process has recorded. */
 export interface Recorded {
   /** Without those of levels. */
   readonly measurements: readonly Measurement[];
-  readonly logs: readonly LogOfFact[];
+  readonly logs: readonly EventRecord[];
 }
 
 /** What a process did with a work item. */

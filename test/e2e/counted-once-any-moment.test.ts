@@ -79,7 +79,7 @@ describe("A process that is killed in place of anything that it does or tells, e
     for (const life of died) expect(entriesOf(life)).toEqual(script.slice(0, life.entry - 1));
   });
 
-  it("L1 nothing is counted or logged twice, not even if each record were delivered at once", () => {
+  it("L1 nothing is counted or logged twice, not even if each record were exported at once", () => {
     expect(fates.filter(({ surplus }) => surplus.length > 0)).toEqual([]);
     for (const { acceptedBy } of fates) expect(acceptedBy.length).toBeLessThanOrEqual(1);
     // Before the hub has taken a response there is nothing to tell but the starts of activities.

@@ -1,6 +1,6 @@
 /** What became of each fact when processes died: recorded by one of them, lost with one, or, what must never be, recorded twice. */
-import { measured } from "./counted-once-facts.ts";
-import { tally } from "../metrics/durable-facts.ts";
+import { measured } from "./counted-once-history.ts";
+import { tally } from "../metrics/expected-measurements.ts";
 import type { WorkItemAccount } from "./counted-once-account.ts";
 import type { Outcome, Process } from "./counted-once-place.ts";
 

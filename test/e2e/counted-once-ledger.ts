@@ -4,7 +4,7 @@
  */
 import { appendFileSync } from "node:fs";
 import { logs, metrics, type Attributes, type LogRecord } from "@opentelemetry/api";
-import type { LogOfFact, Measurement } from "./counted-once-facts.ts";
+import type { EventRecord, Measurement } from "./counted-once-history.ts";
 
 /**
  * What a process has come to with a work item: it began; the code of the activity runs; the response stands and is about
@@ -14,7 +14,7 @@ export type Step = "began" | "runs" | "answers" | "accepted" | "told";
 
 export type Entry =
   | ({ readonly kind: "measurement" } & Measurement)
-  | ({ readonly kind: "log" } & LogOfFact)
+  | ({ readonly kind: "log" } & EventRecord)
   | { readonly kind: Step; readonly workItem: string }
   | { readonly kind: "flushed" };
 

@@ -1,7 +1,7 @@
 /** Metrics and logs as they arrived over OTLP/JSON. */
 import type { Attributes } from "@opentelemetry/api";
 import type { OtlpReceiver, ReceivedRequest } from "../otlp/receiver.ts";
-import type { Addend, LogOfFact } from "./counted-once-facts.ts";
+import type { Addend, EventRecord } from "./counted-once-history.ts";
 
 /** What one process has delivered. */
 export interface Delivered {
@@ -10,7 +10,7 @@ export interface Delivered {
   /** Of up-down counters: their last values. */
   readonly levels: readonly Addend[];
   /** Records of durable facts. */
-  readonly logs: readonly LogOfFact[];
+  readonly logs: readonly EventRecord[];
 }
 
 /** What the process with this `service.instance.id` has delivered so far. */

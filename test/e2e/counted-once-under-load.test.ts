@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { labelOf, totalsOf, type Addend } from "./counted-once-facts.ts";
+import { labelOf, totalsOf, type Addend } from "./counted-once-history.ts";
 import { beyond, deathOf, fatesOf, type Death, type Fate } from "./counted-once-fates.ts";
 import { inPlace, measurementsOf, outcomeOf, recordsOf, startedAgain, untilCustomStatus, type Outcome, type Process } from "./counted-once-place.ts";
 
@@ -55,7 +55,7 @@ describe("Four workflows of 50 activities, on two processes of which one is kill
   const measured = ({ processes }: Pick<Outcome, "processes">): readonly string[] => each(processes.flatMap(({ delivered }) => delivered.measurements));
   const logged = ({ processes }: Pick<Outcome, "processes">): readonly string[] => processes.flatMap(({ delivered }) => delivered.logs.map(labelOf));
 
-  it("each process has delivered some, the killed one too", () => {
+  it("each process has exported some, the killed one too", () => {
     for (const { delivered } of outcome.processes) {
       expect(delivered.measurements.length).toBeGreaterThan(0);
       expect(delivered.logs.length).toBeGreaterThan(0);

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import * as hubs from "../metrics/durable-facts.ts";
-import { labelOf, sumsKnownIn, totalsOf } from "./counted-once-facts.ts";
+import * as hubs from "../metrics/expected-measurements.ts";
+import { labelOf, sumsKnownIn, totalsOf } from "./counted-once-history.ts";
 import { flushed, inPlace, measurementsOf, outcomeOf, recordsOf, secondRuns, startedAgain, untilCustomStatus, type Outcome, type Process } from "./counted-once-place.ts";
 import type { CountedWorker, CountedWorkerOptions } from "./counted-once-worker.ts";
 
@@ -136,7 +136,7 @@ describe.each(cases)("A workflow of 50 activities, on two processes of which one
     expect(sumsKnownIn(expected, totalsOf(measured))).toEqual(expected);
   });
 
-  it("L1 each fact is one log record, delivered or dead with its process; only the start of what ran twice is there twice", () => {
+  it("L1 each history event is one log record, exported or lost with its process; only the start of what ran twice is there twice", () => {
     const { processes, replaced } = outcome;
     const records = [...processes.flatMap(({ delivered }) => delivered.logs), ...replaced.account.left.logs];
     expect(records.map(labelOf).toSorted()).toEqual([...recordsOf(outcome), ...startedAgain(outcome)].toSorted());

@@ -126,7 +126,7 @@ describe(`I5 2,000 orchestrations that nobody traced started, at ratio ${ratio},
   });
 });
 
-describe("I5 where the backend drops trace contexts, and each process has nothing but the durable facts", () => {
+describe("I5 where the backend drops trace contexts, and each process has nothing but the history", () => {
   const count = 300;
   // What a backend does not carry can't join a sub-orchestration's trace to its parent's.
   const plans = numbers(count).map((number): Plan => {

@@ -59,7 +59,7 @@ describe.concurrent("K3 with a collector that hangs or is down, telemetry holds 
     );
   });
 
-  it.each(["SIGTERM", "SIGINT"] as const)("%s: what worker threads have recorded is delivered before the process ends by it", async (signal) => {
+  it.each(["SIGTERM", "SIGINT"] as const)("%s: what worker threads have recorded is exported before the process ends by it", async (signal) => {
     await using receiver = await startReceiver();
     await using app = startApp("threads.mts", { nodeArgs: register, env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_BSP_SCHEDULE_DELAY: "60000" } });
     await app.printed("started");
@@ -68,7 +68,7 @@ describe.concurrent("K3 with a collector that hangs or is down, telemetry holds 
     expect(receiver.spans.map(({ name }) => name).toSorted()).toEqual(["in thread 1", "in thread 2"]);
   });
 
-  it("what is recorded after a microtask in beforeExit is delivered, and the event comes as often as without telemetry", async () => {
+  it("what is recorded after a microtask in beforeExit is exported, and the event comes as often as without telemetry", async () => {
     await using receiver = await startReceiver();
     const [bare, ended] = await Promise.all([
       startApp("microtasks.mts", {}).ended,
@@ -79,7 +79,7 @@ describe.concurrent("K3 with a collector that hangs or is down, telemetry holds 
     expect(receiver.spans.map(({ name }) => name)).toEqual(["after three microtasks"]);
   });
 
-  it("what an application records in its beforeExit work is delivered, and telemetry does not call it again for ever", async () => {
+  it("what an application records in its beforeExit work is exported, and telemetry does not call it again for ever", async () => {
     await using receiver = await startReceiver();
     const ended = await startApp("before-exit.mts", { nodeArgs: register, env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url } }).ended;
     expect(ended).toMatchObject({ code: 0, stderr: "" });

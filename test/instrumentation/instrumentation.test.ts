@@ -145,7 +145,7 @@ describe("A worker that is decorated in code is not instrumented twice", () => {
     expect(lines).toEqual([]);
   });
 
-  it("instrumented, made, and then decorated: what code says wins", async () => {
+  it("instrumented, created, and then decorated: the options in code apply", async () => {
     const seen: string[] = [];
     instrument({ use: [noting(seen, "instrumentation")] });
     const worker = bareWorker();
@@ -162,7 +162,7 @@ describe("A worker that is decorated in code is not instrumented twice", () => {
     expect(seen).toEqual(["builder"]);
   });
 
-  it("once it has had work, code is told that it has telemetry already", async () => {
+  it("once it has had work, code learns that it has telemetry already", async () => {
     instrument();
     const worker = bareWorker();
     await run(worker);

@@ -163,7 +163,7 @@ describe.concurrent("K1 a fault in the set-up is reported, and the application r
   });
 });
 
-describe.concurrent("K3 what was recorded is delivered before the process ends", () => {
+describe.concurrent("K3 what was recorded is exported before the process ends", () => {
   it.each(["SIGTERM", "SIGINT"] as const)("by %s, as the process would have ended without", async (signal) => {
     await using backend = await startBackend();
     await using app = await backend.start("at-signal.mts");

@@ -73,7 +73,7 @@ beforeAll(async () => {
 });
 
 describe.each(loggers)("L1 the user's logger: %s", (name, _, lines) => {
-  it("L1 gets a line to read and an object with the attributes and the IDs of the span, each fact once", async () => {
+  it("L1 gets a line to read and an object with the attributes and the IDs of the span, each history event once", async () => {
     const spans = recordSpans();
     const before = lines().length;
     const hub = hubs.get(name);

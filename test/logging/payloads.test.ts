@@ -120,7 +120,7 @@ describe("L3 payloads", () => {
     expect(lines.at(-2)).toMatchObject({ "durabletask.task.input": '{ "card" : 1 }' });
   });
 
-  it("L3 go through redact, which is told whose they are", async () => {
+  it("L3 go through redact, which gets their identity", async () => {
     const contexts: PayloadContext[] = [];
     const { records } = await run({
       include: { input: true, output: true },
@@ -173,7 +173,7 @@ describe("L3 payloads", () => {
     expect(payloads(records)).toEqual({});
   });
 
-  it("L3 that redact threw is said once for each cause", async () => {
+  it("L3 that redact threw is reported once for each cause", async () => {
     const { faults } = await run({
       include: { input: true, output: true },
       redact: (_, { payload }) => {

@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 
 describe("A record", () => {
-  it("L1 has the durable time of its fact", async () => {
+  it("L1 has the durable time of its history event", async () => {
     const recorded = recordLogs();
     const worker = episodeWorker((each) => {
       each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {

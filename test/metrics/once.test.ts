@@ -13,7 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { metrics } from "../../middlewares/metrics/index.ts";
 import { withDurableTelemetry } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
-import * as hubs from "./durable-facts.ts";
+import * as hubs from "./expected-measurements.ts";
 import { meterProvider, WorkItems, type Collected } from "./record-metrics.ts";
 
 // One run of many orchestrations, on two workers, of which one is stopped with an activity in flight and replaced.
@@ -171,7 +171,7 @@ const names = (): readonly string[] => [...new Set(executions.map(({ name }) => 
 const of = (name: string): readonly hubs.Execution[] => executions.filter((each) => each.name === name);
 const allAttempts = (): readonly hubs.Attempt[] => executions.flatMap(hubs.attempts);
 
-describe("On two workers, one of them replaced half-way, each durable fact is recorded once", () => {
+describe("On two workers, one of them replaced half-way, each history event is recorded exactly once", () => {
   it("and there is much to record", () => {
     expect(of("fifty").flatMap(hubs.attempts)).toHaveLength(50);
     expect(heldRuns).toBe(2);

@@ -64,7 +64,7 @@ export async function startDrippingCollector(): Promise<Collector & { readonly d
 }
 
 /** Answers every connection with something that is no HTTP. */
-export async function startRubbishCollector(): Promise<Collector> {
+export async function startMalformedCollector(): Promise<Collector> {
   const server = createTcpServer((socket) => {
     socket.on("error", () => {}).resume().end("220 mail.example ESMTP\r\n");
   });

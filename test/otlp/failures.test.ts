@@ -138,7 +138,7 @@ describe("K1 a collector in trouble", () => {
     expect(propagation.fields()).toEqual([]);
   });
 
-  it("a callback of a metric that never settles does not keep shutdown from ending, nor the spans from being delivered; one line says so", async () => {
+  it("a callback of a metric that never settles does not keep shutdown from ending, nor the spans from being exported; one line reports it", async () => {
     await using receiver = await startReceiver();
     const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
     const telemetry = setupOtlp({ endpoint: receiver.url, shutdownTimeout: 1000 });
@@ -162,7 +162,7 @@ describe("a program that ends without a shutdown", () => {
     expect(stderr).toBe("");
   });
 
-  it("OTEL_BSP_SCHEDULE_DELAY: its spans are delivered after that time", async () => {
+  it("OTEL_BSP_SCHEDULE_DELAY: its spans are exported after that time", async () => {
     await using receiver = await startReceiver();
     await using program = startProgram("wait-for-export", {
       env: { OTEL_BSP_SCHEDULE_DELAY: "1" },

@@ -256,7 +256,7 @@ describe("K3 SIGTERM", () => {
     expect(receiver.spans.map((span) => span.name)).toEqual(["work"]);
   });
 
-  it("a program that listens to SIGTERM too ends when it wants to, and its last spans are delivered", async () => {
+  it("a program that listens to SIGTERM too ends when it wants to, and its last spans are exported", async () => {
     await using receiver = await startReceiver();
     await using program = startProgram("sigterm", { input: { spans: 1, options: { endpoint: receiver.url, handleSigterm: true } } });
     await program.printed("ready, 2 listeners");

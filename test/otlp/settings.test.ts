@@ -133,7 +133,7 @@ describe.each(cases)("$option and $variable", ({ option, variable, name, sample 
 
   if (sample.wrong === undefined) return;
 
-  it("a wrong value of the variable is told once and ignored", async () => {
+  it("a wrong value of the variable is reported once and ignored", async () => {
     const usual = await diagnose();
     vi.stubEnv(variable, sample.wrong);
     expect(await diagnose()).toEqual(usual);

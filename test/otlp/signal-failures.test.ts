@@ -7,7 +7,7 @@ import {
   startDrippingCollector,
   startHungCollector,
   startRefusingCollector,
-  startRubbishCollector,
+  startMalformedCollector,
   startWebSite,
 } from "./collectors.ts";
 import { runProgram } from "./program.ts";
@@ -30,7 +30,7 @@ describe.each(signals)("K1 and K3 the collector of %s", (signal, _item, items, p
     ["is full", () => startRefusingCollector(429), "HTTP 429 Too Many Requests"],
     ["refuses", () => startRefusingCollector(400), "HTTP 400 Bad Request"],
     ["is a web site", startWebSite, "the answer is a web page, not that of an OTLP collector"],
-    ["talks rubbish", startRubbishCollector, "HPE_INVALID_CONSTANT: the answer is not HTTP; is this port gRPC?"],
+    ["sends a malformed answer", startMalformedCollector, "HPE_INVALID_CONSTANT: the answer is not HTTP; is this port gRPC?"],
   ])("%s: one line, shutdown ends in time, and the other signals are delivered", async (_what, start, cause) => {
     await using receiver = await startReceiver();
     await using collector = await start();
@@ -69,7 +69,7 @@ describe("K1 in one process", () => {
     vi.restoreAllMocks();
   });
 
-  it("each signal and cause is told once a minute, however many exports fail, to the program's diag logger", async () => {
+  it("each signal and cause is reported once a minute, however many exports fail, to the program's diag logger", async () => {
     const console = vi.spyOn(globalThis.console, "warn");
     const lines: string[] = [];
     const log = (...args: readonly unknown[]): void => void lines.push(args.join(" "));
@@ -135,7 +135,7 @@ describe("K1 in one process", () => {
     expect(performance.now() - start).toBeLessThan(5000);
   });
 
-  it("an observable that throws costs its own metric only, and one line says so", async () => {
+  it("an observable that throws costs its own metric only, and one line reports it", async () => {
     const lines = vi.spyOn(console, "warn").mockReturnValue(undefined);
     await using receiver = await startReceiver();
     const telemetry = setupOtlp({ endpoint: receiver.url });

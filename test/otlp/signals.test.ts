@@ -246,7 +246,7 @@ describe("in one process", () => {
     expect(warn.mock.calls).toEqual([["durable-telemetry: dropped 15 log records: more than maxQueueSize (5), or 32 MiB, waited for the collector"]]);
   });
 
-  it.each(["a b=1", "line=%0A", "=3", "4"])("%s in OTEL_EXPORTER_OTLP_HEADERS, which HTTP can't carry, is told of and left out; the rest is sent", async (wrong) => {
+  it.each(["a b=1", "line=%0A", "=3", "4"])("%s in OTEL_EXPORTER_OTLP_HEADERS, which HTTP can't carry, is reported and omitted; the rest is sent", async (wrong) => {
     const lines = vi.spyOn(console, "warn").mockReturnValue(undefined);
     vi.stubEnv("OTEL_EXPORTER_OTLP_HEADERS", `${wrong},key=2`);
     await using receiver = await startReceiver();

@@ -316,7 +316,7 @@ describe.concurrent("options", () => {
     expect(order.resource["service.name"]).toBe("from-code");
   });
 
-  it("empty texts leave the word to the environment", async () => {
+  it("empty strings leave the decision to the environment", async () => {
     await using receiver = await startReceiver();
     const { order } = await emit(receiver, { OTEL_SERVICE_NAME: "from-env" }, { serviceName: "", endpoint: "" });
     expect(order.resource["service.name"]).toBe("from-env");

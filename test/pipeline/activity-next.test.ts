@@ -168,7 +168,7 @@ describe("A broken rule of an activity middleware", () => {
     expect(one.runs).toBe(runs);
   });
 
-  it("A1 is an error that names the middleware and the rule, and A5 stands beside the body's own failure", async () => {
+  it("A1 is an error that names the middleware and the rule, and A5 stands beside the activity function's own failure", async () => {
     const errors: unknown[] = [];
     const seeing = activityMiddleware("seeing", (ctx, next) =>
       next(ctx).catch((error: unknown) => {
@@ -188,7 +188,7 @@ describe("A broken rule of an activity middleware", () => {
     });
   });
 
-  it("A1 A5 O5 stands beside the body's own failure where next is not awaited, and nothing is an unhandled rejection", async () => {
+  it("A1 A5 O5 stands beside the activity function's own failure where next is not awaited, and nothing is an unhandled rejection", async () => {
     const hasty = activityMiddleware("hasty", async (ctx, next) => {
       void next(ctx);
       await macrotask();
@@ -208,14 +208,14 @@ describe("A broken rule of an activity middleware", () => {
     expect(await runActivity(hub, failing, [forking])).toEqual({ failed: "RangeError: card refused" });
   });
 
-  it("A5 can't be recovered from, while the body's failure beside it can", async () => {
+  it("A5 can't be recovered from, while the activity function's failure beside it can", async () => {
     const retrying = activityMiddleware("retrying", (ctx, next) => next(ctx).catch(() => next(ctx)));
     expect(await runActivity(hub, failing, [recovering, retrying])).toEqual({
       failed: 'MiddlewareContractError: Middleware "retrying" broke rule A1: it called next a second time; call it at most once.',
     });
   });
 
-  it("A5 O2 the body does not run again when code inside calls the next of a middleware outside", async () => {
+  it("A5 O2 the activity function does not run again when code inside calls the next of a middleware outside", async () => {
     const held: (() => Promise<unknown>)[] = [];
     const one = counted(() => {
       void held[0]?.();
@@ -235,7 +235,7 @@ describe("A broken rule of an activity middleware", () => {
     expect(one.runs).toBe(1);
   });
 
-  it("A5 O2 the body does not run when next is called after the middleware has ended", async () => {
+  it("A5 O2 the activity function does not run when next is called after the middleware has ended", async () => {
     const one = counted();
     const late = Promise.withResolvers<void>();
     const refused = Promise.withResolvers<unknown>();

@@ -138,7 +138,7 @@ describe("A failure of an activity", () => {
         ),
     ],
   ];
-  it.each(caught)("A4 that is caught without setResult still fails it, with the body's own error: %s", async (_, middleware) => {
+  it.each(caught)("A4 that is caught without setResult still fails it, with the activity function's own error: %s", async (_, middleware) => {
     const errors: unknown[] = [];
     const ended = await runActivity(hub, failing, [
       activityMiddleware("outer", (ctx, next) =>
@@ -177,7 +177,7 @@ describe("A failure of an activity", () => {
     expect(ended).toEqual({ failed: "TypeError: then broke" });
   });
 
-  it("A5 that a middleware throws before next fails it, and the body does not run", async () => {
+  it("A5 that a middleware throws before next fails it, and the activity function does not run", async () => {
     const one = counted();
     for (const throwing of [
       () => {
@@ -246,7 +246,7 @@ describe("The result of an activity", () => {
     ["NaN", Number.NaN],
     ["a function", () => 1],
   ];
-  it.each(values)("A6 is the same value in the body's return, next and ctx.result, before serialization: %s", async (_, value) => {
+  it.each(values)("A6 is the same value in the activity function's return, next and ctx.result, before serialization: %s", async (_, value) => {
     const seen: unknown[] = [];
     const seeing = (name: string): MiddlewareObject =>
       activityMiddleware(name, async (ctx, next) => {
@@ -354,7 +354,7 @@ describe("Any stack of activity middlewares", () => {
     return ended;
   }
 
-  it("A1 A3 A4 A5 ends as the rules say, and runs the body at most once", async () => {
+  it("A1 A3 A4 A5 ends as the rules say, and runs the activity function at most once", async () => {
     await fc.assert(
       fc.asyncProperty(kinds, fc.boolean(), async (stack, fails) => {
         const one = counted(fails ? failing : () => "body");

@@ -182,7 +182,7 @@ describe("The error", () => {
     expect(actions?.[0]).toMatch(/^1 failed AggregateError: Middleware "c" awaits .*; Middleware "b" awaits .*; Middleware "a" awaits /);
   });
 
-  it("O4 D2 stands beside the body's own failure", async () => {
+  it("O4 D2 stands beside the orchestrator's own failure", async () => {
     const guilty = around("guilty", (ctx, next) => next(ctx).finally(forever));
     const [actions] = await play(
       episodesOf(
@@ -196,7 +196,7 @@ describe("The error", () => {
     expect(actions).toEqual([`1 failed AggregateError: out of stock; ${accusation}`]);
   });
 
-  it("O2 D2 is final: the body does not run when the middleware goes on afterwards", async () => {
+  it("O2 D2 is final: the orchestrator does not run when the middleware goes on afterwards", async () => {
     let runs = 0;
     const io = Promise.withResolvers<void>();
     const late = Promise.withResolvers<unknown>();
@@ -258,7 +258,7 @@ describe("The guard of the orchestrator", () => {
       expect(warnings).toEqual([warning]);
     });
 
-    it("D2 fails it when it is told to", async () => {
+    it("D2 fails it when configured to", async () => {
       const { logger, warnings } = recordingLogger();
       const lifetime = await play(episodesOf(body, { use, logger, awaitGuard: { orchestrator: "fail" } }), answer);
       expect(lifetime.at(-1)?.at(-1)).toContain(`failed NonDurableAwaitError: ${warning.replace("durable-telemetry: ", "")}`);

@@ -151,7 +151,7 @@ describe("A durable middleware", () => {
     expect(caught.at(-1)).toContain("broken");
   });
 
-  it("O4 O9 fails the orchestration where it lets the failure of its task through, and the body does not run", async () => {
+  it("O4 O9 fails the orchestration where it lets the failure of its task through, and the orchestrator does not run", async () => {
     const fragile = unique("fragile");
     let runs = 0;
     const state = await run(hub, {
@@ -174,7 +174,7 @@ describe("A durable middleware", () => {
     expect(runs).toBe(0);
   });
 
-  it("O3 O9 O11 sees the body's failure at its yield*, may compensate with an activity, and hides nothing", async () => {
+  it("O3 O9 O11 sees the orchestrator's failure at its yield*, may compensate with an activity, and hides nothing", async () => {
     const { echo, activities } = order();
     const compensated: unknown[] = [];
     const state = await run(hub, {
@@ -213,7 +213,7 @@ describe("A durable middleware", () => {
     expect(outputOf(state)).toEqual(["one", "two"]);
   });
 
-  it("O6 O9 that waits after next finishes the orchestration in a later episode, with the body's result", async () => {
+  it("O6 O9 that waits after next finishes the orchestration in a later episode, with the orchestrator's result", async () => {
     const echo = unique("echo");
     const ends: string[] = [];
     const state = await run(hub, {
@@ -314,7 +314,7 @@ describe("Durable actions", () => {
   };
   const answer = (name: string): string => name;
 
-  it("O8 of middlewares that don't wait for them come before the body's, outermost first", async () => {
+  it("O8 of middlewares that don't wait for them come before the orchestrator's, outermost first", async () => {
     const sending = (name: string): MiddlewareObject =>
       around(name, async (ctx, next) => {
         ctx.orchestrationContext.sendEvent("other", name);

@@ -183,7 +183,7 @@ async function compare(each: Program, recipes: readonly Recipe[]): Promise<{ bar
 }
 
 describe("Any mix of middlewares at any depth, around any orchestrator,", () => {
-  it("O2 O3 O8 O9 O10 ends as without, and the body runs once in each episode that reaches it", async () => {
+  it("O2 O3 O8 O9 O10 ends as without, and the user's function runs once in each episode that reaches it", async () => {
     await fc.assert(
       fc.asyncProperty(program, fc.array(recipe, { maxLength: 6 }), async (each, recipes) => {
         const { bare, ours, counts } = await compare(each, recipes);

@@ -123,7 +123,7 @@ describe("A result", () => {
   });
 });
 
-describe("A failure of the body", () => {
+describe("A failure of the orchestrator", () => {
   const failing = {
     "at once": () => {
       throw new RangeError("out of stock");
@@ -248,7 +248,7 @@ describe("What a middleware throws", () => {
     }
   });
 
-  it("O2 O4 keeps the body from running when it comes before next", async () => {
+  it("O2 O4 keeps the orchestrator from running when it comes before next", async () => {
     let runs = 0;
     const state = await run(hub, {
       orchestrator: () => {
@@ -288,7 +288,7 @@ describe("What a middleware throws", () => {
     expect(log).toEqual([true, true, true, true]);
   });
 
-  it.each([...thrown, ["an object without a prototype", Object.create(null)], ["an object that has no text", { toString: fail }]])(
+  it.each([...thrown, ["an object without a prototype", Object.create(null)], ["an object that can't be a string", { toString: fail }]])(
     "O4 joins another failure, whatever it is: %s",
     async (_, value) => {
       const state = await run(hub, {
@@ -386,7 +386,7 @@ describe("Several failures", () => {
   });
 });
 
-describe("A body that fails after steps", () => {
+describe("An orchestrator that fails after steps", () => {
   it("O4 O6 fails once, with the code after next in the last episode alone", async () => {
     const echo = unique("echo");
     const log: string[] = [];

@@ -282,7 +282,7 @@ describe("The error of a broken rule", () => {
     expect(failure).toBe(error);
   });
 
-  it("O4 O5 stands beside the body's own failure in one AggregateError whose message holds both", async () => {
+  it("O4 O5 stands beside the orchestrator's own failure in one AggregateError whose message holds both", async () => {
     const twice = around("twice", async (ctx, next) => {
       try {
         await next(ctx);
@@ -302,7 +302,7 @@ describe("The error of a broken rule", () => {
     });
   });
 
-  it("O1 O4 O5 stands beside the body's own failure where next is not awaited, and nothing is an unhandled rejection", async () => {
+  it("O1 O4 O5 stands beside the orchestrator's own failure where next is not awaited, and nothing is an unhandled rejection", async () => {
     const hasty = around("hasty", async (ctx, next) => {
       void next(ctx);
       await microtasks(100);

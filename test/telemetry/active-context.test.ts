@@ -54,7 +54,7 @@ describe("K1 a function that runs in a context", () => {
     expect([late?.(), calls]).toEqual([1, 1]);
   });
 
-  it("K1 finds the root context where the active one is none, which is said once", async () => {
+  it("K1 finds the root context where the active one is invalid, which is reported once", async () => {
     manage({ active: () => ({ getValue: () => undefined }) as never });
     const { activeContext, takeContextFault } = await load();
     expect([activeContext(), activeContext()]).toEqual([ROOT_CONTEXT, ROOT_CONTEXT]);

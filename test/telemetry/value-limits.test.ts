@@ -66,7 +66,7 @@ describe("the limits of the environment", () => {
     expect(readValueLimit("log", { ...environment, OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT: "7" })).toEqual(characters(7));
   });
 
-  test.each(["0", "-1", "many", "NaN"])("%s is ignored, and said", (value) => {
+  test.each(["0", "-1", "many", "NaN"])("%s is ignored, and reported", (value) => {
     const warn = vi.fn<(message: string) => void>();
     const none = (): void => undefined;
     diag.setLogger({ warn, error: none, info: none, debug: none, verbose: none }, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });

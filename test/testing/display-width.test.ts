@@ -27,11 +27,11 @@ describe("displayWidth", () => {
 });
 
 describe("shorten", () => {
-  it("leaves a text that fits as it is", () => {
+  it("leaves a string that fits unchanged", () => {
     expect(shorten("注文", 4)).toBe("注文");
   });
 
-  it("ends a cut text with an ellipsis in its last column", () => {
+  it("ends a cut string with an ellipsis in its last column", () => {
     expect(shorten("activity:charge", 9)).toBe("activity…");
   });
 

@@ -6,7 +6,7 @@ import { record, refusal, startShop } from "./recorder-fixture.ts";
 const tracer = trace.getTracer("shop");
 
 describe("The tree of a trace", () => {
-  it("is the same for two runs of the same workflow, as objects and as text", async () => {
+  it("is the same for two runs of the same workflow, as objects and as a string", async () => {
     const trees: unknown[] = [];
     const texts = new Set<string>();
     for (let run = 0; run < 3; run += 1) {
@@ -46,7 +46,7 @@ describe("The tree of a trace", () => {
     ]);
   });
 
-  it("has placeholders for the IDs in its texts, so a failure is the same each time", async () => {
+  it("has placeholders for the IDs in its strings, so a failure is the same each time", async () => {
     const recorder = record();
     const shop = await startShop();
     const ids = [await shop.run("refused"), await shop.run("refused")];
@@ -119,7 +119,7 @@ describe("The tree of a trace", () => {
     expect(texts[1]).toBe(texts[0]);
   });
 
-  it("has placeholders for IDs wherever they are in a text, and leaves short ones", () => {
+  it("has placeholders for IDs wherever they are in a string, and leaves short ones", () => {
     const recorder = record();
     const ids = ["instance-1", "instance-1:0001", "order-7"];
     for (const id of ids) tracer.startSpan("step", { attributes: { "durabletask.task.instance_id": id, note: `${id}${ids[0]}, of ${id}` } }).end();

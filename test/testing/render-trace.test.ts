@@ -237,7 +237,7 @@ Trace 4bf92f3577b34da6a3ce929d0e0e4736 · 9 spans · 1.00 s · 2 failed
       vi.unstubAllEnvs();
     });
 
-    it("adds nothing to the text but escape sequences", () => {
+    it("adds nothing to the string but escape sequences", () => {
       const colored = renderTrace(spans, { color: true, width: 100 });
       expect(colored).toContain("\u001B[31m");
       expect(stripVTControlCharacters(colored)).toBe(renderTrace(spans, { color: false, width: 100 }));

@@ -195,7 +195,7 @@ describe("starting an orchestration", () => {
     expect(started).toMatchObject({ type: "ExecutionStarted", scheduledStartTimestamp: startAt });
   });
 
-  it("terminates at once what no worker has begun", async () => {
+  it("terminates at once what no worker has started", async () => {
     const client = hub.client(await hub.start());
     const id = await client.scheduleNewOrchestration("wait", 1, { startAt: new Date("2999-01-01") });
     await client.terminateOrchestration(id, "never mind");

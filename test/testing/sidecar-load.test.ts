@@ -76,7 +76,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom<Step>("suspend", "resume", "restart another", "terminate another") },
 );
 
-it("Under random traffic each orchestration gets each of its events once and in order, and ends as it was told", async () => {
+it("Under random traffic each orchestration gets each of its events once and in order, and ends as requested", async () => {
   const client = await connected();
   const drive = async (steps: Step[], terminated: boolean): Promise<void> => {
     const id = await client.scheduleNewOrchestration("collect");

@@ -465,7 +465,7 @@ describe("what can't be done", () => {
     expect(errors).toEqual(["UnknownAction", "InvalidCompletion"]);
   });
 
-  it("keeps an orchestrator's own failure as the worker told it", async () => {
+  it("keeps an orchestrator's own failure as the worker reported it", async () => {
     const worker = await rawWorker();
     const id = await worker.start("main");
     const inner = new pb.TaskFailureDetails().setErrortype("Cause").setErrormessage("deep").setIsnonretriable(true);

@@ -146,7 +146,7 @@ describe("The trace context that started an execution", () => {
   });
 });
 
-describe("The identity that is carried for an orchestration's span", () => {
+describe("The persisted span context of an orchestration", () => {
   it.each([
     ["zeros, as a worker without tracing leaves them", "0".repeat(16)],
     ["uppercase", "00F067AA0BA902B7"],
@@ -320,7 +320,7 @@ describe("A rewound history", () => {
   const failedRun = [history.episode(0), history.started("order", { traceparent }), history.scheduled(1, "charge", 5)];
   const rewound = (): HistoryEvent => new proto.HistoryEvent().setExecutionrewound(new proto.ExecutionRewoundEvent());
 
-  it("I1 the span of the run after a rewind is not the failed run's, whatever is carried", async () => {
+  it("I1 the span of the run after a rewind is not the failed run's, whatever is persisted", async () => {
     const spans = recordSpans();
     await runAll([{ past: failedRun, fresh: [history.episode(20), history.failed(1, new Error("no"), 18)] }]);
     const failed = named(spans, SpanKind.SERVER);

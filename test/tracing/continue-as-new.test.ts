@@ -87,7 +87,7 @@ describe("S4 continue-as-new", () => {
     expect([two, three].map(linked)).toEqual([[{ traceId, spanId: caller }], [{ traceId, spanId: caller }]]);
   });
 
-  it("S4 where a backend carries over the trace context alone, it can't be told from a first one: it stays in that trace, linked to the one before", async () => {
+  it("S4 where a backend keeps the trace context alone, it can't be distinguished from a first one: it stays in that trace, linked to the one before", async () => {
     const spans = recordSpans();
     const one = await runGeneration(spans, { number: 1, traceparent });
     const two = await runGeneration(spans, { number: 2, traceparent });
@@ -112,7 +112,7 @@ describe("S4 continue-as-new", () => {
     expect(identities[0]?.split("-")[1]).not.toBe(traceId);
   });
 
-  it("S4 the last episode that is delivered again does not link the execution to itself", async () => {
+  it("S4 the last episode that runs again does not link the execution to itself", async () => {
     const spans = recordSpans();
     await runGeneration(spans, { number: 1, traceparent });
     const again = await runGeneration(spans, { number: 1, traceparent });
@@ -128,7 +128,7 @@ describe("S4 continue-as-new", () => {
     expect(linked(again)).toEqual([]);
   });
 
-  it('S4 with continueAsNew: "same-trace" it is one trace where the trace context is carried over, of several spans', async () => {
+  it('S4 with continueAsNew: "same-trace" it is one trace where the backend keeps the trace context, of several spans', async () => {
     const spans = recordSpans();
     const options: TracingOptions = { continueAsNew: "same-trace" };
     const one = await runGeneration(spans, { number: 1, traceparent, options });
@@ -161,7 +161,7 @@ describe("S4 continue-as-new", () => {
     expect(sent.first("busy", "GO", 99)).toHaveLength(16);
   });
 
-  it("S8 the senders of events are told first come first, each once, and to the target alone", () => {
+  it("S8 the senders of events are known in the order of sending, each once, and to the target alone", () => {
     const { sent } = recentWork();
     const span = (id: string): { traceId: string; spanId: string; traceFlags: number } => ({ traceId, spanId: id.repeat(16), traceFlags: 1 });
     for (const id of ["a", "a", "b", "c"]) sent.add("order-1", "go", span(id));

@@ -61,7 +61,7 @@ describe("Calls of entities on backends without the entity protocol", () => {
     expect(call?.status.code).toBe(SpanStatusCode.UNSET);
   });
 
-  it("S1 whose answer is delivered again in a later episode are one span", async () => {
+  it("S1 whose answer arrives again in a later episode are one span", async () => {
     const spans = recordSpans();
     const waits = episodeWorker((worker) => {
       worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {

@@ -194,7 +194,7 @@ describe("I12 a tracer provider whose spans can't be given an identity", () => {
   it.each<[string, () => Foreign, string]>([
     ["has IDs of 64 bits and a span context that can't be written", shortIds, "it takes no trace IDs of 128 bits"],
     ["hands out copies of its span context", copiedIds, "it takes no span IDs"],
-  ])("I12 as it %s makes none of this package's spans, the SDK's own stay on, and one line says so", async (_, provider, reason) => {
+  ])("I12 as it %s makes none of this package's spans, the SDK's own stay on, and one line reports it", async (_, provider, reason) => {
     const foreign = provider();
     provide(foreign);
     const { warnings, result } = await runWorkflow();
@@ -230,7 +230,7 @@ describe("I12 a tracer provider whose spans can't be given an identity", () => {
     ["starts nothing", new Foreign(() => undefined as unknown as Span)],
     ["has spans without a span context", new Foreign((name) => new ForeignSpan(name, () => undefined as unknown as SpanContext))],
     ["has spans whose span context throws", new Foreign((name) => new ForeignSpan(name, () => { throw new Error("broken on purpose"); }))],
-  ])("I12 as it %s is left alone, and one line says so", (_, provider) => {
+  ])("I12 as it %s is left alone, and one line reports it", (_, provider) => {
     provide(provider);
     const warnings: string[] = [];
     for (let item = 0; item < 3; item += 1) expect(currentTracer((message) => void warnings.push(message))).toBeUndefined();

@@ -46,7 +46,7 @@ async function runAll(start: Parameters<typeof history.started>[1], carriedSpan?
   return span;
 }
 
-describe("I1 the identity of an orchestration's span is a function of durable facts", () => {
+describe("I1 the identity of an orchestration's span is derived from history", () => {
   it("I1 every worker computes the same identity in every episode, and hands it on", async () => {
     recordSpans();
     const carried = new Set<string>();
@@ -156,7 +156,7 @@ describe("I6 span IDs are chosen through the SDK's IdGenerator", () => {
     expect(new Set(spans.finished.filter(({ name }) => name === "orchestration:order").map(ids)).size).toBe(1);
   });
 
-  it("I6 with a provider that lacks the generator the tree is the same, and nothing is said", async () => {
+  it("I6 with a provider that lacks the generator the tree is the same, and nothing is reported", async () => {
     const messages: string[] = [];
     const say = (message: string): void => void messages.push(message);
     const logger: DiagLogger = { error: say, warn: say, info: say, debug: () => undefined, verbose: () => undefined };

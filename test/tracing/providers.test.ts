@@ -251,7 +251,7 @@ describe("An activity whose response never reaches the backend", () => {
   });
 });
 
-describe("What is said", () => {
+describe("What is reported", () => {
   const listen = (say: (message: string) => void): void => {
     const logger: DiagLogger = { error: say, warn: say, info: say, debug: () => undefined, verbose: () => undefined };
     diag.setLogger(logger, { suppressOverrideMessage: true });

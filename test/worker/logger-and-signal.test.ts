@@ -96,7 +96,7 @@ describe("The logger", () => {
 });
 
 describe("The signal", () => {
-  it("X8 aborts when the worker is told to stop, in the work items under way and in those that still come", async () => {
+  it("X8 aborts when the worker is asked to stop, in the running work items and in those that still come", async () => {
     const entered = Promise.withResolvers<AbortSignal>();
     const signals: AbortSignal[] = [];
     const worker = await stoppingHub.worker({ ...customOnly }, (register) => {

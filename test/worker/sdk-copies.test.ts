@@ -120,7 +120,7 @@ try { withDurableTelemetry(Object.assign(Object.create({}, rest), { _registry: {
   });
 });
 
-describe("Messages that are made for a worker", () => {
+describe("Messages that are created for a worker", () => {
   class OwnTraceContext extends pb.TraceContext {}
   class OwnTask extends pb.ScheduleTaskAction {
     static override deserializeBinary(bytes: Uint8Array): pb.ScheduleTaskAction {

@@ -142,7 +142,7 @@ export class Recorder implements TelemetryRecorder {
     if (traces.length === 0) throw this.#unknown("assertWhole", allTraces);
     const broken = traces.map((tree) => ({ tree, problems: this.#problems(tree, remoteParents) })).filter(({ problems }) => problems.length > 0);
     if (broken.length === 0) return;
-    const texts = broken.map(({ tree, problems }) =>
+    const reports = broken.map(({ tree, problems }) =>
       [
         `Trace ${tree.traceId} is not whole:`,
         ...problems.map((problem) => `- ${problemText(problem)}`),
@@ -150,7 +150,7 @@ export class Recorder implements TelemetryRecorder {
       ].join("\n"),
     );
     const problems = broken.flatMap((each) => each.problems);
-    throw new TelemetryRecorderError("DURABLE_TELEMETRY_TRACE_NOT_WHOLE", texts.join("\n\n"), { problems });
+    throw new TelemetryRecorderError("DURABLE_TELEMETRY_TRACE_NOT_WHOLE", reports.join("\n\n"), { problems });
   }
 
   reset(): void {

@@ -21,7 +21,7 @@ import { copyAttributes } from "./attributes.ts";
 import type { InstrumentationScope, IdGenerator, SpanProcessor, Sampler } from "./recorded-span.ts";
 import { RecordingSpan } from "./recording-span.ts";
 
-/** How spans are made. */
+/** How spans are created. */
 interface SpanMaking {
   readonly sampler: Sampler;
   readonly idGenerator: IdGenerator;

@@ -105,7 +105,7 @@ function marksOf(node: SpanNode<RecordedSpan>, isOpen: (span: RecordedSpan) => b
   ];
 }
 
-/** Puts placeholders where IDs of these spans are in a text. */
+/** Replaces the IDs of these spans in a string by placeholders. */
 function placeholders(nodes: readonly SpanNode<RecordedSpan>[]): (text: string) => string {
   const known = new Map<string, string>();
   const note = (id: unknown, placeholder: string): void => {
@@ -120,7 +120,7 @@ function placeholders(nodes: readonly SpanNode<RecordedSpan>[]): (text: string) 
   }
   // The longest first: the ID of a sub-orchestration may begin with its parent's.
   const lengths = [...new Set([...known.keys()].map(({ length }) => length))].toSorted((a, b) => b - a);
-  // Looks each part of the text up, rather than each ID in the text: there are as many IDs as spans.
+  // Looks up each part of the string instead of searching for each ID: there are as many IDs as spans.
   return (text) => {
     let result = "";
     for (let at = 0; at < text.length; ) {
@@ -146,7 +146,7 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : 1;
 }
 
-/** A snapshot as text, a line for each span and each event. */
+/** A snapshot as a string, with a line for each span and each event. */
 export function snapshotText(roots: readonly SpanSnapshot[]): string {
   const lines: string[] = [];
   const pending = roots.map((span) => ({ span, first: "", rest: "" })).toReversed();

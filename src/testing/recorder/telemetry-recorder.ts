@@ -90,7 +90,7 @@ export interface TelemetryRecorder extends AsyncDisposable {
    * @throws TelemetryRecorderError with `code` `DURABLE_TELEMETRY_TRACE_UNKNOWN`.
    */
   tree(traceId?: string, options?: SpanTreeOptions): readonly SpanSnapshot[];
-  /** The same as text, a line for each span. */
+  /** The same as a string, with a line for each span. */
   treeText(traceId?: string, options?: SpanTreeOptions): string;
   /**
    * Asserts that a trace is whole: no orphans, no duplicates, nothing open, one root (telemetry.md S1, I3). A span whose

@@ -28,6 +28,6 @@ export function between(start: HrTime, end: HrTime): HrTime {
 }
 
 function normal(seconds: number, nanoseconds: number): HrTime {
-  const carried = Math.floor(nanoseconds / nanosecondsOfSecond);
-  return [seconds + carried, nanoseconds - carried * nanosecondsOfSecond];
+  const overflow = Math.floor(nanoseconds / nanosecondsOfSecond);
+  return [seconds + overflow, nanoseconds - overflow * nanosecondsOfSecond];
 }

@@ -92,8 +92,8 @@ function firstOfTask({ span, kind, spanId, parentSpanId }: SpanNode, seen: Map<s
   const isExecution = kind === server && attributes[ATTR_TYPE] === TYPE_ORCHESTRATION;
   if (!isExecution && attributes[ATTR_TASK_ID] === undefined) return undefined;
   // With the parent: task IDs begin anew in each execution, and not every span says whose it is.
-  const facts = [ATTR_TYPE, ATTR_TASK_INSTANCE_ID, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID].map((key) => String(attributes[key]));
-  const task = JSON.stringify([parentSpanId, ...facts]);
+  const identity = [ATTR_TYPE, ATTR_TASK_INSTANCE_ID, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID].map((key) => String(attributes[key]));
+  const task = JSON.stringify([parentSpanId, ...identity]);
   const first = seen.get(task);
   if (first === undefined) seen.set(task, spanId);
   return first;

@@ -1,7 +1,7 @@
 import { stripVTControlCharacters } from "node:util";
 
 /**
- * How many terminal columns a text takes, and texts cut or padded to a number of columns.
+ * The width of strings in terminal columns; cuts and pads strings to a number of columns.
  *
  * A terminal places grapheme clusters, not UTF-16 units: an accent adds nothing, an emoji of seven code points takes
  * two columns, and so does a CJK character. Characters that Unicode calls ambiguous count as one, as terminals have it
@@ -25,30 +25,30 @@ function clusterWidth(cluster: string): 0 | 1 | 2 {
 }
 
 /**
- * One line of text that is safe to print: escape sequences are taken out; line breaks, other control characters and
+ * A single line that is safe to print: escape sequences are removed; line breaks, other control characters and
  * bidirectional overrides, which would break a table's lines, become spaces.
  */
-export function printable(text: string): string {
-  return stripVTControlCharacters(text)
+export function printable(value: string): string {
+  return stripVTControlCharacters(value)
     .toWellFormed()
     .replace(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]+/gu, " ");
 }
 
-/** The number of columns that `text` (without escape sequences) takes. */
-export function displayWidth(text: string): number {
-  if (plain.test(text)) return text.length;
+/** The number of columns that `value` (without escape sequences) takes. */
+export function displayWidth(value: string): number {
+  if (plain.test(value)) return value.length;
   let width = 0;
-  for (const { segment } of segmenter.segment(text)) width += clusterWidth(segment);
+  for (const { segment } of segmenter.segment(value)) width += clusterWidth(segment);
   return width;
 }
 
-/** `text`, cut to at most `columns`; where something is cut off, the last column is an ellipsis. */
-export function shorten(text: string, columns: number): string {
-  if (displayWidth(text) <= columns) return text;
+/** `value`, cut to at most `columns`; where something is cut off, the last column is an ellipsis. */
+export function shorten(value: string, columns: number): string {
+  if (displayWidth(value) <= columns) return value;
   if (columns < 1) return "";
   let kept = "";
   let width = 0;
-  for (const { segment } of segmenter.segment(text)) {
+  for (const { segment } of segmenter.segment(value)) {
     width += clusterWidth(segment);
     if (width > columns - 1) break;
     kept += segment;
@@ -56,12 +56,12 @@ export function shorten(text: string, columns: number): string {
   return `${kept.trimEnd()}…`;
 }
 
-/** `text` with spaces after it, up to `columns`. */
-export function padEnd(text: string, columns: number): string {
-  return text + " ".repeat(Math.max(0, columns - displayWidth(text)));
+/** `value` with spaces after it, up to `columns`. */
+export function padEnd(value: string, columns: number): string {
+  return value + " ".repeat(Math.max(0, columns - displayWidth(value)));
 }
 
-/** `text` with spaces before it, up to `columns`. */
-export function padStart(text: string, columns: number): string {
-  return " ".repeat(Math.max(0, columns - displayWidth(text))) + text;
+/** `value` with spaces before it, up to `columns`. */
+export function padStart(value: string, columns: number): string {
+  return " ".repeat(Math.max(0, columns - displayWidth(value))) + value;
 }

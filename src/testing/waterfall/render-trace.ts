@@ -146,14 +146,14 @@ function heading(trace: TraceTree, total: string, paint: Paint): string {
   const count = (test: (node: SpanNode) => boolean): number => trace.nodes.filter(test).length;
   const failed = count((node) => node.failed);
   const orphans = count((node) => node.parentage === "orphan");
-  const facts = [
+  const summary = [
     paint("bold", `Trace ${printable(trace.traceId)}`),
     plural(trace.nodes.length, "span", "spans"),
     total,
     ...(failed > 0 ? [paint("red", `${failed} failed`)] : []),
     ...(orphans > 0 ? [paint("yellow", plural(orphans, "orphan", "orphans"))] : []),
   ];
-  return facts.join(" · ");
+  return summary.join(" · ");
 }
 
 function treeCell(row: Row, columns: number, paint: Paint): string {

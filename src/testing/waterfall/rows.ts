@@ -77,10 +77,10 @@ function notes(node: SpanNode): Note[] {
     found.push({ about: "parent", text: `parent ${printable(node.parentSpanId ?? "")} is not among these spans` });
   }
   const message = node.failed ? printable(node.message ?? "").trim() : "";
-  // A failure passes up through many spans; its text stands where it comes from.
-  const toldBelow = node.children.some(
+  // A failure passes up through many spans; its message is shown where it originated.
+  const reportedBelow = node.children.some(
     (child) => child.failed && child.message && node.message?.includes(child.message),
   );
-  if (message !== "" && !toldBelow) found.push({ about: "failure", text: message });
+  if (message !== "" && !reportedBelow) found.push({ about: "failure", text: message });
   return found;
 }

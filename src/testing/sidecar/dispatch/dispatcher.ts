@@ -16,13 +16,13 @@ interface InFlight extends Entry {
   readonly worker: WorkerConnection;
 }
 
-/** Gives work to the connected workers in turn, and gives it again when a worker is lost with it. */
+/** Distributes work to the connected workers round-robin, and again when a worker disconnects. */
 export class Dispatcher {
   readonly #begin: (work: Work) => pb.WorkItem | undefined;
   readonly #workers: WorkerConnection[] = [];
   readonly #inFlight = new Map<string, InFlight>();
   readonly #pauses = new Set<NodeJS.Timeout>();
-  // Each kind has its own turn: in one, every second worker might get all the orchestrations and no activity.
+  // Each kind has its own round-robin: with one for all, every second worker might get all the orchestrations and no activity.
   readonly #last: { [K in Work["kind"]]?: WorkerConnection } = {};
   #queue: Entry[] = [];
 
@@ -36,7 +36,7 @@ export class Dispatcher {
     this.#dispatch();
   }
 
-  /** What the worker had in flight goes to others, before everything that waits. */
+  /** The running work items of the worker go to others, before everything that waits. */
   disconnect(worker: WorkerConnection): void {
     const index = this.#workers.indexOf(worker);
     if (index < 0) return;
@@ -109,9 +109,9 @@ export class Dispatcher {
 
   #nextWorker({ work, avoid }: Entry): WorkerConnection | undefined {
     const last = this.#last[work.kind];
-    const turn = last === undefined ? 0 : this.#workers.indexOf(last) + 1;
-    const inTurn = [...this.#workers.slice(turn), ...this.#workers.slice(0, turn)];
-    return inTurn.find((worker) => !avoid.has(worker) && worker.accepts(work));
+    const next = last === undefined ? 0 : this.#workers.indexOf(last) + 1;
+    const inOrder = [...this.#workers.slice(next), ...this.#workers.slice(0, next)];
+    return inOrder.find((worker) => !avoid.has(worker) && worker.accepts(work));
   }
 
   #give({ work, avoid }: Entry, worker: WorkerConnection): void {

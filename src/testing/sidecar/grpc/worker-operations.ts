@@ -80,7 +80,7 @@ function inFlight<K extends Work["kind"]>(dispatcher: Dispatcher, token: string,
   if (work !== undefined) return work;
   throw new TaskHubRefusal(
     "NOT_FOUND",
-    `The completion token '${token}' stands for no ${kind} work item that is in flight. ` +
+    `The completion token '${token}' stands for no ${kind} work item that is running. ` +
       "The item was completed or abandoned before, or went to another worker when this one's stream ended.",
   );
 }

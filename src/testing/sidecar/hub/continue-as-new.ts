@@ -47,7 +47,7 @@ function endsSuspended(events: readonly pb.HistoryEvent[]): boolean {
   return last?.hasExecutionsuspended() ?? false;
 }
 
-/** The SDK's worker carries events over without their time. */
+/** The SDK's worker keeps events at continue-as-new without their time. */
 function stamped(at: Date, event: pb.HistoryEvent): pb.HistoryEvent {
   const seconds = event.getTimestamp()?.getSeconds() ?? 0;
   return seconds > 0 ? event : event.setTimestamp(timestamp(at));

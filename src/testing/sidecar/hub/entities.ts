@@ -50,7 +50,7 @@ export class Entities {
     else this.#deliver(id, operation);
   }
 
-  /** Does what an event of an orchestration's history, of the given task, says is to be done with entities. */
+  /** Applies an event of an orchestration's history, of the given task, to entities. */
   carryOut(task: events.TaskAddress, event: pb.HistoryEvent): void {
     const called = event.getEntityoperationcalled();
     if (called !== undefined) this.send(targetOf(called), operationOf(called, task), called.getScheduledtime());

@@ -1,7 +1,7 @@
 import type pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { OptionalText, TaskAddress } from "./history-events.ts";
 
-/** One operation that an entity is to do. */
+/** One operation for an entity. */
 export interface Operation {
   readonly kind: "operation";
   readonly requestId: string;

@@ -266,7 +266,7 @@ export class TaskHub {
     this.#queue.enqueue(instance.work);
   }
 
-  /** Does what an event of the history says is to be done. */
+  /** Applies an event of the history. */
   #carryOut(instance: Instance, event: pb.HistoryEvent): void {
     const { generation } = instance;
     const { executionId } = generation;
@@ -328,7 +328,7 @@ export class TaskHub {
     this.start({ id, seed, parent, parentTraceContext: created.getParenttracecontext() });
   }
 
-  /** Goes on with the clean history that a worker made of a failed orchestration's. */
+  /** Continues with the rewritten history that a worker returned for a failed orchestration's. */
   #goOnRewound(instance: Instance, rewinding: pb.HistoryEvent, history: pb.HistoryEvent[]): void {
     const { generation } = instance;
     const started = history.find((event) => event.hasExecutionstarted())?.getExecutionstarted();

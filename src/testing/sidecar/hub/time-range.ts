@@ -14,7 +14,7 @@ export function dueTime(time: timestamps.Timestamp): number {
   return Math.ceil(time.getSeconds() * 1000 + time.getNanos() / 1e6);
 }
 
-/** The time of a scheduled start, if it lies ahead: the SDK's client sends 1970 for what is to start now. */
+/** The time of a scheduled start, if it is in the future: the SDK's client sends 1970 to start now. */
 export function futureStart(time: TimeBound): Date | undefined {
   const start = time?.toDate();
   return start !== undefined && start.getTime() > Date.now() ? start : undefined;

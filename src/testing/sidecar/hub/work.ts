@@ -2,7 +2,7 @@ import type pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_p
 import type { EntityWork } from "./entity.ts";
 import type { Instance, OrchestrationWork } from "./instance.ts";
 
-/** Where the hub leaves the work that is to be done. */
+/** Where the hub queues work items. */
 export interface WorkQueue {
   enqueue(work: Work): void;
   /** Takes work back, wherever it is: its completion token is void from now on. */

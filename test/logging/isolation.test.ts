@@ -78,7 +78,7 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     expect(told.filter((message) => message.includes(cause))).toHaveLength(1);
   });
 
-  it("K1 a provider that can't even say whether it listens costs log records, and is told once", async () => {
+  it("K1 a provider that can't even say whether it listens costs log records, and is reported once", async () => {
     const told = faults();
     const emit = vi.fn<() => void>();
     logs.setGlobalLoggerProvider({ getLogger: () => ({ emit, enabled: throws("deaf") }) });
@@ -136,7 +136,7 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     expect(told.filter((message) => message.includes("the worker's logger is broken"))).toHaveLength(1);
   });
 
-  it("K1 a logger, and a log record processor, that writes a line for each line loses its own, and that is told once", async () => {
+  it("K1 a logger, and a log record processor, that writes a line for each line loses its own, and that is reported once", async () => {
     const told = faults();
     let written = 0;
     const again = (): void => {
@@ -159,7 +159,7 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     expect(told.filter((message) => message.includes("writes to currentLogger()"))).toHaveLength(1);
   });
 
-  it("K1 a span of another's making that breaks costs the records that should name it, and is told", async () => {
+  it("K1 a span of another's making that breaks costs the records that should name it, and is reported", async () => {
     const told = faults();
     const recorded = recordLogs();
     const broken = { spanContext: throws("no span today") };

@@ -1,28 +1,28 @@
-/** What a task hub's history calls for: measurements and log records, one for each durable fact; and how they are compared. */
+/** What a task hub's history calls for: measurements and log records, exactly once per history event; and how they are compared. */
 import { HistoryEventType, type HistoryEvent } from "@microsoft/durabletask-js";
 import type { Attributes } from "@opentelemetry/api";
-import { factOf } from "../logging/facts-of-history.ts";
+import { expectedRecord } from "../logging/expected-events.ts";
 import { label } from "../logging/record-logs.ts";
-import * as hubs from "../metrics/durable-facts.ts";
+import * as hubs from "../metrics/expected-measurements.ts";
 
 export interface Measurement {
   readonly instrument: string;
   readonly attributes: Attributes;
-  /** Without one, the history does not tell it: how long a worker took, say. */
+  /** Undefined for a value that history does not contain, such as how long a worker took. */
   readonly value?: number;
 }
 
 /** Whether it is of what rises and falls, of which only the last value counts. */
 export const isLevel = ({ instrument }: Measurement): boolean => instrument === "durabletask.activity.active";
 
-/** A log record of a durable fact. */
-export interface LogOfFact {
+/** A log record of a history event. */
+export interface EventRecord {
   readonly eventName?: string | undefined;
   readonly attributes: Attributes;
 }
 
-/** A log record in short, as `factsOf` names it. */
-export function labelOf({ eventName, attributes }: LogOfFact): string {
+/** A log record in short, as `expectedRecords` names it. */
+export function labelOf({ eventName, attributes }: EventRecord): string {
   const keys = ["durabletask.task.name", "durabletask.task.instance_id", "durabletask.task.task_id", "durabletask.task.status", "error.type"];
   const values = keys.map((key) => attributes[key]).map((value) => (typeof value === "string" || typeof value === "number" ? value : undefined));
   return label(eventName, ...values);
@@ -55,7 +55,7 @@ function episodesOf(execution: hubs.Execution): WorkItem[] {
     // What a list that grows with the history has more of after the episode than before it.
     const fresh = <T>(list: (of: hubs.Execution) => readonly T[]): readonly T[] =>
       list({ ...execution, events: events.slice(0, end) }).slice(list({ ...execution, events: events.slice(0, replayed) }).length);
-    const records = events.slice(replayed, end).map((event) => factOf(event, events, name, instanceId));
+    const records = events.slice(replayed, end).map((event) => expectedRecord(event, events, name, instanceId));
     const started: Measurement = { instrument: "durabletask.orchestration.started", attributes: ofVersion, value: 1 };
     const ending = { ...ofVersion, "durabletask.task.status": status, ...errorOf(errorType) };
     const finish: Measurement[] = [
@@ -88,7 +88,7 @@ function activitiesOf(execution: hubs.Execution): WorkItem[] {
   return hubs.attempts(execution).map(({ taskId, name: activity, version, errorType }) => {
     const isOfTask = (event: HistoryEvent): boolean =>
       ("taskScheduledId" in event && event.taskScheduledId === taskId) || (event.type === HistoryEventType.TaskScheduled && event.eventId === taskId);
-    const [start = "", ...ends] = events.filter(isOfTask).map((event) => factOf(event, events, name, instanceId) ?? "");
+    const [start = "", ...ends] = events.filter(isOfTask).map((event) => expectedRecord(event, events, name, instanceId) ?? "");
     const itsVersion = version === undefined ? {} : { "durabletask.task.version": version };
     const attributes = { "durabletask.task.name": activity, ...itsVersion, ...errorOf(errorType) };
     return {

@@ -10,7 +10,7 @@ beforeAll(async () => {
 });
 expectNoUnhandledRejections();
 
-describe("The body", () => {
+describe("The orchestrator", () => {
   it("O2 does not run again when code inside calls the next of a middleware outside", async () => {
     const held: (() => Promise<unknown>)[] = [];
     let runs = 0;

@@ -114,7 +114,7 @@ describe("K1 metrics that break cost metrics only", () => {
     await expect(run()).resolves.toBe(42);
   });
 
-  it("K1 with a provider that is none the orchestration's outcome is its own, and what is lost is told", async () => {
+  it("K1 with a provider that is none the orchestration's outcome is its own, and what is lost is reported", async () => {
     const told = diagnostics();
     api.setGlobalMeterProvider("no provider" as unknown as MeterProvider);
     await expect(run()).resolves.toBe(42);
@@ -126,7 +126,7 @@ describe("K1 metrics that break cost metrics only", () => {
     ["an empty object", () => ({}), "getMeter returned object, which has no createHistogram, createCounter, createUpDownCounter"],
     ["a promise that rejects", async () => fault("no meter"), "getMeter returned a promise; it must not be async"],
     ["a revoked proxy", revokedProxy, "Cannot perform 'get' on a proxy that has been revoked"],
-  ])("K1 with a meter that is %s there are no metrics, and one line says so", async (_, meter, says) => {
+  ])("K1 with a meter that is %s there are no metrics, and one line reports it", async (_, meter, says) => {
     const told = diagnostics();
     api.setGlobalMeterProvider({ getMeter: () => meter() as Meter });
     await expect(run()).resolves.toBe(42);

@@ -1,4 +1,4 @@
-/** What a task hub's history says, in the terms of the metrics; made by the SDK's client alone. */
+/** A task hub's history in terms of metrics, from the SDK's client alone. */
 import { HistoryEventType, type HistoryEvent } from "@microsoft/durabletask-js";
 
 /** One finished execution, as the hub has it. */
@@ -25,7 +25,7 @@ const statuses = new Map<string, Execution["status"]>([
   ["ORCHESTRATION_STATUS_TERMINATED", "Terminated"],
 ]);
 
-/** The execution that a history tells of; one that continued as new has no end in its history. */
+/** The execution of a history; one that continued as new has no end in its history. */
 export function executionOf(events: readonly HistoryEvent[]): Execution {
   const [started] = all(HistoryEventType.ExecutionStarted, events);
   if (started === undefined) throw new Error("The history has no start.");

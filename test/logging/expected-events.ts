@@ -1,4 +1,4 @@
-/** What a task hub's history says, in the terms of the log; made with the SDK's client alone. */
+/** The log records that a task hub's history calls for, from the SDK's client alone. */
 import { HistoryEventType, type HistoryEvent, type TaskHubGrpcClient } from "@microsoft/durabletask-js";
 import { label } from "./record-logs.ts";
 
@@ -9,18 +9,18 @@ const statuses: Readonly<Record<string, string>> = {
 };
 
 /** The records that there should be of an orchestration and of all that it started, as `labelOf` names them. */
-export async function factsOf(client: TaskHubGrpcClient, instanceId: string): Promise<readonly string[]> {
+export async function expectedRecords(client: TaskHubGrpcClient, instanceId: string): Promise<readonly string[]> {
   const events = await client.getOrchestrationHistory(instanceId);
   const name = events.find((event) => event.type === HistoryEventType.ExecutionStarted)?.name;
   const children = events.flatMap((event) =>
     event.type === HistoryEventType.SubOrchestrationInstanceCreated && event.instanceId !== undefined ? [event.instanceId] : [],
   );
-  const below = await Promise.all([...new Set(children)].map((child) => factsOf(client, child)));
-  return [...events.flatMap((event) => factOf(event, events, name, instanceId) ?? []), ...below.flat()].toSorted();
+  const below = await Promise.all([...new Set(children)].map((child) => expectedRecords(client, child)));
+  return [...events.flatMap((event) => expectedRecord(event, events, name, instanceId) ?? []), ...below.flat()].toSorted();
 }
 
-/** The record that there should be of an event of a history, as `labelOf` names it. */
-export function factOf(event: HistoryEvent, events: readonly HistoryEvent[], name: string | undefined, id: string | undefined): string | undefined {
+/** The record that there should be of an event of a history, as `labelOf` returns it. */
+export function expectedRecord(event: HistoryEvent, events: readonly HistoryEvent[], name: string | undefined, id: string | undefined): string | undefined {
   switch (event.type) {
     case HistoryEventType.ExecutionStarted:
       return label("orchestration.started", name, id);

@@ -6,7 +6,7 @@ import { WorkItems } from "../metrics/record-metrics.ts";
 import { inMemoryHub } from "../registration/in-memory.ts";
 import { runActivity } from "../tracing/activities.ts";
 import { hostWorker, orchestratorRequest, startEvents } from "../worker/requests.ts";
-import { factsOf } from "./facts-of-history.ts";
+import { expectedRecords } from "./expected-events.ts";
 import { attribute, isEnd, label, labelOf, logged, recordLogs, untraced, type RecordedLogs } from "./record-logs.ts";
 
 const items = new WorkItems();
@@ -37,19 +37,19 @@ async function labelsOf(recorded: RecordedLogs): Promise<readonly string[]> {
   return recorded.events.map(labelOf).toSorted();
 }
 
-describe("L1 each durable fact is one log record", () => {
+describe("L1 each history event is one log record", () => {
   const one = scenarios.filter(({ executions, name }) => executions === 1 || name.startsWith("sub-orchestrations"));
 
-  it.each(one)("L1 $name: the records are the facts of the task hub's history, each once", async ({ run }) => {
+  it.each(one)("L1 $name: the records are the events of the task hub's history, each once", async ({ run }) => {
     const recorded = recordLogs();
     const id = instanceOf(await run(hub));
-    expect(await labelsOf(recorded)).toEqual(await factsOf(hub.client, id));
+    expect(await labelsOf(recorded)).toEqual(await expectedRecords(hub.client, id));
   });
 
   it.each(one)("L1 $name: with two workers that share the work, they still are", async ({ run }) => {
     const recorded = recordLogs();
     const id = instanceOf(await run(shared));
-    expect(await labelsOf(recorded)).toEqual(await factsOf(shared.client, id));
+    expect(await labelsOf(recorded)).toEqual(await expectedRecords(shared.client, id));
   });
 
   it("L1 continue-as-new ends one execution and starts another, and each has its own records", async () => {
@@ -91,12 +91,12 @@ describe("L1 each durable fact is one log record", () => {
     await replaced.worker(withLogs, waits);
     await replaced.client.raiseOrchestrationEvent(id, "go on");
     await replaced.client.waitForOrchestrationCompletion(id);
-    const facts = await factsOf(replaced.client, id);
+    const facts = await expectedRecords(replaced.client, id);
     expect(facts).toHaveLength(2 + 6 * 2);
     expect(await labelsOf(recorded)).toEqual(facts);
   });
 
-  it("L1 a worker that vanishes with an activity leaves its start; what is a fact is there once", async () => {
+  it("L1 a worker that vanishes with an activity leaves its start; each history event is there once", async () => {
     const recorded = recordLogs();
     const running = Promise.withResolvers<void>();
     const release = Promise.withResolvers<void>();
@@ -120,7 +120,7 @@ describe("L1 each durable fact is one log record", () => {
     await crashed.worker(withLogs, tasks);
     await crashed.client.waitForOrchestrationCompletion(id);
     release.resolve();
-    const facts = await factsOf(crashed.client, id);
+    const facts = await expectedRecords(crashed.client, id);
     const started = facts.filter((each) => each.startsWith("activity.started"));
     expect(started).toHaveLength(1);
     expect(await labelsOf(recorded)).toEqual([...facts, ...started].toSorted());
@@ -129,12 +129,12 @@ describe("L1 each durable fact is one log record", () => {
   it.each(["nobody knows it", "unknown activity"])("L1 what nobody registered is logged all the same: %s", async (name) => {
     const recorded = recordLogs();
     const id = instanceOf(await hub.run(name));
-    const facts = await factsOf(hub.client, id);
+    const facts = await expectedRecords(hub.client, id);
     expect(facts.some((each) => each.includes(" Failed "))).toBe(true);
     expect(await labelsOf(recorded)).toEqual(facts);
   });
 
-  it("L1 a rewind is one record, and what runs after it is told once more only where it is a new fact", async () => {
+  it("L1 a rewind is one record, and what runs after it is reported again only for a new history event", async () => {
     const recorded = recordLogs();
     let broken = true;
     await rewinding.worker(withLogs, (worker) => {
