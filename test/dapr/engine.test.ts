@@ -1,4 +1,4 @@
-import { SpanKind, trace } from "@opentelemetry/api";
+import { context, ROOT_CONTEXT, SpanKind, trace } from "@opentelemetry/api";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createTelemetryRecorder } from "../../src/testing/recorder/index.ts";
@@ -97,6 +97,14 @@ describe.skipIf(hubProgram === "").each(["off", "on"] as const)("On Dapr's engin
     const traces = new Set(recorder.spans().map((span) => span.spanContext().traceId));
     expect(traces.size).toBe(3);
     await assertWhole();
+  });
+
+  it("I8 what a caller does not sample has a trace that starts on the worker, as the engine drops the context", async () => {
+    recorder.reset();
+    const unsampled = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", traceFlags: 0, isRemote: true };
+    await context.with(trace.setSpanContext(ROOT_CONTEXT, unsampled), () => run("leaf"));
+    const { traceId } = (await recorder.waitForSpan("orchestration:leaf")).spanContext();
+    expect(traceId).not.toBe(unsampled.traceId);
   });
 
   it("I8 without a context from the client, every activity is in its workflow's trace", async () => {

@@ -98,10 +98,12 @@ export class DaprHub implements AsyncDisposable {
     Hello: () => new Uint8Array(),
     StartInstance: (bytes) => {
       const request = pb.CreateInstanceRequest.deserializeBinary(bytes);
-      const context = contentOf(contentOf(bytes, 9), 1);
+      const context = Buffer.from(contentOf(contentOf(bytes, 9), 1) ?? []).toString();
+      // The engine hands on what is sampled alone.
+      const sampled = context.endsWith("-01") ? context : undefined;
       const id = request.getInstanceid();
       if (this.#instances.has(id)) throw new Error("instance exists already");
-      this.#create(id, request.getName(), request.getInput()?.getValue(), context && Buffer.from(context).toString(), undefined);
+      this.#create(id, request.getName(), request.getInput()?.getValue(), sampled, undefined);
       return new pb.CreateInstanceResponse().setInstanceid(id).serializeBinary();
     },
     RaiseEvent: (bytes) => {

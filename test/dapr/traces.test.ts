@@ -110,10 +110,13 @@ describe("Traces of Dapr Workflow", () => {
     expect(second?.links.map((link) => link.context.spanId)).toContain(first?.spanContext().spanId);
   });
 
-  it("I5 what the caller does not sample is not sampled", async () => {
+  it("I8 what a caller does not sample has a whole trace that starts on the worker, as the engine drops the context", async () => {
     const unsampled = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", traceFlags: 0, isRemote: true };
     await context.with(trace.setSpanContext(ROOT_CONTEXT, unsampled), () => run(hub, dapr.client, "child", "you"));
-    expect(recorder.spans()).toEqual([]);
+    const traceId = await recorder.waitForTrace("orchestration:child");
+    recorder.assertWhole();
+    expect(traceId).not.toBe(unsampled.traceId);
+    expect(recorder.spans("create_orchestration:child")).toEqual([]);
   });
 
   it("S3 a string that was thrown is the failure's message, though the SDK sends none", async () => {
