@@ -73,6 +73,7 @@ export {
   type MiddlewareHost,
   type WithDurableTelemetry,
   type WorkerBuilder,
+  type WorkflowClient,
 } from "./with-durable-telemetry.ts";
 
 // Warns at load if Node.js is too old.

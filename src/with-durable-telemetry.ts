@@ -15,7 +15,9 @@ import {
 import { startupProblems } from "./telemetry/startup-check.ts";
 import { isRuntimeSupported } from "./runtime.ts";
 import { wrapMethod } from "./worker/members.ts";
-import { adapterFor, attach, isWorker, markAttached, pipelineFor } from "./worker/attach.ts";
+import { attachToClient, clientIn, isClient } from "./worker/dapr-client.ts";
+import { workerIn } from "./worker/dapr-worker.ts";
+import { adapterFor, attach, isAttached, isWorker, markAttached, pipelineFor } from "./worker/attach.ts";
 
 /** Options of {@link withDurableTelemetry}. */
 export interface DurableTelemetryOptions {
@@ -77,8 +79,16 @@ export interface WorkerBuilder<TWorker extends object = object> {
   build(...args: never[]): TWorker;
 }
 
-/** What {@link withDurableTelemetry} returns: the same worker with {@link MiddlewareHost}, or a builder of such workers. */
-export type WithDurableTelemetry<T> = T extends { start(...args: never[]): unknown }
+/** A client of Dapr Workflow: `DaprWorkflowClient`, or the `TaskHubGrpcClient` of `@dapr/durabletask-js`. */
+export type WorkflowClient = { scheduleNewWorkflow(...args: never[]): unknown } | { scheduleNewOrchestration(...args: never[]): unknown };
+
+/**
+ * What {@link withDurableTelemetry} returns: the same worker with {@link MiddlewareHost}, a builder of such workers, or
+ * the same client.
+ */
+export type WithDurableTelemetry<T> = T extends WorkflowClient
+  ? T
+  : T extends { start(...args: never[]): unknown }
   ? T & MiddlewareHost
   : T extends { build(...args: infer TArgs): infer TWorker }
     ? // An intersection, so that the builder's private members stay, and its methods that return `this` return this type.
@@ -117,8 +127,11 @@ const guardRules: OptionRules<AwaitGuardOptions> = {
  * Adds telemetry to a Durable Task worker: a pipeline of middleware around every orchestration and activity, with the
  * middleware of this package in it. Call it before `worker.start()`.
  *
- * @param worker a `TaskHubGrpcWorker` or a subclass, a `TestOrchestrationWorker`, or a builder with `build()`, whose
- *   workers are decorated.
+ * A client of Dapr Workflow gets the span `create_orchestration:NAME` for each orchestration that it schedules, and
+ * sends its context along, as the Durable Task SDK's client does itself.
+ *
+ * @param worker a `TaskHubGrpcWorker` or a subclass, a `TestOrchestrationWorker`, Dapr's `WorkflowRuntime`, or a builder
+ *   with `build()`, whose workers are decorated; or a `DaprWorkflowClient`, which takes no options.
  * @returns the same object.
  * @throws TypeError for unknown options, wrong types, or an object that is not a worker; Error for a worker that is
  *   running, is decorated already, or has an unsupported SDK version. The worker is unchanged then.
@@ -126,6 +139,10 @@ const guardRules: OptionRules<AwaitGuardOptions> = {
  * const worker = withDurableTelemetry(new TaskHubGrpcWorker({ hostAddress }), { use: [audit] });
  */
 export function withDurableTelemetry<T extends object>(worker: T, options: DurableTelemetryOptions = {}): WithDurableTelemetry<T> {
+  if (typeof worker === "object" && worker !== null && isClient(worker)) {
+    decorateClient(worker, options);
+    return worker as WithDurableTelemetry<T>;
+  }
   // A worker that happens to have a method `build` is a worker.
   if (isBuilder(worker) && !isWorker(worker)) decorateBuilder(worker, options);
   else addMembers(worker, attachPipeline(worker, options));
@@ -171,15 +188,16 @@ function cacheOf(option: DurableTelemetryOptions["caching"]): readonly Middlewar
 }
 
 /**
- * Runs all work of `worker` in the pipeline that `options` request. Adds no members to the worker.
+ * Runs all work of the worker that `host` is or has in the pipeline that `options` request. Adds no members to the worker.
  *
  * @param isStarting whether the first `start` of the worker is running already.
  * @throws like {@link withDurableTelemetry}.
  */
-export function attachPipeline(worker: object, options: DurableTelemetryOptions, isStarting = false): Pipeline {
+export function attachPipeline(host: object, options: DurableTelemetryOptions, isStarting = false): Pipeline {
   // The worker stays as it is then, and nothing runs what is put into the pipeline.
   if (!isRuntimeSupported()) return new Pipeline(() => false);
   const middlewares = compose(options);
+  const worker = workerIn(host);
   const adapter = adapterFor(worker);
   const pipeline = pipelineFor(worker, adapter);
   // All checks come before the first change.
@@ -226,6 +244,23 @@ function addMembers(worker: object, pipeline: Pipeline): void {
     useActivityMiddleware: { value: add("useActivityMiddleware", "activity") },
     middlewares: { get: () => [...pipeline.names] },
   });
+}
+
+function decorateClient(host: object, options: DurableTelemetryOptions): void {
+  const [key] = Object.keys(options);
+  if (key !== undefined) {
+    throw new TypeError(`withDurableTelemetry: a client takes no options, "${key}" neither: pass options with the worker.`);
+  }
+  const client = clientIn(host);
+  if (isAttached(client)) throw new Error("withDurableTelemetry: this client has durable telemetry already; call it once.");
+  attachClient(client);
+}
+
+/** Has `client` make its spans. Does nothing if it does already, or is none of Dapr's. @throws Error if it lacks a member. */
+export function attachClient(client: object): void {
+  if (!isRuntimeSupported() || !isClient(client) || isAttached(client)) return;
+  attachToClient(client);
+  markAttached(client, "client");
 }
 
 function isBuilder(worker: unknown): worker is { build: (...args: unknown[]) => object } {

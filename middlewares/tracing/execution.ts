@@ -42,7 +42,7 @@ export class TracedExecution implements SpanToDecide {
     const { traceFlags, traceState } = decision;
     this.span = traceState === undefined ? { traceId, spanId, traceFlags } : { traceId, spanId, traceFlags, traceState };
     // A span that is not sampled is never emitted, so it has no child spans (S1).
-    if (this.parent !== undefined && isSampled(this.span) && !isSampled(this.parent)) this.parent = undefined;
+    if (item.traceContext?.startsTrace === true || (this.parent !== undefined && isSampled(this.span) && !isSampled(this.parent))) this.parent = undefined;
   }
 
   get name(): string {
@@ -113,7 +113,7 @@ function callerOf({ parent, traceContext }: OrchestrationWorkItem): SpanContext 
 function previousOf({ instanceId, traceContext }: OrchestrationWorkItem, own: SpanContext): SpanContext | undefined {
   const previous = recentWork().continued.get(keyOf(instanceId));
   // An execution that another caller started is no continuation, and a repeated execution does not continue itself.
-  const isOther = traceContext !== undefined && keyOf(traceContext.traceparent) !== previous?.traceparent;
+  const isOther = traceContext !== undefined && traceContext.startsTrace !== true && keyOf(traceContext.traceparent) !== previous?.traceparent;
   return isOther || previous?.span.spanId === own.spanId ? undefined : previous?.span;
 }
 

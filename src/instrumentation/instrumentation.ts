@@ -1,9 +1,9 @@
 import { warn } from "../otlp/diagnostics.ts";
 import { version } from "../version.ts";
-import { attachPipeline, compose, type DurableTelemetryOptions } from "../with-durable-telemetry.ts";
+import { attachClient, attachPipeline, compose, type DurableTelemetryOptions } from "../with-durable-telemetry.ts";
 import { isAttached } from "../worker/attach.ts";
 import { beforeMethods } from "./before-methods.ts";
-import { exportedWorkers, watchWorkerFiles } from "./worker-classes.ts";
+import { exportedClients, exportedWorkers, watchWorkerFiles } from "./worker-classes.ts";
 
 /** Options of {@link DurableTaskInstrumentation}: those of `withDurableTelemetry`, for every worker, and `enabled`. */
 export interface DurableTaskInstrumentationConfig extends DurableTelemetryOptions {
@@ -13,8 +13,9 @@ export interface DurableTaskInstrumentationConfig extends DurableTelemetryOption
 
 /**
  * Adds telemetry to every Durable Task worker of the process, like `withDurableTelemetry`, without changing the code that
- * creates the worker. It finds workers of any copy of `@microsoft/durabletask-js` (`>=0.4.0 <1`), imported or required,
- * before or after this instrumentation was created.
+ * creates the worker. It finds workers of any copy of `@microsoft/durabletask-js` (`>=0.4.0 <1`), `@dapr/dapr` (`>=3.18.0 <4`)
+ * and `@dapr/durabletask-js` (`>=1.0.0 <2`), imported or required, before or after this instrumentation was created. Dapr's
+ * clients, which make no spans themselves, get the span of each orchestration that they schedule, unless `tracing` is `false`.
  *
  * A worker is decorated when it starts, or when a host passes it its first work item. If code decorated it before, the
  * options in the code apply; no worker is decorated twice. If several instrumentations are enabled, the one that was
@@ -109,19 +110,32 @@ export class DurableTaskInstrumentation {
     for (const { prototype, entries } of exportedWorkers(exports)) {
       if (!this.#patched.has(prototype)) this.#patched.set(prototype, beforeMethods(prototype, entries, this.#decorate));
     }
+    for (const { prototype, entries } of exportedClients(exports)) {
+      if (!this.#patched.has(prototype)) this.#patched.set(prototype, beforeMethods(prototype, entries, this.#decorateClient));
+    }
   }
 
-  readonly #decorate = (worker: object): void => {
-    try {
-      // Without the members `use`, `middlewares` and so on: they might hide some of the application's own.
+  readonly #decorate = (worker: object): void =>
+    // Without the members `use`, `middlewares` and so on: they might hide some of the application's own.
+    this.#attempt("worker", () => {
       if (!isAttached(worker)) attachPipeline(worker, optionsOf(this.#config), true);
+    });
+
+  readonly #decorateClient = (client: object): void =>
+    this.#attempt("client", () => {
+      if (this.#config.tracing !== false) attachClient(client);
+    });
+
+  #attempt(kind: string, decorate: () => void): void {
+    try {
+      decorate();
     } catch (error) {
-      const message = `cannot instrument a worker, which runs without telemetry (${error instanceof Error ? error.message : String(error)})`;
+      const message = `cannot instrument a ${kind}, which runs without telemetry (${error instanceof Error ? error.message : String(error)})`;
       if (this.#reported.has(message)) return;
       this.#reported.add(message);
       warn(message);
     }
-  };
+  }
 }
 
 function optionsOf(config: DurableTaskInstrumentationConfig): DurableTelemetryOptions {

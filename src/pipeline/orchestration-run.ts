@@ -115,6 +115,8 @@ export class OrchestrationRun extends TaskRun<OrchestrationMiddlewareContextImpl
   }
 
   #resume(method: ResumeMethod, value: unknown): Promise<Step> {
+    // As every generator that has ended: Dapr's SDK (@dapr/dapr 3.18) resumes it for events that come after its last.
+    if (this.#state === "finished") return method === "next" ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(value);
     return new Promise<Step>((resolve, reject) => {
       this.#pending = { resolve, reject };
       this.#watch();

@@ -2,6 +2,8 @@
 export interface TraceContext {
   readonly traceparent: string;
   readonly tracestate?: string | undefined;
+  /** Whether it only says in which trace an execution is, and with which flags: nobody emits the span that it names. */
+  readonly startsTrace?: boolean | undefined;
 }
 
 /** The identity of an orchestration's span that an earlier episode left with the backend. */

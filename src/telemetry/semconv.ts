@@ -42,6 +42,7 @@ export const ATTR_REPLAYED_EVENTS = "durabletask.episode.replayed_events";
 export const ATTR_ACTIONS = "durabletask.episode.actions";
 
 export const TYPE_ORCHESTRATION = "orchestration";
+export const TYPE_CREATE_ORCHESTRATION = "create_orchestration";
 export const TYPE_ACTIVITY = "activity";
 export const TYPE_TIMER = "timer";
 export const TYPE_EVENT = "event";

@@ -1,6 +1,8 @@
 import type { MiddlewareLogger } from "../pipeline/index.ts";
 import type { PipelineHost } from "./host.ts";
+import type { Protocol } from "./protocol-clash.ts";
 import type { SdkInternal } from "./sdk-internals.ts";
+import type { SupportedSdk } from "./sdk-version.ts";
 
 /**
  * Hooks the engine into one kind of worker. The non-public members that adapters use are in `sdk-internals.ts`;
@@ -9,6 +11,10 @@ import type { SdkInternal } from "./sdk-internals.ts";
 export interface WorkerAdapter {
   /** The name of this kind of worker in errors. */
   readonly kind: string;
+  /** The SDKs that have such workers. */
+  readonly sdks: readonly SupportedSdk[];
+  /** Which protobuf classes they have; `undefined` for workers that have none. */
+  readonly protocol?: Protocol;
   /** Whether `worker` is of this kind, or resembles it. */
   recognizes(worker: object): boolean;
   /** The members that the adapter needs and `worker` lacks; empty for a worker it can attach to. */

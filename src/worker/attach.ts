@@ -1,20 +1,23 @@
 import { Pipeline, type AwaitGuardOptions } from "../pipeline/index.ts";
 import type { WorkerAdapter } from "./adapter.ts";
+import { daprWorker, workerIn } from "./dapr-worker.ts";
 import { taskHubGrpcWorker } from "./grpc-worker.ts";
 import { PipelineHost } from "./host.ts";
 import { wrapMethod } from "./members.ts";
+import { protocolClash } from "./protocol-clash.ts";
 import { reportLost } from "./sdk-internals.ts";
-import { isSupportedSdk, sdkVersionOf, supportedSdkRange } from "./sdk-version.ts";
+import { isSupported, sdkVersionOf, type SdkVersion, type SupportedSdk } from "./sdk-version.ts";
 import { testOrchestrationWorker } from "./test-worker.ts";
 
 /** Every kind of worker that the engine gets into; a fork of the SDK adds its adapter here. */
-const adapters: readonly WorkerAdapter[] = [taskHubGrpcWorker, testOrchestrationWorker];
+const adapters: readonly WorkerAdapter[] = [daprWorker, taskHubGrpcWorker, testOrchestrationWorker];
 
 const attached: unique symbol = Symbol.for("durable-telemetry.attached");
 
 /** Whether `object` is a worker of a kind that there is an adapter for, or means to be. */
 export function isWorker(object: object): boolean {
-  return adapters.some((adapter) => adapter.recognizes(object));
+  const worker = workerIn(object);
+  return adapters.some((adapter) => adapter.recognizes(worker));
 }
 
 /** Whether `object` is a worker or builder that is attached to already, by any copy of the package. */
@@ -50,18 +53,22 @@ function checkAttachable(object: object, kind: string): void {
  * @throws TypeError if `worker` is not a worker.
  * @throws Error if it is attached already, of an SDK version out of range, or lacks a member.
  */
-export function adapterFor(worker: unknown, versionOf: (worker: object) => string | undefined = sdkVersionOf): WorkerAdapter {
+export function adapterFor(
+  worker: unknown,
+  versionOf: (worker: object, sdks: readonly SupportedSdk[]) => SdkVersion | undefined = sdkVersionOf,
+): WorkerAdapter {
   const adapter = typeof worker === "object" && worker !== null ? adapters.find((each) => each.recognizes(worker)) : undefined;
   if (adapter === undefined || typeof worker !== "object" || worker === null) {
-    const kinds = adapters.map(({ kind }) => kind).join(", ");
+    const kinds = [...new Set(adapters.map(({ kind }) => kind))].join(", ");
     throw new TypeError(
       `withDurableTelemetry: worker must be a Durable Task worker (${kinds}, a subclass, or a builder with build()), not ${describe(worker)}.`,
     );
   }
   checkAttachable(worker, adapter.kind);
-  const sdkVersion = versionOf(worker);
-  const found = `found @microsoft/durabletask-js ${sdkVersion ?? "of an unknown version"}, supported is ${supportedSdkRange}`;
-  if (sdkVersion !== undefined && !isSupportedSdk(sdkVersion)) {
+  const version = versionOf(worker, adapter.sdks);
+  const [sdk] = version === undefined ? adapter.sdks : [version.sdk];
+  const found = `found ${sdk?.name} ${version?.version ?? "of an unknown version"}, supported is ${sdk?.range}`;
+  if (version !== undefined && !isSupported(version)) {
     throw new Error(`withDurableTelemetry: the Durable Task SDK is out of range: ${found}. Install a version in the range.`);
   }
   const missing = adapter.missing(worker);
@@ -109,6 +116,8 @@ export function attach(
   const runFirstStart = (): void => {
     if (startedBefore) return;
     startedBefore = true;
+    const clash = adapter.protocol && protocolClash(adapter.protocol);
+    if (clash !== undefined) host.report(clash);
     try {
       onFirstStart?.(pipeline, host.report);
     } catch (error) {

@@ -1,6 +1,6 @@
-import type { HistoryEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { TaskFailure } from "../pipeline/index.ts";
 import { failureOf } from "./messages.ts";
+import type { HistoryEvent } from "./protocol.ts";
 
 /**
  * How calls and locks of entities stand in a history. Backends with the entity protocol have events of their own for
@@ -19,11 +19,11 @@ export interface EntityRequest {
 
 /** The request that `event` records, if it is one that waits for an answer. */
 export function entityRequest(event: HistoryEvent): EntityRequest | undefined {
-  const call = event.getEntityoperationcalled();
+  const call = event.getEntityoperationcalled?.();
   if (call !== undefined) {
     return { type: "entity_call", id: call.getRequestid(), operation: call.getOperation(), target: call.getTargetinstanceid()?.getValue() };
   }
-  const lock = event.getEntitylockrequested();
+  const lock = event.getEntitylockrequested?.();
   if (lock !== undefined) return { type: "entity_lock", id: lock.getCriticalsectionid(), operation: "", target: undefined };
   const sent = event.getEventsent();
   const target = sent?.getInstanceid() ?? "";
@@ -34,16 +34,16 @@ export function entityRequest(event: HistoryEvent): EntityRequest | undefined {
 export function answeredRequest(event: HistoryEvent): string | undefined {
   const name = event.getEventraised()?.getName() ?? "";
   return (
-    event.getEntityoperationcompleted()?.getRequestid() ??
-    event.getEntityoperationfailed()?.getRequestid() ??
-    event.getEntitylockgranted()?.getCriticalsectionid() ??
+    event.getEntityoperationcompleted?.()?.getRequestid() ??
+    event.getEntityoperationfailed?.()?.getRequestid() ??
+    event.getEntitylockgranted?.()?.getCriticalsectionid() ??
     (uuid.test(name) ? name.toLowerCase() : undefined)
   );
 }
 
 /** Why the call failed that `event` answers; `undefined` if it did not. */
 export function entityFailure(event: HistoryEvent): TaskFailure | undefined {
-  const failed = event.getEntityoperationfailed();
+  const failed = event.getEntityoperationfailed?.();
   if (failed !== undefined) return failureOf(failed.getFailuredetails());
   const answer = parse(event.getEventraised()?.getInput()?.getValue());
   // A value without `result` is not an answer in the form of the .NET framework, but the result itself; the SDK treats it so too.

@@ -1,3 +1,11 @@
+import type { HistoryEvent as FetchedEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type { Acknowledgement, Activity, MiddlewareLogger, Orchestrator } from "../pipeline/index.ts";
+import { afterSlices } from "../telemetry/slices.ts";
+import type { WorkerAdapter } from "./adapter.ts";
+import type { PipelineHost } from "./host.ts";
+import { missingFunctions, wrapMethod, type Members } from "./members.ts";
+import type { Protocol } from "./protocol-clash.ts";
+import { restoreTraceContext } from "./messages.ts";
 import type {
   ActivityRequest,
   ActivityResponse,
@@ -5,13 +13,7 @@ import type {
   OrchestrationTraceContext,
   OrchestratorRequest,
   OrchestratorResponse,
-} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import type { Acknowledgement, Activity, MiddlewareLogger, Orchestrator } from "../pipeline/index.ts";
-import type { WorkerAdapter } from "./adapter.ts";
-import { afterSlices } from "../telemetry/slices.ts";
-import { missingFunctions, wrapMethod, type Members } from "./members.ts";
-import type { PipelineHost } from "./host.ts";
-import { restoreTraceContext } from "./messages.ts";
+} from "./protocol.ts";
 import { quietClient } from "./quiet-client.ts";
 import {
   grpcClientInternals,
@@ -22,6 +24,7 @@ import {
   stubInternals,
   type SdkInternal,
 } from "./sdk-internals.ts";
+import { durableTaskSdk, type SupportedSdk } from "./sdk-version.ts";
 import { Sending } from "./sending.ts";
 import { ProtoActivity, ProtoActivityResponse, ProtoEpisode, ProtoEpisodeResponse, type EpisodeSource } from "./work-items.ts";
 
@@ -36,6 +39,41 @@ export interface GrpcWorkerMembers {
   readonly connect?: string;
   readonly history?: string;
 }
+
+/** How the messages of a fork's protocol are read and written, where they differ from those of the Durable Task SDK. */
+export interface GrpcDialect {
+  /** What an SDK is called in errors, and the versions of it that the adapter supports. */
+  readonly sdks: readonly SupportedSdk[];
+  /** Which protobuf classes its SDK has. */
+  readonly protocol: Protocol;
+  /** Whether a worker that has the named members is of this kind. */
+  includes?(worker: object): boolean;
+  episode(request: OrchestratorRequest): EpisodeSource;
+  activity(request: ActivityRequest, host: PipelineHost): ProtoActivity;
+  episodeResponse(item: ProtoEpisode, response: OrchestratorResponse): ProtoEpisodeResponse;
+  /** The client that the worker connects with. */
+  client(client: object): object;
+  attachToRegistry(registry: object, host: PipelineHost): void;
+}
+
+/** The Durable Task SDK's own protocol. */
+export const durableTaskDialect: GrpcDialect = {
+  sdks: [durableTaskSdk],
+  protocol: "durable task",
+  episode: (request) => new RequestedEpisode(request),
+  activity: (request, host) => new ProtoActivity(request, host),
+  episodeResponse: (item, response) => {
+    const actions = response.getActionsList();
+    // With its own spans silenced the SDK writes an identity of zeros.
+    if (response.hasOrchestrationtracecontext() && /^0*$/.test(response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "")) {
+      response.setOrchestrationtracecontext(undefined);
+    }
+    if (item.hasTakenTraceContexts) restoreTraceContext(actions, item.traceContext);
+    return new ProtoEpisodeResponse(item, actions, { message: response });
+  },
+  client: (client) => quietClient(client, grpcClientInternals.stub.name),
+  attachToRegistry,
+};
 
 /** The Durable Task SDK's own worker and its subclasses. */
 export const taskHubGrpcWorker: WorkerAdapter = grpcWorkerAdapter({
@@ -54,8 +92,9 @@ export const taskHubGrpcWorker: WorkerAdapter = grpcWorkerAdapter({
  * `processOrchestratorRequest` go through the two methods that are wrapped here. Their arguments are found by what they
  * are, not by where they stand: releases add some.
  */
-export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
+export function grpcWorkerAdapter(names: GrpcWorkerMembers, dialect: GrpcDialect = durableTaskDialect): WorkerAdapter {
   const { connect, history, ...fields } = names;
+  const episodeCompletion = episodeCompletionIn(dialect);
   // Missing members of these are reported when the worker is created; others when they are needed.
   const optional = [
     { ...grpcWorkerInternals.isRunning, name: fields.isRunning },
@@ -64,7 +103,9 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
   ];
   return {
     kind: names.kind,
-    recognizes: (worker) => names.registry in worker || names.orchestrator in worker,
+    sdks: dialect.sdks,
+    protocol: dialect.protocol,
+    recognizes: (worker) => (names.registry in worker || names.orchestrator in worker) && dialect.includes?.(worker) !== false,
     missing: (worker) => [
       ...missingFunctions(worker, [names.orchestrator, names.activity, "start", "stop"]),
       ...missingFunctions((worker as Members)[names.registry], registryMethods, `${names.registry}.`),
@@ -77,9 +118,9 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
         (request, ...rest) => {
           if (host.isIdle) return original(request, ...rest);
           const run = (): Promise<void> => {
-            const item = ProtoEpisode.from(new RequestedEpisode(request), host);
+            const item = ProtoEpisode.from(dialect.episode(request), host);
             if (item === undefined) return original(request, ...rest);
-            return runObserved(item, orchestrationCompletion, host, rest, (...args) => original(request, ...args));
+            return runObserved(item, episodeCompletion, host, rest, (...args) => original(request, ...args));
           };
           const hydration = hydrate(worker, history, request, rest, host);
           return hydration === undefined ? run() : hydration.then(run);
@@ -88,7 +129,7 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
       wrapMethod<[ActivityRequest, ...unknown[]], Promise<void>>(worker, names.activity, (original) =>
         (request, ...rest) => {
           if (host.isIdle) return original(request, ...rest);
-          const item = new ProtoActivity(request, host);
+          const item = dialect.activity(request, host);
           return runObserved(item, activityCompletion, host, rest, (...args) => original(request, ...args));
         },
       );
@@ -96,10 +137,10 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers): WorkerAdapter {
         wrapMethod<[object, ...unknown[]], Promise<void>>(worker, connect, (original) => (client, ...rest) => {
           if (host.isIdle) return original(client, ...rest);
           reportLost(host, "The gRPC client of the worker", lostInternals(client, Object.values(grpcClientInternals)));
-          return original(quietClient(client, grpcClientInternals.stub.name), ...rest);
+          return original(dialect.client(client), ...rest);
         });
       }
-      attachToRegistry((worker as Members)[names.registry] as object, host);
+      dialect.attachToRegistry((worker as Members)[names.registry] as object, host);
     },
   };
 }
@@ -120,7 +161,7 @@ export function attachToRegistry(registry: object, host: PipelineHost): void {
 }
 
 /** What a request hands over of an episode. */
-class RequestedEpisode implements EpisodeSource {
+export class RequestedEpisode implements EpisodeSource {
   readonly #request: OrchestratorRequest;
 
   constructor(request: OrchestratorRequest) {
@@ -140,11 +181,11 @@ class RequestedEpisode implements EpisodeSource {
     return this.#request.getNeweventsList();
   }
   get persistedSpan(): OrchestrationTraceContext | undefined {
-    return this.#request.getOrchestrationtracecontext();
+    return this.#request.getOrchestrationtracecontext?.();
   }
 
   clearPersistedSpan(): void {
-    this.#request.setOrchestrationtracecontext(undefined);
+    this.#request.setOrchestrationtracecontext?.(undefined);
   }
 }
 
@@ -160,12 +201,12 @@ function hydrate(
   rest: readonly unknown[],
   host: PipelineHost,
 ): Promise<void> | undefined {
-  if (method === undefined || !request.getRequireshistorystreaming()) return undefined;
+  if (method === undefined || request.getRequireshistorystreaming?.() !== true) return undefined;
   if (missingFunctions(worker, [method]).length > 0) {
     reportLost(host, "A worker whose histories come as a stream", [{ ...grpcWorkerInternals.history, name: method }]);
     return undefined;
   }
-  const fetch = (worker as Record<string, (...args: unknown[]) => Promise<HistoryEvent[]>>)[method];
+  const fetch = (worker as Record<string, (...args: unknown[]) => Promise<FetchedEvent[]>>)[method];
   const stub = rest.find((each) => isStub(each, stubInternals.completeOrchestrator));
   const signal = rest.find((each) => each instanceof AbortSignal);
   return (async () => {
@@ -173,7 +214,7 @@ function hydrate(
       const events = (await fetch?.call(worker, request, stub, signal)) ?? [];
       if (![...events, ...request.getNeweventsList()].some((event) => event.hasExecutionstarted())) return;
       request.setPasteventsList(events);
-      request.setRequireshistorystreaming(false);
+      request.setRequireshistorystreaming?.(false);
     } catch {
       // The worker meets the same error, and reports it.
     }
@@ -188,24 +229,19 @@ interface Completion<TResponse> {
 
 type Item = ProtoEpisode | ProtoActivity;
 
-const orchestrationCompletion: Completion<OrchestratorResponse> = {
-  method: stubInternals.completeOrchestrator,
-  respond(item, response) {
-    if (!(item instanceof ProtoEpisode)) return;
-    const actions = response.getActionsList();
-    // With its own spans silenced the SDK writes an identity of zeros.
-    if (response.hasOrchestrationtracecontext() && /^0*$/.test(response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "")) {
-      response.setOrchestrationtracecontext(undefined);
-    }
-    if (item.hasTakenTraceContexts) restoreTraceContext(actions, item.traceContext);
-    item.respond(new ProtoEpisodeResponse(item, actions, response));
-  },
-};
+function episodeCompletionIn(dialect: GrpcDialect): Completion<OrchestratorResponse> {
+  return {
+    method: stubInternals.completeOrchestrator,
+    respond(item, response) {
+      if (item instanceof ProtoEpisode) item.respond(dialect.episodeResponse(item, response));
+    },
+  };
+}
 
 const activityCompletion: Completion<ActivityResponse> = {
   method: stubInternals.completeActivity,
   respond(item, response) {
-    if (item instanceof ProtoActivity) item.respond(new ProtoActivityResponse(response));
+    if (item instanceof ProtoActivity) item.respond(new ProtoActivityResponse(response, item.thrown));
   },
 };
 

@@ -1,7 +1,7 @@
-import type { HistoryEvent as ProtoEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { EpisodeHistory, HistoryEvent, ReceivedEvent, ScheduledTask, TaskFailure } from "../pipeline/index.ts";
 import { answeredRequest, entityFailure, entityRequest } from "./entity-messages.ts";
 import { failureOf, timeOf, traceContextOf } from "./messages.ts";
+import type { HistoryEvent as ProtoEvent, SubOrchestrationInstanceCreatedEvent, TaskScheduledEvent } from "./protocol.ts";
 
 /**
  * The history of an execution as one episode gets it: what is committed, and what is new. Nothing is read before it
@@ -54,7 +54,7 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   get rewound(): boolean {
-    return (this.#rewound ??= find(this.#past, this.#new, (event) => event.hasExecutionrewound()) !== undefined);
+    return (this.#rewound ??= find(this.#past, this.#new, (event) => event.hasExecutionrewound?.() ?? false) !== undefined);
   }
 
   /** The event that started the execution. */
@@ -314,7 +314,7 @@ function scheduledTask(event: ProtoEvent): ScheduledTask | undefined {
   const scheduledAt = timeOf(event.getTimestamp());
   const activity = event.getTaskscheduled();
   const child = event.getSuborchestrationinstancecreated();
-  const message = activity ?? child;
+  const message: TaskScheduledEvent | SubOrchestrationInstanceCreatedEvent | undefined = activity ?? child;
   if (message === undefined) {
     const request = entityRequest(event);
     if (request === undefined) return undefined;
@@ -328,7 +328,7 @@ function scheduledTask(event: ProtoEvent): ScheduledTask | undefined {
     version: message.getVersion()?.getValue(),
     instanceId: child?.getInstanceid(),
     scheduledAt,
-    traceContext: traceContextOf(message.getParenttracecontext()),
+    traceContext: traceContextOf(message.getParenttracecontext?.()),
   };
 }
 

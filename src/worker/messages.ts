@@ -2,6 +2,7 @@ import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type * as Proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { EpisodeHistory, EpisodeOutcome, ScheduledTask, SentMessage, TaskFailure, TraceContext } from "../pipeline/index.ts";
 import { isTraceparent } from "../telemetry/identity.ts";
+import type { OrchestratorAction } from "./protocol.ts";
 import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts";
 
 /**
@@ -23,9 +24,9 @@ export function timeOf(timestamp: Timestamp): Date | undefined {
 }
 
 /** A map of tags as a frozen object; keys such as `__proto__` are tags like any other. */
-export function tagsOf(map: { forEach(callback: (value: string, key: string) => void): void }): Readonly<Record<string, string>> {
+export function tagsOf(map: { forEach(callback: (value: string, key: string) => void): void } | undefined): Readonly<Record<string, string>> {
   const entries: [string, string][] = [];
-  map.forEach((value, key) => entries.push([key, value]));
+  map?.forEach((value, key) => entries.push([key, value]));
   return Object.freeze(Object.fromEntries(entries));
 }
 
@@ -41,13 +42,17 @@ const causeLimit = 32;
 /** A failure with its causes. */
 export function failureOf(details: Proto.TaskFailureDetails | undefined, causes: number = causeLimit): TaskFailure {
   const inner = causes > 0 ? details?.getInnerfailure() : undefined;
+  const type = details?.getErrortype() || "Error";
   return {
-    type: details?.getErrortype() || "Error",
-    message: details?.getErrormessage() ?? "",
+    type,
+    message: details?.getErrormessage() || (notErrors.has(type) ? `a ${type} was thrown, which is no error: the SDK did not record it` : ""),
     stack: details?.getStacktrace()?.getValue(),
     ...(inner === undefined ? {} : { cause: failureOf(inner, causes - 1) }),
   };
 }
+
+// Dapr's SDKs record the message of whatever was thrown, and only errors have one.
+const notErrors: ReadonlySet<string> = new Set(["String", "Number", "Boolean", "BigInt", "Symbol", "Object", "Array"]);
 
 /**
  * `failure` of an orchestration with the failure of its task as the last cause, where that was not caught: the error that
@@ -66,27 +71,39 @@ function withFailedTask(failure: TaskFailure, history: EpisodeHistory): TaskFail
 const errorsOfTasks: ReadonlySet<string> = new Set(["TaskFailedError", "AggregateError"]);
 
 /** What `actions` schedule, in the episode whose code ran with `context`. */
-export function scheduledBy(actions: readonly Proto.OrchestratorAction[], context: OrchestrationContext | undefined): ScheduledTask[] {
+export function scheduledBy(
+  actions: readonly OrchestratorAction[],
+  context: OrchestrationContext | undefined,
+  carry: CarryTraceContext = carryInAction,
+): ScheduledTask[] {
   const pending = readInternal(context, orchestrationContextInternals.pendingTasks) as PendingTasks | undefined;
   const tasks: ScheduledTask[] = [];
   for (const action of actions) {
-    const task = scheduledTask(action, pending);
+    const task = scheduledTask(action, pending, carry);
     if (task !== undefined) tasks.push(task);
   }
   return tasks;
 }
 
+/** Has the trace context of a task leave with the action that schedules it. */
+export type CarryTraceContext = (action: OrchestratorAction, context: TraceContext) => void;
+
+function carryInAction(action: OrchestratorAction, context: TraceContext): void {
+  const message = action.getScheduletask() ?? action.getCreatesuborchestration();
+  message?.setParenttracecontext(traceContextMessage(message, taskTraceContextField, context));
+}
+
 type PendingTasks = Readonly<Record<number, { readonly attemptCount?: number } | undefined>>;
 
-function scheduledTask(action: Proto.OrchestratorAction, pending: PendingTasks | undefined): ScheduledTask | undefined {
+function scheduledTask(action: OrchestratorAction, pending: PendingTasks | undefined, carry: CarryTraceContext): ScheduledTask | undefined {
   const activity = action.getScheduletask();
-  if (activity !== undefined) return new ScheduledAction("activity", action, activity, undefined, pending);
+  if (activity !== undefined) return new ScheduledAction("activity", action, activity, undefined, pending, carry);
   const child = action.getCreatesuborchestration();
-  if (child !== undefined) return new ScheduledAction("sub_orchestration", action, child, child.getInstanceid(), pending);
+  if (child !== undefined) return new ScheduledAction("sub_orchestration", action, child, child.getInstanceid(), pending, carry);
   const notYet = { taskId: action.getId(), scheduledAt: undefined, traceContext: undefined, version: undefined };
-  const call = action.getSendentitymessage()?.getEntityoperationcalled();
+  const call = action.getSendentitymessage?.()?.getEntityoperationcalled();
   if (call !== undefined) return { ...notYet, type: "entity_call", name: call.getOperation(), instanceId: call.getTargetinstanceid()?.getValue() };
-  const isLock = action.getSendentitymessage()?.hasEntitylockrequested() ?? false;
+  const isLock = action.getSendentitymessage?.()?.hasEntitylockrequested() ?? false;
   return isLock ? { ...notYet, type: "entity_lock", name: "" } : undefined;
 }
 
@@ -100,14 +117,16 @@ class ScheduledAction implements ScheduledTask {
   readonly scheduledAt: undefined;
   readonly traceContext: undefined;
   readonly attempt: number | undefined;
-  readonly #message: Proto.ScheduleTaskAction | Proto.CreateSubOrchestrationAction;
+  readonly #action: OrchestratorAction;
+  readonly #carry: CarryTraceContext;
 
   constructor(
     type: "activity" | "sub_orchestration",
-    action: Proto.OrchestratorAction,
+    action: OrchestratorAction,
     message: Proto.ScheduleTaskAction | Proto.CreateSubOrchestrationAction,
     instanceId: string | undefined,
     pending: PendingTasks | undefined,
+    carry: CarryTraceContext,
   ) {
     this.type = type;
     this.taskId = action.getId();
@@ -116,24 +135,24 @@ class ScheduledAction implements ScheduledTask {
     this.instanceId = instanceId;
     // Without that table it is unknown (contract.md X3).
     this.attempt = pending === undefined ? undefined : (pending[this.taskId]?.attemptCount ?? 1);
-    this.#message = message;
+    this.#action = action;
+    this.#carry = carry;
   }
 
   setTraceContext(context: TraceContext): void {
     if (!isTraceparent(context.traceparent)) throw new TypeError("setTraceContext: traceparent must be that of a W3C trace context.");
     if (context.tracestate !== undefined && typeof context.tracestate !== "string") throw new TypeError("setTraceContext: tracestate must be a string.");
-    const message = this.#message;
-    message.setParenttracecontext(traceContextMessage(message, taskTraceContextField, context));
+    this.#carry(this.#action, context);
   }
 }
 
 /** What `actions` send. */
-export function sentBy(actions: readonly Proto.OrchestratorAction[]): SentMessage[] {
+export function sentBy(actions: readonly OrchestratorAction[]): SentMessage[] {
   return actions.flatMap((action): SentMessage | readonly [] => {
     const taskId = action.getId();
     const event = action.getSendevent();
     if (event !== undefined) return { type: "event", taskId, name: event.getName(), target: event.getInstance()?.getInstanceid() ?? "" };
-    const signal = action.getSendentitymessage()?.getEntityoperationsignaled();
+    const signal = action.getSendentitymessage?.()?.getEntityoperationsignaled();
     if (signal === undefined) return [];
     return { type: "entity_signal", taskId, name: signal.getOperation(), target: signal.getTargetinstanceid()?.getValue() ?? "" };
   });
@@ -143,8 +162,8 @@ export function sentBy(actions: readonly Proto.OrchestratorAction[]): SentMessag
 export const orchestrationStatus = { continuedAsNew: 2, failed: 3, canceled: 4, terminated: 5 } as const;
 
 /** How an episode of that history ended, which returned `actions`. */
-export function outcomeOf(actions: readonly Proto.OrchestratorAction[], history: EpisodeHistory): EpisodeOutcome {
-  if (actions.some((action) => action.hasRewindorchestration())) return { status: "rewound" };
+export function outcomeOf(actions: readonly OrchestratorAction[], history: EpisodeHistory): EpisodeOutcome {
+  if (actions.some((action) => action.hasRewindorchestration?.() ?? false)) return { status: "rewound" };
   const complete = actions.find((action) => action.hasCompleteorchestration())?.getCompleteorchestration();
   if (complete === undefined) return { status: "waiting" };
   const status: number = complete.getOrchestrationstatus();
@@ -197,10 +216,10 @@ function emptySpanContext(response: Proto.OrchestratorResponse): Proto.Orchestra
  * A rewind rewrites the history from the request's, from which the trace context may have been taken: the execution that
  * follows needs it.
  */
-export function restoreTraceContext(actions: readonly Proto.OrchestratorAction[], context: TraceContext | undefined): void {
+export function restoreTraceContext(actions: readonly OrchestratorAction[], context: TraceContext | undefined): void {
   if (context === undefined) return;
   for (const action of actions) {
-    for (const event of action.getRewindorchestration()?.getNewhistoryList() ?? []) {
+    for (const event of action.getRewindorchestration?.()?.getNewhistoryList() ?? []) {
       const started = event.getExecutionstarted();
       if (started?.hasParenttracecontext() === false) {
         started.setParenttracecontext(traceContextMessage(started, startedTraceContextField, context));

@@ -1,8 +1,9 @@
 import type { Members } from "./members.ts";
 
 /**
- * The non-public members of the Durable Task SDK that the adapters use. No other file names one. They are those of the
- * published `@microsoft/durabletask-js` 0.4.0 and of its main branch, the next release.
+ * The non-public members of the SDKs that the adapters use. No other file names one. They are those of the published
+ * `@microsoft/durabletask-js` 0.4.0 and of its main branch, the next release, and of Dapr's `@dapr/dapr` 3.18 and
+ * `@dapr/durabletask-js` 1.0.
  */
 export interface SdkInternal {
   readonly name: string;
@@ -43,6 +44,37 @@ export const grpcWorkerInternals: Internals<"orchestrator" | "activity" | "regis
   },
 };
 
+/** The worker of Dapr's SDKs, where it differs from the Durable Task SDK's. */
+export const daprWorkerInternals: Internals<"orchestrator" | "activity" | "logger" | "correlation"> = {
+  orchestrator: { name: "_executeOrchestrator", use: "runs one episode: (request, stub)", since: "@dapr/dapr 3.18" },
+  activity: { name: "_executeActivity", use: "runs one activity: (request, stub)", since: "@dapr/dapr 3.18" },
+  logger: { name: "logger", use: "is the worker's logger; @dapr/durabletask-js has none and writes to the console", since: "@dapr/dapr 3.18", lost: "warnings go to the console" },
+  correlation: {
+    name: "getCorrelationdata",
+    use: "reads the field of a start event that holds its trace context in Dapr's protocol",
+    since: "@dapr/dapr 3.18",
+    lost: "orchestrations do not join the trace of whoever started them",
+  },
+};
+
+/** `WorkflowRuntime`. */
+export const daprRuntimeInternals: Internals<"worker"> = {
+  worker: { name: "worker", use: "is its worker", since: "@dapr/dapr 3.18" },
+};
+
+/** `DaprWorkflowClient`, and the client inside it, `TaskHubGrpcClient`. */
+export const daprClientInternals: Internals<"inner" | "schedule" | "stub" | "start"> = {
+  inner: { name: "_innerClient", use: "is the client inside a DaprWorkflowClient", since: "@dapr/dapr 3.18" },
+  schedule: { name: "scheduleNewOrchestration", use: "schedules an orchestration: it shows what is a client", since: "@dapr/dapr 3.18" },
+  stub: { name: "_stub", use: "makes the calls", since: "@dapr/dapr 3.18" },
+  start: { name: "startInstance", use: "sends the request: (request, …, callback)", since: "@dapr/dapr 3.18" },
+};
+
+/** The context of an orchestration in Dapr's SDKs. */
+export const daprContextInternals: Internals<"fail"> = {
+  fail: { name: "setFailed", use: "fails the orchestration: (what was thrown)", since: "@dapr/dapr 3.18", lost: "failures of orchestrations that throw no error have no message" },
+};
+
 /** The gRPC client that a worker connects with. */
 export const grpcClientInternals: Internals<"stub"> = {
   stub: {
@@ -54,7 +86,8 @@ export const grpcClientInternals: Internals<"stub"> = {
 };
 
 /** The stub that a worker hands to the two methods that run work items: it is recognized by these. */
-export const stubInternals: Internals<"completeOrchestrator" | "completeActivity"> = {
+export const stubInternals: Internals<"getWorkItems" | "completeOrchestrator" | "completeActivity"> = {
+  getWorkItems: { name: "getWorkItems", use: "opens the stream of work items: (request, …)", since: "0.4.0" },
   completeOrchestrator: {
     name: "completeOrchestratorTask",
     use: "sends an episode's response: (response, ..., callback)",

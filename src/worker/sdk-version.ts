@@ -2,17 +2,30 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
-/** The range of SDK versions that the adapters were written and tested for. */
-export const supportedSdkRange = ">=0.4.0 <1";
+/** A package that has workers, and the range of its versions that an adapter was written and tested for. */
+export interface SupportedSdk {
+  readonly name: string;
+  readonly range: string;
+  readonly major: number;
+  /** The first minor version of that major one. */
+  readonly minor: number;
+}
 
-/** The package of the SDK. */
-const sdkName = "@microsoft/durabletask-js";
+export const durableTaskSdk: SupportedSdk = { name: "@microsoft/durabletask-js", range: ">=0.4.0 <1", major: 0, minor: 4 };
+export const daprSdk: SupportedSdk = { name: "@dapr/dapr", range: ">=3.18.0 <4", major: 3, minor: 18 };
+export const daprDurableTaskSdk: SupportedSdk = { name: "@dapr/durabletask-js", range: ">=1.0.0 <2", major: 1, minor: 0 };
+
+/** The version of a package. */
+export interface SdkVersion {
+  readonly sdk: SupportedSdk;
+  readonly version: string;
+}
 
 /**
- * The version of the copy of the SDK that the class of `worker` comes from: a process can load several copies of different
- * versions. `undefined` if it can't be determined, as in a bundle or for a fork; then the worker's members decide.
+ * The version of the copy of one of `sdks` that the class of `worker` comes from: a process can load several copies
+ * of different versions. `undefined` if it can't be determined, as in a bundle or for a fork; then the worker's members decide.
  */
-export function sdkVersionOf(worker: object): string | undefined {
+export function sdkVersionOf(worker: object, sdks: readonly SupportedSdk[]): SdkVersion | undefined {
   const classes = classesOf(worker);
   // The SDK is CommonJS: the file that defines a class is among the loaded modules, and has it among its exports. The cache is
   // one for the process, whatever file asks for it; a bundle has no path of this one.
@@ -21,15 +34,16 @@ export function sdkVersionOf(worker: object): string | undefined {
     if (!classes.some((each) => isOwnExport(exports, each))) continue;
     // An application may export the class too.
     const { name, version } = packageAround(path);
-    if (name === sdkName && typeof version === "string") return version;
+    const sdk = sdks.find((each) => each.name === name);
+    if (sdk !== undefined && typeof version === "string") return { sdk, version };
   }
   return undefined;
 }
 
-/** Whether `version` lies in {@link supportedSdkRange}; a prerelease counts as its release. */
-export function isSupportedSdk(version: string): boolean {
+/** Whether `version` lies in the range of the SDK; a prerelease counts as its release. */
+export function isSupported({ sdk, version }: SdkVersion): boolean {
   const match = /^(\d+)\.(\d+)\.\d+/.exec(version);
-  return match !== null && Number(match[1]) === 0 && Number(match[2]) >= 4;
+  return match !== null && Number(match[1]) === sdk.major && Number(match[2]) >= sdk.minor;
 }
 
 type NamedFunction = (...args: never[]) => unknown;

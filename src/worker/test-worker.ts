@@ -7,6 +7,7 @@ import { missingFunctions, wrapMethod, type Members } from "./members.ts";
 import { attachToRegistry, registryMethods } from "./grpc-worker.ts";
 import type { PipelineHost } from "./host.ts";
 import { backendInternals, lostInternals, reportLost, testWorkerInternals } from "./sdk-internals.ts";
+import { durableTaskSdk } from "./sdk-version.ts";
 import { ProtoEpisode, ProtoEpisodeResponse } from "./work-items.ts";
 
 /** What the in-memory backend keeps of an orchestration, as far as the adapter reads it. */
@@ -35,6 +36,7 @@ const { completeOrchestration, completeActivity, getInstance } = backendInternal
 /** The SDK's in-memory worker for tests. It has no tracing, no logger option and no gRPC; its backend drops trace contexts. */
 export const testOrchestrationWorker: WorkerAdapter = {
   kind: "TestOrchestrationWorker",
+  sdks: [durableTaskSdk],
   recognizes: (worker) => backend.name in worker && registry.name in worker,
   missing: (worker) => [
     ...missingFunctions(worker, [orchestrator.name, activity.name, "start", "stop"]),

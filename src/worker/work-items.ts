@@ -1,12 +1,3 @@
-import type {
-  ActivityRequest,
-  ActivityResponse as ActivityResponseMessage,
-  ExecutionStartedEvent,
-  HistoryEvent,
-  OrchestrationTraceContext,
-  OrchestratorAction,
-  OrchestratorResponse,
-} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import {
   ActivityExecution,
   Episode,
@@ -18,12 +9,32 @@ import {
   type PersistedSpan,
   type ScheduledTask,
   type SentMessage,
+  type TaskFailure,
   type TraceContext,
   type WorkItemHost,
 } from "../pipeline/index.ts";
 import { isSpanId } from "../telemetry/identity.ts";
 import { ProtoHistory } from "./history.ts";
-import { failureOf, orchestrationTraceContextMessage, outcomeOf, scheduledBy, sentBy, tagsOf, timeOf, traceContextOf } from "./messages.ts";
+import {
+  failureOf,
+  orchestrationTraceContextMessage,
+  outcomeOf,
+  scheduledBy,
+  sentBy,
+  tagsOf,
+  timeOf,
+  traceContextOf,
+  type CarryTraceContext,
+} from "./messages.ts";
+import type {
+  ActivityRequest,
+  ActivityResponse as ActivityResponseMessage,
+  ExecutionStartedEvent,
+  HistoryEvent,
+  OrchestrationTraceContext,
+  OrchestratorAction,
+  OrchestratorResponse,
+} from "./protocol.ts";
 import { lostInternals, orchestrationContextInternals, reportLost } from "./sdk-internals.ts";
 
 /** What a worker hands over of an episode. */
@@ -33,6 +44,8 @@ export interface EpisodeSource {
   readonly past: readonly HistoryEvent[];
   readonly fresh: readonly HistoryEvent[];
   readonly persistedSpan?: OrchestrationTraceContext | undefined;
+  /** Reads the trace context that started the execution, where it does not stand in its field. */
+  traceContext?(started: ExecutionStartedEvent): TraceContext | undefined;
   /** Takes the persisted span off the request. */
   clearPersistedSpan?(): void;
 }
@@ -43,6 +56,8 @@ export interface EpisodeSource {
 export class ProtoEpisode extends Episode {
   readonly instanceId: string;
   readonly history: ProtoHistory;
+  /** What failed the orchestration, if that is no error and the SDK does not record what it is. */
+  thrown: Thrown | undefined;
   readonly #source: EpisodeSource;
   readonly #started: ExecutionStartedEvent;
   #executionId: string | undefined;
@@ -80,13 +95,13 @@ export class ProtoEpisode extends Episode {
     return this.#source.executionId || undefined;
   }
   get backendSpanId(): string | undefined {
-    return this.#started.getOrchestrationspanid()?.getValue() || undefined;
+    return this.#started.getOrchestrationspanid?.()?.getValue() || undefined;
   }
   get version(): string | undefined {
     return this.#started.getVersion()?.getValue() || undefined;
   }
   get tags(): Readonly<Record<string, string>> {
-    return (this.#tags ??= tagsOf(this.#started.getTagsMap()));
+    return (this.#tags ??= tagsOf(this.#started.getTagsMap?.()));
   }
   get rawInput(): string | undefined {
     return this.#started.getInput()?.getValue() || undefined;
@@ -95,7 +110,10 @@ export class ProtoEpisode extends Episode {
     return parentOf(this.#started.getParentinstance());
   }
   get traceContext(): TraceContext | undefined {
-    if (this.#traceContext === null) this.#traceContext = traceContextOf(this.#started.getParenttracecontext());
+    if (this.#traceContext === null) {
+      const started = this.#started;
+      this.#traceContext = this.#source.traceContext === undefined ? traceContextOf(started.getParenttracecontext?.()) : this.#source.traceContext(started);
+    }
     return this.#traceContext;
   }
   get persistedSpan(): PersistedSpan | undefined {
@@ -106,7 +124,7 @@ export class ProtoEpisode extends Episode {
   takeTraceContexts(): void {
     this.hasTakenTraceContexts = true;
     // Read before they are gone.
-    if (this.traceContext !== undefined) this.#started.setParenttracecontext(undefined);
+    if (this.traceContext !== undefined) this.#started.setParenttracecontext?.(undefined);
     if (this.persistedSpan !== undefined || this.#source.persistedSpan !== undefined) this.#source.clearPersistedSpan?.();
   }
 }
@@ -121,19 +139,28 @@ export class ProtoEpisodeResponse implements EpisodeResponse {
   readonly #episode: ProtoEpisode;
   readonly #actions: readonly OrchestratorAction[];
   readonly #message: OrchestratorResponse | undefined;
+  readonly #carry: CarryTraceContext | undefined;
   #outcome: EpisodeOutcome | undefined;
   #scheduled: readonly ScheduledTask[] | undefined;
   #sent: readonly SentMessage[] | undefined;
 
-  /** @param message the response that leaves; without one there is no place for the identity of a span. */
-  constructor(episode: ProtoEpisode, actions: readonly OrchestratorAction[], message?: OrchestratorResponse) {
+  /**
+   * @param leaves.message the response that leaves; without one there is no place for the identity of a span.
+   * @param leaves.carry has trace contexts leave, where actions have no field for them.
+   */
+  constructor(
+    episode: ProtoEpisode,
+    actions: readonly OrchestratorAction[],
+    { message, carry }: { readonly message?: OrchestratorResponse; readonly carry?: CarryTraceContext } = {},
+  ) {
     this.#episode = episode;
     this.#actions = actions;
     this.#message = message;
+    this.#carry = carry;
   }
 
   get outcome(): EpisodeOutcome {
-    return (this.#outcome ??= outcomeOf(this.#actions, this.#episode.history));
+    return (this.#outcome ??= this.#readOutcome());
   }
   get actions(): number {
     return this.#actions.length;
@@ -152,13 +179,18 @@ export class ProtoEpisodeResponse implements EpisodeResponse {
     message?.setOrchestrationtracecontext(orchestrationTraceContextMessage(message, spanId, startTime));
   }
 
+  #readOutcome(): EpisodeOutcome {
+    const outcome = outcomeOf(this.#actions, this.#episode.history);
+    return outcome.status === "failed" ? { ...outcome, failure: withThrown(outcome.failure, this.#episode.thrown) } : outcome;
+  }
+
   #readScheduled(): readonly ScheduledTask[] {
     const context = this.#episode.orchestrationContext;
     if (context !== undefined) {
       const lost = lostInternals(context, contextInternals);
       if (lost.length > 0) reportLost(this.#episode.host, "The context of an orchestration", lost);
     }
-    return scheduledBy(this.#actions, context);
+    return scheduledBy(this.#actions, context, this.#carry);
   }
 }
 
@@ -167,6 +199,8 @@ const contextInternals = Object.values(orchestrationContextInternals);
 /** An activity, read from the protocol's message when a member is asked for. */
 export class ProtoActivity extends ActivityExecution {
   readonly #request: ActivityRequest;
+  /** What failed the activity, if that is no error and the SDK does not record what it is. */
+  thrown: Thrown | undefined;
   #tags: Readonly<Record<string, string>> | undefined;
   #traceContext: TraceContext | undefined | null = null;
 
@@ -191,34 +225,45 @@ export class ProtoActivity extends ActivityExecution {
     return this.#request.getVersion()?.getValue() || undefined;
   }
   get tags(): Readonly<Record<string, string>> {
-    return (this.#tags ??= tagsOf(this.#request.getTagsMap()));
+    return (this.#tags ??= tagsOf(this.#request.getTagsMap?.()));
   }
   get rawInput(): string | undefined {
     return this.#request.getInput()?.getValue() || undefined;
   }
   get traceContext(): TraceContext | undefined {
-    if (this.#traceContext === null) this.#traceContext = traceContextOf(this.#request.getParenttracecontext());
+    if (this.#traceContext === null) this.#traceContext = traceContextOf(this.#request.getParenttracecontext?.());
     return this.#traceContext;
   }
 
   takeTraceContexts(): void {
     // Read before it is gone.
-    if (this.traceContext !== undefined) this.#request.setParenttracecontext(undefined);
+    if (this.traceContext !== undefined) this.#request.setParenttracecontext?.(undefined);
   }
+}
+
+/** Something that was thrown and is no error, which an SDK records nothing but the class of. */
+export interface Thrown {
+  readonly message: string;
+}
+
+function withThrown(failure: TaskFailure, thrown: Thrown | undefined): TaskFailure {
+  return thrown === undefined ? failure : { ...failure, message: thrown.message };
 }
 
 /** What an activity answers. */
 export class ProtoActivityResponse implements ActivityResponse {
   readonly #response: ActivityResponseMessage;
+  readonly #thrown: Thrown | undefined;
   #outcome: ActivityOutcome | undefined;
 
-  constructor(response: ActivityResponseMessage) {
+  constructor(response: ActivityResponseMessage, thrown?: Thrown) {
     this.#response = response;
+    this.#thrown = thrown;
   }
 
   get outcome(): ActivityOutcome {
     return (this.#outcome ??= this.#response.hasFailuredetails()
-      ? { status: "failed", failure: failureOf(this.#response.getFailuredetails()) }
+      ? { status: "failed", failure: withThrown(failureOf(this.#response.getFailuredetails()), this.#thrown) }
       : { status: "completed" });
   }
 }

@@ -31,7 +31,8 @@ export interface Engine extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
-const must = process.env["CI"] !== undefined && process.env["CI"] !== "";
+// To build an engine takes minutes where Go has not built its modules yet.
+const must = process.env["ENGINES"] === "1";
 const folder = fileURLToPath(new URL(".", import.meta.url));
 const cache = fileURLToPath(new URL("../../node_modules/.cache/engines", import.meta.url));
 const buildTimeout = 600_000;
@@ -39,7 +40,7 @@ const binaries = new Map<EngineName, string>();
 
 /**
  * Builds an engine unless that is done, and tells whether it is there. Where there is no Go, or no network for its
- * modules, it says so in one line and returns `false`; where CI is set, it throws.
+ * modules, it says so in one line and returns `false`; where `ENGINES=1` is set, it throws.
  */
 export function buildEngine(name: EngineName): boolean {
   if (binaries.has(name)) return true;
@@ -60,6 +61,7 @@ function build(name: EngineName): string {
   for (const file of ["go.mod", "go.sum", "main.go"]) hash.update(readFileSync(join(source, file)));
   const binary = join(cache, `${name}-${hash.digest("hex").slice(0, 16)}`);
   if (existsSync(binary)) return binary;
+  if (!must) throw new Error("set ENGINES=1 to build it, which takes Go and some minutes");
   mkdirSync(cache, { recursive: true });
   const lock = `${binary}.lock`;
   if (!isFirst(lock)) return builtElsewhere(binary, lock);

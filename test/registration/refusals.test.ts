@@ -2,6 +2,7 @@ import { NoOpLogger, TaskHubGrpcClient, TaskHubGrpcWorker } from "@microsoft/dur
 import { describe, expect, it } from "vitest";
 import { withDurableTelemetry, type DurableTelemetryOptions } from "../../src/index.ts";
 import { adapterFor } from "../../src/worker/attach.ts";
+import { durableTaskSdk } from "../../src/worker/sdk-version.ts";
 import { inMemoryHub, named } from "./in-memory.ts";
 import { customOnly } from "../custom-only.ts";
 
@@ -190,7 +191,7 @@ describe("Workers that are refused", () => {
     expect(() => decorate(worker)).toThrow(TypeError);
     expect(() => decorate(worker)).toThrow(found);
     expect(() => decorate(worker)).toThrow(
-      /^withDurableTelemetry: worker must be a Durable Task worker \(TaskHubGrpcWorker, TestOrchestrationWorker, a subclass, or a builder with build\(\)\)/,
+      /^withDurableTelemetry: worker must be a Durable Task worker \(WorkflowRuntime, TaskHubGrpcWorker, TestOrchestrationWorker, a subclass, or a builder with build\(\)\)/,
     );
   });
 
@@ -260,13 +261,13 @@ describe("Workers that are refused", () => {
 
   it.each(["0.3.9", "0.0.1", "1.0.0", "2.0.0-beta.1", "10.4.0", "nightly"])("R1 SDK version %s is out of range", (version) => {
     const worker = bareWorker();
-    expect(String(refused(worker, () => adapterFor(worker, () => version)))).toBe(
+    expect(String(refused(worker, () => adapterFor(worker, () => ({ sdk: durableTaskSdk, version }))))).toBe(
       `Error: withDurableTelemetry: the Durable Task SDK is out of range: found @microsoft/durabletask-js ${version}, ` +
         "supported is >=0.4.0 <1. Install a version in the range.",
     );
   });
 
   it.each(["0.4.0", "0.4.12", "0.5.0-alpha.2", "0.10.0"])("R1 SDK version %s is in range", (version) => {
-    expect(adapterFor(bareWorker(), () => version).kind).toBe("TaskHubGrpcWorker");
+    expect(adapterFor(bareWorker(), () => ({ sdk: durableTaskSdk, version })).kind).toBe("TaskHubGrpcWorker");
   });
 });

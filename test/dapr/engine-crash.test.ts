@@ -1,0 +1,45 @@
+import { spawn, type ChildProcessByStdio } from "node:child_process";
+import { once } from "node:events";
+import type { Readable, Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it, vi } from "vitest";
+import { createTelemetryRecorder } from "../../src/testing/recorder/index.ts";
+import { buildHub, startHub } from "../engines/dapr-durabletask-go/hub.ts";
+import { startReceiver } from "../otlp/receiver.ts";
+import { keep, useDapr } from "./fixture.ts";
+
+vi.spyOn(console, "info").mockImplementation(() => undefined);
+
+const hubProgram = buildHub() ?? "";
+
+describe.skipIf(hubProgram === "")("A worker that is killed on Dapr's engine", () => {
+  it("S1 leaves a whole trace to the worker that goes on, with its own activities in it", async () => {
+    const hub = keep(await startHub(hubProgram));
+    await using receiver = await startReceiver();
+    const { client } = useDapr(hub);
+    const start = (...args: readonly string[]): ChildProcessByStdio<Writable, Readable, null> =>
+      spawn(process.execPath, [fileURLToPath(new URL("worker-program.ts", import.meta.url)), String(hub.port), ...args], {
+        env: { ...process.env, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" },
+        stdio: ["pipe", "pipe", "ignore"],
+      });
+    await using recorder = createTelemetryRecorder();
+    const doomed = start("3");
+    const hangs = new Promise<void>((resolve) => doomed.stdout.setEncoding("utf8").on("data", (text: string) => text.includes("hangs\n") && resolve()));
+    const id = await client.scheduleNewWorkflow("steps", 5);
+    await hangs;
+    doomed.kill("SIGKILL");
+    await once(doomed, "close");
+    const heir = start();
+    const state = await client.waitForWorkflowCompletion(id, true, 20);
+    expect(state?.serializedOutput).toBe("5");
+    heir.stdin.end();
+    await once(heir, "close");
+    const spans = await receiver.waitFor((each) => each.some(({ name, kind }) => name === "orchestration:steps" && kind === "SERVER"));
+    const known = new Set([...spans, ...recorder.spans().map((span) => span.spanContext())].map(({ spanId }) => spanId));
+    expect(spans.filter(({ parentSpanId = "" }) => !known.has(parentSpanId)).map(({ name }) => name)).toEqual([]);
+    expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1);
+    expect(new Set(spans.map(({ spanId }) => spanId)).size).toBe(spans.length);
+    // Each activity's two, and the workflow's.
+    expect(spans).toHaveLength(11);
+  });
+});
