@@ -147,7 +147,7 @@ export class ProtoHistory implements EpisodeHistory {
       if (key !== undefined && done.has(key)) continue;
       // An external event may have a name like the ID of a request to an entity. It is an answer only if there is such a request.
       if (key !== undefined && (type !== eventType.eventRaised || scheduled.has(key))) done.add(key);
-      const read = eventOf(event, type, key, scheduled, this.episodeStartedAt);
+      const read = eventOf(event, type, key, scheduled, this);
       if (read !== undefined) events.push(read);
     }
     return events;
@@ -234,9 +234,9 @@ function typeOf(event: ProtoEvent): number {
   return event.getEventtypeCase();
 }
 
-function eventOf(event: ProtoEvent, type: number, key: TaskKey | undefined, scheduled: Scheduled, episodeStartedAt: Date | undefined): HistoryEvent | undefined {
+function eventOf(event: ProtoEvent, type: number, key: TaskKey | undefined, scheduled: Scheduled, history: EpisodeHistory): HistoryEvent | undefined {
   if (type === eventType.executionStarted) return { type: "started", at: timeOf(event.getTimestamp()) };
-  if (type === eventType.timerFired) return timerFired(event, scheduled, episodeStartedAt);
+  if (type === eventType.timerFired) return timerFired(event, scheduled, history);
   const origin = key === undefined ? undefined : scheduled.get(key);
   const task = origin && scheduledTask(origin);
   // A completion of something that was never scheduled here is the SDK's to complain about.
@@ -263,14 +263,14 @@ function receivedEvent(event: ProtoEvent, type: number, otherwise: Date | undefi
   }
 }
 
-function timerFired(event: ProtoEvent, scheduled: Scheduled, episodeStartedAt: Date | undefined): HistoryEvent {
+function timerFired(event: ProtoEvent, scheduled: Scheduled, history: EpisodeHistory): HistoryEvent {
   const timer = event.getTimerfired();
   const taskId = timer?.getTimerid() ?? 0;
   const created = scheduled.get(taskId);
   const dueAt = timeOf(timer?.getFireat()) ?? timeOf(created?.getTimercreated()?.getFireat());
   const at = timeOf(event.getTimestamp());
   // A timer never fires early. durabletask-go 0.6.0 writes the event when it creates the timer, with the time of that.
-  const firedAt = at !== undefined && dueAt !== undefined && at < dueAt ? episodeStartedAt : at;
+  const firedAt = at !== undefined && dueAt !== undefined && at < dueAt ? history.episodeStartedAt : at;
   return { type: "timer_fired", taskId, createdAt: timeOf(created?.getTimestamp()), dueAt, at: firedAt };
 }
 
