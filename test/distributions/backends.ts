@@ -121,7 +121,7 @@ export async function startApplicationInsights(): Promise<Backend> {
         parentSpanId: tags["ai.operation.parentId"],
         duration: millisecondsOf(String(baseData["duration"])),
       })),
-      logs: of("MessageData", "ExceptionData", "EventData").map(({ data: { baseData } }) => JSON.stringify(baseData)),
+      logs: of("MessageData", "ExceptionData", "EventData").map(({ data: { baseData } }) => JSON.stringify(baseData, withoutStacks)),
       metrics: new Set(of("MetricData").flatMap(({ data: { baseData } }) => (baseData["metrics"] as readonly { readonly name: string }[]).map(({ name }) => name))),
     }),
     [Symbol.asyncDispose]: async () => {
@@ -283,4 +283,9 @@ function newRelicSpan([{ name, traceId, guid, parentId, duration }, , attributes
     parentSpanId: parentId === undefined ? undefined : String(parentId),
     duration: Number(duration) * 1000,
   };
+}
+
+// The stack of an exception names functions of the SDK, which look like names of the workflow's.
+function withoutStacks(key: string, value: unknown): unknown {
+  return key === "stack" || key === "parsedStack" ? undefined : value;
 }
