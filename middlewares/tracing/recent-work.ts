@@ -13,7 +13,7 @@ export interface RecentWork {
   readonly sent: SentEvents;
   /** What this process scheduled, by {@link keyOfTask}, where the backend may not tell a task who scheduled it. */
   readonly scheduled: RecentEntries<SpanContext>;
-  /** The derived IDs of the spans of activities that were not told, and have ended. */
+  /** The derived span IDs of ended activities that the backend sent without an execution ID and a trace context. */
   readonly ended: RecentEntries<true>;
 }
 

@@ -15,7 +15,7 @@ interface Group {
 /** What all copies of the package in a process share, so that together they keep to the time, and a flush finds the work of all. */
 interface Turns {
   readonly waiting: Set<Work>;
-  /** When the share of this turn of the event loop is over; `undefined` if it has not begun. */
+  /** When the share of this turn of the event loop is over; `undefined` if it has not started. */
   end: number | undefined;
 }
 const key: unique symbol = Symbol.for("durable-telemetry.slices");
