@@ -45,7 +45,11 @@ export const ratio = ({ cpu, baseline }: Sample): number => cpu / baseline;
 export const beyond = ({ cpu, baseline }: Sample): number => cpu - baseline;
 
 /** Combines the samples of two variants that are of the same round. */
-export function paired(first: readonly Sample[], second: readonly Sample[], combine: (first: Sample, second: Sample) => number): number[] {
+export function paired(
+  first: readonly Sample[],
+  second: readonly Sample[],
+  combine: (first: Sample, second: Sample) => number,
+): number[] {
   return first.flatMap((sample, round) => {
     const other = second[round];
     return other === undefined ? [] : [combine(sample, other)];
@@ -64,7 +68,12 @@ const fewestRounds = 7;
  * @param batchTime how long a batch of the baseline takes, in microseconds of CPU time.
  * @returns the samples of each variant. Those with the same index are of the same round.
  */
-export async function alternate<Name extends string>(baseline: Variant, given: Readonly<Record<Name, Variant | undefined>>, seconds: number, batchTime = 25_000): Promise<Record<Name, Sample[]>> {
+export async function alternate<Name extends string>(
+  baseline: Variant,
+  given: Readonly<Record<Name, Variant | undefined>>,
+  seconds: number,
+  batchTime = 25_000,
+): Promise<Record<Name, Sample[]>> {
   const names = Object.keys(given) as Name[];
   const variants = names.flatMap((name) => (given[name] === undefined ? [] : [{ name, variant: given[name] }]));
   const until = performance.now() + seconds * 1000;
@@ -87,7 +96,7 @@ export async function alternate<Name extends string>(baseline: Variant, given: R
 /** Runs a variant until its code is compiled; returns how many runs a batch needs. */
 async function warmUp(variant: Variant, batchTime: number): Promise<number> {
   let count = 1;
-  for (let total = 0; ; ) {
+  for (let total = 0; ;) {
     const time = await variant.cpuTime(count);
     total += time;
     if (total >= warmUpTime) return Math.max(1, Math.round((batchTime * count) / time));

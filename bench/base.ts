@@ -18,6 +18,9 @@ export function baseDirectory(where: string): string {
   const archive = execFileSync("git", ["archive", "--format=tar", where], { cwd: root, maxBuffer: 2 ** 30 });
   execFileSync("tar", ["-x"], { cwd: directory, input: archive });
   symlinkSync(join(root, "node_modules"), join(directory, "node_modules"));
-  execFileSync("npm", ["run", "--silent", "build", "--", "--logLevel", "error"], { cwd: directory, stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync("npm", ["run", "--silent", "build", "--", "--logLevel", "error"], {
+    cwd: directory,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   return directory;
 }

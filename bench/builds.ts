@@ -16,17 +16,15 @@ export interface Build {
   readonly caching: typeof Middlewares.caching;
 }
 
-const noops = ["a", "b", "c", "d"].map(
-  (name): Root.MiddlewareObject => ({
-    name,
-    orchestration: async (ctx, next) => {
-      await next(ctx);
-    },
-    activity: async (ctx, next) => {
-      await next(ctx);
-    },
-  }),
-);
+const noops = ["a", "b", "c", "d"].map((name): Root.MiddlewareObject => ({
+  name,
+  orchestration: async (ctx, next) => {
+    await next(ctx);
+  },
+  activity: async (ctx, next) => {
+    await next(ctx);
+  },
+}));
 
 /** The build in `dist` of the checkout in `directory`; by default, of this checkout. */
 export async function loadBuild(directory: string = resolve(import.meta.dirname, "..")): Promise<Build> {

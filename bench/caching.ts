@@ -8,7 +8,8 @@ import { alternate, beyond, ratio, type Sample, type Variant } from "./alternate
 import { noCache, quoteInput, quoting, quotes } from "./quotes.ts";
 import { median } from "./spread.ts";
 
-const workerWith = (innermost: Middleware): ((json: string) => Promise<void>) => quoting(withDurableTelemetry, innermost);
+const workerWith = (innermost: Middleware): ((json: string) => Promise<void>) =>
+  quoting(withDurableTelemetry, innermost);
 
 const options = { activities: { quote: { ttl: "1h" } } };
 const entries = new Map<string, string>();
@@ -30,7 +31,9 @@ const filled = workerWith(caching(options));
 for (let count = 0; count <= 1_000_000; count += 1) {
   if (count % 200_000 === 0 || count === 10_000) {
     const { heap, rss } = memory();
-    console.log(`  after ${count.toLocaleString("en").padStart(9)}: heap ${megabytes(heap)}, resident ${megabytes(rss)}`);
+    console.log(
+      `  after ${count.toLocaleString("en").padStart(9)}: heap ${megabytes(heap)}, resident ${megabytes(rss)}`,
+    );
   }
   await filled(`{"id":${count}}`);
 }
@@ -51,22 +54,40 @@ async function measureHits(title: string, inputs: readonly string[]): Promise<vo
     let next = 0;
     return quotes(run, () => inputs[(next += 1) % inputs.length] ?? "");
   };
-  const samples = await alternate(over(bare), { again: over(bare), inMemory: over(inMemory), promised: over(promised) }, seconds);
-  print(title, { "no cache again (noise)": samples.again, "a hit, store in memory": samples.inMemory, "a hit, store that answers with promises": samples.promised });
+  const samples = await alternate(
+    over(bare),
+    { again: over(bare), inMemory: over(inMemory), promised: over(promised) },
+    seconds,
+  );
+  print(title, {
+    "no cache again (noise)": samples.again,
+    "a hit, store in memory": samples.inMemory,
+    "a hit, store that answers with promises": samples.promised,
+  });
 }
 
 async function measureMisses(size: number): Promise<void> {
   let next = distinct;
   const newInput = (): string => quoteInput(size, (next += 1));
-  const { missing } = await alternate(quotes(bare, newInput), { missing: quotes(workerWith(caching(options)), newInput) }, seconds / 2);
+  const { missing } = await alternate(
+    quotes(bare, newInput),
+    { missing: quotes(workerWith(caching(options)), newInput) },
+    seconds / 2,
+  );
   print(`A new input of ${size} bytes each time`, { "a miss, store in memory": missing });
 }
 
 function print(title: string, variants: Readonly<Record<string, readonly Sample[]>>): void {
-  const baseline = median(Object.values(variants).flat().map((sample) => sample.baseline));
+  const baseline = median(
+    Object.values(variants)
+      .flat()
+      .map((sample) => sample.baseline),
+  );
   console.log(`${title} (no cache: ${baseline.toFixed(1)} µs for an activity)`);
   for (const [name, samples] of Object.entries(variants)) {
-    console.log(`  ${name.padEnd(42)} x${median(samples.map(ratio)).toFixed(2)}  ${median(samples.map(beyond)).toFixed(1).padStart(6)} µs more`);
+    console.log(
+      `  ${name.padEnd(42)} x${median(samples.map(ratio)).toFixed(2)}  ${median(samples.map(beyond)).toFixed(1).padStart(6)} µs more`,
+    );
   }
 }
 

@@ -1,4 +1,12 @@
-import { ROOT_CONTEXT, SpanStatusCode, trace, type Attributes, type LogRecord, type Meter, type MetricOptions } from "@opentelemetry/api";
+import {
+  ROOT_CONTEXT,
+  SpanStatusCode,
+  trace,
+  type Attributes,
+  type LogRecord,
+  type Meter,
+  type MetricOptions,
+} from "@opentelemetry/api";
 import { TracerProvider, type ReadableSpan } from "@opentelemetry/sdk-trace";
 import { useProviders, type Providers } from "./providers.ts";
 
@@ -23,7 +31,12 @@ export async function floorOf(work: () => Promise<void>, providers: Required<Pro
   const spans: ReadableSpan[] = [];
   const logRecords: { scope: Scope; record: LogRecord }[] = [];
   const measurements: Measurement[] = [];
-  const processor = { onStart: () => undefined, onEnd: (span: ReadableSpan) => void spans.push(span), forceFlush: async () => undefined, shutdown: async () => undefined };
+  const processor = {
+    onStart: () => undefined,
+    onEnd: (span: ReadableSpan) => void spans.push(span),
+    forceFlush: async () => undefined,
+    shutdown: async () => undefined,
+  };
   useProviders({
     tracers: new TracerProvider({ spanProcessors: [processor] }),
     loggers: {
@@ -32,7 +45,13 @@ export async function floorOf(work: () => Promise<void>, providers: Required<Pro
         emit: (record) => void logRecords.push({ scope: [name, version], record }),
       }),
     },
-    meters: { getMeter: (name, version) => recordingMeter((instrument, value, attributes) => void measurements.push({ scope: [name, version], instrument, value, attributes })) },
+    meters: {
+      getMeter: (name, version) =>
+        recordingMeter(
+          (instrument, value, attributes) =>
+            void measurements.push({ scope: [name, version], instrument, value, attributes }),
+        ),
+    },
   });
   await work();
   useProviders(undefined);
@@ -52,10 +71,28 @@ export async function floorOf(work: () => Promise<void>, providers: Required<Pro
   };
 }
 
-function spanCall({ name, kind, attributes, links, startTime, endTime, events, status, parentSpanContext: parent, instrumentationScope: scope }: ReadableSpan, { tracers }: Required<Providers>): () => void {
+function spanCall(
+  {
+    name,
+    kind,
+    attributes,
+    links,
+    startTime,
+    endTime,
+    events,
+    status,
+    parentSpanContext: parent,
+    instrumentationScope: scope,
+  }: ReadableSpan,
+  { tracers }: Required<Providers>,
+): () => void {
   const tracer = tracers.getTracer(scope.name, scope.version);
   return () => {
-    const span = tracer.startSpan(name, { kind, attributes, links, startTime }, parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent));
+    const span = tracer.startSpan(
+      name,
+      { kind, attributes, links, startTime },
+      parent === undefined ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent),
+    );
     for (const event of events) span.addEvent(event.name, event.attributes, event.time);
     if (status.code !== SpanStatusCode.UNSET) span.setStatus(status);
     span.end(endTime);
@@ -81,7 +118,10 @@ interface Measurement {
   readonly attributes: Attributes | undefined;
 }
 
-function measurementCall({ scope, instrument: { create, name, options }, value, attributes }: Measurement, { meters }: Required<Providers>): () => void {
+function measurementCall(
+  { scope, instrument: { create, name, options }, value, attributes }: Measurement,
+  { meters }: Required<Providers>,
+): () => void {
   // The provider keeps one state for equal instruments.
   const meter = meters.getMeter(...scope);
   if (create === "createHistogram") {
@@ -93,9 +133,12 @@ function measurementCall({ scope, instrument: { create, name, options }, value, 
 }
 
 /** A meter whose instruments hand on what they measure; of the kinds that this package uses. */
-function recordingMeter(measured: (instrument: Instrument, value: number, attributes: Attributes | undefined) => void): Meter {
+function recordingMeter(
+  measured: (instrument: Instrument, value: number, attributes: Attributes | undefined) => void,
+): Meter {
   const recording = (create: Instrument["create"]) => (name: string, options?: MetricOptions) => {
-    const record = (value: number, attributes?: Attributes): void => measured({ create, name, options }, value, attributes);
+    const record = (value: number, attributes?: Attributes): void =>
+      measured({ create, name, options }, value, attributes);
     return { add: record, record };
   };
   const meter: Pick<Meter, Instrument["create"]> = {

@@ -31,7 +31,8 @@ type Steps = AsyncGenerator<Task<unknown>, unknown, unknown>;
 const mebibyte = 2 ** 20;
 const worker = (): TaskHubGrpcWorker => new TaskHubGrpcWorker({ logger: new NoOpLogger() });
 const text = (value: string): wrappers.StringValue => new wrappers.StringValue().setValue(value);
-const many = <T>(count: number, create: (index: number) => T): T[] => Array.from({ length: count }, (_, index) => create(index + 1));
+const many = <T>(count: number, create: (index: number) => T): T[] =>
+  Array.from({ length: count }, (_, index) => create(index + 1));
 
 interface Start {
   readonly name: string;
@@ -42,16 +43,28 @@ interface Start {
 }
 
 /** The work item of a first episode, with the events that came before it; `hasTimes`: whether the backend sends times. */
-function episode({ name, input = null, version, instanceId = "growth", traceparent }: Start, events: HistoryEvent[] = [], hasTimes = true): Uint8Array {
+function episode(
+  { name, input = null, version, instanceId = "growth", traceparent }: Start,
+  events: HistoryEvent[] = [],
+  hasTimes = true,
+): Uint8Array {
   const started = new pb.ExecutionStartedEvent()
     .setName(name)
     .setInput(text(JSON.stringify(input)))
     .setVersion(version === undefined ? undefined : text(version))
-    .setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid(instanceId).setExecutionid(text("execution")))
+    .setOrchestrationinstance(
+      new pb.OrchestrationInstance().setInstanceid(instanceId).setExecutionid(text("execution")),
+    )
     .setParenttracecontext(traceparent === undefined ? undefined : new pb.TraceContext().setTraceparent(traceparent));
-  const opening = [new pb.HistoryEvent().setOrchestratorstarted(new pb.OrchestratorStartedEvent()), new pb.HistoryEvent().setExecutionstarted(started)];
+  const opening = [
+    new pb.HistoryEvent().setOrchestratorstarted(new pb.OrchestratorStartedEvent()),
+    new pb.HistoryEvent().setExecutionstarted(started),
+  ];
   for (const event of hasTimes ? opening : []) event.setTimestamp(new timestamps.Timestamp().setSeconds(1));
-  return new pb.OrchestratorRequest().setInstanceid(instanceId).setNeweventsList([...opening, ...events]).serializeBinary();
+  return new pb.OrchestratorRequest()
+    .setInstanceid(instanceId)
+    .setNeweventsList([...opening, ...events])
+    .serializeBinary();
 }
 
 async function heapUsed(): Promise<number> {
@@ -123,7 +136,8 @@ async function seconds(count: number, make: (count: number) => Uint8Array): Prom
   return found;
 }
 
-const raised = (): HistoryEvent => new pb.HistoryEvent().setEventid(-1).setEventraised(new pb.EventRaisedEvent().setName("go").setInput(text("1")));
+const raised = (): HistoryEvent =>
+  new pb.HistoryEvent().setEventid(-1).setEventraised(new pb.EventRaisedEvent().setName("go").setInput(text("1")));
 
 /** The CPU time of an orchestration that continues as new `count` times. */
 async function generations(count: number, decorate: boolean): Promise<string> {
@@ -172,10 +186,16 @@ const cases: Readonly<Record<string, () => Promise<Found>>> = {
   "60 versions of 1 MiB": kept((version) => ({ name: "ends", version })),
   "60 error types of 1 MiB": kept((input) => ({ name: "fails", input })),
   "60 instance IDs of 1 MiB": kept((instanceId) => ({ name: "continues", instanceId })),
-  "60 traceparents of 1 MiB": kept((rest) => ({ name: "continues", instanceId: rest.slice(0, 9), traceparent: `cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-${rest}` })),
+  "60 traceparents of 1 MiB": kept((rest) => ({
+    name: "continues",
+    instanceId: rest.slice(0, 9),
+    traceparent: `cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-${rest}`,
+  })),
   "60 event names of 1 MiB": kept((input) => ({ name: "sends", input })),
-  "32,000 events received, without a time": () => seconds(32_000, (count) => episode({ name: "receives", input: count }, many(count, raised), false)),
-  "16,000 events received, 16,000 sent": () => seconds(16_000, (count) => episode({ name: "exchanges", input: count }, many(count, raised))),
+  "32,000 events received, without a time": () =>
+    seconds(32_000, (count) => episode({ name: "receives", input: count }, many(count, raised), false)),
+  "16,000 events received, 16,000 sent": () =>
+    seconds(16_000, (count) => episode({ name: "exchanges", input: count }, many(count, raised))),
   "100,000 generations, no provider": async () => ({
     "bare SDK (s of CPU)": await generations(100_000, false),
     "with telemetry (s of CPU)": await generations(100_000, true),
@@ -239,7 +259,8 @@ if (process.send === undefined) {
       sums.bytes[url] = (sums.bytes[url] ?? 0) + body.length;
       const { resourceSpans = [], resourceLogs = [] } = JSON.parse(body.toString()) as Request;
       for (const { scopeSpans } of resourceSpans) for (const { spans } of scopeSpans) sums.spans += spans.length;
-      for (const { scopeLogs } of resourceLogs) for (const { logRecords } of scopeLogs) sums.records += logRecords.length;
+      for (const { scopeLogs } of resourceLogs)
+        for (const { logRecords } of scopeLogs) sums.records += logRecords.length;
       response.writeHead(200, { "content-type": "application/json" }).end("{}");
     });
   });
@@ -249,7 +270,11 @@ if (process.send === undefined) {
   for (const name of names.length === 0 ? Object.keys(cases) : names) {
     const child = fork(import.meta.filename, [name], {
       execArgv: ["--expose-gc"],
-      env: { PATH: process.env["PATH"], OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`, OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" },
+      env: {
+        PATH: process.env["PATH"],
+        OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+        OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+      },
       stdio: ["ignore", "inherit", "pipe", "ipc"],
     });
     let found: Found = {};
@@ -261,7 +286,11 @@ if (process.send === undefined) {
       sums = { bytes: {}, spans: 0, records: 0 };
     });
     await once(child, "close");
-    console.log(`${name}: ${Object.entries(found).map(([what, value]) => `${what} ${value}`).join(", ")}${said === "" ? "" : `; said: ${said.trim()}`}`);
+    console.log(
+      `${name}: ${Object.entries(found)
+        .map(([what, value]) => `${what} ${value}`)
+        .join(", ")}${said === "" ? "" : `; said: ${said.trim()}`}`,
+    );
   }
   collector.close();
 } else {

@@ -1,4 +1,8 @@
-import { InMemoryOrchestrationBackend, TestOrchestrationClient, TestOrchestrationWorker } from "@microsoft/durabletask-js";
+import {
+  InMemoryOrchestrationBackend,
+  TestOrchestrationClient,
+  TestOrchestrationWorker,
+} from "@microsoft/durabletask-js";
 import { registerWorkflow } from "./workflow.ts";
 
 /** Runs orchestrations of `steps` steps on a worker of the SDK's in-memory backend. */
@@ -15,7 +19,10 @@ Object.assign(console, { info: () => undefined, debug: () => undefined });
  *
  * @param attach what adds middlewares to the worker; the bare SDK adds none.
  */
-export function inMemoryWorkflow(steps: number, attach: (worker: TestOrchestrationWorker) => unknown = () => undefined): InMemoryWorkflow {
+export function inMemoryWorkflow(
+  steps: number,
+  attach: (worker: TestOrchestrationWorker) => unknown = () => undefined,
+): InMemoryWorkflow {
   const backend = new InMemoryOrchestrationBackend();
   const client = new TestOrchestrationClient(backend);
   const worker = new TestOrchestrationWorker(backend);
@@ -27,7 +34,8 @@ export function inMemoryWorkflow(steps: number, attach: (worker: TestOrchestrati
       for (let each = 0; each < count; each += 1) {
         const id = await client.scheduleNewOrchestration("steps", steps);
         const state = await client.waitForOrchestrationCompletion(id);
-        if (state?.serializedOutput !== String((steps * (steps + 1)) / 2)) throw new Error(`An orchestration ended with ${state?.serializedOutput}.`);
+        if (state?.serializedOutput !== String((steps * (steps + 1)) / 2))
+          throw new Error(`An orchestration ended with ${state?.serializedOutput}.`);
         await client.purgeOrchestration(id);
       }
       await worker.stop();

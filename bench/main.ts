@@ -25,9 +25,14 @@ const { values: args } = parseArgs({
 });
 
 const words = args.only.toLowerCase().split(/\s+/);
-const isWanted = (name: TargetName): boolean => words.every((word) => `${name} ${targets[name].name}`.toLowerCase().includes(word));
+const isWanted = (name: TargetName): boolean =>
+  words.every((word) => `${name} ${targets[name].name}`.toLowerCase().includes(word));
 if (!Object.keys(targets).some((name) => isWanted(name as TargetName))) {
-  throw new Error(`--only "${args.only}" fits no row; the rows are:\n${Object.values(targets).map(({ name }) => `  ${name}`).join("\n")}`);
+  throw new Error(
+    `--only "${args.only}" fits no row; the rows are:\n${Object.values(targets)
+      .map(({ name }) => `  ${name}`)
+      .join("\n")}`,
+  );
 }
 const base = args.base === undefined ? [] : [baseDirectory(args.base)];
 const secondsPerWeight = Number(args.seconds) / groups.reduce((sum, { weight }) => sum + weight, 0);

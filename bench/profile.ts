@@ -33,7 +33,12 @@ const { values: args } = parseArgs({
 
 const steps = Number(args.steps);
 const build = await loadBuild(args.base);
-const variants: Record<string, Build["attachDefault"]> = { default: build.attachDefault, noop: build.attachNoop, bare: () => undefined, sdk: () => undefined };
+const variants: Record<string, Build["attachDefault"]> = {
+  default: build.attachDefault,
+  noop: build.attachNoop,
+  bare: () => undefined,
+  sdk: () => undefined,
+};
 const attach = variants[args.variant];
 if (attach === undefined) throw new Error(`--variant must be one of ${Object.keys(variants).join(", ")}.`);
 if (args.variant === "default" || args.variant === "sdk") useProviders(sampled);
@@ -68,10 +73,13 @@ function printGroups(title: string, keyOf: (each: SelfTime) => string, top: numb
   const groups = Map.groupBy(functions, keyOf);
   const sums = [...groups].map(([key, members]) => ({ key, time: members.reduce((sum, { time }) => sum + time, 0) }));
   console.log(`\n${title}`);
-  for (const { key, time } of sums.toSorted((a, b) => b.time - a.time).slice(0, top)) console.log(`${measured(time)}  ${key}`);
+  for (const { key, time } of sums.toSorted((a, b) => b.time - a.time).slice(0, top))
+    console.log(`${measured(time)}  ${key}`);
 }
 
-console.log(`${args.variant}, over ${args.over}: ${orchestrations} orchestrations of ${steps} steps; ${cpuPerStep.toFixed(1)} µs of CPU time for a step, with the profiler on`);
+console.log(
+  `${args.variant}, over ${args.over}: ${orchestrations} orchestrations of ${steps} steps; ${cpuPerStep.toFixed(1)} µs of CPU time for a step, with the profiler on`,
+);
 printGroups("Self time for a step, by owner", ({ owner }) => owner, 10);
 printGroups("By file", ({ owner, file }) => `${owner.padEnd(17)}  ${file}`, 30);
 console.log("\nBy function");

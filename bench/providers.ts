@@ -1,5 +1,14 @@
 import { getTracer as sdkTracer } from "@microsoft/durabletask-js/dist/tracing/trace-helper.js";
-import { context, logs, metrics, ProxyTracerProvider, trace, type LoggerProvider as Loggers, type MeterProvider as Meters, type TracerProvider as Tracers } from "@opentelemetry/api";
+import {
+  context,
+  logs,
+  metrics,
+  ProxyTracerProvider,
+  trace,
+  type LoggerProvider as Loggers,
+  type MeterProvider as Meters,
+  type TracerProvider as Tracers,
+} from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { LoggerProvider } from "@opentelemetry/sdk-logs";
 import { MeterProvider, MetricReader } from "@opentelemetry/sdk-metrics";
@@ -19,14 +28,26 @@ class IdleReader extends MetricReader {
 }
 
 const nothing = (): undefined => undefined;
-const drop = { onStart: nothing, onEnd: nothing, onEmit: nothing, forceFlush: async () => undefined, shutdown: async () => undefined };
-const logged = { meters: new MeterProvider({ readers: [new IdleReader()] }), loggers: new LoggerProvider({ processors: [drop] }) };
+const drop = {
+  onStart: nothing,
+  onEnd: nothing,
+  onEmit: nothing,
+  forceFlush: async () => undefined,
+  shutdown: async () => undefined,
+};
+const logged = {
+  meters: new MeterProvider({ readers: [new IdleReader()] }),
+  loggers: new LoggerProvider({ processors: [drop] }),
+};
 
 /** Providers of the OpenTelemetry SDK that drop each span and log record at its end, with every trace sampled. */
 export const sampled: Required<Providers> = { ...logged, tracers: new TracerProvider({ spanProcessors: [drop] }) };
 
 /** The same, with no trace sampled. */
-export const notSampled: Required<Providers> = { ...logged, tracers: new TracerProvider({ spanProcessors: [drop], sampler: new AlwaysOffSampler() }) };
+export const notSampled: Required<Providers> = {
+  ...logged,
+  tracers: new TracerProvider({ spanProcessors: [drop], sampler: new AlwaysOffSampler() }),
+};
 
 /** A tracer provider alone, with no trace sampled: nothing is recorded. */
 export const notSampledAlone: Providers = { tracers: notSampled.tracers };

@@ -11,9 +11,18 @@ interface Internals {
 const stub = { completeActivityTask: (_: unknown, __: unknown, done: (error: null) => void): void => done(null) };
 
 /** A worker with nothing in its pipeline but `innermost`; returns what runs the activity `quote` with an input in JSON. */
-export function quoting(withDurableTelemetry: typeof WithDurableTelemetry, innermost: Middleware): (json: string) => Promise<void> {
-  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { middlewares: () => [innermost] });
-  worker.addNamedActivity("quote", (_: ActivityContext, { id }: { id: number }) => ({ id, price: 42.5, currency: "EUR" }));
+export function quoting(
+  withDurableTelemetry: typeof WithDurableTelemetry,
+  innermost: Middleware,
+): (json: string) => Promise<void> {
+  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), {
+    middlewares: () => [innermost],
+  });
+  worker.addNamedActivity("quote", (_: ActivityContext, { id }: { id: number }) => ({
+    id,
+    price: 42.5,
+    currency: "EUR",
+  }));
   const internals = worker as unknown as Internals;
   return (json) => {
     const request = new pb.ActivityRequest()

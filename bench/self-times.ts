@@ -27,7 +27,12 @@ export function selfTimes({ nodes, samples = [], timeDeltas = [] }: Profiler.Pro
     const key = `${functionName} ${url} ${lineNumber}`;
     const known = byFunction.get(key);
     if (known !== undefined) known.time += time;
-    else byFunction.set(key, { ...originOf(url, functionName, lineNumber + 1, columnNumber), name: functionName || "(anonymous)", time });
+    else
+      byFunction.set(key, {
+        ...originOf(url, functionName, lineNumber + 1, columnNumber),
+        name: functionName || "(anonymous)",
+        time,
+      });
   }
   return [...byFunction.values()].toSorted((a, b) => b.time - a.time);
 }
@@ -38,14 +43,25 @@ const owners: readonly (readonly [prefix: string, owner: string])[] = [
   ["@grpc/", "gRPC"],
 ];
 
-function originOf(url: string, functionName: string, line: number, column: number): Pick<SelfTime, "owner" | "file" | "line"> {
+function originOf(
+  url: string,
+  functionName: string,
+  line: number,
+  column: number,
+): Pick<SelfTime, "owner" | "file" | "line"> {
   if (functionName === "(garbage collector)") return { owner: "garbage collector", file: functionName, line };
-  if (!url.startsWith("file:") && !url.startsWith("/")) return { owner: "Node.js and V8", file: url || functionName, line };
+  if (!url.startsWith("file:") && !url.startsWith("/"))
+    return { owner: "Node.js and V8", file: url || functionName, line };
   const path = url.startsWith("file:") ? fileURLToPath(url) : url;
-  if (dirname(path) === import.meta.dirname) return { owner: "benchmark", file: path.slice(import.meta.dirname.length + 1), line };
+  if (dirname(path) === import.meta.dirname)
+    return { owner: "benchmark", file: path.slice(import.meta.dirname.length + 1), line };
   const [, installed] = path.split(`${sep}node_modules${sep}`);
   if (installed === undefined) return { owner: "durable-telemetry", ...sourceOf(path, line, column) };
-  return { owner: owners.find(([prefix]) => installed.startsWith(prefix))?.[1] ?? "other packages", file: installed, line };
+  return {
+    owner: owners.find(([prefix]) => installed.startsWith(prefix))?.[1] ?? "other packages",
+    file: installed,
+    line,
+  };
 }
 
 const sourceMaps = new Map<string, SourceMap | undefined>();
@@ -54,7 +70,10 @@ const sourceMaps = new Map<string, SourceMap | undefined>();
 function sourceOf(path: string, line: number, column: number): Pick<SelfTime, "file" | "line"> {
   if (!sourceMaps.has(path)) {
     const map = `${path}.map`;
-    sourceMaps.set(path, existsSync(map) ? new SourceMap(JSON.parse(readFileSync(map, "utf8")) as SourceMapPayload) : undefined);
+    sourceMaps.set(
+      path,
+      existsSync(map) ? new SourceMap(JSON.parse(readFileSync(map, "utf8")) as SourceMapPayload) : undefined,
+    );
   }
   const entry = sourceMaps.get(path)?.findEntry(line - 1, column);
   if (entry === undefined || !("originalSource" in entry)) return { file: path, line };

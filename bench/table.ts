@@ -8,7 +8,11 @@ export interface Row extends Target, Figure {
 
 export function rowOf(target: Target, figure: Figure): Row {
   const { value } = figure;
-  return { ...target, ...figure, verdict: value === undefined ? "not measured: give --base" : value.median <= target.atMost ? "ok" : "above" };
+  return {
+    ...target,
+    ...figure,
+    verdict: value === undefined ? "not measured: give --base" : value.median <= target.atMost ? "ok" : "above",
+  };
 }
 
 const formats: Readonly<Record<Unit, (value: number) => string>> = {

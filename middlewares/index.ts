@@ -14,7 +14,13 @@ export {
 export { logging, type LoggedPayloads, type LoggingOptions, type PayloadContext } from "./logging/index.ts";
 export { metrics, type MetricsOptions } from "./metrics/index.ts";
 export { tracing, type TracingOptions } from "./tracing/index.ts";
-export { ActivityCacheOutcome, ActivitySpan, OrchestrationSpan, type CacheOutcome, type OrchestrationSpanHandle } from "../src/telemetry/handles.ts";
+export {
+  ActivityCacheOutcome,
+  ActivitySpan,
+  OrchestrationSpan,
+  type CacheOutcome,
+  type OrchestrationSpanHandle,
+} from "../src/telemetry/handles.ts";
 
 // Warns at load if Node.js is too old.
 isRuntimeSupported();

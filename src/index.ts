@@ -66,7 +66,13 @@ export {
   type WorkItemHooks,
   type WorkItemMiddleware,
 } from "./pipeline/index.ts";
-export { ActivityCacheOutcome, ActivitySpan, OrchestrationSpan, type CacheOutcome, type OrchestrationSpanHandle } from "./telemetry/handles.ts";
+export {
+  ActivityCacheOutcome,
+  ActivitySpan,
+  OrchestrationSpan,
+  type CacheOutcome,
+  type OrchestrationSpanHandle,
+} from "./telemetry/handles.ts";
 export {
   withDurableTelemetry,
   type DurableTelemetryOptions,

@@ -45,7 +45,12 @@ const config: UserConfig = defineConfig({
     codeSplitting: {
       includeDependenciesRecursively: false,
       groups: [
-        { name: "shared", test: module("(?:src/(?:pipeline/.*|telemetry/.*|options|version|suppress-tracing|on-demand)\\.ts|package\\.json)") },
+        {
+          name: "shared",
+          test: module(
+            "(?:src/(?:pipeline/.*|telemetry/.*|options|version|suppress-tracing|on-demand)\\.ts|package\\.json)",
+          ),
+        },
         { name: "core", test: module("(?:src/worker/.*|src/with-durable-telemetry|middlewares/.+/.+)\\.ts") },
       ],
     },

@@ -1,8 +1,22 @@
 import { caching, type ActivityCache, type CachingOptions } from "../middlewares/caching/index.ts";
 import { logging, type LoggingOptions } from "../middlewares/logging/index.ts";
 import { metrics, type MetricsOptions } from "../middlewares/metrics/index.ts";
-import { checkTracerProvider, silenceUnfitProviders, tracing, type TracingOptions } from "../middlewares/tracing/index.ts";
-import { aBoolean, aFunction, anArray, anObject, checkOptions, oneOf, type OptionRule, type OptionRules } from "./options.ts";
+import {
+  checkTracerProvider,
+  silenceUnfitProviders,
+  tracing,
+  type TracingOptions,
+} from "../middlewares/tracing/index.ts";
+import {
+  aBoolean,
+  aFunction,
+  anArray,
+  anObject,
+  checkOptions,
+  oneOf,
+  type OptionRule,
+  type OptionRules,
+} from "./options.ts";
 import {
   Pipeline,
   type ActivityMiddleware,
@@ -80,7 +94,9 @@ export interface WorkerBuilder<TWorker extends object = object> {
 }
 
 /** A client of Dapr Workflow: `DaprWorkflowClient`, or the `TaskHubGrpcClient` of `@dapr/durabletask-js`. */
-export type WorkflowClient = { scheduleNewWorkflow(...args: never[]): unknown } | { scheduleNewOrchestration(...args: never[]): unknown };
+export type WorkflowClient =
+  | { scheduleNewWorkflow(...args: never[]): unknown }
+  | { scheduleNewOrchestration(...args: never[]): unknown };
 
 /**
  * What {@link withDurableTelemetry} returns: the same worker with {@link MiddlewareHost}, a builder of such workers, or
@@ -89,15 +105,17 @@ export type WorkflowClient = { scheduleNewWorkflow(...args: never[]): unknown } 
 export type WithDurableTelemetry<T> = T extends WorkflowClient
   ? T
   : T extends { start(...args: never[]): unknown }
-  ? T & MiddlewareHost
-  : T extends { build(...args: infer TArgs): infer TWorker }
-    ? // An intersection, so that the builder's private members stay, and its methods that return `this` return this type.
-      { build(...args: TArgs): TWorker & MiddlewareHost } & ChainedMethods<T> & T
-    : T & MiddlewareHost;
+    ? T & MiddlewareHost
+    : T extends { build(...args: infer TArgs): infer TWorker }
+      ? // An intersection, so that the builder's private members stay, and its methods that return `this` return this type.
+        { build(...args: TArgs): TWorker & MiddlewareHost } & ChainedMethods<T> & T
+      : T & MiddlewareHost;
 
 /** The methods of a builder that return the builder: they return the decorated one. */
 type ChainedMethods<T> = {
-  [Name in keyof T as T[Name] extends (...args: never[]) => T ? Name : never]: T[Name] extends (...args: infer TArgs) => T
+  [Name in keyof T as T[Name] extends (...args: never[]) => T ? Name : never]: T[Name] extends (
+    ...args: infer TArgs
+  ) => T
     ? (...args: TArgs) => WithDurableTelemetry<T>
     : never;
 };
@@ -111,7 +129,10 @@ const rules: OptionRules<DurableTelemetryOptions> = {
   tracing: builtIn("tracing"),
   metrics: builtIn("metrics"),
   logging: builtIn("logging"),
-  caching: { is: "an object with caching options, what caching() returned, or false", test: (value) => value === false || anObject.test(value) },
+  caching: {
+    is: "an object with caching options, what caching() returned, or false",
+    test: (value) => value === false || anObject.test(value),
+  },
   use: anArray,
   middlewares: aFunction,
   awaitGuard: anObject,
@@ -138,7 +159,10 @@ const guardRules: OptionRules<AwaitGuardOptions> = {
  * @example
  * const worker = withDurableTelemetry(new TaskHubGrpcWorker({ hostAddress }), { use: [audit] });
  */
-export function withDurableTelemetry<T extends object>(worker: T, options: DurableTelemetryOptions = {}): WithDurableTelemetry<T> {
+export function withDurableTelemetry<T extends object>(
+  worker: T,
+  options: DurableTelemetryOptions = {},
+): WithDurableTelemetry<T> {
   if (typeof worker === "object" && worker !== null && isClient(worker)) {
     decorateClient(worker, options);
     return worker as WithDurableTelemetry<T>;
@@ -249,10 +273,13 @@ function addMembers(worker: object, pipeline: Pipeline): void {
 function decorateClient(host: object, options: DurableTelemetryOptions): void {
   const [key] = Object.keys(options);
   if (key !== undefined) {
-    throw new TypeError(`withDurableTelemetry: a client takes no options, "${key}" neither: pass options with the worker.`);
+    throw new TypeError(
+      `withDurableTelemetry: a client takes no options, "${key}" neither: pass options with the worker.`,
+    );
   }
   const client = clientIn(host);
-  if (isAttached(client)) throw new Error("withDurableTelemetry: this client has durable telemetry already; call it once.");
+  if (isAttached(client))
+    throw new Error("withDurableTelemetry: this client has durable telemetry already; call it once.");
   attachClient(client);
 }
 

@@ -3,15 +3,18 @@
  */
 import { NoOpLogger, TaskHubGrpcClient, TaskHubGrpcWorker, TRACER_NAME } from "@microsoft/durabletask-js";
 import type { OrchestrationState, Task, TaskHubGrpcWorkerOptions } from "@microsoft/durabletask-js";
-import { context, ProxyTracerProvider, SpanKind, trace, type Tracer, type TracerProvider as ApiTracerProvider } from "@opentelemetry/api";
+import {
+  context,
+  ProxyTracerProvider,
+  SpanKind,
+  trace,
+  type Tracer,
+  type TracerProvider as ApiTracerProvider,
+} from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { TracerProvider, type ReadableSpan, type Sampler } from "@opentelemetry/sdk-trace";
 import { afterAll, onTestFinished } from "vitest";
-import {
-  withDurableTelemetry,
-  type DurableTelemetryOptions,
-  type WithDurableTelemetry,
-} from "../src/index.ts";
+import { withDurableTelemetry, type DurableTelemetryOptions, type WithDurableTelemetry } from "../src/index.ts";
 import { DurableIdGenerator } from "../src/otlp/index.ts";
 import { RecordedSpans as SpanRecorder } from "../src/testing/recorder/recorded-spans.ts";
 import { spansSeen } from "../src/testing/recorder/seen.ts";
@@ -25,7 +28,11 @@ export type Steps<TResult = unknown> = AsyncGenerator<Task<unknown>, TResult, ne
 export interface Runs {
   readonly client: TaskHubGrpcClient;
   /** Schedules an orchestration and waits until it is complete. */
-  run(name: string, input?: unknown, options?: { instanceId?: string; version?: string; tags?: Record<string, string> }): Promise<OrchestrationState>;
+  run(
+    name: string,
+    input?: unknown,
+    options?: { instanceId?: string; version?: string; tags?: Record<string, string> },
+  ): Promise<OrchestrationState>;
 }
 
 /** A client and workers of a task hub; all of them stop after the tests of the file. */
@@ -37,7 +44,10 @@ export interface Connections extends Runs {
     workerOptions?: TaskHubGrpcWorkerOptions,
   ): Promise<WithDurableTelemetry<TaskHubGrpcWorker>>;
   /** A worker of the bare SDK. */
-  bareWorker(register: (worker: TaskHubGrpcWorker) => void, workerOptions?: TaskHubGrpcWorkerOptions): Promise<TaskHubGrpcWorker>;
+  bareWorker(
+    register: (worker: TaskHubGrpcWorker) => void,
+    workerOptions?: TaskHubGrpcWorkerOptions,
+  ): Promise<TaskHubGrpcWorker>;
 }
 
 /** A local task hub with its client and workers. */
@@ -150,7 +160,11 @@ export function recordSpans(options: { sampler?: Sampler; generator?: boolean } 
     },
     async waitFor(predicate) {
       // Before the time limit of a test.
-      await waits.until(() => predicate(spans.ended), 25_000, () => new Error(`No span came that was waited for. ${spansSeen(spans.ended, spans.open)}`));
+      await waits.until(
+        () => predicate(spans.ended),
+        25_000,
+        () => new Error(`No span came that was waited for. ${spansSeen(spans.ended, spans.open)}`),
+      );
     },
     reset: () => spans.reset(),
   };
@@ -180,6 +194,7 @@ export function wholeness(spans: readonly ReadableSpan[]): Wholeness {
     traces: new Set(spans.map((span) => span.spanContext().traceId)).size,
     orphans: orphans.length,
     duplicates: ids.length - known.size,
-    orchestrations: spans.filter((span) => span.kind === SpanKind.SERVER && span.name.startsWith("orchestration:")).length,
+    orchestrations: spans.filter((span) => span.kind === SpanKind.SERVER && span.name.startsWith("orchestration:"))
+      .length,
   };
 }

@@ -12,8 +12,13 @@ export const allocation: Group = {
   targets: ["allocation"],
   weight: 1,
   measure: async ({ base }) => {
-    await using program = await startProgram<AllocationVariant, number>("allocations", base === undefined ? [] : [base.directory], flags);
-    const beyondBare = async (variant: AllocationVariant): Promise<number> => (await program.ask(variant)) - (await program.ask("bare"));
+    await using program = await startProgram<AllocationVariant, number>(
+      "allocations",
+      base === undefined ? [] : [base.directory],
+      flags,
+    );
+    const beyondBare = async (variant: AllocationVariant): Promise<number> =>
+      (await program.ask(variant)) - (await program.ask("bare"));
     const own: number[] = [];
     const ofBase: number[] = [];
     for (let round = 0; round < rounds; round += 1) {

@@ -18,6 +18,11 @@ export const cacheHit: Group = {
     const samples = await alternate(bare, { current: hits(current), base: base && hits(base) }, seconds);
     const baseline = median(samples.current.map((sample) => sample.baseline));
     const ofBase = base === undefined ? "" : `; the base build's hit ${median(samples.base.map(beyond)).toFixed(1)} µs`;
-    return { cacheHit: { value: spread(samples.current.map(beyond)), note: `the activity without a cache ${baseline.toFixed(1)} µs${ofBase}` } };
+    return {
+      cacheHit: {
+        value: spread(samples.current.map(beyond)),
+        note: `the activity without a cache ${baseline.toFixed(1)} µs${ofBase}`,
+      },
+    };
   },
 };

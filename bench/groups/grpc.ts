@@ -37,10 +37,18 @@ export const grpc: Group = {
     };
     const bare = await worker("bare");
     const sdk = await worker("sdk");
-    const { again, noop } = await alternate(bare, { again: bare, noop: await worker("noop"), sdk }, seconds / 2, batchTime);
+    const { again, noop } = await alternate(
+      bare,
+      { again: bare, noop: await worker("noop"), sdk },
+      seconds / 2,
+      batchTime,
+    );
     const { defaults } = await alternate(sdk, { defaults: await worker("defaults") }, seconds / 2, batchTime);
     return {
-      grpcDefault: { value: spread(defaults.map(ratio)), note: `the SDK with its own tracing takes ${median(defaults.map(({ baseline }) => baseline / steps)).toFixed(0)} µs for a step` },
+      grpcDefault: {
+        value: spread(defaults.map(ratio)),
+        note: `the SDK with its own tracing takes ${median(defaults.map(({ baseline }) => baseline / steps)).toFixed(0)} µs for a step`,
+      },
       grpcNoop: besideBare(noop, again),
     };
   },

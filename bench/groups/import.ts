@@ -17,8 +17,12 @@ export const importing: Group = {
       own.push(await timesOf(current.entry));
       if (base !== undefined) ofBase.push(await timesOf(base.entry));
     }
-    const wall = (times: readonly Times[]): string => `${median(times.map(({ byClock }) => byClock)).toFixed(1)} ms by the clock`;
-    const baseNote = base === undefined ? "" : `; the base build ${median(ofBase.map(({ cpu }) => cpu)).toFixed(1)} ms, ${wall(ofBase)}`;
+    const wall = (times: readonly Times[]): string =>
+      `${median(times.map(({ byClock }) => byClock)).toFixed(1)} ms by the clock`;
+    const baseNote =
+      base === undefined
+        ? ""
+        : `; the base build ${median(ofBase.map(({ cpu }) => cpu)).toFixed(1)} ms, ${wall(ofBase)}`;
     return { import: { value: spread(own.map(({ cpu }) => cpu)), note: `CPU time; ${wall(own)}${baseNote}` } };
   },
 };
@@ -41,6 +45,8 @@ const program = (entry: string): string => `
 `;
 
 async function timesOf(entry: string): Promise<Times> {
-  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program(entry)], { cwd: resolve(import.meta.dirname, "../..") });
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program(entry)], {
+    cwd: resolve(import.meta.dirname, "../.."),
+  });
   return JSON.parse(stdout) as Times;
 }

@@ -9,8 +9,10 @@ import { median, spread } from "../spread.ts";
 
 // Whole orchestrations of ten steps on the SDK's in-memory worker: what a step costs without network and encoding.
 const steps = 10;
-const workflow = (attach?: (worker: TestOrchestrationWorker) => void): InMemoryWorkflow => inMemoryWorkflow(steps, attach);
-const variant = (subject: { readonly run: (count: number) => unknown }, providers?: Providers): Variant => work(subject.run, () => useProviders(providers));
+const workflow = (attach?: (worker: TestOrchestrationWorker) => void): InMemoryWorkflow =>
+  inMemoryWorkflow(steps, attach);
+const variant = (subject: { readonly run: (count: number) => unknown }, providers?: Providers): Variant =>
+  work(subject.run, () => useProviders(providers));
 
 /** The cost of recording: beside the raw OpenTelemetry calls, and beside another build. */
 export const inMemory: Group = {
@@ -65,7 +67,9 @@ export const inMemoryUnrecorded: Group = {
       seconds,
     );
     return {
-      unsampledInMemory: beyondNoop(samples.unsampled, samples.noop, { "with log records and measurements": samples.unsampledLogged }),
+      unsampledInMemory: beyondNoop(samples.unsampled, samples.noop, {
+        "with log records and measurements": samples.unsampledLogged,
+      }),
       noProviderInMemory: beyondNoop(samples.noProvider, samples.noop),
     };
   },

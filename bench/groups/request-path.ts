@@ -9,7 +9,10 @@ import type { TargetName } from "../targets.ts";
 import { registerWorkflow } from "../workflow.ts";
 
 /** A worker's path from the bytes of a request to its response, which is not sent: the episode after `steps` steps. */
-export function requestPath(steps: number, targets: { readonly noop?: TargetName; readonly defaults: TargetName }): Group {
+export function requestPath(
+  steps: number,
+  targets: { readonly noop?: TargetName; readonly defaults: TargetName },
+): Group {
   return {
     targets: Object.values(targets),
     weight: 2,
@@ -34,11 +37,18 @@ export const requestPathUnrecorded: Group = {
     const { bare, noop, defaults } = workers(10, current);
     const samples = await alternate(
       bare(),
-      { noop: noop(), unsampled: defaults(notSampledAlone), unsampledLogged: defaults(notSampled), noProvider: defaults() },
+      {
+        noop: noop(),
+        unsampled: defaults(notSampledAlone),
+        unsampledLogged: defaults(notSampled),
+        noProvider: defaults(),
+      },
       seconds,
     );
     return {
-      unsampledRequest: beyondNoop(samples.unsampled, samples.noop, { "with log records and measurements": samples.unsampledLogged }),
+      unsampledRequest: beyondNoop(samples.unsampled, samples.noop, {
+        "with log records and measurements": samples.unsampledLogged,
+      }),
       noProviderRequest: beyondNoop(samples.noProvider, samples.noop),
     };
   },
@@ -47,7 +57,10 @@ export const requestPathUnrecorded: Group = {
 /** What is measured on a worker while the process has some providers, or none. */
 type Measured = (providers?: Providers) => Variant;
 
-function workers(steps: number, { attachDefault, attachNoop }: Build): Readonly<Record<"bare" | "noop" | "defaults", Measured>> {
+function workers(
+  steps: number,
+  { attachDefault, attachNoop }: Build,
+): Readonly<Record<"bare" | "noop" | "defaults", Measured>> {
   const request = episodeRequest(steps);
   const answering = (attach?: (worker: TaskHubGrpcWorker) => void): Measured => {
     const worker = new TaskHubGrpcWorker({ logger: new NoOpLogger() });

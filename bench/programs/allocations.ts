@@ -17,7 +17,8 @@ useProviders(sampled);
 const workflows = {
   bare: inMemoryWorkflow(steps),
   current: inMemoryWorkflow(steps, (await loadBuild()).attachDefault),
-  base: baseDirectory === undefined ? undefined : inMemoryWorkflow(steps, (await loadBuild(baseDirectory)).attachDefault),
+  base:
+    baseDirectory === undefined ? undefined : inMemoryWorkflow(steps, (await loadBuild(baseDirectory)).attachDefault),
 };
 for (const workflow of Object.values(workflows)) await workflow?.run(1000);
 

@@ -14,7 +14,11 @@ export interface Program<Question, Answer> extends AsyncDisposable {
  * @param flags of Node.js.
  * @throws Error if it ends before it has answered.
  */
-export async function startProgram<Question extends Serializable, Answer>(name: string, args: readonly string[], flags: readonly string[] = []): Promise<Program<Question, Answer>> {
+export async function startProgram<Question extends Serializable, Answer>(
+  name: string,
+  args: readonly string[],
+  flags: readonly string[] = [],
+): Promise<Program<Question, Answer>> {
   const child = fork(join(import.meta.dirname, `${name}.ts`), args, { execArgv: ["--expose-gc", ...flags] });
   const ended = once(child, "exit").then(([code, signal]) => {
     throw new Error(`The program ${name} ended with ${code ?? signal}.`);

@@ -21,7 +21,8 @@ async function run(count: number, steps: number): Promise<void> {
       left -= 1;
       const id = await client.scheduleNewOrchestration("steps", steps);
       const state = await client.waitForOrchestrationCompletion(id);
-      if (state?.serializedOutput !== String((steps * (steps + 1)) / 2)) throw new Error(`An orchestration ended with ${state?.serializedOutput}.`);
+      if (state?.serializedOutput !== String((steps * (steps + 1)) / 2))
+        throw new Error(`An orchestration ended with ${state?.serializedOutput}.`);
       await client.purgeOrchestration(id);
     }
   };

@@ -1,5 +1,10 @@
 import { NoOpLogger, TaskHubGrpcClient, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
-import { ActivityCacheOutcome, withDurableTelemetry, type ActivityCache, type MiddlewareObject } from "durable-telemetry";
+import {
+  ActivityCacheOutcome,
+  withDurableTelemetry,
+  type ActivityCache,
+  type MiddlewareObject,
+} from "durable-telemetry";
 import { caching } from "durable-telemetry/middlewares";
 import { startLocalSidecar } from "durable-telemetry/testing";
 import { bill, getQuote, valuePortfolio, type Position } from "./quotes.ts";
@@ -21,7 +26,10 @@ async function startWorker(name: string): Promise<{ readonly cache: ActivityCach
       console.log(`  ${name}  ${JSON.stringify(ctx.input)}  ${ctx.features.get(ActivityCacheOutcome)}`);
     },
   };
-  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ hostAddress: sidecar.address, logger }), { use: [show], caching: cache });
+  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ hostAddress: sidecar.address, logger }), {
+    use: [show],
+    caching: cache,
+  });
   worker.addOrchestrator(valuePortfolio);
   worker.addActivity(getQuote);
   await worker.start();

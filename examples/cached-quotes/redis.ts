@@ -18,10 +18,18 @@ export async function startRedis(): Promise<Redis> {
   const url = process.env["REDIS_URL"];
   if (url) return { url, stop: async () => undefined };
   const port = await freePort();
-  const server = spawn(program, ["--port", String(port), "--bind", "127.0.0.1", "--save", ""], { stdio: ["ignore", "pipe", "inherit"] });
+  const server = spawn(program, ["--port", String(port), "--bind", "127.0.0.1", "--save", ""], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const ended = once(server, "exit");
   const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
-  server.once("error", () => reject(new Error("redis-server is not in PATH: install it (Debian and Ubuntu: apt-get install redis-server), or set REDIS_URL.")));
+  server.once("error", () =>
+    reject(
+      new Error(
+        "redis-server is not in PATH: install it (Debian and Ubuntu: apt-get install redis-server), or set REDIS_URL.",
+      ),
+    ),
+  );
   server.once("exit", () => reject(new Error("redis-server ended at its start.")));
   createInterface({ input: server.stdout }).on("line", (line) => {
     if (line.includes("Ready to accept connections")) resolve();
@@ -37,7 +45,9 @@ export async function startRedis(): Promise<Redis> {
 }
 
 /** A store for the activity cache, over a client of its own. */
-export async function connectStore(url: string): Promise<{ readonly store: CacheStore; readonly close: () => Promise<void> }> {
+export async function connectStore(
+  url: string,
+): Promise<{ readonly store: CacheStore; readonly close: () => Promise<void> }> {
   // Without the connection commands fail at once, rather than wait for it and be late.
   const client = createClient({ url, disableOfflineQueue: true });
   client.on("error", (error: Error) => console.error(`Redis: ${error.message}`));

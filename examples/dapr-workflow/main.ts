@@ -12,7 +12,11 @@ const memory = new InMemorySpanExporter();
 const telemetry = process.env["OTEL_EXPORTER_OTLP_ENDPOINT"] ? setupOtlp({ serviceName: "orders" }) : keepSpans();
 
 function keepSpans(): NodeSDK {
-  const sdk = new NodeSDK({ spanProcessors: [new SimpleSpanProcessor({ exporter: memory })], metricReaders: [], logRecordProcessors: [] });
+  const sdk = new NodeSDK({
+    spanProcessors: [new SimpleSpanProcessor({ exporter: memory })],
+    metricReaders: [],
+    logRecordProcessors: [],
+  });
   sdk.start();
   return sdk;
 }
@@ -23,7 +27,8 @@ const options = { daprHost: "127.0.0.1", daprPort: sidecar ?? String(engine?.por
 
 async function startEngine(): ReturnType<typeof startHub> {
   const program = buildHub();
-  if (program === undefined) throw new Error("This example needs Go 1.26 or newer, or a Dapr sidecar (DAPR_GRPC_PORT).");
+  if (program === undefined)
+    throw new Error("This example needs Go 1.26 or newer, or a Dapr sidecar (DAPR_GRPC_PORT).");
   return startHub(program);
 }
 

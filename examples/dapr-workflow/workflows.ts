@@ -12,11 +12,19 @@ export function registerOrders(runtime: WorkflowRuntime): void {
         return `charged for ${item}`;
       }),
     )
-    .registerWorkflowWithName("ship", async function* (ctx: WorkflowContext, item: string): AsyncGenerator<unknown, string, never> {
+    .registerWorkflowWithName("ship", async function* (ctx: WorkflowContext, item: string): AsyncGenerator<
+      unknown,
+      string,
+      never
+    > {
       yield ctx.createTimer(0.1);
       return `shipped ${item}`;
     })
-    .registerWorkflowWithName("order", async function* (ctx: WorkflowContext, item: string): AsyncGenerator<unknown, string[], never> {
+    .registerWorkflowWithName("order", async function* (ctx: WorkflowContext, item: string): AsyncGenerator<
+      unknown,
+      string[],
+      never
+    > {
       const done: string[] = yield ctx.whenAll([ctx.callActivity("reserve", item), ctx.callActivity("charge", item)]);
       const shipped: string = yield ctx.callSubWorkflow("ship", item);
       return [...done, shipped];

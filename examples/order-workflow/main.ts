@@ -34,7 +34,11 @@ const memory = new InMemorySpanExporter();
 const telemetry = collector ? setupOtlp({ serviceName: "order-workflow" }) : keepSpans(memory);
 
 function keepSpans(exporter: InMemorySpanExporter): NodeSDK {
-  const sdk = new NodeSDK({ spanProcessors: [new SimpleSpanProcessor({ exporter })], metricReaders: [], logRecordProcessors: [] });
+  const sdk = new NodeSDK({
+    spanProcessors: [new SimpleSpanProcessor({ exporter })],
+    metricReaders: [],
+    logRecordProcessors: [],
+  });
   sdk.start();
   return sdk;
 }
@@ -74,12 +78,17 @@ for (const state of states) {
   console.log(`\n${outcomeOf(state)}`);
   if (!collector) console.log(renderTrace(traceOf(state.instanceId)));
 }
-console.log(collector ? `\nTraces, metrics and logs went to ${collector}.` : "\nSet OTEL_EXPORTER_OTLP_ENDPOINT to see them in a backend.");
+console.log(
+  collector
+    ? `\nTraces, metrics and logs went to ${collector}.`
+    : "\nSet OTEL_EXPORTER_OTLP_ENDPOINT to see them in a backend.",
+);
 await telemetry.shutdown();
 
 function outcomeOf({ instanceId, runtimeStatus, serializedOutput, failureDetails }: OrchestrationState): string {
   const order = styleText("bold", instanceId);
-  if (runtimeStatus === OrchestrationStatus.COMPLETED) return `${order} ${styleText("green", "completed")}: ${serializedOutput}`;
+  if (runtimeStatus === OrchestrationStatus.COMPLETED)
+    return `${order} ${styleText("green", "completed")}: ${serializedOutput}`;
   return `${order} ${styleText("red", "failed")}: ${failureDetails?.message}`;
 }
 

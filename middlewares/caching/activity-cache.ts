@@ -1,4 +1,9 @@
-import type { ActivityMiddleware, ActivityMiddlewareContext, ActivityNext, MiddlewareObject } from "../../src/pipeline/index.ts";
+import type {
+  ActivityMiddleware,
+  ActivityMiddlewareContext,
+  ActivityNext,
+  MiddlewareObject,
+} from "../../src/pipeline/index.ts";
 import { MiddlewareFeatures } from "../../src/pipeline/index.ts";
 import { Entries, type EntryKey, type Found } from "./entries.ts";
 import { SingleFlight, type Shared } from "./single-flight.ts";
@@ -98,15 +103,19 @@ export class PipelineCache implements ActivityCache {
     const { version, tags = {}, features = new MiddlewareFeatures() } = request;
     const entry = keyOf({ name, version, input, tags, features }, policy);
     if (typeof entry === "string") {
-      throw new TypeError(`cache.delete: such a call of "${name}" has no entry; give the input, version, tags and features that the calls have.`);
+      throw new TypeError(
+        `cache.delete: such a call of "${name}" has no entry; give the input, version, tags and features that the calls have.`,
+      );
     }
     const run = this.#running.get(entry.key);
     if (run !== undefined) this.#invalidate(entry.key, run);
-    if (!(await this.#entries.delete(entry.key))) throw new Error(`cache.delete: the store failed, so the entry of "${name}" may still be there.`);
+    if (!(await this.#entries.delete(entry.key)))
+      throw new Error(`cache.delete: the store failed, so the entry of "${name}" may still be there.`);
   }
 
   async deleteNamespace(namespace: string): Promise<void> {
-    if (typeof namespace !== "string" || namespace === "") throw new TypeError("cache.deleteNamespace: namespace must be a non-empty string.");
+    if (typeof namespace !== "string" || namespace === "")
+      throw new TypeError("cache.deleteNamespace: namespace must be a non-empty string.");
     for (const [key, run] of this.#running) if (run.namespace === namespace) this.#invalidate(key, run);
     if (!(await this.#epochs.renew(namespace))) {
       throw new Error(`cache.deleteNamespace: the store failed, so entries of "${namespace}" may still be there.`);
@@ -184,7 +193,8 @@ export class PipelineCache implements ActivityCache {
         hit(ctx, found.read(), outcome);
         return;
       }
-      if (found.state === "stale") run.serve({ kind: "result", outcome: "hit", read: found.read }, this.#runtime.elapsed() + found.left);
+      if (found.state === "stale")
+        run.serve({ kind: "result", outcome: "hit", read: found.read }, this.#runtime.elapsed() + found.left);
       await this.#run(call, found, run);
     } finally {
       run.release();
@@ -198,7 +208,8 @@ export class PipelineCache implements ActivityCache {
   async #lock({ policy, entry }: Call, found: Found): Promise<Locked> {
     const absent = found.state === "none" || found.state === "stale";
     const { lockFor } = policy;
-    if (absent && lockFor !== undefined && this.#locks !== undefined) return this.#locks.acquire(entry, found, lockFor, policy);
+    if (absent && lockFor !== undefined && this.#locks !== undefined)
+      return this.#locks.acquire(entry, found, lockFor, policy);
     return { found, waited: false, release: () => undefined };
   }
 
@@ -213,14 +224,20 @@ export class PipelineCache implements ActivityCache {
       throw error;
     }
     const result = resultOf(ctx.result);
-    const shared: Shared = result === undefined ? { kind: "nothing" } : { kind: "result", outcome: "coalesced", read: result.read };
+    const shared: Shared =
+      result === undefined ? { kind: "nothing" } : { kind: "result", outcome: "coalesced", read: result.read };
     // Before it is stored: a write can be slow.
     run.end(shared, this.#runtime.elapsed() + policy.ttl);
     const outcome = await this.#keep(call, found, run, result);
     reportOutcome(ctx.features, faulty ? "error" : outcome);
   }
 
-  async #keep({ ctx, policy, entry }: Call, found: Found, run: SingleFlight, result: StoredResult | undefined): Promise<CacheOutcome> {
+  async #keep(
+    { ctx, policy, entry }: Call,
+    found: Found,
+    run: SingleFlight,
+    result: StoredResult | undefined,
+  ): Promise<CacheOutcome> {
     if (result === undefined || result.size > this.#settings.maxValueSize) return "bypass";
     const admitted = admits(result.read, ctx, policy);
     if (admitted !== true) return admitted === false ? "miss" : "error";

@@ -74,9 +74,19 @@ export class Entries {
   }
 
   /** Stores a result. Resolves with whether the store has it. */
-  async keep({ key }: EntryKey, epoch: string, json: string | undefined, { ttl, staleFor }: Lifetime): Promise<boolean> {
+  async keep(
+    { key }: EntryKey,
+    epoch: string,
+    json: string | undefined,
+    { ttl, staleFor }: Lifetime,
+  ): Promise<boolean> {
     const entry = encode({ key, epoch, expires: this.#runtime.now() + ttl }, json);
-    const answer = this.#guard.ask("write", "set an entry", () => this.#store.set(key, entry, ttl + staleFor), notFalse);
+    const answer = this.#guard.ask(
+      "write",
+      "set an entry",
+      () => this.#store.set(key, entry, ttl + staleFor),
+      notFalse,
+    );
     if (!(answer instanceof Promise)) return answer.ok;
     // Includes the writes before it, which it may have overtaken.
     const writing = Promise.all([answer, this.#writing.get(key)]).finally(() => {
@@ -91,13 +101,25 @@ export class Entries {
     const writing = this.#writing.get(key);
     // A write that is still outstanding could overtake the deletion.
     if (writing !== undefined) await writing;
-    const deleted = await this.#guard.ask("write", "delete an entry", () => this.#store.delete(key), (answer) => answer !== false);
+    const deleted = await this.#guard.ask(
+      "write",
+      "delete an entry",
+      () => this.#store.delete(key),
+      (answer) => answer !== false,
+    );
     if (!deleted.ok || deleted.value) return deleted.ok;
     // Keyv returns `false` if there was no entry and if its store failed. A `set` distinguishes these, and removes the entry too.
-    return (await this.#guard.ask("write", "delete an entry", () => this.#store.set(key, "deleted", deletedTtl), notFalse)).ok;
+    return (
+      await this.#guard.ask("write", "delete an entry", () => this.#store.set(key, "deleted", deletedTtl), notFalse)
+    ).ok;
   }
 
-  #read(key: string, stored: StoreAnswer<string | undefined>, own: StoreAnswer<string>, { ttl, staleFor }: Lifetime): Found {
+  #read(
+    key: string,
+    stored: StoreAnswer<string | undefined>,
+    own: StoreAnswer<string>,
+    { ttl, staleFor }: Lifetime,
+  ): Found {
     if (!stored.ok || !own.ok) {
       // Without an epoch nothing can be stored either.
       return { state: "fault", down: !own.ok || (!stored.ok && stored.down), epoch: own.ok ? own.value : "" };
@@ -106,7 +128,10 @@ export class Entries {
     if (stored.value === undefined) return { state: "none", epoch };
     const entry = decode(stored.value, key);
     if (entry.kind === "malformed") {
-      isolated.fault("the activity cache's store has a malformed entry", new TypeError("an entry whose members are missing or have other types"));
+      isolated.fault(
+        "the activity cache's store has a malformed entry",
+        new TypeError("an entry whose members are missing or have other types"),
+      );
       return { state: "fault", down: false, epoch };
     }
     if (entry.kind === "foreign" || entry.epoch !== epoch) return { state: "none", epoch };

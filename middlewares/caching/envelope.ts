@@ -38,7 +38,8 @@ export function decode(stored: string, key: string): Decoded {
   } catch {
     return { kind: "foreign" };
   }
-  if (typeof parsed !== "object" || parsed === null || !("format" in parsed) || parsed.format !== format) return { kind: "foreign" };
+  if (typeof parsed !== "object" || parsed === null || !("format" in parsed) || parsed.format !== format)
+    return { kind: "foreign" };
   const { key: own, generation: epoch, expires, void: isVoid, value } = parsed as Record<string, unknown>;
   if (typeof own !== "string" || typeof epoch !== "string" || typeof expires !== "number") return { kind: "malformed" };
   if (Object.hasOwn(parsed, "value") === (isVoid === true)) return { kind: "malformed" };

@@ -38,7 +38,12 @@ export class GuardedStore {
    * @param what the operation, for the report.
    * @param check throws if the store's reply is malformed.
    */
-  ask<T>(direction: Direction, what: string, operation: () => unknown, check: (answer: unknown) => T): StoreAnswer<T> | Promise<StoreAnswer<T>> {
+  ask<T>(
+    direction: Direction,
+    what: string,
+    operation: () => unknown,
+    check: (answer: unknown) => T,
+  ): StoreAnswer<T> | Promise<StoreAnswer<T>> {
     const circuit = this.#circuits[direction];
     if (!circuit.admit()) return down;
     try {
@@ -50,9 +55,16 @@ export class GuardedStore {
     }
   }
 
-  async #settled<T>(circuit: Circuit, what: string, answer: PromiseLike<unknown>, check: (answer: unknown) => T): Promise<StoreAnswer<T>> {
+  async #settled<T>(
+    circuit: Circuit,
+    what: string,
+    answer: PromiseLike<unknown>,
+    check: (answer: unknown) => T,
+  ): Promise<StoreAnswer<T>> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    const callOff = this.#runtime.after(this.#timeout, true, () => reject(new Error(`no answer within ${this.#timeout} ms`)));
+    const callOff = this.#runtime.after(this.#timeout, true, () =>
+      reject(new Error(`no answer within ${this.#timeout} ms`)),
+    );
     // A reply after the timeout is ignored: the activity has continued.
     void settle(circuit.outstanding, answer, resolve, reject);
     try {
@@ -66,7 +78,12 @@ export class GuardedStore {
 }
 
 /** Counts an operation as outstanding until it really ends. */
-async function settle(outstanding: Outstanding, answer: PromiseLike<unknown>, resolve: (value: unknown) => void, reject: (error: unknown) => void): Promise<void> {
+async function settle(
+  outstanding: Outstanding,
+  answer: PromiseLike<unknown>,
+  resolve: (value: unknown) => void,
+  reject: (error: unknown) => void,
+): Promise<void> {
   outstanding.count += 1;
   try {
     resolve(await answer);

@@ -51,7 +51,12 @@ export class Locks {
       const release = (): void => {
         void this.#guard.ask("write", "unlock an entry", () => this.#store.deleteIfEqual(key, token), nothing);
       };
-      const lock = await this.#guard.ask("write", "lock an entry", () => this.#store.setIfAbsent(key, token, lockFor), trueOrFalse);
+      const lock = await this.#guard.ask(
+        "write",
+        "lock an entry",
+        () => this.#store.setIfAbsent(key, token, lockFor),
+        trueOrFalse,
+      );
       // The lock may be set nevertheless, if the reply was late or lost.
       if (!lock.ok) return { found: { state: "fault", down: lock.down, epoch: current.epoch }, waited: false, release };
       if (lock.value) {
@@ -63,7 +68,8 @@ export class Locks {
       if (current.state === "stale" || left <= 0) return { found: current, waited: true, release: nothing };
       await this.#sleep(Math.min(pause, left));
       current = await this.#entries.find(entry, lifetime);
-      if (current.state === "fresh" || current.state === "fault") return { found: current, waited: true, release: nothing };
+      if (current.state === "fresh" || current.state === "fault")
+        return { found: current, waited: true, release: nothing };
     }
   }
 

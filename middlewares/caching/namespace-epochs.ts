@@ -45,8 +45,14 @@ export class NamespaceEpochs {
   // A random name: an epoch that the store has lost must never be used again.
   async #create(key: string): Promise<StoreAnswer<string>> {
     const [store, ttl, own] = [this.#store, this.#ttl, randomUUID()];
-    const set = (): unknown => (store.setIfAbsent === undefined ? store.set(key, own, ttl) : store.setIfAbsent(key, own, ttl));
-    const isOwn = await this.#guard.ask("write", "set a namespace epoch", set, store.setIfAbsent === undefined ? notFalse : trueOrFalse);
+    const set = (): unknown =>
+      store.setIfAbsent === undefined ? store.set(key, own, ttl) : store.setIfAbsent(key, own, ttl);
+    const isOwn = await this.#guard.ask(
+      "write",
+      "set a namespace epoch",
+      set,
+      store.setIfAbsent === undefined ? notFalse : trueOrFalse,
+    );
     if (!isOwn.ok) return isOwn;
     if (isOwn.value) return { ok: true, value: own };
     // Another process created it first.

@@ -5,7 +5,10 @@ import { longestValue } from "./memory-store.ts";
 import { canLock, type CacheStore } from "./store.ts";
 
 /** What an entry can depend on. The functions of {@link CachedActivity} get it, and `cache.delete` accepts its parts. */
-export type CacheRequest<TInput = unknown> = Pick<ActivityMiddlewareContext<TInput>, "name" | "version" | "input" | "tags" | "features">;
+export type CacheRequest<TInput = unknown> = Pick<
+  ActivityMiddlewareContext<TInput>,
+  "name" | "version" | "input" | "tags" | "features"
+>;
 
 // Methods, so that a function which is typed for one input fits.
 interface CacheFunctions {
@@ -100,7 +103,10 @@ const aShortDuration: OptionRule = {
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 1;
 const aCount: OptionRule = { is: "a whole number, 1 or more", test: isCount };
 // The store in memory allocates space for all of them when it is created.
-const aBound: OptionRule = { is: "a whole number, 1 to 16,777,216", test: (value) => isCount(value) && value <= 2 ** 24 };
+const aBound: OptionRule = {
+  is: "a whole number, 1 to 16,777,216",
+  test: (value) => isCount(value) && value <= 2 ** 24,
+};
 const isNonEmptyString = (value: unknown): boolean => typeof value === "string" && value !== "";
 
 const rules: OptionRules<CachingOptions> = {
@@ -112,7 +118,9 @@ const rules: OptionRules<CachingOptions> = {
   store: {
     is: "an object with the methods get, set and delete",
     test: (value) =>
-      typeof value === "object" && value !== null && ["get", "set", "delete"].every((name) => typeof Reflect.get(value, name) === "function"),
+      typeof value === "object" &&
+      value !== null &&
+      ["get", "set", "delete"].every((name) => typeof Reflect.get(value, name) === "function"),
   },
   timeout: aShortDuration,
   maxEntries: aBound,
@@ -123,7 +131,10 @@ const rules: OptionRules<CachingOptions> = {
 const activityRules: OptionRules<CachedActivity> = {
   ttl: aDuration,
   key: aFunction,
-  namespace: { is: "a non-empty string or a function", test: (value) => isNonEmptyString(value) || aFunction.test(value) },
+  namespace: {
+    is: "a non-empty string or a function",
+    test: (value) => isNonEmptyString(value) || aFunction.test(value),
+  },
   version: { is: "a non-empty string", test: isNonEmptyString },
   shouldCache: aFunction,
   staleFor: aDuration,
@@ -139,10 +150,14 @@ const activityRules: OptionRules<CachedActivity> = {
 export function settingsOf(options: unknown): CachingSettings {
   checkOptions<CachingOptions>("caching", options, rules);
   if (options.activities === undefined) {
-    throw new TypeError('caching: option "activities" is missing; it names what to cache: { activities: { getQuote: { ttl: "5m" } } }.');
+    throw new TypeError(
+      'caching: option "activities" is missing; it names what to cache: { activities: { getQuote: { ttl: "5m" } } }.',
+    );
   }
   const { store } = options;
-  const policies = Object.entries(options.activities).map(([name, activity]) => [name, policyOf(name, activity, store)] as const);
+  const policies = Object.entries(options.activities).map(
+    ([name, activity]) => [name, policyOf(name, activity, store)] as const,
+  );
   const { maxEntries = 10_000, maxBytes = 64 * 1024 * 1024, maxValueSize = 1024 * 1024 } = options;
   return {
     policies: new Map(policies),

@@ -9,5 +9,7 @@ export const isolated: Isolation = new Isolation("caching");
 /** Sets the outcome in the features and on the span. */
 export function reportOutcome(features: MiddlewareFeatures, outcome: CacheOutcome): void {
   features.set(ActivityCacheOutcome, outcome);
-  isolated.run("a cache outcome is missing on a span", () => features.get(ActivitySpan)?.setAttribute(ATTR_CACHE_RESULT, outcome));
+  isolated.run("a cache outcome is missing on a span", () =>
+    features.get(ActivitySpan)?.setAttribute(ATTR_CACHE_RESULT, outcome),
+  );
 }

@@ -4,7 +4,10 @@ import type { CacheRequest, Policy } from "./options.ts";
 import { isolated } from "./outcome.ts";
 
 /** Where the result of a call is stored, or why the call bypasses the cache. */
-export function keyOf(request: CacheRequest, { key: makeKey, namespace: own, version }: Policy): EntryKey | "bypass" | "error" {
+export function keyOf(
+  request: CacheRequest,
+  { key: makeKey, namespace: own, version }: Policy,
+): EntryKey | "bypass" | "error" {
   let namespace: unknown;
   let subject: readonly unknown[] | undefined;
   try {
@@ -18,7 +21,10 @@ export function keyOf(request: CacheRequest, { key: makeKey, namespace: own, ver
   const named = isNonEmptyString(namespace) ? namespace : undefined;
   try {
     // `null` stands for an absent part: it differs from every string.
-    return { key: entryKey([named ?? null, request.name, request.version ?? null, version ?? null, ...subject]), namespace: named };
+    return {
+      key: entryKey([named ?? null, request.name, request.version ?? null, version ?? null, ...subject]),
+      namespace: named,
+    };
   } catch {
     // The key has no canonical form.
     return "bypass";
@@ -42,7 +48,8 @@ export function admits(read: () => unknown, request: CacheRequest, { shouldCache
   try {
     // A separate value, so that changes to it don't reach the orchestrator.
     const admitted: unknown = resultNow(shouldCache(read(), request), "shouldCache");
-    if (typeof admitted !== "boolean") throw new TypeError(`shouldCache returned a value of type ${typeof admitted}; it must return true or false`);
+    if (typeof admitted !== "boolean")
+      throw new TypeError(`shouldCache returned a value of type ${typeof admitted}; it must return true or false`);
     return admitted;
   } catch (error) {
     isolated.fault(`a function in the cache's options of "${request.name}" failed`, error);

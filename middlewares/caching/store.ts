@@ -33,7 +33,8 @@ export const prefix = "durable-telemetry:";
 /** Checks the reply of `get`. */
 export function stringOrUndefined(answer: unknown): string | undefined {
   if (answer === undefined || answer === null) return undefined;
-  if (typeof answer !== "string") throw new TypeError(`get returned a value of type ${typeof answer}, although a string was set`);
+  if (typeof answer !== "string")
+    throw new TypeError(`get returned a value of type ${typeof answer}, although a string was set`);
   return answer;
 }
 
@@ -45,6 +46,7 @@ export function notFalse(answer: unknown): true {
 
 /** Checks the reply of `setIfAbsent`. */
 export function trueOrFalse(answer: unknown): boolean {
-  if (typeof answer !== "boolean") throw new TypeError(`setIfAbsent returned a value of type ${typeof answer}; it must return true or false`);
+  if (typeof answer !== "boolean")
+    throw new TypeError(`setIfAbsent returned a value of type ${typeof answer}; it must return true or false`);
   return answer;
 }

@@ -1,4 +1,11 @@
-import { context, isSpanContextValid, trace, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
+import {
+  context,
+  isSpanContextValid,
+  trace,
+  type Attributes,
+  type Context,
+  type SpanContext,
+} from "@opentelemetry/api";
 import type { WorkItem } from "../../src/pipeline/index.ts";
 import { ActivitySpan, OrchestrationSpan } from "../../src/telemetry/handles.ts";
 import { contextOf } from "../../src/telemetry/identity.ts";

@@ -1,4 +1,10 @@
-import type { Acknowledgement, EpisodeResponse, HistoryEvent, OrchestrationWorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
+import type {
+  Acknowledgement,
+  EpisodeResponse,
+  HistoryEvent,
+  OrchestrationWorkItem,
+  WorkItemHooks,
+} from "../../src/pipeline/index.ts";
 import { orchestrationEnded, orchestrationStarted, suspensionChanged, type LogEvent } from "./events.ts";
 import { isolated } from "./faults.ts";
 import { LoggedTask } from "./logged-task.ts";
@@ -22,7 +28,8 @@ export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements 
   onAcknowledged(acknowledgement: Acknowledgement): void {
     if (acknowledgement !== "accepted") return;
     try {
-      for (const event of this.item.history.newEvents()) if (isLogged(event) && this.isReceived) this.write(this.#describe(event));
+      for (const event of this.item.history.newEvents())
+        if (isLogged(event) && this.isReceived) this.write(this.#describe(event));
       if (this.#end !== undefined && this.isReceived) this.write(this.#end);
     } catch (error) {
       isolated.fault("an episode was not logged", error);

@@ -1,9 +1,21 @@
 import type { Attributes } from "@opentelemetry/api";
-import type { ActivityOutcome, ActivityWorkItem, EpisodeOutcome, OrchestrationWorkItem, TaskFailure } from "../../src/pipeline/index.ts";
+import type {
+  ActivityOutcome,
+  ActivityWorkItem,
+  EpisodeOutcome,
+  OrchestrationWorkItem,
+  TaskFailure,
+} from "../../src/pipeline/index.ts";
 import { messageWithCauses, rootCause } from "../../src/telemetry/failure-causes.ts";
 import type { Level } from "./write.ts";
 import { exceptionAttributes } from "./exception.ts";
-import { ATTR_CACHE_RESULT, ATTR_ERROR_TYPE, ATTR_RECORDED_ERROR_TYPE, ATTR_TASK_STATUS, logEvents } from "../../src/telemetry/semconv.ts";
+import {
+  ATTR_CACHE_RESULT,
+  ATTR_ERROR_TYPE,
+  ATTR_RECORDED_ERROR_TYPE,
+  ATTR_TASK_STATUS,
+  logEvents,
+} from "../../src/telemetry/semconv.ts";
 
 /** The parts of a record that describe a history event (telemetry.md L1), without the work item's identity. */
 export interface LogEvent {
@@ -25,7 +37,11 @@ export function orchestrationStarted(item: OrchestrationWorkItem, input: Attribu
 }
 
 /** The orchestration was suspended or resumed. */
-export function suspensionChanged(item: OrchestrationWorkItem, change: "suspended" | "resumed", at: Date | undefined): LogEvent {
+export function suspensionChanged(
+  item: OrchestrationWorkItem,
+  change: "suspended" | "resumed",
+  at: Date | undefined,
+): LogEvent {
   return {
     eventName: change === "suspended" ? logEvents.orchestrationSuspended : logEvents.orchestrationResumed,
     level: "info",
@@ -86,7 +102,12 @@ export function activityCacheHit(item: ActivityWorkItem, at: Date): LogEvent {
   };
 }
 
-export function activityEnded(item: ActivityWorkItem, outcome: ActivityOutcome, output: Attributes, at: Date): LogEvent {
+export function activityEnded(
+  item: ActivityWorkItem,
+  outcome: ActivityOutcome,
+  output: Attributes,
+  at: Date,
+): LogEvent {
   const failure = outcome.status === "failed" ? outcome.failure : undefined;
   const { status, level, verb } = endings[outcome.status];
   return {
@@ -112,5 +133,9 @@ function failureAttributes(failure: TaskFailure | undefined): Attributes {
 // An orchestration often fails with the SDK's own error for a failed task (telemetry.md S11).
 function orchestrationFailureAttributes(failure: TaskFailure | undefined): Attributes {
   if (failure === undefined) return {};
-  return { ...failureAttributes(failure), [ATTR_ERROR_TYPE]: rootCause(failure).type, [ATTR_RECORDED_ERROR_TYPE]: failure.type };
+  return {
+    ...failureAttributes(failure),
+    [ATTR_ERROR_TYPE]: rootCause(failure).type,
+    [ATTR_RECORDED_ERROR_TYPE]: failure.type,
+  };
 }

@@ -1,4 +1,10 @@
-import { WorkItemLogger, type MiddlewareContext, type MiddlewareObject, type WorkItem, type WorkItemHooks } from "../../src/pipeline/index.ts";
+import {
+  WorkItemLogger,
+  type MiddlewareContext,
+  type MiddlewareObject,
+  type WorkItem,
+  type WorkItemHooks,
+} from "../../src/pipeline/index.ts";
 import { LoggedActivity } from "./activity.ts";
 import { LoggedEpisode } from "./episode.ts";
 import { CodeContext } from "./logged-task.ts";

@@ -1,5 +1,10 @@
 import type { Attributes, Context } from "@opentelemetry/api";
-import { createMiddlewareFeature, type MiddlewareContext, type MiddlewareFeature, type WorkItem } from "../../src/pipeline/index.ts";
+import {
+  createMiddlewareFeature,
+  type MiddlewareContext,
+  type MiddlewareFeature,
+  type WorkItem,
+} from "../../src/pipeline/index.ts";
 import { contextOfTask, identityAttributes } from "./correlation.ts";
 import type { LogEvent } from "./events.ts";
 import type { LoggingOptions } from "./options.ts";
@@ -33,7 +38,10 @@ export abstract class LoggedTask<TItem extends WorkItem> {
 
   protected write({ eventName, level, line, attributes, at }: LogEvent): void {
     this.#identity ??= identityAttributes(this.item);
-    write({ eventName, level, line, at, attributes: { ...this.#identity, ...attributes }, context: this.#spanContext }, this.options.logger);
+    write(
+      { eventName, level, line, at, attributes: { ...this.#identity, ...attributes }, context: this.#spanContext },
+      this.options.logger,
+    );
   }
 
   get #spanContext(): Context {

@@ -9,7 +9,8 @@ import { ATTR_TASK_INPUT, ATTR_TASK_OUTPUT } from "../../src/telemetry/semconv.t
 export function inputAttribute(item: WorkItem, options: LoggingOptions): Attributes {
   const { rawInput } = item;
   if (options.include?.input !== true || rawInput === undefined) return {};
-  const input = options.redact === undefined ? rawInput : redacted(() => JSON.parse(rawInput), item, "input", options.redact);
+  const input =
+    options.redact === undefined ? rawInput : redacted(() => JSON.parse(rawInput), item, "input", options.redact);
   return input === undefined ? {} : { [ATTR_TASK_INPUT]: input };
 }
 

@@ -2,7 +2,13 @@ import type { Attributes, Context } from "@opentelemetry/api";
 import type { MiddlewareLogger } from "../../src/pipeline/index.ts";
 import { attributesOf } from "../../src/telemetry/attribute-values.ts";
 import { resultNow } from "../../src/telemetry/isolate.ts";
-import { registeredLoggerProvider, SeverityNumber, type Logger, type LoggerProvider, type LogRecord } from "../../src/telemetry/logs-api.ts";
+import {
+  registeredLoggerProvider,
+  SeverityNumber,
+  type Logger,
+  type LoggerProvider,
+  type LogRecord,
+} from "../../src/telemetry/logs-api.ts";
 import { recordedString, recordedStrings } from "../../src/telemetry/recorded-string.ts";
 import { SCOPE_NAME } from "../../src/telemetry/semconv.ts";
 import { logValueLimit } from "../../src/telemetry/value-limits.ts";
@@ -46,7 +52,8 @@ export function write(given: LogEntry, logger: MiddlewareLogger | undefined): vo
   } catch (error) {
     isolated.fault("a log record was lost", error);
   }
-  if (logger !== undefined) isolated.start("a line of the logger was lost", () => logger[entry.level](entry.line, fieldsOf(entry)));
+  if (logger !== undefined)
+    isolated.start("a line of the logger was lost", () => logger[entry.level](entry.line, fieldsOf(entry)));
 }
 
 // A provider returns the same logger each time, and asking again can be expensive. `undefined` stands for a provider that
@@ -60,7 +67,10 @@ function currentLogger(): Logger | undefined {
   if (!loggers.has(provider)) {
     // Set before it is asked: its error is written to the worker's logger, which can call this function again.
     loggers.set(provider, undefined);
-    loggers.set(provider, isolated.run("there are no log records", () => checked(provider.getLogger(SCOPE_NAME, version))));
+    loggers.set(
+      provider,
+      isolated.run("there are no log records", () => checked(provider.getLogger(SCOPE_NAME, version))),
+    );
   }
   return loggers.get(provider);
 }
@@ -96,7 +106,13 @@ const severities: Readonly<Record<Level, number>> = {
 };
 
 function emit({ level, line, attributes, context, eventName, at }: LogEntry): unknown {
-  const record: Mutable<LogRecord> = { severityNumber: severities[level], severityText: level.toUpperCase(), body: line, attributes, context };
+  const record: Mutable<LogRecord> = {
+    severityNumber: severities[level],
+    severityText: level.toUpperCase(),
+    body: line,
+    attributes,
+    context,
+  };
   if (eventName !== undefined) record.eventName = eventName;
   if (at !== undefined) record.timestamp = at;
   return currentLogger()?.emit(record);
@@ -110,12 +126,17 @@ function bounded(entry: LogEntry): LogEntry {
   const limit = logValueLimit();
   const line = recordedString(entry.line, limit);
   const own = recordedStrings(entry.attributes, limit);
-  if (entry.added !== undefined) return { ...entry, line, attributes: { ...own, ...attributesOf(entry.added, limit, attributeFault), ...own } };
+  if (entry.added !== undefined)
+    return { ...entry, line, attributes: { ...own, ...attributesOf(entry.added, limit, attributeFault), ...own } };
   return line === entry.line && own === entry.attributes ? entry : { ...entry, line, attributes: own };
 }
 
 const attributeFault = (error: unknown): void => isolated.fault("an attribute was not logged", error);
 
 function fieldsOf({ attributes, context, eventName }: LogEntry): object {
-  return { ...(eventName === undefined ? {} : { [ATTR_EVENT_NAME]: eventName }), ...attributes, ...traceFields(context) };
+  return {
+    ...(eventName === undefined ? {} : { [ATTR_EVENT_NAME]: eventName }),
+    ...attributes,
+    ...traceFields(context),
+  };
 }

@@ -1,4 +1,10 @@
-import type { Acknowledgement, ActivityOutcome, ActivityResponse, ActivityWorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
+import type {
+  Acknowledgement,
+  ActivityOutcome,
+  ActivityResponse,
+  ActivityWorkItem,
+  WorkItemHooks,
+} from "../../src/pipeline/index.ts";
 import { ActivityCacheOutcome } from "../../src/telemetry/handles.ts";
 import { ATTR_CACHE_RESULT, ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION } from "../../src/telemetry/semconv.ts";
 import { currentInstruments } from "./instruments.ts";
@@ -17,7 +23,11 @@ export class MeasuredActivity implements WorkItemHooks {
   constructor(item: ActivityWorkItem, nameLimit: number) {
     this.#item = item;
     this.#nameLimit = nameLimit;
-    this.#active = currentInstruments()?.bound("durabletask.activity.active", { [ATTR_TASK_NAME]: item.name }, nameLimit);
+    this.#active = currentInstruments()?.bound(
+      "durabletask.activity.active",
+      { [ATTR_TASK_NAME]: item.name },
+      nameLimit,
+    );
     this.#active?.(1);
   }
 
@@ -32,7 +42,11 @@ export class MeasuredActivity implements WorkItemHooks {
     const outcome = this.#outcome;
     if (acknowledgement !== "accepted" || outcome === undefined) return;
     const { name, version } = this.#item;
-    const labels = { [ATTR_TASK_NAME]: name, [ATTR_TASK_VERSION]: version, [ATTR_ERROR_TYPE]: outcome.status === "failed" ? outcome.failure.type : undefined };
+    const labels = {
+      [ATTR_TASK_NAME]: name,
+      [ATTR_TASK_VERSION]: version,
+      [ATTR_ERROR_TYPE]: outcome.status === "failed" ? outcome.failure.type : undefined,
+    };
     currentInstruments()?.record("durabletask.activity.duration", this.#took, labels, this.#nameLimit);
   }
 

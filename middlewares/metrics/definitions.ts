@@ -26,8 +26,8 @@ export type InstrumentName =
 // From activities of a millisecond to orchestrations of a month, in one list, so that all durations can be compared:
 // up to half a minute; then 1, 5 and 15 minutes; 1, 4 and 12 hours; 1, 3, 7 and 30 days.
 const seconds: readonly number[] = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 43_200, 86_400,
-  259_200, 604_800, 2_592_000,
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14_400, 43_200,
+  86_400, 259_200, 604_800, 2_592_000,
 ];
 // Zero has a bucket of its own: a first episode replays nothing.
 const counts: readonly number[] = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000];

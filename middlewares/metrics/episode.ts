@@ -1,4 +1,10 @@
-import type { Acknowledgement, EpisodeResponse, HistoryEvent, OrchestrationWorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
+import type {
+  Acknowledgement,
+  EpisodeResponse,
+  HistoryEvent,
+  OrchestrationWorkItem,
+  WorkItemHooks,
+} from "../../src/pipeline/index.ts";
 import { rootCause } from "../../src/telemetry/failure-causes.ts";
 import {
   ATTR_ERROR_TYPE,
@@ -48,9 +54,19 @@ export class MeasuredEpisode implements WorkItemHooks {
     const response = this.#response;
     if (acknowledgement !== "accepted" || response === undefined || instruments === undefined) return;
     const { history, name } = this.#item;
-    this.#record(instruments, "durabletask.episode.duration", this.#took, { [ATTR_TASK_NAME]: name, [ATTR_OUTCOME]: response.outcome.status });
-    this.#record(instruments, "durabletask.episode.replayed_events", history.replayedEvents, { [ATTR_TASK_NAME]: name });
-    inSlices(history.newEvents(), (event) => this.#recordEvent(instruments, event), () => this.#recordActions(instruments, response), onFault);
+    this.#record(instruments, "durabletask.episode.duration", this.#took, {
+      [ATTR_TASK_NAME]: name,
+      [ATTR_OUTCOME]: response.outcome.status,
+    });
+    this.#record(instruments, "durabletask.episode.replayed_events", history.replayedEvents, {
+      [ATTR_TASK_NAME]: name,
+    });
+    inSlices(
+      history.newEvents(),
+      (event) => this.#recordEvent(instruments, event),
+      () => this.#recordActions(instruments, response),
+      onFault,
+    );
   }
 
   #recordActions(instruments: Instruments, { outcome, scheduled }: EpisodeResponse): void {
@@ -66,7 +82,10 @@ export class MeasuredEpisode implements WorkItemHooks {
   #recordEvent(instruments: Instruments, event: HistoryEvent): void {
     const { name, version } = this.#item;
     if (event.type === "started") {
-      this.#record(instruments, "durabletask.orchestration.started", 1, { [ATTR_TASK_NAME]: name, [ATTR_TASK_VERSION]: version });
+      this.#record(instruments, "durabletask.orchestration.started", 1, {
+        [ATTR_TASK_NAME]: name,
+        [ATTR_TASK_VERSION]: version,
+      });
     } else if (event.type === "timer_fired") {
       this.#recordTime(instruments, "durabletask.timer.lag", event.dueAt, event.at, { [ATTR_TASK_NAME]: name });
     } else if (event.type === "task_finished" && event.task.type === "activity") {
@@ -94,8 +113,15 @@ export class MeasuredEpisode implements WorkItemHooks {
   }
 
   // The time is unknown if the backend keeps no timestamps. If clocks differ, it must not be negative.
-  #recordTime(instruments: Instruments, name: InstrumentName, from: Date | undefined, to: Date | undefined, labels: Labels): void {
-    if (from !== undefined && to !== undefined) this.#record(instruments, name, Math.max(0, (to.getTime() - from.getTime()) / 1000), labels);
+  #recordTime(
+    instruments: Instruments,
+    name: InstrumentName,
+    from: Date | undefined,
+    to: Date | undefined,
+    labels: Labels,
+  ): void {
+    if (from !== undefined && to !== undefined)
+      this.#record(instruments, name, Math.max(0, (to.getTime() - from.getTime()) / 1000), labels);
   }
 }
 

@@ -29,7 +29,9 @@ export function metrics(options: MetricsOptions = {}): MiddlewareObject {
     name: "metrics",
     workItem: (item) => {
       if (currentInstruments() === undefined) return undefined;
-      return item.kind === "orchestration" ? new MeasuredEpisode(item, nameLimit) : new MeasuredActivity(item, nameLimit);
+      return item.kind === "orchestration"
+        ? new MeasuredEpisode(item, nameLimit)
+        : new MeasuredActivity(item, nameLimit);
     },
   };
 }

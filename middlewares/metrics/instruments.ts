@@ -1,4 +1,12 @@
-import { createNoopMeter, metrics, ValueType, type Counter, type Meter, type MeterProvider, type UpDownCounter } from "@opentelemetry/api";
+import {
+  createNoopMeter,
+  metrics,
+  ValueType,
+  type Counter,
+  type Meter,
+  type MeterProvider,
+  type UpDownCounter,
+} from "@opentelemetry/api";
 import { resultNow } from "../../src/telemetry/isolate.ts";
 import { SCOPE_NAME } from "../../src/telemetry/semconv.ts";
 import { version } from "../../src/version.ts";
@@ -38,7 +46,9 @@ function checked<T extends object>(returned: T, method: string, members: readonl
   const given: Partial<T> | null | undefined = resultNow<Partial<T> | null | undefined>(returned, method);
   const missing = members.filter((member) => typeof given?.[member] !== "function");
   if (missing.length === 0) return returned;
-  throw new TypeError(`${method} returned ${given === null ? "null" : typeof given}, which has no ${missing.join(", ")}`);
+  throw new TypeError(
+    `${method} returned ${given === null ? "null" : typeof given}, which has no ${missing.join(", ")}`,
+  );
 }
 
 /** An instrument, and what bounds its attributes. */
@@ -76,13 +86,21 @@ export class Instruments {
   #instrument(name: InstrumentName): Instrument | undefined {
     const { meter } = this;
     if (meter !== undefined && !this.#created.has(name)) {
-      this.#created.set(name, isolated.run(`there is no ${name}`, () => make(meter, name)));
+      this.#created.set(
+        name,
+        isolated.run(`there is no ${name}`, () => make(meter, name)),
+      );
     }
     return this.#created.get(name);
   }
 }
 
-function measure(name: InstrumentName, instrument: Instrument, value: number, attributes: Record<string, string>): void {
+function measure(
+  name: InstrumentName,
+  instrument: Instrument,
+  value: number,
+  attributes: Record<string, string>,
+): void {
   try {
     const returned = instrument.measure(value, attributes);
     if (returned !== undefined) isolated.start(`a measurement of ${name} was lost`, () => returned);

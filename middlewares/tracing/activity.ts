@@ -3,7 +3,16 @@ import { SpanKind, TraceFlags, type Attributes, type Span, type SpanContext } fr
 import type { Acknowledgement, ActivityResponse, ActivityWorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
 import { ActivitySpan } from "../../src/telemetry/handles.ts";
-import { activitySpanId, bitsOf, contextOf, executionIds, instanceTraceId, parseTraceContext, taskSpanId, unboundActivitySpanId } from "../../src/telemetry/identity.ts";
+import {
+  activitySpanId,
+  bitsOf,
+  contextOf,
+  executionIds,
+  instanceTraceId,
+  parseTraceContext,
+  taskSpanId,
+  unboundActivitySpanId,
+} from "../../src/telemetry/identity.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { SpanOnlyContext } from "../../src/telemetry/span-only-context.ts";
 import type { SpanToDecide } from "./decisions.ts";
@@ -38,16 +47,25 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
     // may remember it; otherwise the parent is unknown, and the span has none.
     const carried = parseTraceContext(item.traceContext);
     this.#isUnbound = carried === undefined && item.executionId === undefined;
-    const sent = carried ?? (this.#isUnbound ? recentWork().scheduled.get(keyOfTask(item.instanceId, item.taskId)) : undefined);
+    const sent =
+      carried ?? (this.#isUnbound ? recentWork().scheduled.get(keyOfTask(item.instanceId, item.taskId)) : undefined);
     const client = sent ?? derivedClient(item);
     this.traceId = client.traceId;
     // The sampling decision of the span that scheduled the activity (I10).
     const { traceFlags: flags, traceState } = sent ?? tracer.decide(this);
     const traceFlags = flags & TraceFlags.SAMPLED;
     const spanId = this.#isUnbound ? unboundSpanId(item, client) : activitySpanId(client.spanId);
-    const own: SpanContext = traceState === undefined ? { traceId: client.traceId, spanId, traceFlags } : { traceId: client.traceId, spanId, traceFlags, traceState };
+    const own: SpanContext =
+      traceState === undefined
+        ? { traceId: client.traceId, spanId, traceFlags }
+        : { traceId: client.traceId, spanId, traceFlags, traceState };
     const parent = sent ?? (item.executionId === undefined ? undefined : { ...client, traceFlags });
-    this.#span = tracer.start(this.name, { kind: SpanKind.SERVER, attributes: this.attributes }, own, contextOf(parent));
+    this.#span = tracer.start(
+      this.name,
+      { kind: SpanKind.SERVER, attributes: this.attributes },
+      own,
+      contextOf(parent),
+    );
     this.#end = keptOpen(this.#span);
     this.#live = new LiveContext(tracer.contextForCode(new SpanOnlyContext(this.#span), own), item);
     item.takeTraceContexts();

@@ -1,11 +1,26 @@
-import { SamplingDecision, TraceFlags, type Attributes, type Context, type Link, type SpanContext, type SpanKind } from "@opentelemetry/api";
+import {
+  SamplingDecision,
+  TraceFlags,
+  type Attributes,
+  type Context,
+  type Link,
+  type SpanContext,
+  type SpanKind,
+} from "@opentelemetry/api";
 import { resultNow } from "../../src/telemetry/isolate.ts";
 import { isolated } from "./faults.ts";
 import { contextOf } from "../../src/telemetry/identity.ts";
 
 /** A sampler of the OpenTelemetry SDK (2.x and 3.x); the API has no type for it. */
 export interface Sampler {
-  shouldSample(context: Context, traceId: string, name: string, kind: SpanKind, attributes: Attributes, links: Link[]): unknown;
+  shouldSample(
+    context: Context,
+    traceId: string,
+    name: string,
+    kind: SpanKind,
+    attributes: Attributes,
+    links: Link[],
+  ): unknown;
   toString(): string;
 }
 
@@ -159,9 +174,20 @@ function answersByTraceIdAlone(description: string): boolean {
   return description.match(/[A-Za-z]+/g)?.every((word) => stateless.has(word)) ?? false;
 }
 
-const decisions: ReadonlySet<unknown> = new Set([SamplingDecision.NOT_RECORD, SamplingDecision.RECORD, SamplingDecision.RECORD_AND_SAMPLED]);
+const decisions: ReadonlySet<unknown> = new Set([
+  SamplingDecision.NOT_RECORD,
+  SamplingDecision.RECORD,
+  SamplingDecision.RECORD_AND_SAMPLED,
+]);
 
-function answerOf(sampler: Sampler, context: Context, traceId: string, name: string, kind: SpanKind, attributes: Attributes): Answer {
+function answerOf(
+  sampler: Sampler,
+  context: Context,
+  traceId: string,
+  name: string,
+  kind: SpanKind,
+  attributes: Attributes,
+): Answer {
   // A sampler can write to its arguments, and the SDK reads the attributes from there.
   const given = { ...attributes };
   const result = resultNow(sampler.shouldSample(context, traceId, name, kind, given, []), "shouldSample");

@@ -1,5 +1,14 @@
 import { SpanKind, type Context, type Link } from "@opentelemetry/api";
-import type { Acknowledgement, EpisodeOutcome, EpisodeResponse, HistoryEvent, OrchestrationWorkItem, ReceivedEvent, ScheduledTask, WorkItemHooks } from "../../src/pipeline/index.ts";
+import type {
+  Acknowledgement,
+  EpisodeOutcome,
+  EpisodeResponse,
+  HistoryEvent,
+  OrchestrationWorkItem,
+  ReceivedEvent,
+  ScheduledTask,
+  WorkItemHooks,
+} from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
 import { OrchestrationSpan } from "../../src/telemetry/handles.ts";
 import { contextOf, formatTraceContext } from "../../src/telemetry/identity.ts";
@@ -112,7 +121,12 @@ export class TracedEpisode implements WorkItemHooks {
   #finalOf(outcome: semconv.FinalOutcome, isDropped: boolean): Final {
     const received = this.#item.history.received();
     const events = countByName(received);
-    return { outcome, received, events, links: isDropped ? [] : [...this.#execution.linksBack(), ...this.#linksToSenders(events)] };
+    return {
+      outcome,
+      received,
+      events,
+      links: isDropped ? [] : [...this.#execution.linksBack(), ...this.#linksToSenders(events)],
+    };
   }
 
   #emitSent({ sent }: EpisodeResponse): void {
@@ -127,7 +141,11 @@ export class TracedEpisode implements WorkItemHooks {
   // A backend that sends no execution ID with activities may drop the trace contexts of all tasks, too.
   #rememberScheduled(task: ScheduledTask): void {
     const span = this.#spans.identityOf(task);
-    recentWork().scheduled.set(keyOfTask(this.#item.instanceId, task.taskId), { ...kept(span), ...withState(span.traceState), isRemote: true });
+    recentWork().scheduled.set(keyOfTask(this.#item.instanceId, task.taskId), {
+      ...kept(span),
+      ...withState(span.traceState),
+      isRemote: true,
+    });
   }
 
   #rememberSent({ sent }: EpisodeResponse): void {
@@ -141,7 +159,10 @@ export class TracedEpisode implements WorkItemHooks {
     const { history } = this.#item;
     // Tasks that are outstanding when the orchestration ends may have run, or may still run: their spans need their parent (S1).
     const unfinished = history.unfinishedTasks();
-    const left = scheduled.length === 0 ? unfinished : [...scheduled.filter(({ taskId }) => !history.hasLeft(taskId)), ...unfinished];
+    const left =
+      scheduled.length === 0
+        ? unfinished
+        : [...scheduled.filter(({ taskId }) => !history.hasLeft(taskId)), ...unfinished];
     const finish = (): void => {
       isolated.run("a span was lost", () => this.#emitOrchestration(final, end));
     };
@@ -163,7 +184,8 @@ export class TracedEpisode implements WorkItemHooks {
         kind: SpanKind.SERVER,
         startTime: startedAt,
         links: this.#recorded.links === undefined ? links : [...this.#recorded.links, ...links],
-        attributes: this.#recorded.attributes === undefined ? attributes : { ...this.#recorded.attributes, ...attributes },
+        attributes:
+          this.#recorded.attributes === undefined ? attributes : { ...this.#recorded.attributes, ...attributes },
       },
       identity,
       contextOf(parent),
@@ -182,7 +204,8 @@ export class TracedEpisode implements WorkItemHooks {
     if (received.length === 0) return recorded.length < 2 ? recorded : recorded.toSorted(byTime);
     const external = received.map((event): RecordedEvent => ({
       name: semconv.spanEvents[event.type],
-      attributes: event.type === "event_raised" ? cutAttributes({ [semconv.ATTR_EXTERNAL_EVENT_NAME]: event.name }) : {},
+      attributes:
+        event.type === "event_raised" ? cutAttributes({ [semconv.ATTR_EXTERNAL_EVENT_NAME]: event.name }) : {},
       time: event.at ?? this.#now,
     }));
     return [...external, ...recorded].toSorted(byTime);
@@ -191,7 +214,11 @@ export class TracedEpisode implements WorkItemHooks {
   // The protocol does not record who raised an event. It is known for events that this process sent (S8).
   #linksToSenders(events: ReceivedEvents): Link[] {
     const { instanceId } = this.#item;
-    return [...events].flatMap(([name, count]) => recentWork().sent.first(instanceId, name, count).map((sender) => ({ context: sender })));
+    return [...events].flatMap(([name, count]) =>
+      recentWork()
+        .sent.first(instanceId, name, count)
+        .map((sender) => ({ context: sender })),
+    );
   }
 
   #remember(outcome: semconv.FinalOutcome, events: ReceivedEvents, acknowledgement: Acknowledgement): void {

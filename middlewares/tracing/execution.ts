@@ -1,6 +1,14 @@
 import { SpanKind, TraceFlags, type Attributes, type Link, type SpanContext } from "@opentelemetry/api";
 import type { OrchestrationWorkItem } from "../../src/pipeline/index.ts";
-import { continuedIds, executionIds, instanceTraceId, isSpanId, parseTraceContext, type Execution, type ExecutionIds } from "../../src/telemetry/identity.ts";
+import {
+  continuedIds,
+  executionIds,
+  instanceTraceId,
+  isSpanId,
+  parseTraceContext,
+  type Execution,
+  type ExecutionIds,
+} from "../../src/telemetry/identity.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { withState, type Decision, type SpanToDecide } from "./decisions.ts";
 import { isSampled, kept, keyOf, keyOfTask, recentWork, type ContinuedExecution } from "./recent-work.ts";
@@ -37,12 +45,19 @@ export class TracedExecution implements SpanToDecide {
     this.traceId = this.parent?.traceId ?? (sharesInstanceTrace(item) ? instanceTraceId(instanceId) : ids.traceId);
     const decision = persistedDecision(persisted, ids, this, tracer) ?? tracer.decide(this);
     const foreign = isOwnTrace ? undefined : foreignSpanId(persisted, ids, started);
-    const spanId = (foreign !== undefined && !history.rewound ? foreign : undefined) ?? (isSampled(decision) ? ids.spanId : ids.unsampledSpanId);
+    const spanId =
+      (foreign !== undefined && !history.rewound ? foreign : undefined) ??
+      (isSampled(decision) ? ids.spanId : ids.unsampledSpanId);
     const { traceId } = this;
     const { traceFlags, traceState } = decision;
-    this.span = traceState === undefined ? { traceId, spanId, traceFlags } : { traceId, spanId, traceFlags, traceState };
+    this.span =
+      traceState === undefined ? { traceId, spanId, traceFlags } : { traceId, spanId, traceFlags, traceState };
     // A span that is not sampled is never emitted, so it has no child spans (S1).
-    if (item.traceContext?.startsTrace === true || (this.parent !== undefined && isSampled(this.span) && !isSampled(this.parent))) this.parent = undefined;
+    if (
+      item.traceContext?.startsTrace === true ||
+      (this.parent !== undefined && isSampled(this.span) && !isSampled(this.parent))
+    )
+      this.parent = undefined;
   }
 
   get name(): string {
@@ -81,14 +96,18 @@ export class TracedExecution implements SpanToDecide {
 
   /** Links to what came before it, where that is known: what it continues, and what called it in a trace of its own. */
   linksBack(): Link[] {
-    return [previousOf(this.#item, this.span), this.#continued, callerOf(this.#item)].flatMap((context) => (context === undefined || !isSampled(context) ? [] : { context }));
+    return [previousOf(this.#item, this.span), this.#continued, callerOf(this.#item)].flatMap((context) =>
+      context === undefined || !isSampled(context) ? [] : { context },
+    );
   }
 }
 
 // What started the execution. A backend that makes spans itself makes one of the execution, for which it runs this one.
 function startedBy({ backendSpanId, traceContext }: OrchestrationWorkItem): SpanContext | undefined {
   const started = parseTraceContext(traceContext);
-  return started !== undefined && backendSpanId !== undefined && isSpanId(backendSpanId) ? { ...started, spanId: backendSpanId } : started;
+  return started !== undefined && backendSpanId !== undefined && isSpanId(backendSpanId)
+    ? { ...started, spanId: backendSpanId }
+    : started;
 }
 
 // Whether the activities know no more than the instance ID, so that the trace follows from that alone. What continues as
@@ -113,7 +132,10 @@ function callerOf({ parent, traceContext }: OrchestrationWorkItem): SpanContext 
 function previousOf({ instanceId, traceContext }: OrchestrationWorkItem, own: SpanContext): SpanContext | undefined {
   const previous = recentWork().continued.get(keyOf(instanceId));
   // An execution that another caller started is no continuation, and a repeated execution does not continue itself.
-  const isOther = traceContext !== undefined && traceContext.startsTrace !== true && keyOf(traceContext.traceparent) !== previous?.traceparent;
+  const isOther =
+    traceContext !== undefined &&
+    traceContext.startsTrace !== true &&
+    keyOf(traceContext.traceparent) !== previous?.traceparent;
   return isOther || previous?.span.spanId === own.spanId ? undefined : previous?.span;
 }
 
@@ -124,7 +146,9 @@ function continues({ persistedSpan, history }: OrchestrationWorkItem, execution:
   if (persistedSpan === undefined) return false;
   if (history.replayedEvents === 0) return true;
   // Usually it is the span ID of an execution that continues none.
-  return !isOneOf(executionIds(execution), persistedSpan.spanId) && isOneOf(continuedIds(execution), persistedSpan.spanId);
+  return (
+    !isOneOf(executionIds(execution), persistedSpan.spanId) && isOneOf(continuedIds(execution), persistedSpan.spanId)
+  );
 }
 
 function isOneOf(ids: ExecutionIds, spanId: string): boolean {
@@ -132,7 +156,12 @@ function isOneOf(ids: ExecutionIds, spanId: string): boolean {
 }
 
 // The decision of an earlier episode (I10), which the persisted span ID contains.
-function persistedDecision(spanId: string | undefined, ids: ExecutionIds, { traceId, parent }: TracedExecution, tracer: IdentityTracer): Decision | undefined {
+function persistedDecision(
+  spanId: string | undefined,
+  ids: ExecutionIds,
+  { traceId, parent }: TracedExecution,
+  tracer: IdentityTracer,
+): Decision | undefined {
   if (spanId === undefined || !isOneOf(ids, spanId)) return undefined;
   const traceFlags = spanId === ids.spanId ? TraceFlags.SAMPLED : TraceFlags.NONE;
   return { traceFlags, ...withState(tracer.traceStateOf(traceId) ?? parent?.traceState) };
@@ -140,7 +169,11 @@ function persistedDecision(spanId: string | undefined, ids: ExecutionIds, { trac
 
 // The span ID of another SDK's worker that ran the first episode. Without a provider, the SDK's own worker persists zeros or
 // the parent's ID.
-function foreignSpanId(spanId: string | undefined, ids: ExecutionIds, started: SpanContext | undefined): string | undefined {
+function foreignSpanId(
+  spanId: string | undefined,
+  ids: ExecutionIds,
+  started: SpanContext | undefined,
+): string | undefined {
   const isForeign = spanId !== undefined && !isOneOf(ids, spanId) && isSpanId(spanId) && spanId !== started?.spanId;
   return isForeign ? spanId : undefined;
 }

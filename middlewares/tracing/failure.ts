@@ -18,7 +18,9 @@ export function setFailure(span: Span, failure: TaskFailure): void {
  */
 export function setOrchestrationFailure(span: Span, failure: TaskFailure): void {
   setStatus(span, failure);
-  span.setAttributes(cutAttributes({ [ATTR_ERROR_TYPE]: rootCause(failure).type, [ATTR_RECORDED_ERROR_TYPE]: failure.type }));
+  span.setAttributes(
+    cutAttributes({ [ATTR_ERROR_TYPE]: rootCause(failure).type, [ATTR_RECORDED_ERROR_TYPE]: failure.type }),
+  );
 }
 
 function setStatus(span: Span, failure: TaskFailure): void {

@@ -112,5 +112,10 @@ const slot: unique symbol = Symbol.for("durable-telemetry.recent-work");
 /** The process's own: all workers in it, and all copies of this package, share it. */
 export function recentWork(): RecentWork {
   const shared = globalThis as { [slot]?: RecentWork };
-  return (shared[slot] ??= { continued: new RecentEntries(1000), sent: new SentEvents(1000, 16), scheduled: new RecentEntries(4096), ended: new RecentEntries(4096) });
+  return (shared[slot] ??= {
+    continued: new RecentEntries(1000),
+    sent: new SentEvents(1000, 16),
+    scheduled: new RecentEntries(4096),
+    ended: new RecentEntries(4096),
+  });
 }

@@ -1,4 +1,10 @@
-import { isSpanContextValid, type Attributes, type AttributeValue, type Link, type SpanContext } from "@opentelemetry/api";
+import {
+  isSpanContextValid,
+  type Attributes,
+  type AttributeValue,
+  type Link,
+  type SpanContext,
+} from "@opentelemetry/api";
 import type { OrchestrationSpanHandle } from "../../src/telemetry/handles.ts";
 import { userAttributes } from "./attributes.ts";
 import { isolated } from "./faults.ts";

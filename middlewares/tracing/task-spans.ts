@@ -1,5 +1,11 @@
 import { SpanKind, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
-import type { HistoryEvent, OrchestrationWorkItem, ScheduledTask, SentMessage, TaskFailure } from "../../src/pipeline/index.ts";
+import type {
+  HistoryEvent,
+  OrchestrationWorkItem,
+  ScheduledTask,
+  SentMessage,
+  TaskFailure,
+} from "../../src/pipeline/index.ts";
 import { bitsOf, episodeSpanId, parseTraceContext, taskSpanId, type SpanIdBits } from "../../src/telemetry/identity.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { setFailure, setOrchestrationFailure } from "./failure.ts";
@@ -39,9 +45,21 @@ export class TaskSpans {
   }
 
   emitTask(task: ScheduledTask, end: Date, failure: TaskFailure | undefined): void {
-    const attributes: Attributes = { [semconv.ATTR_TASK_ID]: task.taskId, [semconv.ATTR_TASK_INSTANCE_ID]: this.#item.instanceId };
+    const attributes: Attributes = {
+      [semconv.ATTR_TASK_ID]: task.taskId,
+      [semconv.ATTR_TASK_INSTANCE_ID]: this.#item.instanceId,
+    };
     const { name, kind } = describe(task, attributes);
-    this.#emit(this.identityOf(task), name, kind, task.scheduledAt ?? end, end, attributes, failure, task.type === "sub_orchestration");
+    this.#emit(
+      this.identityOf(task),
+      name,
+      kind,
+      task.scheduledAt ?? end,
+      end,
+      attributes,
+      failure,
+      task.type === "sub_orchestration",
+    );
   }
 
   emitTimer({ taskId, createdAt, dueAt }: Extract<HistoryEvent, { type: "timer_fired" }>, end: Date): void {
@@ -53,7 +71,14 @@ export class TaskSpans {
       [semconv.ATTR_TASK_ID]: taskId,
     };
     if (dueAt !== undefined) attributes[semconv.ATTR_FIRE_AT] = dueAt.toISOString();
-    this.#emit(this.identityOf({ taskId }), semconv.timerSpanName(name), SpanKind.INTERNAL, createdAt ?? end, end, attributes);
+    this.#emit(
+      this.identityOf({ taskId }),
+      semconv.timerSpanName(name),
+      SpanKind.INTERNAL,
+      createdAt ?? end,
+      end,
+      attributes,
+    );
   }
 
   emitSent({ name, target, taskId, type }: SentMessage, at: Date): void {
@@ -70,7 +95,14 @@ export class TaskSpans {
       attributes[semconv.ATTR_ENTITY_INSTANCE_ID] = target;
     }
     const spanType = type === "event" ? semconv.TYPE_ORCHESTRATION_EVENT : semconv.TYPE_SIGNAL_ENTITY;
-    this.#emit(this.identityOf({ taskId }), semconv.spanName(spanType, name, undefined), SpanKind.PRODUCER, at, at, attributes);
+    this.#emit(
+      this.identityOf({ taskId }),
+      semconv.spanName(spanType, name, undefined),
+      SpanKind.PRODUCER,
+      at,
+      at,
+      attributes,
+    );
   }
 
   emitEpisode(start: Date, end: Date, actions: number): void {

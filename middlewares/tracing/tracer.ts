@@ -129,14 +129,21 @@ function isNoop(provider: TracerProvider): boolean {
 }
 
 function nameOf(provider: TracerProvider): string {
-  const name = readIn((): unknown => (provider as { readonly constructor?: { readonly name?: unknown } }).constructor?.name);
+  const name = readIn(
+    (): unknown => (provider as { readonly constructor?: { readonly name?: unknown } }).constructor?.name,
+  );
   return typeof name === "string" && name !== "" ? name : "Object";
 }
 
 function tracerOf(provider: TracerProvider): Tracer | undefined {
   return readIn(() => {
     const tracer: unknown = resultNow(provider.getTracer(SCOPE_NAME, version), "getTracer");
-    return typeof tracer === "object" && tracer !== null && "startSpan" in tracer && typeof tracer.startSpan === "function" ? (tracer as Tracer) : undefined;
+    return typeof tracer === "object" &&
+      tracer !== null &&
+      "startSpan" in tracer &&
+      typeof tracer.startSpan === "function"
+      ? (tracer as Tracer)
+      : undefined;
   });
 }
 
@@ -154,7 +161,11 @@ interface SdkTracer extends Tracer {
 function isSdkTracer(tracer: Tracer): tracer is SdkTracer {
   const hasBoth = (): boolean => {
     const { _sampler: sampler, _idGenerator: generator } = tracer as Partial<SdkTracer>;
-    return typeof sampler?.shouldSample === "function" && typeof generator?.generateSpanId === "function" && typeof generator.generateTraceId === "function";
+    return (
+      typeof sampler?.shouldSample === "function" &&
+      typeof generator?.generateSpanId === "function" &&
+      typeof generator.generateTraceId === "function"
+    );
   };
   return readIn(hasBoth) ?? false;
 }
@@ -234,7 +245,9 @@ class ProviderTracer implements IdentityTracer {
     const isWritten = this.#way === "written";
     // Samplers read the trace ID, so it must be right from the start. If it is written later, it comes from a parent.
     const above = isWritten && isRoot ? contextOf({ ...identity, isRemote: true }) : parent;
-    const { result } = withChosenIds(isRoot ? { traceId, spanId } : { spanId }, () => tracer.startSpan(name, options, above));
+    const { result } = withChosenIds(isRoot ? { traceId, spanId } : { spanId }, () =>
+      tracer.startSpan(name, options, above),
+    );
     const span = checkedSpan(result);
     if (isWritten && span.isRecording()) write(span, spanId, isRoot);
     return span;
@@ -258,7 +271,12 @@ class ProviderTracer implements IdentityTracer {
   }
 
   #probe(): string | undefined {
-    const parent = contextOf({ traceId: "1".repeat(32), spanId: "2".repeat(16), traceFlags: TraceFlags.NONE, isRemote: true });
+    const parent = contextOf({
+      traceId: "1".repeat(32),
+      spanId: "2".repeat(16),
+      traceFlags: TraceFlags.NONE,
+      isRemote: true,
+    });
     const identity: SpanContext = { traceId: "1".repeat(32), spanId: "1".repeat(16), traceFlags: TraceFlags.NONE };
     try {
       const span = this.#started("durable-telemetry", {}, identity, parent);
@@ -275,7 +293,13 @@ class ProviderTracer implements IdentityTracer {
    * from the start, whatever generator the provider has (telemetry.md I6), and the user's sampler is not asked about traces
    * that are decided (I10). The tracer belongs to this package's scope, so nobody else uses it, and it is restored afterwards.
    */
-  #startAnswered(tracer: Writable<SdkTracer>, name: string, options: SpanOptions, identity: SpanContext, parent: Context): Span {
+  #startAnswered(
+    tracer: Writable<SdkTracer>,
+    name: string,
+    options: SpanOptions,
+    identity: SpanContext,
+    parent: Context,
+  ): Span {
     const { _sampler: sampler, _idGenerator: generator } = tracer;
     tracer._sampler = this.#answers._sampler;
     tracer._idGenerator = this.#answers._idGenerator;

@@ -21,25 +21,29 @@ export interface Ending {
  */
 export function flushAtSignals(signals: readonly NodeJS.Signals[], ending: Ending): () => void {
   const threads = new Threads(ending);
-  const listeners = !isMainThread ? [] : signals.map((signal) => {
-    const onSignal = (): void => {
-      // Remove this listener first: the program's listeners are called next, and may count the listeners.
-      process.off(signal, onSignal);
-      const others = threads.flush();
-      if (process.listenerCount(signal) > 0) void ending.flush();
-      else void Promise.all([others, ending.shutdown()]).then(() => process.kill(process.pid, signal));
-    };
-    // Runs first, while `once` listeners of the program still count.
-    process.prependListener(signal, onSignal);
-    return () => void process.off(signal, onSignal);
-  });
+  const listeners = !isMainThread
+    ? []
+    : signals.map((signal) => {
+        const onSignal = (): void => {
+          // Remove this listener first: the program's listeners are called next, and may count the listeners.
+          process.off(signal, onSignal);
+          const others = threads.flush();
+          if (process.listenerCount(signal) > 0) void ending.flush();
+          else void Promise.all([others, ending.shutdown()]).then(() => process.kill(process.pid, signal));
+        };
+        // Runs first, while `once` listeners of the program still count.
+        process.prependListener(signal, onSignal);
+        return () => void process.off(signal, onSignal);
+      });
   return () => {
     threads.leave();
     for (const takeBack of listeners) takeBack();
   };
 }
 
-type Message = { readonly of: number; readonly kind: "here" | "flushed" } | { readonly of: 0; readonly kind: "who" | "flush" };
+type Message =
+  | { readonly of: number; readonly kind: "here" | "flushed" }
+  | { readonly of: 0; readonly kind: "who" | "flush" };
 
 /** The threads of a process. Signals reach only the main thread, which asks the others to export. */
 class Threads {
@@ -50,7 +54,10 @@ class Threads {
 
   constructor(ending: Ending) {
     this.#ending = ending;
-    this.#channel.addEventListener("message", (event) => void this.#onMessage((event as unknown as { readonly data: Message }).data));
+    this.#channel.addEventListener(
+      "message",
+      (event) => void this.#onMessage((event as unknown as { readonly data: Message }).data),
+    );
     this.#channel.unref();
     if (isMainThread) {
       process.on("worker", this.#watch);

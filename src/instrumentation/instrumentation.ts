@@ -108,10 +108,12 @@ export class DurableTaskInstrumentation {
 
   #patch(exports: unknown): void {
     for (const { prototype, entries } of exportedWorkers(exports)) {
-      if (!this.#patched.has(prototype)) this.#patched.set(prototype, beforeMethods(prototype, entries, this.#decorate));
+      if (!this.#patched.has(prototype))
+        this.#patched.set(prototype, beforeMethods(prototype, entries, this.#decorate));
     }
     for (const { prototype, entries } of exportedClients(exports)) {
-      if (!this.#patched.has(prototype)) this.#patched.set(prototype, beforeMethods(prototype, entries, this.#decorateClient));
+      if (!this.#patched.has(prototype))
+        this.#patched.set(prototype, beforeMethods(prototype, entries, this.#decorateClient));
     }
   }
 
@@ -139,7 +141,8 @@ export class DurableTaskInstrumentation {
 }
 
 function optionsOf(config: DurableTaskInstrumentationConfig): DurableTelemetryOptions {
-  if (typeof config !== "object" || config === null) throw new TypeError("DurableTaskInstrumentation: the options must be an object.");
+  if (typeof config !== "object" || config === null)
+    throw new TypeError("DurableTaskInstrumentation: the options must be an object.");
   const { enabled, ...options } = config;
   if (enabled !== undefined && typeof enabled !== "boolean") {
     throw new TypeError('DurableTaskInstrumentation: option "enabled" must be true or false.');

@@ -29,9 +29,14 @@ const api = Symbol.for("opentelemetry.js.api.1");
 const ending = Symbol.for("durable-telemetry.ending");
 
 function setUpOtlp(): void {
-  const { trace, diag } = (Reflect.get(globalThis, api) ?? {}) as { readonly trace?: unknown; readonly diag?: DiagLogger };
+  const { trace, diag } = (Reflect.get(globalThis, api) ?? {}) as {
+    readonly trace?: unknown;
+    readonly diag?: DiagLogger;
+  };
   if (trace !== undefined) {
-    diag?.info("durable-telemetry/register: OpenTelemetry is set up already and stays as it is; only workers are instrumented.");
+    diag?.info(
+      "durable-telemetry/register: OpenTelemetry is set up already and stays as it is; only workers are instrumented.",
+    );
     return;
   }
   flushAtTheEnd(Reflect.get(otlp().setupOtlp(), ending) as Ending);
@@ -48,7 +53,10 @@ function attempt(task: string, step: () => void): void {
     step();
   } catch (error) {
     // One that names the way out needs no stack.
-    const shown: unknown = error instanceof Error && String(Reflect.get(error, "code")).startsWith("DURABLE_TELEMETRY_") ? error.message : error;
+    const shown: unknown =
+      error instanceof Error && String(Reflect.get(error, "code")).startsWith("DURABLE_TELEMETRY_")
+        ? error.message
+        : error;
     console.warn(`durable-telemetry/register: cannot ${task}; the application runs on without it.`, shown);
   }
 }

@@ -22,7 +22,9 @@ export const workerClasses: readonly WorkerClass[] = [
  * The clients of Dapr's SDKs, which make no spans themselves. The Durable Task SDK's own is called the same, and left
  * alone when it schedules.
  */
-export const clientClasses: readonly WorkerClass[] = [{ name: "TaskHubGrpcClient", file: "client", entries: ["scheduleNewOrchestration"] }];
+export const clientClasses: readonly WorkerClass[] = [
+  { name: "TaskHubGrpcClient", file: "client", entries: ["scheduleNewOrchestration"] },
+];
 
 /** The prototypes of the worker classes that a module exports. */
 export function exportedWorkers(exports: unknown): readonly ExportedClass[] {
@@ -76,5 +78,11 @@ export function watchWorkerFiles(found: (exports: unknown) => void): () => void 
 const loaded = "tracing:module.require:end";
 
 function isLoaded(message: unknown): message is { readonly id: string; readonly result: unknown } {
-  return typeof message === "object" && message !== null && "id" in message && typeof message.id === "string" && "result" in message;
+  return (
+    typeof message === "object" &&
+    message !== null &&
+    "id" in message &&
+    typeof message.id === "string" &&
+    "result" in message
+  );
 }

@@ -1,7 +1,10 @@
 import { diag, DiagConsoleLogger, DiagLogLevel } from "@opentelemetry/api";
 import { registrations } from "../telemetry/api-globals.ts";
 
-type Code = "DURABLE_TELEMETRY_OTLP_RUNNING" | "DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED" | "DURABLE_TELEMETRY_SDK_MISSING";
+type Code =
+  | "DURABLE_TELEMETRY_OTLP_RUNNING"
+  | "DURABLE_TELEMETRY_TRACER_PROVIDER_REGISTERED"
+  | "DURABLE_TELEMETRY_SDK_MISSING";
 
 const messages: Readonly<Record<Code, string>> = {
   DURABLE_TELEMETRY_OTLP_RUNNING:

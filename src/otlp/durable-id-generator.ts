@@ -38,7 +38,9 @@ export class DurableIdGenerator implements SpanIdGenerator {
    */
   constructor(others: SpanIdGenerator = randomIds) {
     if (!isIdGenerator(others)) {
-      throw new TypeError("DurableIdGenerator: the argument must be an ID generator with generateTraceId() and generateSpanId()");
+      throw new TypeError(
+        "DurableIdGenerator: the argument must be an ID generator with generateTraceId() and generateSpanId()",
+      );
     }
     this.#others = others;
   }
@@ -59,7 +61,10 @@ const randomIds: SpanIdGenerator = { generateTraceId: () => randomId(4), generat
 
 function randomId(words: number): string {
   let id = "";
-  for (let i = 0; i < words; i++) id += Math.floor(Math.random() * 2 ** 32).toString(16).padStart(8, "0");
+  for (let i = 0; i < words; i++)
+    id += Math.floor(Math.random() * 2 ** 32)
+      .toString(16)
+      .padStart(8, "0");
   return /[^0]/.test(id) ? id : randomId(words);
 }
 

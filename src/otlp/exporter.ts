@@ -55,7 +55,9 @@ export class OtlpExporter<TItems> {
     this.#timeout = Math.min(settings.timeout, settings.exportTimeout, most);
     this.#target = showAddress(settings.endpoint);
     // The parts too, such as the token after `Bearer`.
-    this.#secrets = Object.values(settings.headers).flatMap((value) => [value, ...value.split(/\s+/)]).filter((part) => part.length > 3);
+    this.#secrets = Object.values(settings.headers)
+      .flatMap((value) => [value, ...value.split(/\s+/)])
+      .filter((part) => part.length > 3);
   }
 
   /** Sends the items. */
@@ -77,8 +79,15 @@ export class OtlpExporter<TItems> {
 
   /** Reports that `count` items have not arrived, or that this is unknown. */
   fail(count: number, { state, cause, reason }: Failure): void {
-    const what = state === "refused" ? (items: string) => `cannot export ${items} to` : (items: string) => `cannot confirm that ${items} reached`;
-    this.lost(count, `${state} ${cause}`, (items) => `${what(items)} ${this.#target} (${this.#show(reason)}); workflows go on without it`);
+    const what =
+      state === "refused"
+        ? (items: string) => `cannot export ${items} to`
+        : (items: string) => `cannot confirm that ${items} reached`;
+    this.lost(
+      count,
+      `${state} ${cause}`,
+      (items) => `${what(items)} ${this.#target} (${this.#show(reason)}); workflows go on without it`,
+    );
   }
 
   /** Reports `count` items as lost; `say` returns the line for a number of items. */
@@ -116,7 +125,11 @@ export class OtlpExporter<TItems> {
     return deadline.run(this.#timeout, async (signal) => {
       const end = performance.now() + this.#timeout;
       let answer = await this.#transport.send(body, signal);
-      for (let pause = firstPause; answer.state !== "taken" && answer.mayRetry === true; pause = Math.min(pause * 1.5, longestPause)) {
+      for (
+        let pause = firstPause;
+        answer.state !== "taken" && answer.mayRetry === true;
+        pause = Math.min(pause * 1.5, longestPause)
+      ) {
         const wait = answer.retryAfter ?? pause * (0.8 + Math.random() * 0.4);
         if (wait > end - performance.now()) break;
         await deadline.pause(wait, signal);
@@ -125,7 +138,11 @@ export class OtlpExporter<TItems> {
         // After an unanswered attempt, a later failure does not make it certain that the items are lost. At the timeout, the
         // cause of the previous failure is more informative.
         if (next.state === "taken") answer = next;
-        else answer = { ...(next === timedOut ? { ...answer, mayRetry: false } : next), state: answer.state === "unanswered" ? "unanswered" : next.state };
+        else
+          answer = {
+            ...(next === timedOut ? { ...answer, mayRetry: false } : next),
+            state: answer.state === "unanswered" ? "unanswered" : next.state,
+          };
       }
       return answer;
     });
@@ -136,8 +153,13 @@ export class OtlpExporter<TItems> {
     const count = Number(Object.entries(rejected).find(([name]) => name.startsWith("rejected"))?.[1] ?? 0);
     const { signal, name } = this.#items;
     const warning = errorMessage === "" ? "" : ` (${this.#show(errorMessage)})`;
-    if (count > 0) this.lost(count, "rejected", (items) => `the collector at ${this.#target} rejected ${items}${warning}`);
-    else if (warning !== "") this.#shared.report.failed(`${signal} warning`, `the collector at ${this.#target} accepted ${name}s, with a warning${warning}`);
+    if (count > 0)
+      this.lost(count, "rejected", (items) => `the collector at ${this.#target} rejected ${items}${warning}`);
+    else if (warning !== "")
+      this.#shared.report.failed(
+        `${signal} warning`,
+        `the collector at ${this.#target} accepted ${name}s, with a warning${warning}`,
+      );
   }
 
   #partialSuccessIn(body: Uint8Array): { readonly errorMessage?: string; readonly [rejected: string]: unknown } {

@@ -111,7 +111,13 @@ export interface OtlpOptions extends OtlpExportOptions {
 }
 
 /** A value of a resource attribute. */
-export type ResourceAttributeValue = string | number | boolean | readonly string[] | readonly number[] | readonly boolean[];
+export type ResourceAttributeValue =
+  | string
+  | number
+  | boolean
+  | readonly string[]
+  | readonly number[]
+  | readonly boolean[];
 /** Attributes of the resource, by name. */
 export type ResourceAttributes = Readonly<Record<string, ResourceAttributeValue | undefined>>;
 /** The samplers of the SDK, by OpenTelemetry's names. */

@@ -46,7 +46,10 @@ function fromDisk(name: string, from: string): unknown {
   if (sdk === undefined) throw new OtlpSetupError("DURABLE_TELEMETRY_SDK_MISSING", `${sdkName} is not installed`);
   const { version = "", directory = "" } = copyAt(sdk) ?? {};
   if (Number(/^0\.(\d+)\./.exec(version)?.[1] ?? oldestMinor) < oldestMinor) {
-    throw new OtlpSetupError("DURABLE_TELEMETRY_SDK_MISSING", `${sdkName} ${version} in ${directory} belongs to SDK 2.x`);
+    throw new OtlpSetupError(
+      "DURABLE_TELEMETRY_SDK_MISSING",
+      `${sdkName} ${version} in ${directory} belongs to SDK 2.x`,
+    );
   }
   const owner = owners[name] === undefined ? sdk : resolve(owners[name], sdk);
   const path = owner === undefined ? undefined : resolve(name, owner);

@@ -45,7 +45,12 @@ export class BatchQueue<T> {
    * @param rankOf the rank, from 0 to 3. Items of a higher rank are kept longer (telemetry.md K6).
    * @param bytesOf approximately how much memory an item takes.
    */
-  constructor(exporter: OtlpExporter<T[]>, settings: BatchSettings, rankOf: (item: T) => number, bytesOf: (item: T) => number) {
+  constructor(
+    exporter: OtlpExporter<T[]>,
+    settings: BatchSettings,
+    rankOf: (item: T) => number,
+    bytesOf: (item: T) => number,
+  ) {
     this.#exporter = exporter;
     this.#settings = settings;
     this.#rankOf = rankOf;
@@ -59,7 +64,10 @@ export class BatchQueue<T> {
     while (this.#count >= this.#settings.maxQueueSize || this.#bytes + bytes > mostBytes) {
       this.#dropped += 1;
       // Drop the last item of the lowest rank below this one's; if there is none, drop this one.
-      const dropped = this.#lanes.slice(0, rank).find(({ first }) => first !== undefined)?.pop();
+      const dropped = this.#lanes
+        .slice(0, rank)
+        .find(({ first }) => first !== undefined)
+        ?.pop();
       if (dropped === undefined) return;
       this.#left(dropped);
     }
@@ -99,7 +107,8 @@ export class BatchQueue<T> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#wanted = this.#added;
-    for (let batches = Math.ceil(this.#count / this.#settings.maxExportBatchSize); batches > 0; batches -= 1) this.#run();
+    for (let batches = Math.ceil(this.#count / this.#settings.maxExportBatchSize); batches > 0; batches -= 1)
+      this.#run();
   }
 
   #run(): void {
@@ -124,7 +133,7 @@ export class BatchQueue<T> {
   #take(): T[] {
     this.#reportDropped();
     const batch: Waiting<T>[] = [];
-    for (let bytes = 0; batch.length < this.#settings.maxExportBatchSize && bytes < mostBytesOfBatch; ) {
+    for (let bytes = 0; batch.length < this.#settings.maxExportBatchSize && bytes < mostBytesOfBatch;) {
       const taken = this.#lanes.findLast(({ first }) => first !== undefined)?.shift();
       if (taken === undefined) break;
       batch.push(taken);

@@ -4,7 +4,16 @@ import { checkOptions, type OptionRule } from "../options.ts";
 import { registrations } from "../telemetry/api-globals.ts";
 import { version } from "../version.ts";
 import { messageOf } from "./diagnostics.ts";
-import type { OtlpBatchOptions, OtlpExporterName, OtlpExportOptions, OtlpMetricOptions, OtlpOptions, PropagatorName, ResourceAttributes, ResourceDetectorName } from "./options.ts";
+import type {
+  OtlpBatchOptions,
+  OtlpExporterName,
+  OtlpExportOptions,
+  OtlpMetricOptions,
+  OtlpOptions,
+  PropagatorName,
+  ResourceAttributes,
+  ResourceDetectorName,
+} from "./options.ts";
 import * as values from "./values.ts";
 import type { Kind } from "./values.ts";
 
@@ -13,7 +22,9 @@ export type Signal = "traces" | "metrics" | "logs";
 /** Settings as they are read from options: a value or a list of values becomes a list, and only `TUnset` may be missing. */
 type Read<TOptions, TUnset extends keyof TOptions = never> = {
   readonly [K in keyof TOptions]-?:
-    | (Extract<TOptions[K], readonly unknown[]> extends never ? NonNullable<TOptions[K]> : Extract<TOptions[K], readonly unknown[]>)
+    | (Extract<TOptions[K], readonly unknown[]> extends never
+        ? NonNullable<TOptions[K]>
+        : Extract<TOptions[K], readonly unknown[]>)
     | (K extends TUnset ? undefined : never);
 };
 /** The valid values of a setting, its variable (or the end of that), and its default. */
@@ -25,8 +36,14 @@ type Rows<TValues> = { readonly [K in keyof TValues]: Row<TValues[K]> };
 
 const row = <T>(variable: string, kind: Kind<T>, otherwise: T): Row<T> => ({ ...kind, variable, otherwise });
 
-type GeneralValues = Read<Omit<OtlpOptions, keyof OtlpExportOptions | Signal | "resourceAttributes">, "serviceName" | "logLevel">;
-type ExportValues = Read<Omit<OtlpExportOptions, "endpoint" | "headers">, "certificate" | "clientCertificate" | "clientKey">;
+type GeneralValues = Read<
+  Omit<OtlpOptions, keyof OtlpExportOptions | Signal | "resourceAttributes">,
+  "serviceName" | "logLevel"
+>;
+type ExportValues = Read<
+  Omit<OtlpExportOptions, "endpoint" | "headers">,
+  "certificate" | "clientCertificate" | "clientKey"
+>;
 type BatchValues = Read<Omit<OtlpBatchOptions, keyof OtlpExportOptions | "exporter">>;
 type MetricValues = Read<Omit<OtlpMetricOptions, keyof OtlpExportOptions | "exporter">>;
 
@@ -38,10 +55,21 @@ const aggregations = ["explicit_bucket_histogram", "base2_exponential_bucket_his
 const general: Rows<GeneralValues> = {
   disabled: row("OTEL_SDK_DISABLED", aBoolean, false),
   serviceName: row("OTEL_SERVICE_NAME", values.aText, undefined),
-  resourceDetectors: row("OTEL_NODE_RESOURCE_DETECTORS", someOf<ResourceDetectorName>("all", "none", "env", "service", "serviceinstance", "process", "host", "os"), ["all"]),
-  sampler: row("OTEL_TRACES_SAMPLER", oneOf(...samplers, ...samplers.map((name) => `parentbased_${name}` as const)), "parentbased_always_on"),
+  resourceDetectors: row(
+    "OTEL_NODE_RESOURCE_DETECTORS",
+    someOf<ResourceDetectorName>("all", "none", "env", "service", "serviceinstance", "process", "host", "os"),
+    ["all"],
+  ),
+  sampler: row(
+    "OTEL_TRACES_SAMPLER",
+    oneOf(...samplers, ...samplers.map((name) => `parentbased_${name}` as const)),
+    "parentbased_always_on",
+  ),
   samplerArg: row("OTEL_TRACES_SAMPLER_ARG", values.aRatio, 1),
-  propagators: row("OTEL_PROPAGATORS", someOf<PropagatorName>("tracecontext", "baggage", "b3", "b3multi", "none"), ["tracecontext", "baggage"]),
+  propagators: row("OTEL_PROPAGATORS", someOf<PropagatorName>("tracecontext", "baggage", "b3", "b3multi", "none"), [
+    "tracecontext",
+    "baggage",
+  ]),
   logLevel: row("OTEL_LOG_LEVEL", oneOf("none", "error", "warn", "info", "debug", "verbose", "all"), undefined),
   diagnostics: row("DURABLE_TELEMETRY_DIAGNOSTICS", aBoolean, false),
   shutdownTimeout: row("DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT", milliseconds, 5000),
@@ -70,8 +98,16 @@ const ofBatches = (prefix: string, delay: number): Rows<BatchValues> => ({
 const ofMetrics: Rows<MetricValues> = {
   exportTimeout: row("OTEL_METRIC_EXPORT_TIMEOUT", milliseconds, 30_000),
   exportInterval: row("OTEL_METRIC_EXPORT_INTERVAL", milliseconds, 60_000),
-  temporality: row("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", oneOf("cumulative", "delta", "lowmemory"), "cumulative"),
-  histogramAggregation: row("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", oneOf(...aggregations), aggregations[0]),
+  temporality: row(
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+    oneOf("cumulative", "delta", "lowmemory"),
+    "cumulative",
+  ),
+  histogramAggregation: row(
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+    oneOf(...aggregations),
+    aggregations[0],
+  ),
 };
 
 /** The contents of the files for TLS. */
@@ -105,24 +141,43 @@ export interface Settings extends GeneralValues {
   readonly description: string;
 }
 
-const exporter = row<readonly OtlpExporterName[]>("EXPORTER", someOf<OtlpExporterName>("otlp", "console", "none"), ["otlp"]);
+const exporter = row<readonly OtlpExporterName[]>("EXPORTER", someOf<OtlpExporterName>("otlp", "console", "none"), [
+  "otlp",
+]);
 const headers = row("HEADERS", values.headers, {});
 const attributes = row<ResourceAttributes>("OTEL_RESOURCE_ATTRIBUTES", values.attributes, {});
-const urls = { grpc: row("ENDPOINT", values.aGrpcAddress, "http://localhost:4317/"), http: row("ENDPOINT", values.aUrl, "http://localhost:4318") };
-const aSignal: OptionRule = { is: "false or an object of options", test: (value) => value === false || isRecord(value) };
+const urls = {
+  grpc: row("ENDPOINT", values.aGrpcAddress, "http://localhost:4317/"),
+  http: row("ENDPOINT", values.aUrl, "http://localhost:4318"),
+};
+const aSignal: OptionRule = {
+  is: "false or an object of options",
+  test: (value) => value === false || isRecord(value),
+};
 
 /** @throws TypeError for an invalid option; it names the option and what is allowed. */
 export function readSettings(options: unknown): Settings {
   const rowsOf = { traces: ofBatches("OTEL_BSP_", 5000), metrics: ofMetrics, logs: ofBatches("OTEL_BLRP_", 1000) };
   const ofAll = { ...ofExport, endpoint: urls.http, headers };
-  const given = check("setupOtlp", options, { ...general, resourceAttributes: attributes, ...ofAll, traces: aSignal, metrics: aSignal, logs: aSignal });
+  const given = check("setupOtlp", options, {
+    ...general,
+    resourceAttributes: attributes,
+    ...ofAll,
+    traces: aSignal,
+    metrics: aSignal,
+    logs: aSignal,
+  });
   for (const [signal, rows] of Object.entries<object>(rowsOf)) {
-    if (isRecord(given[signal])) given[signal] = check(`setupOtlp: ${signal}`, given[signal], { exporter, ...ofAll, ...rows });
+    if (isRecord(given[signal]))
+      given[signal] = check(`setupOtlp: ${signal}`, given[signal], { exporter, ...ofAll, ...rows });
   }
   const reader = new Reader(given);
   const found = reader.read(general, (option, variable) => [{ option, variable }]);
   const attributesFound = reader.findAll(attributes, [{ option: "resourceAttributes", variable: attributes.variable }]);
-  reader.describe("general", [...Object.entries<Found<unknown>>(found), ...attributesFound.map((each) => ["resourceAttributes", each] as const)]);
+  reader.describe("general", [
+    ...Object.entries<Found<unknown>>(found),
+    ...attributesFound.map((each) => ["resourceAttributes", each] as const),
+  ]);
   const { disabled, sampler, samplerArg, serviceName } = found;
   const from = (who: string): ResourceAttributes => ({
     ...attributesFound.find(({ source }) => source.startsWith(who))?.value,
@@ -130,13 +185,20 @@ export function readSettings(options: unknown): Settings {
   });
   const settings = {
     ...valuesOf(found),
-    resourceAttributes: { ...from("env"), "telemetry.distro.name": "durable-telemetry", "telemetry.distro.version": version, ...from("code") },
+    resourceAttributes: {
+      ...from("env"),
+      "telemetry.distro.name": "durable-telemetry",
+      "telemetry.distro.version": version,
+      ...from("code"),
+    },
     traces: readSignal(reader, "traces", rowsOf.traces),
     metrics: readSignal(reader, "metrics", rowsOf.metrics, disabled.value ? undefined : "MeterProvider"),
     logs: readSignal(reader, "logs", rowsOf.logs, disabled.value ? undefined : "LoggerProvider"),
   };
   if (samplerArg.source !== "default" && !sampler.value.endsWith("traceidratio")) {
-    reader.warnings.add(`${samplerArg.source} has no effect: the sampler is ${sampler.value}, and only traceidratio and parentbased_traceidratio have a ratio`);
+    reader.warnings.add(
+      `${samplerArg.source} has no effect: the sampler is ${sampler.value}, and only traceidratio and parentbased_traceidratio have a ratio`,
+    );
   }
   if (readVariable("OTEL_CONFIG_FILE") !== undefined) {
     reader.warnings.add(
@@ -144,11 +206,21 @@ export function readSettings(options: unknown): Settings {
     );
   }
   const title = `durable-telemetry: diagnostics (durable-telemetry ${version}, Node.js ${process.version}, ${process.platform} ${process.arch})`;
-  return { ...settings, places: [...reader.places.values()], warnings: reader.warnings, description: [title, ...reader.lines].join("\n") };
+  return {
+    ...settings,
+    places: [...reader.places.values()],
+    warnings: reader.warnings,
+    description: [title, ...reader.lines].join("\n"),
+  };
 }
 
 /** @param provider the provider that the program may have registered for this signal, and that is used then. */
-function readSignal<TValues extends { readonly exportTimeout: number }>(reader: Reader, signal: Signal, rows: Rows<TValues>, provider?: string): SignalSettings & TValues {
+function readSignal<TValues extends { readonly exportTimeout: number }>(
+  reader: Reader,
+  signal: Signal,
+  rows: Rows<TValues>,
+  provider?: string,
+): SignalSettings & TValues {
   reader.places.set(signal, { option: signal });
   const name = signal.toUpperCase();
   // The settings of one signal, then those of all.
@@ -156,23 +228,35 @@ function readSignal<TValues extends { readonly exportTimeout: number }>(reader: 
     { option: `${signal}.${option}`, variable: `OTEL_EXPORTER_OTLP_${name}_${variable}` },
     { option, variable: `OTEL_EXPORTER_OTLP_${variable}` },
   ];
-  const to = exporterOf(reader, signal, reader.find(exporter, [{ option: `${signal}.exporter`, variable: `OTEL_${name}_EXPORTER` }]), provider);
+  const to = exporterOf(
+    reader,
+    signal,
+    reader.find(exporter, [{ option: `${signal}.exporter`, variable: `OTEL_${name}_EXPORTER` }]),
+    provider,
+  );
   const all = reader.read(ofExport, places);
   const url = all.protocol.value === "grpc" ? urls.grpc : urls.http;
   const given = reader.find(url, places("endpoint", "ENDPOINT"));
   // The endpoint of all signals is a base URL.
   const isWhole = url === urls.grpc || given.source.includes(`${signal}.`) || given.source.includes(`_${name}_`);
   const address = isWhole ? given.value : values.urlOfSignal(given.value, signal);
-  const endpoint = { ...given, shown: url.show(address), value: address.includes("://") ? address : `${all.insecure.value ? "http" : "https"}://${address}` };
+  const endpoint = {
+    ...given,
+    shown: url.show(address),
+    value: address.includes("://") ? address : `${all.insecure.value ? "http" : "https"}://${address}`,
+  };
   const byName = new Map<string, Found<string>>();
   for (const { value, source } of reader.findAll(headers, places("headers", "HEADERS")).toReversed()) {
-    for (const [header, raw] of Object.entries(value)) byName.set(header.toLowerCase(), { value: raw, shown: "[redacted]", source });
+    for (const [header, raw] of Object.entries(value))
+      byName.set(header.toLowerCase(), { value: raw, shown: "[redacted]", source });
   }
   const own = reader.read(rows, (option, variable) => [{ option: `${signal}.${option}`, variable }]);
   boundBatch(own);
   const isSent = to.value.includes("otlp");
   const shownHeaders = [...byName].map(([header, found]) => [`headers.${header}`, found] as const);
-  const more = isSent ? [["endpoint", endpoint] as const, ...shownHeaders, ...Object.entries<Found<unknown>>({ ...all, ...own })] : [];
+  const more = isSent
+    ? [["endpoint", endpoint] as const, ...shownHeaders, ...Object.entries<Found<unknown>>({ ...all, ...own })]
+    : [];
   reader.describe(signal, [["exporter", to], ...more]);
   return {
     ...valuesOf(all),
@@ -184,24 +268,44 @@ function readSignal<TValues extends { readonly exportTimeout: number }>(reader: 
 }
 
 /** The destinations of a signal: as configured, unless it is turned off or the program has a provider, of which there can be only one. */
-function exporterOf(reader: Reader, signal: Signal, asked: Found<readonly OtlpExporterName[]>, provider: string | undefined): typeof asked {
+function exporterOf(
+  reader: Reader,
+  signal: Signal,
+  asked: Found<readonly OtlpExporterName[]>,
+  provider: string | undefined,
+): typeof asked {
   const leftOut = (source: string): typeof asked => ({ value: [], shown: "none", source });
   if (reader.given(signal) === false) return leftOut(`code: ${signal}`);
   if (asked.value.includes("none")) return leftOut(asked.source);
   if (provider === undefined || signal === "traces" || registrations()[signal] === undefined) return asked;
-  reader.warnings.add(`${signal} are left to the ${provider} that is registered already; "${signal}: false" in setupOtlp's options says that this is meant`);
+  reader.warnings.add(
+    `${signal} are left to the ${provider} that is registered already; "${signal}: false" in setupOtlp's options says that this is meant`,
+  );
   return leftOut(`the ${provider} of the program`);
 }
 
 /** A batch is not larger than the queue. */
 function boundBatch(found: Record<string, Found<unknown>>): void {
   const { maxQueueSize, maxExportBatchSize } = found;
-  if (maxQueueSize === undefined || maxExportBatchSize === undefined || Number(maxExportBatchSize.value) <= Number(maxQueueSize.value)) return;
-  found["maxExportBatchSize"] = { ...maxExportBatchSize, value: maxQueueSize.value, shown: `${maxQueueSize.shown}, no more than the queue holds` };
+  if (
+    maxQueueSize === undefined ||
+    maxExportBatchSize === undefined ||
+    Number(maxExportBatchSize.value) <= Number(maxQueueSize.value)
+  )
+    return;
+  found["maxExportBatchSize"] = {
+    ...maxExportBatchSize,
+    value: maxQueueSize.value,
+    shown: `${maxQueueSize.shown}, no more than the queue holds`,
+  };
 }
 
 /** The contents of the files that the settings name. If TLS can't use them, this is a warning, and they are omitted. */
-function tlsFiles(reader: Reader, signal: Signal, { certificate, clientCertificate, clientKey }: FoundIn<ExportValues>): TlsFiles {
+function tlsFiles(
+  reader: Reader,
+  signal: Signal,
+  { certificate, clientCertificate, clientKey }: FoundIn<ExportValues>,
+): TlsFiles {
   const given = [certificate, clientCertificate, clientKey];
   try {
     const [ca, cert, key] = given.map(({ value }) => (value === undefined ? value : readFileSync(value)));
@@ -246,15 +350,27 @@ class Reader {
   }
 
   /** All settings of a table. */
-  read<TValues>(rows: Rows<TValues>, placesOf: (option: string, variable: string) => readonly Place[]): FoundIn<TValues> {
-    const found = Object.entries<Row<unknown>>({ ...rows }).map(([name, each]) => [name, this.find(each, placesOf(name, each.variable))]);
+  read<TValues>(
+    rows: Rows<TValues>,
+    placesOf: (option: string, variable: string) => readonly Place[],
+  ): FoundIn<TValues> {
+    const found = Object.entries<Row<unknown>>({ ...rows }).map(([name, each]) => [
+      name,
+      this.find(each, placesOf(name, each.variable)),
+    ]);
     return Object.fromEntries(found) as FoundIn<TValues>;
   }
 
   /** The setting from the place with the highest precedence: code before the environment, and in each the first place. */
   find<T>(each: Row<T>, places: readonly Place[]): Found<T> {
     const { otherwise } = each;
-    return this.findAll(each, places)[0] ?? { value: otherwise, shown: otherwise === undefined ? "not set" : each.show(otherwise), source: "default" };
+    return (
+      this.findAll(each, places)[0] ?? {
+        value: otherwise,
+        shown: otherwise === undefined ? "not set" : each.show(otherwise),
+        source: "default",
+      }
+    );
   }
 
   /** The setting from each place where it is given, in order of precedence. */
@@ -262,9 +378,14 @@ class Reader {
     for (const place of places) this.places.set(place.option, place);
     const given = [
       ...places.map(({ option }) => ({ source: `code: ${option}`, value: this.given(option) })),
-      ...places.map(({ variable = "" }) => ({ source: `env: ${variable}`, value: this.#inEnvironment(variable, each) })),
+      ...places.map(({ variable = "" }) => ({
+        source: `env: ${variable}`,
+        value: this.#inEnvironment(variable, each),
+      })),
     ];
-    return given.flatMap(({ source, value }) => (value === undefined ? [] : [{ source, value: each.read(value), shown: each.show(each.read(value)) }]));
+    return given.flatMap(({ source, value }) =>
+      value === undefined ? [] : [{ source, value: each.read(value), shown: each.show(each.read(value)) }],
+    );
   }
 
   /** The value of an option. */
@@ -275,7 +396,10 @@ class Reader {
   }
 
   describe(section: string, settings: readonly (readonly [name: string, setting: Found<unknown>])[]): void {
-    this.lines.push(`  ${section}`, ...settings.map(([name, { shown, source }]) => `    ${name}: ${shown} (${source})`));
+    this.lines.push(
+      `  ${section}`,
+      ...settings.map(([name, { shown, source }]) => `    ${name}: ${shown} (${source})`),
+    );
   }
 
   #inEnvironment(variable: string, kind: Kind<unknown>): unknown {
@@ -293,20 +417,33 @@ class Reader {
 }
 
 type Options = Record<string, unknown>;
-const isRecord = (value: unknown): value is Options => typeof value === "object" && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is Options =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /**
  * @returns the options that are given: a blank string is the same as none.
  * @throws TypeError for an invalid option; it names the option and what is allowed.
  */
-function check(owner: string, options: unknown, rows: Readonly<Record<string, OptionRule & Partial<Kind<unknown>>>>): Options {
+function check(
+  owner: string,
+  options: unknown,
+  rows: Readonly<Record<string, OptionRule & Partial<Kind<unknown>>>>,
+): Options {
   const isBlank = (value: unknown): boolean => typeof value === "string" && value.trim() === "";
-  const rules = Object.entries(rows).map(([name, { is, test, object }]) => [name, { is: object?.is ?? is, test: (value: unknown) => isBlank(value) || test(value) }]);
+  const rules = Object.entries(rows).map(([name, { is, test, object }]) => [
+    name,
+    { is: object?.is ?? is, test: (value: unknown) => isBlank(value) || test(value) },
+  ]);
   checkOptions<Options>(owner, options, Object.fromEntries(rules));
   const given = Object.entries(options).filter(([, value]) => !isBlank(value));
   for (const [name, value] of given) {
     const member = rows[name]?.object?.member;
-    if (member !== undefined && isRecord(value)) checkOptions(`${owner}: ${name}`, value, Object.fromEntries(Object.keys(value).map((each) => [each, member(each)])));
+    if (member !== undefined && isRecord(value))
+      checkOptions(
+        `${owner}: ${name}`,
+        value,
+        Object.fromEntries(Object.keys(value).map((each) => [each, member(each)])),
+      );
   }
   return Object.fromEntries(given);
 }

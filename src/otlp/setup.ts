@@ -110,7 +110,10 @@ export function setupOtlp(options: OtlpOptions = {}): OtlpTelemetry {
   const forceFlush = (): Promise<void> => ended ?? running.forceFlush();
   const flush = async (): Promise<void> => void (await deadline.spend(forceFlush));
   const ending: Ending = { timeout: shutdownTimeout, flush, shutdown };
-  const signals: NodeJS.Signals[] = [...(handleSigterm ? ["SIGTERM" as const] : []), ...(handleSigint ? ["SIGINT" as const] : [])];
+  const signals: NodeJS.Signals[] = [
+    ...(handleSigterm ? ["SIGTERM" as const] : []),
+    ...(handleSigint ? ["SIGINT" as const] : []),
+  ];
   if (signals.length > 0 && !disabled) {
     // If the program listens to the signal too, it continues to work.
     const flushAndWait = (): Promise<void> => {
@@ -130,14 +133,23 @@ function start(settings: Settings, deadline: Deadline): Running {
   const before = registrations();
   const connectEarly = noteTracersAndLoggers();
   const resource = resourceOf(settings);
-  const shared: Shared = { deadline, report: new LossReport(), ready: resource.waitForAsyncAttributes?.(), closing: [] };
+  const shared: Shared = {
+    deadline,
+    report: new LossReport(),
+    ready: resource.waitForAsyncAttributes?.(),
+    closing: [],
+  };
   const close = (): void => {
     for (const each of shared.closing) each.close();
     unregister(before, ours);
   };
   let ours = before;
   const providers: Running[] = [];
-  const add = <T extends Running>(signal: Signal, create: (...args: [Settings, Resource, Shared]) => T, register: (provider: T) => boolean): boolean => {
+  const add = <T extends Running>(
+    signal: Signal,
+    create: (...args: [Settings, Resource, Shared]) => T,
+    register: (provider: T) => boolean,
+  ): boolean => {
     if (settings[signal].exporter.length === 0) return true;
     const provider = create(settings, resource, shared);
     providers.push(provider);
@@ -175,7 +187,9 @@ function start(settings: Settings, deadline: Deadline): Running {
 
 function reportRefused(): void {
   const problems = startupProblems(["tracing", "metrics"]);
-  for (const problem of problems.length === 0 ? ["the OpenTelemetry API does not accept the providers of setupOtlp"] : problems) {
+  for (const problem of problems.length === 0
+    ? ["the OpenTelemetry API does not accept the providers of setupOtlp"]
+    : problems) {
     // Not through `diag`: that may be the other version's too.
     console.warn(`durable-telemetry: ${problem}`);
   }
@@ -185,7 +199,8 @@ function reportRefused(): void {
 function startContext({ propagators }: Settings, before: Registrations): boolean {
   const propagator = propagatorOf(propagators);
   // Keep what the program has registered.
-  const isPropagating = before.propagation !== undefined || propagator === undefined || propagation.setGlobalPropagator(propagator);
+  const isPropagating =
+    before.propagation !== undefined || propagator === undefined || propagation.setGlobalPropagator(propagator);
   if (before.context !== undefined) return isPropagating;
   const { AsyncLocalStorageContextManager } = load("@opentelemetry/context-async-hooks");
   return context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable()) && isPropagating;
@@ -206,8 +221,12 @@ function resourceOf({ resourceDetectors: names, resourceAttributes }: Settings):
   const isAll = names.includes("all") || names.every((name) => name === "env");
   const asked = new Set<string>([...names, ...(names.includes("host") ? ["os"] : [])]);
   const isDetected = (name: string): boolean => (isAll || asked.has(name)) && !asked.has("none");
-  const detectors = [...new Set(Object.entries(byName).flatMap(([name, detector]) => (isDetected(name) ? [detector] : [])))];
-  return defaultResource().merge(detectResources({ detectors })).merge(resourceFromAttributes({ ...resourceAttributes }));
+  const detectors = [
+    ...new Set(Object.entries(byName).flatMap(([name, detector]) => (isDetected(name) ? [detector] : []))),
+  ];
+  return defaultResource()
+    .merge(detectResources({ detectors }))
+    .merge(resourceFromAttributes({ ...resourceAttributes }));
 }
 
 function propagatorOf(names: readonly string[]): TextMapPropagator | undefined {
@@ -217,7 +236,9 @@ function propagatorOf(names: readonly string[]): TextMapPropagator | undefined {
     if (name === "tracecontext") return new W3CTraceContextPropagator();
     if (name === "baggage") return new W3CBaggagePropagator();
     const { B3InjectEncoding, B3Propagator } = load("@opentelemetry/propagator-b3");
-    return new B3Propagator({ injectEncoding: name === "b3" ? B3InjectEncoding.SINGLE_HEADER : B3InjectEncoding.MULTI_HEADER });
+    return new B3Propagator({
+      injectEncoding: name === "b3" ? B3InjectEncoding.SINGLE_HEADER : B3InjectEncoding.MULTI_HEADER,
+    });
   });
   return new CompositePropagator({ propagators });
 }

@@ -13,12 +13,19 @@ import { type BatchSettings, type MetricSettings, type Settings, readVariable } 
 
 const ours = "durable-telemetry";
 const usualLimit = 128;
-const halvesOf = <T>(items: T[]): readonly [T[], T[]] => [items.slice(0, items.length / 2), items.slice(items.length / 2)];
+const halvesOf = <T>(items: T[]): readonly [T[], T[]] => [
+  items.slice(0, items.length / 2),
+  items.slice(items.length / 2),
+];
 const ofLists = { count: ({ length }: readonly unknown[]): number => length, halves: halvesOf } as const;
 
 /** The limit in the first of the variables that has a valid one; otherwise the specification's default. */
 function limit(...variables: readonly string[]): number {
-  return variables.map((variable) => Number(readVariable(variable) ?? Number.NaN)).find((value) => Number.isSafeInteger(value) && value >= 0) ?? usualLimit;
+  return (
+    variables
+      .map((variable) => Number(readVariable(variable) ?? Number.NaN))
+      .find((value) => Number.isSafeInteger(value) && value >= 0) ?? usualLimit
+  );
 }
 
 /** The approximate number of bytes of a value, whatever its depth. */
@@ -38,23 +45,49 @@ function rankOfSpan({ instrumentationScope: { name }, kind, attributes, parentSp
 }
 
 const bytesOfSpan = ({ name, attributes, events, links, status }: ReadableSpan): number =>
-  300 + name.length + (status.message?.length ?? 0) + bytesOf(attributes) + events.reduce((sum, event) => sum + 50 + bytesOf(event.attributes), 0) + links.length * 100;
+  300 +
+  name.length +
+  (status.message?.length ?? 0) +
+  bytesOf(attributes) +
+  events.reduce((sum, event) => sum + 50 + bytesOf(event.attributes), 0) +
+  links.length * 100;
 
-function queueOf<T>(settings: BatchSettings, shared: Shared, items: Items<T[]>, rankOf: (item: T) => number, bytesOfItem: (item: T) => number): BatchQueue<T> {
+function queueOf<T>(
+  settings: BatchSettings,
+  shared: Shared,
+  items: Items<T[]>,
+  rankOf: (item: T) => number,
+  bytesOfItem: (item: T) => number,
+): BatchQueue<T> {
   const queue = new BatchQueue(new OtlpExporter(items, settings, shared), settings, rankOf, bytesOfItem);
   shared.closing.push(queue);
   return queue;
 }
 
-export function createTracerProvider({ traces, sampler, samplerArg }: Settings, resource: Resource, shared: Shared): TracerProvider {
-  const { ConsoleSpanExporter, SimpleSpanProcessor, TracerProvider: Provider, ...samplers } = load("@opentelemetry/sdk-trace");
+export function createTracerProvider(
+  { traces, sampler, samplerArg }: Settings,
+  resource: Resource,
+  shared: Shared,
+): TracerProvider {
+  const {
+    ConsoleSpanExporter,
+    SimpleSpanProcessor,
+    TracerProvider: Provider,
+    ...samplers
+  } = load("@opentelemetry/sdk-trace");
   const isRatio = sampler.endsWith("traceidratio");
-  const root: Sampler = isRatio ? new samplers.TraceIdRatioBasedSampler(samplerArg) : new samplers[sampler.endsWith("always_off") ? "AlwaysOffSampler" : "AlwaysOnSampler"]();
+  const root: Sampler = isRatio
+    ? new samplers.TraceIdRatioBasedSampler(samplerArg)
+    : new samplers[sampler.endsWith("always_off") ? "AlwaysOffSampler" : "AlwaysOnSampler"]();
   return new Provider({
     resource,
     sampler: sampler.startsWith("parentbased_") ? new samplers.ParentBasedSampler({ root }) : root,
     idGenerator: new DurableIdGenerator(),
-    spanProcessors: traces.exporter.map((name) => (name === "otlp" ? createSpanProcessor(traces, shared) : new SimpleSpanProcessor({ exporter: new ConsoleSpanExporter() }))),
+    spanProcessors: traces.exporter.map((name) =>
+      name === "otlp"
+        ? createSpanProcessor(traces, shared)
+        : new SimpleSpanProcessor({ exporter: new ConsoleSpanExporter() }),
+    ),
     spanLimits: {
       attributeValueLengthLimit: readValueLimit("span").size,
       attributeCountLimit: limit("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT"),
@@ -69,13 +102,20 @@ export function createTracerProvider({ traces, sampler, samplerArg }: Settings, 
 function createSpanProcessor(settings: BatchSettings, shared: Shared): SpanProcessor {
   const { JsonTraceSerializer, ProtobufTraceSerializer } = load("@opentelemetry/otlp-transformer");
   const serializer = settings.protocol === "http/json" ? JsonTraceSerializer : ProtobufTraceSerializer;
-  const queue = queueOf<ReadableSpan>(settings, shared, { signal: "traces", name: "span", serializer, ...ofLists }, rankOfSpan, bytesOfSpan);
+  const queue = queueOf<ReadableSpan>(
+    settings,
+    shared,
+    { signal: "traces", name: "span", serializer, ...ofLists },
+    rankOfSpan,
+    bytesOfSpan,
+  );
   const longest = readValueLimit("span");
   return {
     onStart: () => {},
     onEnding: (span) => {
       const { code, message } = span.status;
-      if (message !== undefined && message.length > longest.size) span.setStatus({ code, message: cut(message, longest) });
+      if (message !== undefined && message.length > longest.size)
+        span.setStatus({ code, message: cut(message, longest) });
     },
     onEnd: (span) => {
       if ((span.spanContext().traceFlags & TraceFlags.SAMPLED) !== 0) queue.add(span);
@@ -86,11 +126,19 @@ function createSpanProcessor(settings: BatchSettings, shared: Shared): SpanProce
 }
 
 export function createLoggerProvider({ logs }: Settings, resource: Resource, shared: Shared): LoggerProvider {
-  const { ConsoleLogRecordExporter, LoggerProvider: Provider, SimpleLogRecordProcessor } = load("@opentelemetry/sdk-logs");
+  const {
+    ConsoleLogRecordExporter,
+    LoggerProvider: Provider,
+    SimpleLogRecordProcessor,
+  } = load("@opentelemetry/sdk-logs");
   const attributeCountLimit = limit("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT");
   return new Provider({
     resource,
-    processors: logs.exporter.map((name) => (name === "otlp" ? createLogRecordProcessor(logs, shared) : new SimpleLogRecordProcessor({ exporter: new ConsoleLogRecordExporter() }))),
+    processors: logs.exporter.map((name) =>
+      name === "otlp"
+        ? createLogRecordProcessor(logs, shared)
+        : new SimpleLogRecordProcessor({ exporter: new ConsoleLogRecordExporter() }),
+    ),
     logRecordLimits: { attributeValueLengthLimit: readValueLimit("log").size, attributeCountLimit },
   });
 }
@@ -99,13 +147,21 @@ function createLogRecordProcessor(settings: BatchSettings, shared: Shared): LogR
   const { JsonLogsSerializer, ProtobufLogsSerializer } = load("@opentelemetry/otlp-transformer");
   const serializer = settings.protocol === "http/json" ? JsonLogsSerializer : ProtobufLogsSerializer;
   // History events are kept longer than lines of log.
-  const rankOfRecord = ({ instrumentationScope: { name }, eventName }: ReadableLogRecord): number => (name === ours && eventName !== undefined ? 1 : 0);
+  const rankOfRecord = ({ instrumentationScope: { name }, eventName }: ReadableLogRecord): number =>
+    name === ours && eventName !== undefined ? 1 : 0;
   const bytesOfRecord = ({ body, attributes }: ReadableLogRecord): number => 200 + bytesOf(body) + bytesOf(attributes);
-  const queue = queueOf<ReadableLogRecord>(settings, shared, { signal: "logs", name: "log record", serializer, ...ofLists }, rankOfRecord, bytesOfRecord);
+  const queue = queueOf<ReadableLogRecord>(
+    settings,
+    shared,
+    { signal: "logs", name: "log record", serializer, ...ofLists },
+    rankOfRecord,
+    bytesOfRecord,
+  );
   const longest = readValueLimit("log");
   return {
     onEmit: (record) => {
-      if (typeof record.body === "string" && record.body.length > longest.size) record.setBody(cut(record.body, longest));
+      if (typeof record.body === "string" && record.body.length > longest.size)
+        record.setBody(cut(record.body, longest));
       queue.add(record);
     },
     forceFlush: () => queue.forceFlush(),
@@ -114,29 +170,56 @@ function createLogRecordProcessor(settings: BatchSettings, shared: Shared): LogR
 }
 
 const pointsIn = ({ scopeMetrics }: ResourceMetrics): number =>
-  scopeMetrics.reduce((sum, { metrics }) => sum + metrics.reduce((points, { dataPoints }) => points + dataPoints.length, 0), 0);
+  scopeMetrics.reduce(
+    (sum, { metrics }) => sum + metrics.reduce((points, { dataPoints }) => points + dataPoints.length, 0),
+    0,
+  );
 
 function halvesOfMetrics({ resource, scopeMetrics }: ResourceMetrics): readonly [ResourceMetrics, ResourceMetrics] {
   const all = scopeMetrics.flatMap(({ scope, metrics }) => metrics.map((metric) => ({ scope, metric })));
   const [{ scope, metric } = {}] = all;
-  const parts = all.length > 1 ? halvesOf(all) : halvesOf<unknown>(metric?.dataPoints ?? []).map((dataPoints) => [{ scope, metric: { ...metric, dataPoints } }]);
-  const [first, second] = parts.map((part) => ({ resource, scopeMetrics: part.map((each) => ({ scope: each.scope, metrics: [each.metric] })) }) as ResourceMetrics);
+  const parts =
+    all.length > 1
+      ? halvesOf(all)
+      : halvesOf<unknown>(metric?.dataPoints ?? []).map((dataPoints) => [{ scope, metric: { ...metric, dataPoints } }]);
+  const [first, second] = parts.map(
+    (part) =>
+      ({
+        resource,
+        scopeMetrics: part.map((each) => ({ scope: each.scope, metrics: [each.metric] })),
+      }) as ResourceMetrics,
+  );
   return [first ?? { resource, scopeMetrics: [] }, second ?? { resource, scopeMetrics: [] }];
 }
 
 export function createMeterProvider({ metrics }: Settings, resource: Resource, shared: Shared): MeterProvider {
-  const { ConsoleMetricExporter, MeterProvider: Provider, PeriodicExportingMetricReader } = load("@opentelemetry/sdk-metrics");
+  const {
+    ConsoleMetricExporter,
+    MeterProvider: Provider,
+    PeriodicExportingMetricReader,
+  } = load("@opentelemetry/sdk-metrics");
   const times = { exportIntervalMillis: metrics.exportInterval, exportTimeoutMillis: metrics.exportInterval };
-  const toConsole = (): MetricReader => new PeriodicExportingMetricReader({ exporter: new ConsoleMetricExporter(), ...times });
-  return new Provider({ resource, readers: metrics.exporter.map((name) => (name === "otlp" ? createMetricReader(metrics, shared) : toConsole())) });
+  const toConsole = (): MetricReader =>
+    new PeriodicExportingMetricReader({ exporter: new ConsoleMetricExporter(), ...times });
+  return new Provider({
+    resource,
+    readers: metrics.exporter.map((name) => (name === "otlp" ? createMetricReader(metrics, shared) : toConsole())),
+  });
 }
 
 function createMetricReader(settings: MetricSettings, shared: Shared): MetricReader {
-  const { AggregationTemporality, AggregationType, InstrumentType, PeriodicExportingMetricReader } = load("@opentelemetry/sdk-metrics");
+  const { AggregationTemporality, AggregationType, InstrumentType, PeriodicExportingMetricReader } =
+    load("@opentelemetry/sdk-metrics");
   const { JsonMetricsSerializer, ProtobufMetricsSerializer } = load("@opentelemetry/otlp-transformer");
   const { exportInterval, temporality, histogramAggregation, protocol } = settings;
   const serializer = protocol === "http/json" ? JsonMetricsSerializer : ProtobufMetricsSerializer;
-  const items: Items<ResourceMetrics> = { signal: "metrics", name: "metric data point", serializer, count: pointsIn, halves: halvesOfMetrics };
+  const items: Items<ResourceMetrics> = {
+    signal: "metrics",
+    name: "metric data point",
+    serializer,
+    count: pointsIn,
+    halves: halvesOfMetrics,
+  };
   // A longer export is aborted before the next one is due.
   const otlp = new OtlpExporter(items, settings, shared, exportInterval * 0.9);
   const isExponential = histogramAggregation === "base2_exponential_bucket_histogram";
@@ -149,11 +232,18 @@ function createMetricReader(settings: MetricSettings, shared: Shared): MetricRea
     export: (metrics, done) => void otlp.export(metrics).then(() => done({ code: 0 })),
     forceFlush: async () => {},
     shutdown: async () => {},
-    selectAggregation: (type) => ({ type: isExponential && type === InstrumentType.HISTOGRAM ? AggregationType.EXPONENTIAL_HISTOGRAM : AggregationType.DEFAULT }),
-    selectAggregationTemporality: (type) => (deltas[temporality].includes(type) ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE),
+    selectAggregation: (type) => ({
+      type:
+        isExponential && type === InstrumentType.HISTOGRAM
+          ? AggregationType.EXPONENTIAL_HISTOGRAM
+          : AggregationType.DEFAULT,
+    }),
+    selectAggregationTemporality: (type) =>
+      deltas[temporality].includes(type) ? AggregationTemporality.DELTA : AggregationTemporality.CUMULATIVE,
   };
   let isCollecting = false;
-  const failed = (cause: string, why: string): void => shared.report.failed(`metrics ${cause}`, `not all metrics can be collected (${why})`);
+  const failed = (cause: string, why: string): void =>
+    shared.report.failed(`metrics ${cause}`, `not all metrics can be collected (${why})`);
   class Reader extends PeriodicExportingMetricReader {
     override async collect(...args: Parameters<MetricReader["collect"]>): ReturnType<MetricReader["collect"]> {
       isCollecting = true;

@@ -33,9 +33,16 @@ export const timedOut: Answer = { state: "unanswered", cause: "timeout", reason:
 
 const userAgent = `durable-telemetry/${version}`;
 const retryableStatuses: ReadonlySet<number> = new Set([429, 502, 503, 504]);
-const retryableErrors: ReadonlySet<string> = new Set(
-  ["ECONNRESET", "ECONNREFUSED", "EPIPE", "ETIMEDOUT", "EAI_AGAIN", "ENOTFOUND", "ENETUNREACH", "EHOSTUNREACH"],
-);
+const retryableErrors: ReadonlySet<string> = new Set([
+  "ECONNRESET",
+  "ECONNREFUSED",
+  "EPIPE",
+  "ETIMEDOUT",
+  "EAI_AGAIN",
+  "ENOTFOUND",
+  "ENETUNREACH",
+  "EHOSTUNREACH",
+]);
 // No collector sends a longer answer.
 const longestAnswer = 4 * 2 ** 20;
 const compress = promisify(gzip);
@@ -54,7 +61,12 @@ export function httpTransport({ endpoint, protocol, compression, headers, tls }:
     send: async (plain, signal) => {
       try {
         const body = isCompressed ? await compress(plain) : plain;
-        const outgoing = request(endpoint, { method: "POST", agent, signal, headers: { ...all, "content-length": body.length } }).end(body);
+        const outgoing = request(endpoint, {
+          method: "POST",
+          agent,
+          signal,
+          headers: { ...all, "content-length": body.length },
+        }).end(body);
         const [response] = (await once(outgoing, "response")) as [http.IncomingMessage];
         outgoing.on("error", () => {}); // The response emits it too.
         const chunks: Buffer[] = [];
@@ -76,7 +88,9 @@ export function httpTransport({ endpoint, protocol, compression, headers, tls }:
 function answerOf({ statusCode = 0, headers }: http.IncomingMessage, body: Uint8Array): Answer {
   const isWebPage = headers["content-type"]?.startsWith("text/html") === true;
   if (statusCode >= 200 && statusCode < 300) {
-    return isWebPage ? { state: "refused", cause: "web page", reason: "the answer is a web page, not that of an OTLP collector" } : { state: "taken", body };
+    return isWebPage
+      ? { state: "refused", cause: "web page", reason: "the answer is a web page, not that of an OTLP collector" }
+      : { state: "taken", body };
   }
   // Not the collector's reason phrase: that can be any string.
   const status = `HTTP ${statusCode} ${http.STATUS_CODES[statusCode] ?? ""}`.trim();
@@ -101,7 +115,12 @@ function httpFailure(error: unknown): Answer {
   const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;
   if (typeof code !== "string") return { state: "refused", cause: "error", reason: messageOf(error) };
   const reason = code.startsWith("HPE_") ? `${code}: the answer is not HTTP; is this port gRPC?` : code;
-  return { state: code === "ECONNRESET" ? "unanswered" : "refused", cause: code, reason, mayRetry: retryableErrors.has(code) };
+  return {
+    state: code === "ECONNRESET" ? "unanswered" : "refused",
+    cause: code,
+    reason,
+    mayRetry: retryableErrors.has(code),
+  };
 }
 
 const services = { traces: "trace.v1.TraceService", metrics: "metrics.v1.MetricsService", logs: "logs.v1.LogsService" };
@@ -113,10 +132,14 @@ export function grpcTransport(signal: Signal, { endpoint, compression, headers, 
   const { Client, credentials, Metadata, status } = load("@grpc/grpc-js");
   const { host, protocol } = new URL(endpoint);
   const { ca = null, key = null, cert = null } = tls;
-  const client = new Client(host, protocol === "http:" ? credentials.createInsecure() : credentials.createSsl(ca, key, cert), {
-    "grpc.primary_user_agent": userAgent,
-    ...(compression === "gzip" ? { "grpc.default_compression_algorithm": gzipOfGrpc } : {}),
-  });
+  const client = new Client(
+    host,
+    protocol === "http:" ? credentials.createInsecure() : credentials.createSsl(ca, key, cert),
+    {
+      "grpc.primary_user_agent": userAgent,
+      ...(compression === "gzip" ? { "grpc.default_compression_algorithm": gzipOfGrpc } : {}),
+    },
+  );
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
   const path = `/opentelemetry.proto.collector.${services[signal]}/Export`;
@@ -124,9 +147,17 @@ export function grpcTransport(signal: Signal, { endpoint, compression, headers, 
   const failure = ({ code, details, message }: ServiceError): Answer => {
     const [errno] = /\bE[A-Z]{4,}\b/.exec(details) ?? [];
     const isNoGrpc = errno === undefined && /null|protocol error|connection dropped/i.test(details);
-    const reason = isNoGrpc ? "no gRPC server answers; is this port gRPC?" : (errno ?? (details === "" ? message : details));
+    const reason = isNoGrpc
+      ? "no gRPC server answers; is this port gRPC?"
+      : (errno ?? (details === "" ? message : details));
     const state = errno === "ECONNRESET" ? "unanswered" : "refused";
-    return { state, cause: `gRPC ${code}`, reason: `${status[code]}: ${reason}`, mayRetry: retryableCodes.has(code), isTooLarge: /larger than max/i.test(details) };
+    return {
+      state,
+      cause: `gRPC ${code}`,
+      reason: `${status[code]}: ${reason}`,
+      mayRetry: retryableCodes.has(code),
+      isTooLarge: /larger than max/i.test(details),
+    };
   };
   return {
     send: (body, abort) =>

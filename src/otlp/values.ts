@@ -32,13 +32,22 @@ const aNumber = (is: string, test: (value: number) => boolean): Kind<number> =>
 const longest = 2 ** 31 - 1;
 
 export const aText: Kind<string> = kind({ is: "a string", test: (value) => typeof value === "string" });
-export const aBoolean: Kind<boolean> = kind(rules.aBoolean, { fromVariable: (raw) => ({ true: true, false: false })[raw.toLowerCase()] });
-export const milliseconds: Kind<number> = aNumber(`a number of milliseconds greater than 0 and at most ${longest}`, (value) => value > 0 && value <= longest);
-export const aCount: Kind<number> = aNumber("a whole number greater than 0", (value) => Number.isSafeInteger(value) && value > 0);
+export const aBoolean: Kind<boolean> = kind(rules.aBoolean, {
+  fromVariable: (raw) => ({ true: true, false: false })[raw.toLowerCase()],
+});
+export const milliseconds: Kind<number> = aNumber(
+  `a number of milliseconds greater than 0 and at most ${longest}`,
+  (value) => value > 0 && value <= longest,
+);
+export const aCount: Kind<number> = aNumber(
+  "a whole number greater than 0",
+  (value) => Number.isSafeInteger(value) && value > 0,
+);
 export const aRatio: Kind<number> = aNumber("a number from 0 to 1", (value) => value >= 0 && value <= 1);
 
 /** One of `values`; case-insensitive in a variable. */
-export const oneOf = <T extends string>(...values: readonly T[]): Kind<T> => kind(rules.oneOf(...values), { fromVariable: (raw) => raw.toLowerCase() });
+export const oneOf = <T extends string>(...values: readonly T[]): Kind<T> =>
+  kind(rules.oneOf(...values), { fromVariable: (raw) => raw.toLowerCase() });
 
 /** Several of `values`: separated by commas in a variable, an array or a single one in code. An empty array means `none`. */
 export function someOf<T extends string>(...values: readonly (T | "none")[]): Kind<readonly (T | "none")[]> {
@@ -79,17 +88,27 @@ export function showAddress(address: string, mark = ""): string {
   const { protocol, host, pathname, username, password, search } = new URL(withScheme(address));
   const credentials = mark !== "" && username + password !== "" ? `${mark}@` : "";
   const query = mark !== "" && search !== "" ? `?${mark}` : "";
-  return address.includes("://") ? `${protocol}//${credentials}${host}${pathname}${query}` : `${credentials}${host}${query}`;
+  return address.includes("://")
+    ? `${protocol}//${credentials}${host}${pathname}${query}`
+    : `${credentials}${host}${query}`;
 }
 
 // An invalid address may be a key, so it is not shown.
 const anAddress = (is: string, test: (raw: string) => boolean): Kind<string> =>
-  kind({ is, test: (value) => typeof value === "string" && test(value) }, { show: (address) => showAddress(address, "[redacted]"), hide: () => "[redacted]" });
+  kind(
+    { is, test: (value) => typeof value === "string" && test(value) },
+    { show: (address) => showAddress(address, "[redacted]"), hide: () => "[redacted]" },
+  );
 
 /** The address of OTLP over HTTP, and of any protocol in code. */
-export const aUrl: Kind<string> = anAddress('an http or https URL such as "http://localhost:4318"', (raw) => /^https?:/i.test(raw) && URL.canParse(raw));
+export const aUrl: Kind<string> = anAddress(
+  'an http or https URL such as "http://localhost:4318"',
+  (raw) => /^https?:/i.test(raw) && URL.canParse(raw),
+);
 /** The address of OTLP over gRPC. In a variable the scheme may be omitted. */
-export const aGrpcAddress: Kind<string> = anAddress('an address such as "http://localhost:4317"', (raw) => URL.canParse(withScheme(raw)));
+export const aGrpcAddress: Kind<string> = anAddress('an address such as "http://localhost:4317"', (raw) =>
+  URL.canParse(withScheme(raw)),
+);
 
 /** The URL of a signal below the base URL of a collector. A base URL that names a signal by mistake works too. */
 export function urlOfSignal(base: string, signal: string): string {
@@ -100,7 +119,8 @@ export function urlOfSignal(base: string, signal: string): string {
   return url.href;
 }
 
-const isHeader = (name: string, value: unknown): boolean => /^[\w.-]+(?<!-bin)$/i.test(name) && typeof value === "string" && /^[\u0020-\u007E]*$/.test(value);
+const isHeader = (name: string, value: unknown): boolean =>
+  /^[\w.-]+(?<!-bin)$/i.test(name) && typeof value === "string" && /^[\u0020-\u007E]*$/.test(value);
 
 /** Headers by name, with names and values that both HTTP and gRPC allow. Values are often secrets, so reports contain at most the name. */
 export const headers: Kind<Readonly<Record<string, string>>> = kind(
@@ -119,7 +139,11 @@ export const headers: Kind<Readonly<Record<string, string>>> = kind(
       const found = raw.split(",").map((entry, index): readonly (readonly [string, string])[] => {
         const pair = entry.includes(";") ? undefined : pairOf(entry);
         if (pair !== undefined && isHeader(...pair)) return [pair];
-        const hint = entry.includes(";") ? "; a semicolon in a value is written %3B" : entry.includes("=") ? "" : "; a comma in a value is written %2C";
+        const hint = entry.includes(";")
+          ? "; a semicolon in a value is written %3B"
+          : entry.includes("=")
+            ? ""
+            : "; a comma in a value is written %2C";
         if (entry.trim() !== "") ignore("[redacted]", `pair ${index + 1} is left out${hint}`);
         return [];
       });
@@ -135,23 +159,35 @@ const harmless = /^(service\.(name|version|namespace)|deployment\.environment(\.
 export const attributes: Kind<ResourceAttributes> = kind(
   { is: "key=value pairs, separated by commas", test: isPlainObject },
   {
-    show: (value) => Object.entries(value).map(([name, each]) => (harmless.test(name) ? `${name}=${String(each)}` : name)).join(", "),
+    show: (value) =>
+      Object.entries(value)
+        .map(([name, each]) => (harmless.test(name) ? `${name}=${String(each)}` : name))
+        .join(", "),
     hide: () => "[redacted]",
     object: {
       is: "an object of names and values",
-      member: (name) => ({ is: "a string, a finite number, a boolean, or an array of one of these, with a name", test: (value) => name !== "" && isAttributeValue(value) }),
+      member: (name) => ({
+        is: "a string, a finite number, a boolean, or an array of one of these, with a name",
+        test: (value) => name !== "" && isAttributeValue(value),
+      }),
     },
     fromVariable: (raw, ignore) => {
       const pairs = partsOf(raw).map((entry) => (entry.split("=").length === 2 ? pairOf(entry) : undefined));
       if (pairs.every((pair) => pair !== undefined)) return Object.fromEntries(pairs);
-      ignore("[redacted]", `pair ${pairs.indexOf(undefined) + 1} is none; a comma in a value is written %2C, and "=" is %3D`);
+      ignore(
+        "[redacted]",
+        `pair ${pairs.indexOf(undefined) + 1} is none; a comma in a value is written %2C, and "=" is %3D`,
+      );
       return undefined;
     },
   },
 );
 
 function partsOf(raw: string): readonly string[] {
-  return raw.split(",").map((part) => part.trim()).filter((part) => part !== "");
+  return raw
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
 }
 
 function pairOf(entry: string): readonly [name: string, value: string] | undefined {
@@ -165,8 +201,11 @@ function pairOf(entry: string): readonly [name: string, value: string] | undefin
 }
 
 function isAttributeValue(value: unknown): boolean {
-  const isScalar = (each: unknown): boolean => typeof each === "string" || typeof each === "boolean" || Number.isFinite(each);
-  return Array.isArray(value) ? value.every((item: unknown) => isScalar(item) && typeof item === typeof value[0]) : isScalar(value);
+  const isScalar = (each: unknown): boolean =>
+    typeof each === "string" || typeof each === "boolean" || Number.isFinite(each);
+  return Array.isArray(value)
+    ? value.every((item: unknown) => isScalar(item) && typeof item === typeof value[0])
+    : isScalar(value);
 }
 
 /** Other objects, such as a Map or Headers, do not have their entries as properties. */

@@ -24,7 +24,9 @@ export function runActivity(
   context: ActivityContext,
   input: unknown,
 ): Promise<unknown> {
-  return new Promise((resolve, reject) => new ActivityRun(item, stages, activity, context, input, resolve, reject).start());
+  return new Promise((resolve, reject) =>
+    new ActivityRun(item, stages, activity, context, input, resolve, reject).start(),
+  );
 }
 
 class ActivityRun extends TaskRun<ActivityMiddlewareContextImpl> {

@@ -43,8 +43,10 @@ interface MiddlewareContext<TInput, TResult> {
  * What orchestration middleware sees of the orchestration (contract.md X1). Read-only: there is no `setResult`,
  * because replacing an orchestrator's result would break replay (O3).
  */
-export interface OrchestrationMiddlewareContext<TInput = unknown, TResult = unknown>
-  extends MiddlewareContext<TInput, TResult> {
+export interface OrchestrationMiddlewareContext<TInput = unknown, TResult = unknown> extends MiddlewareContext<
+  TInput,
+  TResult
+> {
   readonly kind: "orchestration";
   /** The orchestration that started this one; `undefined` if none did. */
   readonly parent: ParentOrchestration | undefined;
@@ -61,8 +63,10 @@ export interface OrchestrationMiddlewareContext<TInput = unknown, TResult = unkn
 }
 
 /** What activity middleware sees of the activity (contract.md X2). */
-export interface ActivityMiddlewareContext<TInput = unknown, TResult = unknown>
-  extends MiddlewareContext<TInput, TResult> {
+export interface ActivityMiddlewareContext<TInput = unknown, TResult = unknown> extends MiddlewareContext<
+  TInput,
+  TResult
+> {
   readonly kind: "activity";
   /** The ID of the task in its orchestration; each retry has its own. */
   readonly taskId: number;
@@ -133,7 +137,9 @@ abstract class Context<TItem extends Episode | ActivityExecution> {
     // Returning what `next` resolved with changes nothing.
     if (value === undefined || Object.is(value, this.result) || warnedOfValue.has(middleware)) return;
     warnedOfValue.add(middleware);
-    this.item.report(`Middleware "${middleware.name}" returned a value, which has no effect. ${this.remedyForReturned}`);
+    this.item.report(
+      `Middleware "${middleware.name}" returned a value, which has no effect. ${this.remedyForReturned}`,
+    );
   }
   protected abstract readonly remedyForReturned: string;
 
@@ -148,22 +154,14 @@ interface SuspendCallback {
   readonly run: (reason: SuspendReason) => unknown;
 }
 
-export class OrchestrationMiddlewareContextImpl
-  extends Context<Episode>
-  implements OrchestrationMiddlewareContext
-{
+export class OrchestrationMiddlewareContextImpl extends Context<Episode> implements OrchestrationMiddlewareContext {
   readonly kind = "orchestration";
   readonly orchestrationContext: OrchestrationContext;
   #onSuspend: SuspendCallback[] | undefined;
   readonly #levelNow: () => number;
   #logger: MiddlewareLogger | undefined;
 
-  constructor(
-    item: Episode,
-    orchestrationContext: OrchestrationContext,
-    input: unknown,
-    levelNow: () => number,
-  ) {
+  constructor(item: Episode, orchestrationContext: OrchestrationContext, input: unknown, levelNow: () => number) {
     super(item, input);
     this.#levelNow = levelNow;
     this.orchestrationContext = orchestrationContext;

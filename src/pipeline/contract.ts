@@ -31,20 +31,30 @@ interface Checked {
 }
 
 /** The error of a call of `next`, in either kind of task. */
-export function nextProblem({ rule, times }: ContractRules, frame: Checked, isOwnContext: boolean): readonly [ContractRule, string] | undefined {
+export function nextProblem(
+  { rule, times }: ContractRules,
+  frame: Checked,
+  isOwnContext: boolean,
+): readonly [ContractRule, string] | undefined {
   if (frame.next !== undefined) return [rule, `it called next a second time; call it ${times}.`];
   if (!isOwnContext) return [rule, "it called next with some other context; pass on the ctx it got: await next(ctx)."];
   return undefined;
 }
 
 /** The error of how a middleware's code ended. */
-export function endProblem({ rule, forgotten }: ContractRules, frame: Checked, own: Outcome, hasResult: boolean): string | undefined {
+export function endProblem(
+  { rule, forgotten }: ContractRules,
+  frame: Checked,
+  own: Outcome,
+  hasResult: boolean,
+): string | undefined {
   if (frame.next === undefined) {
     // A middleware that throws before it calls `next` fails with its own error (O4). In an activity, a rejected call of
     // `next` is reported alone; in an orchestration `next` is missing as well.
     const isForgotten = own.ok && !hasResult && (rule === "O1" || frame.broken === undefined);
     return isForgotten ? forgotten : undefined;
   }
-  if (frame.inner === undefined && own.ok) return "it did not await next and ended before the rest did; write await next(ctx).";
+  if (frame.inner === undefined && own.ok)
+    return "it did not await next and ended before the rest did; write await next(ctx).";
   return frame.next.observed ? undefined : "it did not await next; write await next(ctx).";
 }

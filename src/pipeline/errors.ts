@@ -49,7 +49,9 @@ export class NonDurableAwaitError extends Error {
  * become an `AggregateError` whose message holds all messages (contract.md O4).
  */
 export function joinFailures(failures: readonly unknown[]): unknown {
-  const parts = [...new Set(failures.flatMap((failure) => (isA(failure, JoinedFailures) ? failure.errors : [failure])))];
+  const parts = [
+    ...new Set(failures.flatMap((failure) => (isA(failure, JoinedFailures) ? failure.errors : [failure]))),
+  ];
   return parts.length === 1 ? parts[0] : new JoinedFailures(parts);
 }
 

@@ -26,7 +26,7 @@ type AnyFeature = Pick<MiddlewareFeature<unknown>, "key">;
  */
 export function createMiddlewareFeature<T>(description: string): MiddlewareFeature<T> {
   if (typeof description !== "string" || description === "") {
-    throw new TypeError("createMiddlewareFeature: description must be a non-empty string, such as \"tenant\".");
+    throw new TypeError('createMiddlewareFeature: description must be a non-empty string, such as "tenant".');
   }
   return Object.freeze({ description, key: Symbol(description) });
 }
@@ -113,7 +113,9 @@ const host: AsyncLocalStorage<MiddlewareFeatures> = (holder[hostKey] ??= new Asy
 export function runWithFeatures<T>(features: MiddlewareFeatures, fn: () => T): T {
   // By its tag: the host may hold the other copy (ESM or CJS) of the class.
   if (Object.prototype.toString.call(features) !== `[object ${tag}]`) {
-    throw new TypeError("runWithFeatures: features must be a MiddlewareFeatures; make one with new MiddlewareFeatures().");
+    throw new TypeError(
+      "runWithFeatures: features must be a MiddlewareFeatures; make one with new MiddlewareFeatures().",
+    );
   }
   if (typeof fn !== "function") throw new TypeError("runWithFeatures: fn must be a function.");
   return host.run(features, fn);

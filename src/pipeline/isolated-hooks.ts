@@ -2,7 +2,14 @@ import { isolate } from "./isolate.ts";
 import type { Stage } from "./stage.ts";
 import { runThrough, type Problem } from "./run-through.ts";
 import { isThenable } from "./thenable.ts";
-import type { Acknowledgement, ActivityResponse, EpisodeResponse, WorkItem, WorkItemHooks, WorkItemMiddleware } from "./work-item.ts";
+import type {
+  Acknowledgement,
+  ActivityResponse,
+  EpisodeResponse,
+  WorkItem,
+  WorkItemHooks,
+  WorkItemMiddleware,
+} from "./work-item.ts";
 
 const names: Readonly<Record<keyof WorkItemHooks, true>> = {
   scope: true,
@@ -23,7 +30,8 @@ export function hooksFrom(middleware: Stage<WorkItemMiddleware>, item: WorkItem)
       isolate(() => own, ignore);
       throw new TypeError("it returned a promise; it must not be async");
     }
-    if (typeof own !== "object" || own === null) throw new TypeError(`it returned ${own === null ? "null" : typeof own}; it must return hooks, or nothing`);
+    if (typeof own !== "object" || own === null)
+      throw new TypeError(`it returned ${own === null ? "null" : typeof own}; it must return hooks, or nothing`);
     checkNames(own);
     return new IsolatedHooks(middleware.name, own, item);
   } catch (error) {
@@ -38,7 +46,8 @@ function ignore(): void {}
 function checkNames(own: object): void {
   if (Object.getPrototypeOf(own) !== Object.prototype) return;
   for (const name in own) {
-    if (!Object.hasOwn(names, name)) throw new TypeError(`it returned an unknown hook "${name}"; the hooks are ${Object.keys(names).join(", ")}`);
+    if (!Object.hasOwn(names, name))
+      throw new TypeError(`it returned an unknown hook "${name}"; the hooks are ${Object.keys(names).join(", ")}`);
   }
 }
 
@@ -119,7 +128,11 @@ export class IsolatedHooks {
     try {
       const returned = run.call(this.#own, value);
       // It may be a promise that rejects.
-      if (typeof returned === "object" && returned !== null) isolate(() => returned, (error) => this.fault(hook, error));
+      if (typeof returned === "object" && returned !== null)
+        isolate(
+          () => returned,
+          (error) => this.fault(hook, error),
+        );
     } catch (error) {
       this.fault(hook, error);
     }

@@ -28,7 +28,10 @@ interface OrchestrationShape<TInput, TResult> {
   ): PromiseLike<void> | NextResult<unknown> | DurableSteps;
 }
 interface ActivityShape<TInput, TResult> {
-  run(ctx: ActivityMiddlewareContext<TInput, TResult>, next: ActivityNext<TInput, TResult>): PromiseLike<void> | NextResult<unknown> | void;
+  run(
+    ctx: ActivityMiddlewareContext<TInput, TResult>,
+    next: ActivityNext<TInput, TResult>,
+  ): PromiseLike<void> | NextResult<unknown> | void;
 }
 
 /** What a durable middleware is at run time: an async generator that yields the SDK's durable tasks. */
@@ -80,7 +83,11 @@ export type Middleware = MiddlewareFunction | (DurableMiddleware & NotInferred) 
 
 // TypeScript infers the parameters of a function that is written in place from one function type only. A second,
 // generic signature takes `DurableMiddleware` out of that, so that `use(async (ctx, next) => …)` needs no types.
-type NotInferred = <T>(ctx: OrchestrationMiddlewareContext, next: OrchestrationNext, unused?: readonly [T, T]) => DurableSteps;
+type NotInferred = <T>(
+  ctx: OrchestrationMiddlewareContext,
+  next: OrchestrationNext,
+  unused?: readonly [T, T],
+) => DurableSteps;
 
 // Every function has a name, and would pass for a middleware object.
 interface NotAFunction {
@@ -138,7 +145,9 @@ export function toMember(middleware: unknown, scope: FunctionScope): Member {
     }
   }
   if (orchestration === undefined && activity === undefined && workItem === undefined) {
-    throw new TypeError(`Middleware "${name}" has neither an orchestration nor an activity nor a workItem function; give it at least one.`);
+    throw new TypeError(
+      `Middleware "${name}" has neither an orchestration nor an activity nor a workItem function; give it at least one.`,
+    );
   }
   // Bound, so that a class instance's methods keep their `this`.
   return {
@@ -149,7 +158,12 @@ export function toMember(middleware: unknown, scope: FunctionScope): Member {
   };
 }
 
-const members: Readonly<Record<keyof MiddlewareObject, true>> = { name: true, orchestration: true, activity: true, workItem: true };
+const members: Readonly<Record<keyof MiddlewareObject, true>> = {
+  name: true,
+  orchestration: true,
+  activity: true,
+  workItem: true,
+};
 
 // A member that is spelled wrong would do nothing. Instances of classes have members of their own.
 function checkMembers(name: string, middleware: object): void {
@@ -158,7 +172,9 @@ function checkMembers(name: string, middleware: object): void {
   const unknown = Object.keys(middleware).find((member) => !Object.hasOwn(members, member));
   if (unknown !== undefined) {
     const known = Object.keys(members).join(", ");
-    throw new TypeError(`Middleware "${name}" has an unknown member "${unknown}"; the members are ${known}. Keep state in a class or outside.`);
+    throw new TypeError(
+      `Middleware "${name}" has an unknown member "${unknown}"; the members are ${known}. Keep state in a class or outside.`,
+    );
   }
 }
 
@@ -170,11 +186,15 @@ function functionMember(middleware: object, scope: FunctionScope): Member {
     throw new TypeError(`Middleware "${fn.name}" is a class; add an instance of it: new ${fn.name}().`);
   }
   if (kind === "[object GeneratorFunction]") {
-    throw new TypeError(`Middleware "${fn.name}" is a plain generator; a durable middleware is an async generator: async function* (O9).`);
+    throw new TypeError(
+      `Middleware "${fn.name}" is a plain generator; a durable middleware is an async generator: async function* (O9).`,
+    );
   }
   const durable = kind === "[object AsyncGeneratorFunction]";
   if (durable && scope === "activity") {
-    throw new TypeError(`Middleware "${fn.name}" is a generator: only orchestration middleware can yield durable tasks (O9).`);
+    throw new TypeError(
+      `Middleware "${fn.name}" is a generator: only orchestration middleware can yield durable tasks (O9).`,
+    );
   }
   return {
     name: fn.name,

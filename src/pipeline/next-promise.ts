@@ -108,7 +108,13 @@ function react({ onFulfilled, onRejected, context, chained }: Reaction, outcome:
   const callback = outcome.ok ? onFulfilled : onRejected;
   if (typeof callback !== "function") return chained.settle(outcome);
   try {
-    chained.resolve(context.runInAsyncScope(callback as (value: unknown) => unknown, undefined, outcome.ok ? outcome.value : outcome.error));
+    chained.resolve(
+      context.runInAsyncScope(
+        callback as (value: unknown) => unknown,
+        undefined,
+        outcome.ok ? outcome.value : outcome.error,
+      ),
+    );
   } catch (error) {
     chained.settle({ ok: false, error });
   }

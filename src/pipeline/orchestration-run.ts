@@ -116,7 +116,8 @@ export class OrchestrationRun extends TaskRun<OrchestrationMiddlewareContextImpl
 
   #resume(method: ResumeMethod, value: unknown): Promise<Step> {
     // As every generator that has ended: Dapr's SDK (@dapr/dapr 3.18) resumes it for events that come after its last.
-    if (this.#state === "finished") return method === "next" ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(value);
+    if (this.#state === "finished")
+      return method === "next" ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(value);
     return new Promise<Step>((resolve, reject) => {
       this.#pending = { resolve, reject };
       this.#watch();
@@ -176,7 +177,8 @@ export class OrchestrationRun extends TaskRun<OrchestrationMiddlewareContextImpl
   // Drives a durable middleware, or without a frame the orchestrator.
   #drive(steps: DurableSteps, frame: Frame | undefined): void {
     const driven: Driven = {
-      onStep: (step, driver) => (frame === undefined ? this.#onOrchestratorStep(step, driver) : this.#onMiddlewareStep(step, driver, frame)),
+      onStep: (step, driver) =>
+        frame === undefined ? this.#onOrchestratorStep(step, driver) : this.#onMiddlewareStep(step, driver, frame),
       onFailure: (error) => {
         if (frame === undefined) this.settleInside(this.layers.length, { ok: false, error });
         else this.finish(frame, { ok: false, error });
@@ -225,7 +227,8 @@ export class OrchestrationRun extends TaskRun<OrchestrationMiddlewareContextImpl
 
   protected override refusal({ state }: Frame): readonly [ContractRule, string] | undefined {
     if (state !== "running" || this.#state === "finished") return ["O1", "it called next after it had ended."];
-    if (!this.running) return ["O1", "it called next while it waited for a durable task of its own; wait for that first."];
+    if (!this.running)
+      return ["O1", "it called next while it waited for a durable task of its own; wait for that first."];
     return undefined;
   }
 
@@ -260,5 +263,7 @@ function yieldProblem(frame: Frame, value: unknown): string | undefined {
     return "it yielded while next was running; wait for it first: yield* next(ctx).";
   }
   const isTask = typeof value === "object" && value !== null && "isComplete" in value;
-  return isTask ? undefined : "it yielded something that is not a durable task; to run the rest, write yield* next(ctx), with the star.";
+  return isTask
+    ? undefined
+    : "it yielded something that is not a durable task; to run the rest, write yield* next(ctx), with the star.";
 }

@@ -50,7 +50,9 @@ export class Pipeline {
     if (this.#isRunning()) throw new Error("Cannot add middleware while the worker is running.");
     this.#members = change(this.#members);
     this.names = this.#members.map(({ name }) => name);
-    this.orchestration = this.#members.flatMap(({ name, orchestration: run }) => (run === undefined ? [] : [{ name, run }]));
+    this.orchestration = this.#members.flatMap(({ name, orchestration: run }) =>
+      run === undefined ? [] : [{ name, run }],
+    );
     this.activity = this.#members.flatMap(({ name, activity: run }) => (run === undefined ? [] : [{ name, run }]));
     this.workItem = this.#members.flatMap(({ name, workItem: run }) => (run === undefined ? [] : [{ name, run }]));
   }
@@ -73,7 +75,8 @@ function place(position: Position, members: readonly Member[]): number {
     throw new TypeError('use: the position must be an object such as { before: "tracing" }.');
   }
   const unknown = Object.keys(position).find((key) => key !== "before" && key !== "after");
-  if (unknown !== undefined) throw new TypeError(`use: unknown option "${unknown}"; a position has "before" or "after".`);
+  if (unknown !== undefined)
+    throw new TypeError(`use: unknown option "${unknown}"; a position has "before" or "after".`);
   const { before, after } = position;
   if (before === undefined && after === undefined) return members.length;
   if (before !== undefined && after !== undefined) throw new TypeError('use: give "before" or "after", not both.');

@@ -64,6 +64,13 @@ export function runThrough<T, TSubject>(
   return outcome();
 }
 
-function isolateReturned<TSubject>(subject: TSubject, returned: unknown, onProblem: (subject: TSubject, problem: Problem, error?: unknown) => void): void {
-  isolate(() => returned, (error) => onProblem(subject, "rejects", error));
+function isolateReturned<TSubject>(
+  subject: TSubject,
+  returned: unknown,
+  onProblem: (subject: TSubject, problem: Problem, error?: unknown) => void,
+): void {
+  isolate(
+    () => returned,
+    (error) => onProblem(subject, "rejects", error),
+  );
 }

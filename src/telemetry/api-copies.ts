@@ -17,7 +17,10 @@ interface ApiCopy {
  * @returns what has those tracers and loggers record with the providers that are registered then.
  */
 export function noteTracersAndLoggers(): () => void {
-  const noted = copies().map((copy) => ({ tracers: copy.trace?.getTracerProvider(), loggers: copy.logs?.getLoggerProvider() }));
+  const noted = copies().map((copy) => ({
+    tracers: copy.trace?.getTracerProvider(),
+    loggers: copy.logs?.getLoggerProvider(),
+  }));
   return () => {
     const { logs, apiLogs } = registrations();
     for (const { tracers, loggers } of noted) {
@@ -31,10 +34,17 @@ function copies(): readonly ApiCopy[] {
   const found = new Set<ApiCopy>([api]);
   // Works in a bundle too: the cache is one for the process, whatever file asks for it.
   const require = createRequire(process.execPath);
-  for (const path of Object.keys(require.cache).filter((each) => mainFile.test(each))) found.add(require(path) as ApiCopy);
+  for (const path of Object.keys(require.cache).filter((each) => mainFile.test(each)))
+    found.add(require(path) as ApiCopy);
   try {
     // API 1.10 has a second copy for ES modules. Those that are loaded are listed nowhere, so this is the one beside our own.
-    found.add(require(createRequire(import.meta.url).resolve("@opentelemetry/api").replace(/\.cjs$/, ".mjs")) as ApiCopy);
+    found.add(
+      require(
+        createRequire(import.meta.url)
+          .resolve("@opentelemetry/api")
+          .replace(/\.cjs$/, ".mjs"),
+      ) as ApiCopy,
+    );
   } catch {
     // This is a bundle without the package, or a process that must not require ES modules.
   }

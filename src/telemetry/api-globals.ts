@@ -22,7 +22,9 @@ const apiLogsVersion = 1;
 const holder = globalThis as { [apiLogsKey]?: unknown };
 
 // Since API 1.10. By reflection, so that this module loads where the API does not export it.
-const logs = Reflect.get(api, "logs") as { setGlobalLoggerProvider(provider: AnyLoggerProvider): boolean; disable(): void } | undefined;
+const logs = Reflect.get(api, "logs") as
+  | { setGlobalLoggerProvider(provider: AnyLoggerProvider): boolean; disable(): void }
+  | undefined;
 
 /** What is registered now. */
 export function registrations(): Registrations {

@@ -156,7 +156,8 @@ class Conversion {
     if (value === undefined) return;
     const name = key === "" ? "(empty)" : this.#string(key);
     // Assigning to `__proto__` would replace the prototype.
-    if (name === "__proto__") Object.defineProperty(members, name, { value, enumerable: true, configurable: true, writable: true });
+    if (name === "__proto__")
+      Object.defineProperty(members, name, { value, enumerable: true, configurable: true, writable: true });
     else members[name] = value;
   }
 

@@ -27,7 +27,12 @@ export function stackWithCauses(failure: TaskFailure): string | undefined {
 export function failureFrom(error: unknown, causes: number = 10): TaskFailure {
   try {
     if (!(error instanceof Error)) return { type: noError, message: String(error) };
-    const { name, message, stack, cause }: Readonly<Record<"name" | "message" | "stack" | "cause", unknown>> = { name: error.name, message: error.message, stack: error.stack, cause: error.cause };
+    const { name, message, stack, cause }: Readonly<Record<"name" | "message" | "stack" | "cause", unknown>> = {
+      name: error.name,
+      message: error.message,
+      stack: error.stack,
+      cause: error.cause,
+    };
     const hasCause = cause !== undefined && cause !== null && causes > 0;
     return {
       type: String(name),

@@ -1,5 +1,14 @@
 import crypto from "node:crypto";
-import { createTraceState, isValidSpanId, isValidTraceId, ROOT_CONTEXT, trace, TraceFlags, type Context, type SpanContext } from "@opentelemetry/api";
+import {
+  createTraceState,
+  isValidSpanId,
+  isValidTraceId,
+  ROOT_CONTEXT,
+  trace,
+  TraceFlags,
+  type Context,
+  type SpanContext,
+} from "@opentelemetry/api";
 import type { TraceContext } from "../pipeline/index.ts";
 import { SpanOnlyContext } from "./span-only-context.ts";
 
@@ -51,7 +60,12 @@ export function instanceTraceId(instanceId: string): string {
 }
 
 /** The span of such an activity's execution, in the trace of its instance. Task IDs start again when it continues as new. */
-export function unboundActivitySpanId(instanceId: string, taskId: number, name: string, rawInput: string | undefined): string {
+export function unboundActivitySpanId(
+  instanceId: string,
+  taskId: number,
+  name: string,
+  rawInput: string | undefined,
+): string {
   return digest("activity", [instanceId, String(taskId), name, rawInput ?? ""]).slice(0, 16);
 }
 
@@ -77,7 +91,8 @@ function idsUnder(label: Label, { instanceId, execution }: Execution): Execution
   const ids: ExecutionIds = { traceId: bits.slice(0, 32), spanId: bits.slice(32, 48), unsampledSpanId: bits.slice(48) };
   byLabel[label] = ids;
   if (latestIds.size >= idsKept) latestIds.clear();
-  if (instanceId.length <= longestKept && execution.length <= longestKept) latestIds.set(instanceId, { execution, byLabel });
+  if (instanceId.length <= longestKept && execution.length <= longestKept)
+    latestIds.set(instanceId, { execution, byLabel });
   return ids;
 }
 

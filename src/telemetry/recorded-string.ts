@@ -5,7 +5,8 @@ import { cut, type ValueLimit } from "./value-limits.ts";
 /** A string as it is recorded: within the limit (telemetry.md K4). That it was cut is logged, with the number of such strings (K5). */
 export function recordedString(value: string, limit: ValueLimit): string {
   const kept = cut(value, limit);
-  if (kept.length !== value.length) logLoss(`a string was cut at ${limit.size} ${limit.unit}; OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT sets that limit`);
+  if (kept.length !== value.length)
+    logLoss(`a string was cut at ${limit.size} ${limit.unit}; OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT sets that limit`);
   return kept;
 }
 

@@ -72,7 +72,12 @@ class Work {
  *
  * @param onFault gets an error of `step` or `then`; no step follows.
  */
-export function inSlices<T>(items: readonly T[], step: (item: T) => void, then: () => void, onFault: (error: unknown) => void): void {
+export function inSlices<T>(
+  items: readonly T[],
+  step: (item: T) => void,
+  then: () => void,
+  onFault: (error: unknown) => void,
+): void {
   if (items.length <= few) {
     try {
       for (const item of items) step(item);

@@ -21,12 +21,18 @@ export function startupProblems(names: readonly string[]): readonly string[] {
     ...(names.includes("metrics") && meters === undefined ? ["MeterProvider"] : []),
   ];
   const unreachable = [
-    ...(names.includes("tracing") && tracers !== undefined && tracers !== trace.getTracerProvider() ? ["TracerProvider"] : []),
-    ...(names.includes("metrics") && meters !== undefined && meters !== metrics.getMeterProvider() ? ["MeterProvider"] : []),
+    ...(names.includes("tracing") && tracers !== undefined && tracers !== trace.getTracerProvider()
+      ? ["TracerProvider"]
+      : []),
+    ...(names.includes("metrics") && meters !== undefined && meters !== metrics.getMeterProvider()
+      ? ["MeterProvider"]
+      : []),
   ];
   const first = registeredVersion();
   if (unreachable.length > 0) {
-    return [`${unreachable.join(" and ")} registered with ${nameOf(first)}, which ${own()} can't use: nothing arrives there. ${oneCopy}`];
+    return [
+      `${unreachable.join(" and ")} registered with ${nameOf(first)}, which ${own()} can't use: nothing arrives there. ${oneCopy}`,
+    ];
   }
   // An application with metrics alone, or traces alone, is common; one with neither has forgotten something.
   const isMissing = names.includes("tracing") ? lacking.includes("TracerProvider") : lacking.length > 0;
@@ -55,7 +61,9 @@ function nameOf(version: string | undefined): string {
 
 function own(): string {
   const copy = ownCopy();
-  return copy === undefined ? "the copy of this package" : `the copy of this package, ${copy.version} (${copy.directory}),`;
+  return copy === undefined
+    ? "the copy of this package"
+    : `the copy of this package, ${copy.version} (${copy.directory}),`;
 }
 
 function ownCopy(): ApiCopy | undefined {
@@ -78,10 +86,19 @@ const mainFile = /[\\/]@opentelemetry[\\/]api[\\/](?:dist|build[\\/]src)[\\/]ind
 
 /** The version and the directory of the package in which a file lies. */
 export function copyAt(mainFilePath: string): ApiCopy | undefined {
-  for (let directory = dirname(mainFilePath), last = ""; directory !== last; last = directory, directory = dirname(directory)) {
+  for (
+    let directory = dirname(mainFilePath), last = "";
+    directory !== last;
+    last = directory, directory = dirname(directory)
+  ) {
     try {
       const manifest: unknown = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
-      if (typeof manifest === "object" && manifest !== null && "version" in manifest && typeof manifest.version === "string") {
+      if (
+        typeof manifest === "object" &&
+        manifest !== null &&
+        "version" in manifest &&
+        typeof manifest.version === "string"
+      ) {
         return { version: manifest.version, directory };
       }
     } catch {

@@ -43,7 +43,9 @@ function checkAttachable(object: object, kind: string): void {
     );
   }
   if (!Object.isExtensible(object)) {
-    throw new Error(`withDurableTelemetry: this ${kind} can't be decorated: it is frozen or sealed; decorate it before that.`);
+    throw new Error(
+      `withDurableTelemetry: this ${kind} can't be decorated: it is frozen or sealed; decorate it before that.`,
+    );
   }
 }
 
@@ -57,7 +59,8 @@ export function adapterFor(
   worker: unknown,
   versionOf: (worker: object, sdks: readonly SupportedSdk[]) => SdkVersion | undefined = sdkVersionOf,
 ): WorkerAdapter {
-  const adapter = typeof worker === "object" && worker !== null ? adapters.find((each) => each.recognizes(worker)) : undefined;
+  const adapter =
+    typeof worker === "object" && worker !== null ? adapters.find((each) => each.recognizes(worker)) : undefined;
   if (adapter === undefined || typeof worker !== "object" || worker === null) {
     const kinds = [...new Set(adapters.map(({ kind }) => kind))].join(", ");
     throw new TypeError(
@@ -69,7 +72,9 @@ export function adapterFor(
   const [sdk] = version === undefined ? adapter.sdks : [version.sdk];
   const found = `found ${sdk?.name} ${version?.version ?? "of an unknown version"}, supported is ${sdk?.range}`;
   if (version !== undefined && !isSupported(version)) {
-    throw new Error(`withDurableTelemetry: the Durable Task SDK is out of range: ${found}. Install a version in the range.`);
+    throw new Error(
+      `withDurableTelemetry: the Durable Task SDK is out of range: ${found}. Install a version in the range.`,
+    );
   }
   const missing = adapter.missing(worker);
   if (missing.length > 0) {

@@ -23,7 +23,10 @@ const isolation = new Isolation("tracing");
 
 /** Whether `object` is such a client. The Durable Task SDK's own has a logger of its own, and makes its spans itself. */
 export function isClient(object: object): boolean {
-  return daprClientInternals.inner.name in object || (daprClientInternals.schedule.name in object && !(grpcWorkerInternals.logger.name in object));
+  return (
+    daprClientInternals.inner.name in object ||
+    (daprClientInternals.schedule.name in object && !(grpcWorkerInternals.logger.name in object))
+  );
 }
 
 /** The client that has the connection: `client`, or the one inside it. */
@@ -39,19 +42,28 @@ export function clientIn(client: object): object {
  */
 export function attachToClient(client: object): void {
   const stub = readInternal(client, daprClientInternals.stub);
-  if (typeof stub !== "object" || stub === null || typeof readInternal(stub, daprClientInternals.start) !== "function") {
+  if (
+    typeof stub !== "object" ||
+    stub === null ||
+    typeof readInternal(stub, daprClientInternals.start) !== "function"
+  ) {
     throw new Error(
       `withDurableTelemetry: this client lacks ${daprClientInternals.stub.name}.${daprClientInternals.start.name}, which its spans need. ` +
         "Install @dapr/dapr >=3.18.0 <4 or @dapr/durabletask-js >=1.0.0 <2.",
     );
   }
-  wrapMethod<[CreateInstanceRequest, ...unknown[]], unknown>(stub, daprClientInternals.start.name, (start) => (request, ...rest) => {
-    const span = isolation.run("a span was lost", () => startSpan(request));
-    if (span === undefined) return start(request, ...rest);
-    isolation.run("a trace context was lost", () => send(request, span));
-    const observed = rest.map((each) => (typeof each === "function" ? ending(span, each as Callback) : each));
-    return runIn(trace.setSpan(activeContext(), span), () => start(request, ...observed));
-  });
+  wrapMethod<[CreateInstanceRequest, ...unknown[]], unknown>(
+    stub,
+    daprClientInternals.start.name,
+    (start) =>
+      (request, ...rest) => {
+        const span = isolation.run("a span was lost", () => startSpan(request));
+        if (span === undefined) return start(request, ...rest);
+        isolation.run("a trace context was lost", () => send(request, span));
+        const observed = rest.map((each) => (typeof each === "function" ? ending(span, each as Callback) : each));
+        return runIn(trace.setSpan(activeContext(), span), () => start(request, ...observed));
+      },
+  );
 }
 
 /** What is used of the message, which every release of the protocol has. */
@@ -69,7 +81,11 @@ function startSpan(request: CreateInstanceRequest): Span {
     [semconv.ATTR_TASK_INSTANCE_ID]: request.getInstanceid(),
   };
   const tracer = trace.getTracer(semconv.SCOPE_NAME, version);
-  return tracer.startSpan(semconv.spanName(semconv.TYPE_CREATE_ORCHESTRATION, name, undefined), { kind: SpanKind.PRODUCER, attributes }, activeContext());
+  return tracer.startSpan(
+    semconv.spanName(semconv.TYPE_CREATE_ORCHESTRATION, name, undefined),
+    { kind: SpanKind.PRODUCER, attributes },
+    activeContext(),
+  );
 }
 
 // Decoders take a field wherever it stands: at the end of the bytes too.
@@ -77,8 +93,12 @@ function send(request: CreateInstanceRequest, span: Span): void {
   const own = span.spanContext();
   if (!isSpanContextValid(own)) return;
   const { traceparent, tracestate } = formatTraceContext(own);
-  const state = tracestate === undefined ? [] : [field(tracestateOfTraceContext, field(valueOfStringValue, tracestate))];
-  const context = field(traceContextOfCreateInstance, Buffer.concat([field(traceparentOfTraceContext, traceparent), ...state]));
+  const state =
+    tracestate === undefined ? [] : [field(tracestateOfTraceContext, field(valueOfStringValue, tracestate))];
+  const context = field(
+    traceContextOfCreateInstance,
+    Buffer.concat([field(traceparentOfTraceContext, traceparent), ...state]),
+  );
   wrapMethod<[], Uint8Array>(request, "serializeBinary", (serialize) => () => Buffer.concat([serialize(), context]));
 }
 

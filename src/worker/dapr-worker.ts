@@ -4,7 +4,13 @@ import type { WorkerAdapter } from "./adapter.ts";
 import { attachToRegistry, grpcWorkerAdapter, RequestedEpisode } from "./grpc-worker.ts";
 import type { PipelineHost } from "./host.ts";
 import { wrapMethod, type Members } from "./members.ts";
-import type { ActivityRequest, ExecutionStartedEvent, HistoryEvent, OrchestratorAction, OrchestratorResponse } from "./protocol.ts";
+import type {
+  ActivityRequest,
+  ExecutionStartedEvent,
+  HistoryEvent,
+  OrchestratorAction,
+  OrchestratorResponse,
+} from "./protocol.ts";
 import { quietClient } from "./quiet-client.ts";
 import {
   daprContextInternals,
@@ -44,7 +50,10 @@ const adapter: WorkerAdapter = grpcWorkerAdapter(
   {
     sdks: [daprSdk, daprDurableTaskSdk],
     protocol: "dapr",
-    includes: (worker) => daprWorkerInternals.orchestrator.name in worker && !(grpcWorkerInternals.orchestrator.name in worker) && !(grpcWorkerInternals.logger.name in worker),
+    includes: (worker) =>
+      daprWorkerInternals.orchestrator.name in worker &&
+      !(grpcWorkerInternals.orchestrator.name in worker) &&
+      !(grpcWorkerInternals.logger.name in worker),
     episode: (request) => new DaprEpisodeRequest(request),
     activity: (request, host) => new DaprActivity(request, host),
     episodeResponse,
@@ -62,7 +71,8 @@ export const daprWorker: WorkerAdapter = {
 
 /** The worker that a `WorkflowRuntime` has; what is none is returned as it is. */
 export function workerIn<T>(candidate: T): object | T {
-  if (typeof candidate !== "object" || candidate === null || !(daprRuntimeInternals.worker.name in candidate)) return candidate;
+  if (typeof candidate !== "object" || candidate === null || !(daprRuntimeInternals.worker.name in candidate))
+    return candidate;
   const worker = (candidate as Members)[daprRuntimeInternals.worker.name];
   return typeof worker === "object" && worker !== null && daprWorker.recognizes(worker) ? worker : candidate;
 }
@@ -70,7 +80,9 @@ export function workerIn<T>(candidate: T): object | T {
 class DaprEpisodeRequest extends RequestedEpisode {
   traceContext(started: ExecutionStartedEvent): TraceContext | undefined {
     // Field 7: a StringValue in the SDK's classes, a TraceContext in Dapr's. In both, field 1 is a string.
-    const read = (started as unknown as Record<string, (() => { getValue(): string } | undefined) | undefined>)[daprWorkerInternals.correlation.name];
+    const read = (started as unknown as Record<string, (() => { getValue(): string } | undefined) | undefined>)[
+      daprWorkerInternals.correlation.name
+    ];
     const traceparent = read?.call(started)?.getValue();
     const context = traceparent === undefined ? undefined : parseTraceContext({ traceparent });
     if (traceparent === undefined || context === undefined) return undefined;
@@ -149,8 +161,11 @@ function readingClient(client: object): object {
     keepTraceContext(item, bytes);
     return item;
   };
-  const getWorkItems = (...args: unknown[]): unknown => Reflect.apply(open, stub, [path, requestSerialize, decode, ...args]);
-  const reading = Object.create(stub, { [stubInternals.getWorkItems.name]: { value: getWorkItems, configurable: true } }) as object;
+  const getWorkItems = (...args: unknown[]): unknown =>
+    Reflect.apply(open, stub, [path, requestSerialize, decode, ...args]);
+  const reading = Object.create(stub, {
+    [stubInternals.getWorkItems.name]: { value: getWorkItems, configurable: true },
+  }) as object;
   return Object.create(client, { [grpcClientInternals.stub.name]: { value: reading } }) as object;
 }
 
@@ -167,7 +182,9 @@ interface Definition {
 
 function isDefinition(method: object): method is Definition {
   const { path, requestSerialize, responseDeserialize } = method as Members;
-  return typeof path === "string" && typeof requestSerialize === "function" && typeof responseDeserialize === "function";
+  return (
+    typeof path === "string" && typeof requestSerialize === "function" && typeof responseDeserialize === "function"
+  );
 }
 
 function keepTraceContext(item: WorkItemMessage, bytes: Uint8Array): void {
@@ -179,7 +196,8 @@ function keepTraceContext(item: WorkItemMessage, bytes: Uint8Array): void {
     const id = Buffer.from(sent).toString();
     const traceparent = id.slice(carrierPrefix.length);
     // Another worker's ID is none.
-    if (id.startsWith(carrierPrefix) && parseTraceContext({ traceparent }) !== undefined) sentContexts.set(request, { traceparent });
+    if (id.startsWith(carrierPrefix) && parseTraceContext({ traceparent }) !== undefined)
+      sentContexts.set(request, { traceparent });
   } catch {
     // The SDK has decoded it.
   }
@@ -195,7 +213,11 @@ function episodeResponse(item: ProtoEpisode, response: OrchestratorResponse): Pr
   const carry = (action: OrchestratorAction, { traceparent }: TraceContext): void => {
     if (!action.hasScheduletask()) return;
     if (contexts.size === 0) {
-      wrapMethod<[], Uint8Array>(response, "serializeBinary", (serialize) => () => withTaskExecutionIds(serialize(), contexts));
+      wrapMethod<[], Uint8Array>(
+        response,
+        "serializeBinary",
+        (serialize) => () => withTaskExecutionIds(serialize(), contexts),
+      );
     }
     contexts.set(action.getId(), carrierPrefix + traceparent);
   };
@@ -207,7 +229,9 @@ function withTaskExecutionIds(response: Uint8Array, ids: ReadonlyMap<number, str
     const id = fieldsOf(action).find(({ number }) => number === idOfAction)?.value;
     const sent = typeof id === "number" ? ids.get(id) : undefined;
     if (sent === undefined) return action;
-    return edited(action, scheduleTaskOfAction, (task) => Buffer.concat([task, field(taskExecutionIdOfScheduleTask, sent)]));
+    return edited(action, scheduleTaskOfAction, (task) =>
+      Buffer.concat([task, field(taskExecutionIdOfScheduleTask, sent)]),
+    );
   });
 }
 
@@ -227,22 +251,27 @@ function edited(message: Uint8Array, number: number, edit: (content: Uint8Array)
  */
 function attachRemembering(registry: object, host: PipelineHost): void {
   attachToRegistry(registry, host);
-  wrapMethod<unknown[], Orchestrator | undefined>(registry, registryInternals.getOrchestrator.name, (original) => (...args) => {
-    const orchestrator = original(...args);
-    const item = currentWorkItem();
-    if (orchestrator === undefined || !(item instanceof ProtoEpisode)) return orchestrator;
-    return (ctx, input) => {
-      const lost = lostInternals(ctx, [daprContextInternals.fail]);
-      if (lost.length > 0) reportLost(host, "The context of an orchestration", lost);
-      else {
-        wrapMethod<[unknown], void>(ctx, daprContextInternals.fail.name, (fail) => (error) => {
-          item.thrown = thrown(error);
-          fail(error);
-        });
-      }
-      return orchestrator(ctx, input);
-    };
-  });
+  wrapMethod<unknown[], Orchestrator | undefined>(
+    registry,
+    registryInternals.getOrchestrator.name,
+    (original) =>
+      (...args) => {
+        const orchestrator = original(...args);
+        const item = currentWorkItem();
+        if (orchestrator === undefined || !(item instanceof ProtoEpisode)) return orchestrator;
+        return (ctx, input) => {
+          const lost = lostInternals(ctx, [daprContextInternals.fail]);
+          if (lost.length > 0) reportLost(host, "The context of an orchestration", lost);
+          else {
+            wrapMethod<[unknown], void>(ctx, daprContextInternals.fail.name, (fail) => (error) => {
+              item.thrown = thrown(error);
+              fail(error);
+            });
+          }
+          return orchestrator(ctx, input);
+        };
+      },
+  );
   wrapMethod<unknown[], Activity | undefined>(registry, registryInternals.getActivity.name, (original) => (...args) => {
     const activity = original(...args);
     const item = currentWorkItem();

@@ -21,10 +21,16 @@ export interface EntityRequest {
 export function entityRequest(event: HistoryEvent): EntityRequest | undefined {
   const call = event.getEntityoperationcalled?.();
   if (call !== undefined) {
-    return { type: "entity_call", id: call.getRequestid(), operation: call.getOperation(), target: call.getTargetinstanceid()?.getValue() };
+    return {
+      type: "entity_call",
+      id: call.getRequestid(),
+      operation: call.getOperation(),
+      target: call.getTargetinstanceid()?.getValue(),
+    };
   }
   const lock = event.getEntitylockrequested?.();
-  if (lock !== undefined) return { type: "entity_lock", id: lock.getCriticalsectionid(), operation: "", target: undefined };
+  if (lock !== undefined)
+    return { type: "entity_lock", id: lock.getCriticalsectionid(), operation: "", target: undefined };
   const sent = event.getEventsent();
   const target = sent?.getInstanceid() ?? "";
   return target.startsWith("@") ? classicRequest(target, sent?.getInput()?.getValue()) : undefined;
@@ -64,7 +70,8 @@ const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 function classicRequest(target: string, json: string | undefined): EntityRequest | undefined {
   const { id, op, signal, lockset } = parse(json);
   if (typeof id !== "string" || signal === true) return undefined;
-  if (lockset !== undefined && lockset !== null) return { type: "entity_lock", id: id.toLowerCase(), operation: "", target: undefined };
+  if (lockset !== undefined && lockset !== null)
+    return { type: "entity_lock", id: id.toLowerCase(), operation: "", target: undefined };
   return typeof op === "string" ? { type: "entity_call", id: id.toLowerCase(), operation: op, target } : undefined;
 }
 
@@ -78,5 +85,6 @@ function parse(json: string | undefined): Readonly<Record<string, unknown>> {
   }
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null;
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null;
 const asString = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);

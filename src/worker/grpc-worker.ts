@@ -26,7 +26,13 @@ import {
 } from "./sdk-internals.ts";
 import { durableTaskSdk, type SupportedSdk } from "./sdk-version.ts";
 import { Sending } from "./sending.ts";
-import { ProtoActivity, ProtoActivityResponse, ProtoEpisode, ProtoEpisodeResponse, type EpisodeSource } from "./work-items.ts";
+import {
+  ProtoActivity,
+  ProtoActivityResponse,
+  ProtoEpisode,
+  ProtoEpisodeResponse,
+  type EpisodeSource,
+} from "./work-items.ts";
 
 /** The names that a fork of the SDK gives to what the adapter uses of its gRPC worker; see {@link grpcWorkerInternals}. */
 export interface GrpcWorkerMembers {
@@ -65,7 +71,10 @@ export const durableTaskDialect: GrpcDialect = {
   episodeResponse: (item, response) => {
     const actions = response.getActionsList();
     // With its own spans silenced the SDK writes an identity of zeros.
-    if (response.hasOrchestrationtracecontext() && /^0*$/.test(response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "")) {
+    if (
+      response.hasOrchestrationtracecontext() &&
+      /^0*$/.test(response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "")
+    ) {
       response.setOrchestrationtracecontext(undefined);
     }
     if (item.hasTakenTraceContexts) restoreTraceContext(actions, item.traceContext);
@@ -105,7 +114,8 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers, dialect: GrpcDialect
     kind: names.kind,
     sdks: dialect.sdks,
     protocol: dialect.protocol,
-    recognizes: (worker) => (names.registry in worker || names.orchestrator in worker) && dialect.includes?.(worker) !== false,
+    recognizes: (worker) =>
+      (names.registry in worker || names.orchestrator in worker) && dialect.includes?.(worker) !== false,
     missing: (worker) => [
       ...missingFunctions(worker, [names.orchestrator, names.activity, "start", "stop"]),
       ...missingFunctions((worker as Members)[names.registry], registryMethods, `${names.registry}.`),
@@ -114,24 +124,30 @@ export function grpcWorkerAdapter(names: GrpcWorkerMembers, dialect: GrpcDialect
     isRunning: (worker) => (worker as Members)[names.isRunning] === true,
     logger: (worker) => (worker as Members)[names.logger] as MiddlewareLogger | undefined,
     attach: (worker, host) => {
-      wrapMethod<[OrchestratorRequest, ...unknown[]], Promise<void>>(worker, names.orchestrator, (original) =>
-        (request, ...rest) => {
-          if (host.isIdle) return original(request, ...rest);
-          const run = (): Promise<void> => {
-            const item = ProtoEpisode.from(dialect.episode(request), host);
-            if (item === undefined) return original(request, ...rest);
-            return runObserved(item, episodeCompletion, host, rest, (...args) => original(request, ...args));
-          };
-          const hydration = hydrate(worker, history, request, rest, host);
-          return hydration === undefined ? run() : hydration.then(run);
-        },
+      wrapMethod<[OrchestratorRequest, ...unknown[]], Promise<void>>(
+        worker,
+        names.orchestrator,
+        (original) =>
+          (request, ...rest) => {
+            if (host.isIdle) return original(request, ...rest);
+            const run = (): Promise<void> => {
+              const item = ProtoEpisode.from(dialect.episode(request), host);
+              if (item === undefined) return original(request, ...rest);
+              return runObserved(item, episodeCompletion, host, rest, (...args) => original(request, ...args));
+            };
+            const hydration = hydrate(worker, history, request, rest, host);
+            return hydration === undefined ? run() : hydration.then(run);
+          },
       );
-      wrapMethod<[ActivityRequest, ...unknown[]], Promise<void>>(worker, names.activity, (original) =>
-        (request, ...rest) => {
-          if (host.isIdle) return original(request, ...rest);
-          const item = dialect.activity(request, host);
-          return runObserved(item, activityCompletion, host, rest, (...args) => original(request, ...args));
-        },
+      wrapMethod<[ActivityRequest, ...unknown[]], Promise<void>>(
+        worker,
+        names.activity,
+        (original) =>
+          (request, ...rest) => {
+            if (host.isIdle) return original(request, ...rest);
+            const item = dialect.activity(request, host);
+            return runObserved(item, activityCompletion, host, rest, (...args) => original(request, ...args));
+          },
       );
       if (connect !== undefined && missingFunctions(worker, [connect]).length === 0) {
         wrapMethod<[object, ...unknown[]], Promise<void>>(worker, connect, (original) => (client, ...rest) => {
@@ -150,10 +166,15 @@ export const registryMethods: readonly string[] = Object.values(registryInternal
 
 /** Has the registry hand out functions that run under the pipeline; so it makes no difference what is registered first (R3). */
 export function attachToRegistry(registry: object, host: PipelineHost): void {
-  wrapMethod<unknown[], Orchestrator | undefined>(registry, registryInternals.getOrchestrator.name, (original) => (...args) => {
-    const orchestrator = original(...args);
-    return orchestrator && host.orchestrator(orchestrator);
-  });
+  wrapMethod<unknown[], Orchestrator | undefined>(
+    registry,
+    registryInternals.getOrchestrator.name,
+    (original) =>
+      (...args) => {
+        const orchestrator = original(...args);
+        return orchestrator && host.orchestrator(orchestrator);
+      },
+  );
   wrapMethod<unknown[], Activity | undefined>(registry, registryInternals.getActivity.name, (original) => (...args) => {
     const activity = original(...args);
     return activity && host.activity(activity);
@@ -276,11 +297,18 @@ function isStub(value: unknown, { name }: SdkInternal): value is Stub {
 type Stub = Readonly<Record<PropertyKey, unknown>>;
 
 // All else goes to the real stub, on whose own `this` its methods rely.
-function observedStub<TResponse extends object>(stub: Stub, completion: Completion<TResponse>, item: Item, sending: Sending): Stub {
+function observedStub<TResponse extends object>(
+  stub: Stub,
+  completion: Completion<TResponse>,
+  item: Item,
+  sending: Sending,
+): Stub {
   const { name } = completion.method;
   const complete = (response: TResponse, ...rest: unknown[]): unknown => {
     if (sending.start()) completion.respond(item, response);
-    const observed = rest.map((each) => (typeof each === "function" ? observedCallback(each as Callback, sending) : each));
+    const observed = rest.map((each) =>
+      typeof each === "function" ? observedCallback(each as Callback, sending) : each,
+    );
     if (item.kind === "activity") item.isResponding = true;
     try {
       return (stub[name] as (...args: unknown[]) => unknown).call(stub, response, ...observed);

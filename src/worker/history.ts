@@ -1,7 +1,11 @@
 import type { EpisodeHistory, HistoryEvent, ReceivedEvent, ScheduledTask, TaskFailure } from "../pipeline/index.ts";
 import { answeredRequest, entityFailure, entityRequest } from "./entity-messages.ts";
 import { failureOf, timeOf, traceContextOf } from "./messages.ts";
-import type { HistoryEvent as ProtoEvent, SubOrchestrationInstanceCreatedEvent, TaskScheduledEvent } from "./protocol.ts";
+import type {
+  HistoryEvent as ProtoEvent,
+  SubOrchestrationInstanceCreatedEvent,
+  TaskScheduledEvent,
+} from "./protocol.ts";
 
 /**
  * The history of an execution as one episode gets it: what is committed, and what is new. Nothing is read before it
@@ -29,7 +33,9 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   get episodeStartedAt(): Date | undefined {
-    this.#episodeStartedAt ??= { value: timeOf(this.#new.findLast((event) => event.hasOrchestratorstarted())?.getTimestamp()) };
+    this.#episodeStartedAt ??= {
+      value: timeOf(this.#new.findLast((event) => event.hasOrchestratorstarted())?.getTimestamp()),
+    };
     return this.#episodeStartedAt.value;
   }
 
@@ -54,7 +60,8 @@ export class ProtoHistory implements EpisodeHistory {
   }
 
   get rewound(): boolean {
-    return (this.#rewound ??= find(this.#past, this.#new, (event) => event.hasExecutionrewound?.() ?? false) !== undefined);
+    return (this.#rewound ??=
+      find(this.#past, this.#new, (event) => event.hasExecutionrewound?.() ?? false) !== undefined);
   }
 
   /** The event that started the execution. */
@@ -103,7 +110,8 @@ export class ProtoHistory implements EpisodeHistory {
       for (const event of events) {
         const type = typeOf(event);
         if (type === eventType.orchestratorStarted) continue;
-        if (type === eventType.taskScheduled || type === eventType.subOrchestrationInstanceCreated) left.set(event.getEventid(), event);
+        if (type === eventType.taskScheduled || type === eventType.subOrchestrationInstanceCreated)
+          left.set(event.getEventid(), event);
         else if (requestTypes.has(type)) {
           const request = entityRequest(event);
           if (request !== undefined) left.set(request.id, event);
@@ -234,7 +242,13 @@ function typeOf(event: ProtoEvent): number {
   return event.getEventtypeCase();
 }
 
-function eventOf(event: ProtoEvent, type: number, key: TaskKey | undefined, scheduled: Scheduled, history: EpisodeHistory): HistoryEvent | undefined {
+function eventOf(
+  event: ProtoEvent,
+  type: number,
+  key: TaskKey | undefined,
+  scheduled: Scheduled,
+  history: EpisodeHistory,
+): HistoryEvent | undefined {
   if (type === eventType.executionStarted) return { type: "started", at: timeOf(event.getTimestamp()) };
   if (type === eventType.timerFired) return timerFired(event, scheduled, history);
   const origin = key === undefined ? undefined : scheduled.get(key);
@@ -257,7 +271,11 @@ function receivedEvent(event: ProtoEvent, type: number, otherwise: Date | undefi
     case eventType.executionResumed:
       return { type: "resumed", at: timeOf(event.getTimestamp()) ?? otherwise };
     case eventType.eventRaised:
-      return { type: "event_raised", name: event.getEventraised()?.getName() ?? "", at: timeOf(event.getTimestamp()) ?? otherwise };
+      return {
+        type: "event_raised",
+        name: event.getEventraised()?.getName() ?? "",
+        at: timeOf(event.getTimestamp()) ?? otherwise,
+      };
     default:
       return undefined;
   }
@@ -286,7 +304,11 @@ function countEpisodes(events: readonly ProtoEvent[]): number {
   return events.reduce((count, event) => (event.hasOrchestratorstarted() ? count + 1 : count), 0);
 }
 
-const requestTypes: ReadonlySet<number> = new Set([eventType.entityOperationCalled, eventType.entityLockRequested, eventType.eventSent]);
+const requestTypes: ReadonlySet<number> = new Set([
+  eventType.entityOperationCalled,
+  eventType.entityLockRequested,
+  eventType.eventSent,
+]);
 
 function schedules(event: ProtoEvent): boolean {
   return event.hasTaskscheduled() || event.hasSuborchestrationinstancecreated() || event.hasTimercreated();

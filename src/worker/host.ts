@@ -83,7 +83,8 @@ export class PipelineHost implements WorkItemHost {
     return (ctx, input) => {
       if (item.observesCustomStatus) observeCustomStatus(ctx, item);
       const { orchestrator: mode } = this.#guard;
-      if (stages.length === 0 && mode !== "fail") return new OrchestratorRun(item, ctx, mode).start(orchestrator, input);
+      if (stages.length === 0 && mode !== "fail")
+        return new OrchestratorRun(item, ctx, mode).start(orchestrator, input);
       return new OrchestrationRun(item, stages, orchestrator, ctx, input, this.#guard);
     };
   }

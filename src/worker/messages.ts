@@ -1,6 +1,13 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type * as Proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
-import type { EpisodeHistory, EpisodeOutcome, ScheduledTask, SentMessage, TaskFailure, TraceContext } from "../pipeline/index.ts";
+import type {
+  EpisodeHistory,
+  EpisodeOutcome,
+  ScheduledTask,
+  SentMessage,
+  TaskFailure,
+  TraceContext,
+} from "../pipeline/index.ts";
 import { isTraceparent } from "../telemetry/identity.ts";
 import type { OrchestratorAction } from "./protocol.ts";
 import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts";
@@ -19,12 +26,15 @@ const endOfTime = 253_402_300_800;
 /** The time, or `undefined` where a backend sent none, or what some put in its place: zero, or no time at all (contract.md X3). */
 export function timeOf(timestamp: Timestamp): Date | undefined {
   const seconds = timestamp?.getSeconds() ?? 0;
-  if (timestamp === undefined || seconds < 0 || seconds >= endOfTime || (seconds === 0 && timestamp.getNanos() === 0)) return undefined;
+  if (timestamp === undefined || seconds < 0 || seconds >= endOfTime || (seconds === 0 && timestamp.getNanos() === 0))
+    return undefined;
   return timestamp.toDate();
 }
 
 /** A map of tags as a frozen object; keys such as `__proto__` are tags like any other. */
-export function tagsOf(map: { forEach(callback: (value: string, key: string) => void): void } | undefined): Readonly<Record<string, string>> {
+export function tagsOf(
+  map: { forEach(callback: (value: string, key: string) => void): void } | undefined,
+): Readonly<Record<string, string>> {
   const entries: [string, string][] = [];
   map?.forEach((value, key) => entries.push([key, value]));
   return Object.freeze(Object.fromEntries(entries));
@@ -45,7 +55,9 @@ export function failureOf(details: Proto.TaskFailureDetails | undefined, causes:
   const type = details?.getErrortype() || "Error";
   return {
     type,
-    message: details?.getErrormessage() || (notErrors.has(type) ? `a ${type} was thrown, which is no error: the SDK did not record it` : ""),
+    message:
+      details?.getErrormessage() ||
+      (notErrors.has(type) ? `a ${type} was thrown, which is no error: the SDK did not record it` : ""),
     stack: details?.getStacktrace()?.getValue(),
     ...(inner === undefined ? {} : { cause: failureOf(inner, causes - 1) }),
   };
@@ -95,14 +107,25 @@ function carryInAction(action: OrchestratorAction, context: TraceContext): void 
 
 type PendingTasks = Readonly<Record<number, { readonly attemptCount?: number } | undefined>>;
 
-function scheduledTask(action: OrchestratorAction, pending: PendingTasks | undefined, carry: CarryTraceContext): ScheduledTask | undefined {
+function scheduledTask(
+  action: OrchestratorAction,
+  pending: PendingTasks | undefined,
+  carry: CarryTraceContext,
+): ScheduledTask | undefined {
   const activity = action.getScheduletask();
   if (activity !== undefined) return new ScheduledAction("activity", action, activity, undefined, pending, carry);
   const child = action.getCreatesuborchestration();
-  if (child !== undefined) return new ScheduledAction("sub_orchestration", action, child, child.getInstanceid(), pending, carry);
+  if (child !== undefined)
+    return new ScheduledAction("sub_orchestration", action, child, child.getInstanceid(), pending, carry);
   const notYet = { taskId: action.getId(), scheduledAt: undefined, traceContext: undefined, version: undefined };
   const call = action.getSendentitymessage?.()?.getEntityoperationcalled();
-  if (call !== undefined) return { ...notYet, type: "entity_call", name: call.getOperation(), instanceId: call.getTargetinstanceid()?.getValue() };
+  if (call !== undefined)
+    return {
+      ...notYet,
+      type: "entity_call",
+      name: call.getOperation(),
+      instanceId: call.getTargetinstanceid()?.getValue(),
+    };
   const isLock = action.getSendentitymessage?.()?.hasEntitylockrequested() ?? false;
   return isLock ? { ...notYet, type: "entity_lock", name: "" } : undefined;
 }
@@ -140,8 +163,10 @@ class ScheduledAction implements ScheduledTask {
   }
 
   setTraceContext(context: TraceContext): void {
-    if (!isTraceparent(context.traceparent)) throw new TypeError("setTraceContext: traceparent must be that of a W3C trace context.");
-    if (context.tracestate !== undefined && typeof context.tracestate !== "string") throw new TypeError("setTraceContext: tracestate must be a string.");
+    if (!isTraceparent(context.traceparent))
+      throw new TypeError("setTraceContext: traceparent must be that of a W3C trace context.");
+    if (context.tracestate !== undefined && typeof context.tracestate !== "string")
+      throw new TypeError("setTraceContext: tracestate must be a string.");
     this.#carry(this.#action, context);
   }
 }
@@ -151,10 +176,16 @@ export function sentBy(actions: readonly OrchestratorAction[]): SentMessage[] {
   return actions.flatMap((action): SentMessage | readonly [] => {
     const taskId = action.getId();
     const event = action.getSendevent();
-    if (event !== undefined) return { type: "event", taskId, name: event.getName(), target: event.getInstance()?.getInstanceid() ?? "" };
+    if (event !== undefined)
+      return { type: "event", taskId, name: event.getName(), target: event.getInstance()?.getInstanceid() ?? "" };
     const signal = action.getSendentitymessage?.()?.getEntityoperationsignaled();
     if (signal === undefined) return [];
-    return { type: "entity_signal", taskId, name: signal.getOperation(), target: signal.getTargetinstanceid()?.getValue() ?? "" };
+    return {
+      type: "entity_signal",
+      taskId,
+      name: signal.getOperation(),
+      target: signal.getTargetinstanceid()?.getValue() ?? "",
+    };
   });
 }
 
@@ -189,7 +220,10 @@ export function orchestrationTraceContextMessage(
   const message = emptySpanContext(response);
   const seconds = Math.floor(startTime.getTime() / 1000);
   message?.getSpanid()?.setValue(spanId);
-  message?.getSpanstarttime()?.setSeconds(seconds).setNanos((startTime.getTime() - seconds * 1000) * 1_000_000);
+  message
+    ?.getSpanstarttime()
+    ?.setSeconds(seconds)
+    .setNanos((startTime.getTime() - seconds * 1000) * 1_000_000);
   return message;
 }
 
@@ -199,8 +233,13 @@ const spanContextMakers = new WeakMap<object, () => Proto.OrchestrationTraceCont
 function emptySpanContext(response: Proto.OrchestratorResponse): Proto.OrchestrationTraceContext | undefined {
   const make = spanContextMakers.get(response.constructor);
   if (make !== undefined) return make();
-  const message = decoded(response, field(responseTraceContextField, [...field(1, []), ...field(2, [])])).getOrchestrationtracecontext();
-  const [ContextClass, StringClass, TimestampClass] = [message, message?.getSpanid(), message?.getSpanstarttime()].map((each) => each?.constructor);
+  const message = decoded(
+    response,
+    field(responseTraceContextField, [...field(1, []), ...field(2, [])]),
+  ).getOrchestrationtracecontext();
+  const [ContextClass, StringClass, TimestampClass] = [message, message?.getSpanid(), message?.getSpanstarttime()].map(
+    (each) => each?.constructor,
+  );
   if (ContextClass === undefined || StringClass === undefined || TimestampClass === undefined) return message;
   type Make<T> = new () => T;
   const [Context, Text, Time] = [
@@ -239,14 +278,19 @@ type Traced = Proto.ScheduleTaskAction | Proto.CreateSubOrchestrationAction | Pr
 const traceContextClasses = new WeakMap<object, new () => Proto.TraceContext>();
 
 // The trace context for the field of `owner` with that number.
-function traceContextMessage(owner: Traced, number: number, { traceparent, tracestate }: TraceContext): Proto.TraceContext | undefined {
+function traceContextMessage(
+  owner: Traced,
+  number: number,
+  { traceparent, tracestate }: TraceContext,
+): Proto.TraceContext | undefined {
   const TraceContextClass = traceContextClasses.get(owner.constructor);
   const message =
     TraceContextClass !== undefined && tracestate === undefined
       ? new TraceContextClass()
       : decoded(owner, field(number, tracestate === undefined ? [] : field(3, []))).getParenttracecontext();
   if (message === undefined) return undefined;
-  if (TraceContextClass === undefined) traceContextClasses.set(owner.constructor, message.constructor as new () => Proto.TraceContext);
+  if (TraceContextClass === undefined)
+    traceContextClasses.set(owner.constructor, message.constructor as new () => Proto.TraceContext);
   message.setTraceparent(traceparent);
   message.setSpanid(traceparent.slice(36, 52));
   if (tracestate !== undefined) message.getTracestate()?.setValue(tracestate);
@@ -255,7 +299,9 @@ function traceContextMessage(owner: Traced, number: number, { traceparent, trace
 
 // A message of the class of `sample` with what `bytes` say: so what stands in it has the classes of the same copy.
 function decoded<T extends object>(sample: T, bytes: readonly number[]): T {
-  return (sample.constructor as unknown as { deserializeBinary(bytes: Uint8Array): T }).deserializeBinary(Uint8Array.from(bytes));
+  return (sample.constructor as unknown as { deserializeBinary(bytes: Uint8Array): T }).deserializeBinary(
+    Uint8Array.from(bytes),
+  );
 }
 
 // The bytes of a field that is a message, as the wire format has it.

@@ -20,11 +20,27 @@ export type ExecutionStartedEvent = Lacking<
   "getTagsMap" | "getParenttracecontext" | "setParenttracecontext" | "getOrchestrationspanid"
 >;
 export type TaskScheduledEvent = Lacking<Proto.TaskScheduledEvent, "getParenttracecontext">;
-export type SubOrchestrationInstanceCreatedEvent = Lacking<Proto.SubOrchestrationInstanceCreatedEvent, "getParenttracecontext">;
-export type OrchestratorAction = Lacking<Proto.OrchestratorAction, "getSendentitymessage" | "hasRewindorchestration" | "getRewindorchestration">;
+export type SubOrchestrationInstanceCreatedEvent = Lacking<
+  Proto.SubOrchestrationInstanceCreatedEvent,
+  "getParenttracecontext"
+>;
+export type OrchestratorAction = Lacking<
+  Proto.OrchestratorAction,
+  "getSendentitymessage" | "hasRewindorchestration" | "getRewindorchestration"
+>;
 export type OrchestratorRequest = Lacking<
   Proto.OrchestratorRequest,
-  "getRequireshistorystreaming" | "setRequireshistorystreaming" | "getOrchestrationtracecontext" | "setOrchestrationtracecontext"
+  | "getRequireshistorystreaming"
+  | "setRequireshistorystreaming"
+  | "getOrchestrationtracecontext"
+  | "setOrchestrationtracecontext"
 >;
-export type ActivityRequest = Lacking<Proto.ActivityRequest, "getTagsMap" | "getParenttracecontext" | "setParenttracecontext">;
-export type { ActivityResponse, OrchestrationTraceContext, OrchestratorResponse } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+export type ActivityRequest = Lacking<
+  Proto.ActivityRequest,
+  "getTagsMap" | "getParenttracecontext" | "setParenttracecontext"
+>;
+export type {
+  ActivityResponse,
+  OrchestrationTraceContext,
+  OrchestratorResponse,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";

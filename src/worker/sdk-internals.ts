@@ -19,8 +19,14 @@ export interface SdkInternal {
 type Internals<TNames extends string> = Readonly<Record<TNames, SdkInternal>>;
 
 /** `TaskHubGrpcWorker`. */
-export const grpcWorkerInternals: Internals<"orchestrator" | "activity" | "registry" | "isRunning" | "logger" | "connect" | "history"> = {
-  orchestrator: { name: "_executeOrchestratorInternal", use: "runs one episode: (request, ..., stub, ...)", since: "0.4.0" },
+export const grpcWorkerInternals: Internals<
+  "orchestrator" | "activity" | "registry" | "isRunning" | "logger" | "connect" | "history"
+> = {
+  orchestrator: {
+    name: "_executeOrchestratorInternal",
+    use: "runs one episode: (request, ..., stub, ...)",
+    since: "0.4.0",
+  },
   activity: { name: "_executeActivityInternal", use: "runs one activity: (request, ..., stub, ...)", since: "0.4.0" },
   registry: { name: "_registry", use: "has the registered functions", since: "0.4.0" },
   isRunning: {
@@ -29,7 +35,12 @@ export const grpcWorkerInternals: Internals<"orchestrator" | "activity" | "regis
     since: "0.4.0",
     lost: "middleware that is added while the worker runs is not refused",
   },
-  logger: { name: "_logger", use: "is the worker's logger", since: "0.4.0", lost: "middleware and warnings log to the console" },
+  logger: {
+    name: "_logger",
+    use: "is the worker's logger",
+    since: "0.4.0",
+    lost: "middleware and warnings log to the console",
+  },
   connect: {
     name: "internalRunWorker",
     use: "opens the stream of work items: (client, ...)",
@@ -48,7 +59,12 @@ export const grpcWorkerInternals: Internals<"orchestrator" | "activity" | "regis
 export const daprWorkerInternals: Internals<"orchestrator" | "activity" | "logger" | "correlation"> = {
   orchestrator: { name: "_executeOrchestrator", use: "runs one episode: (request, stub)", since: "@dapr/dapr 3.18" },
   activity: { name: "_executeActivity", use: "runs one activity: (request, stub)", since: "@dapr/dapr 3.18" },
-  logger: { name: "logger", use: "is the worker's logger; @dapr/durabletask-js has none and writes to the console", since: "@dapr/dapr 3.18", lost: "warnings go to the console" },
+  logger: {
+    name: "logger",
+    use: "is the worker's logger; @dapr/durabletask-js has none and writes to the console",
+    since: "@dapr/dapr 3.18",
+    lost: "warnings go to the console",
+  },
   correlation: {
     name: "getCorrelationdata",
     use: "reads the field of a start event that holds its trace context in Dapr's protocol",
@@ -65,14 +81,23 @@ export const daprRuntimeInternals: Internals<"worker"> = {
 /** `DaprWorkflowClient`, and the client inside it, `TaskHubGrpcClient`. */
 export const daprClientInternals: Internals<"inner" | "schedule" | "stub" | "start"> = {
   inner: { name: "_innerClient", use: "is the client inside a DaprWorkflowClient", since: "@dapr/dapr 3.18" },
-  schedule: { name: "scheduleNewOrchestration", use: "schedules an orchestration: it shows what is a client", since: "@dapr/dapr 3.18" },
+  schedule: {
+    name: "scheduleNewOrchestration",
+    use: "schedules an orchestration: it shows what is a client",
+    since: "@dapr/dapr 3.18",
+  },
   stub: { name: "_stub", use: "makes the calls", since: "@dapr/dapr 3.18" },
   start: { name: "startInstance", use: "sends the request: (request, …, callback)", since: "@dapr/dapr 3.18" },
 };
 
 /** The context of an orchestration in Dapr's SDKs. */
 export const daprContextInternals: Internals<"fail"> = {
-  fail: { name: "setFailed", use: "fails the orchestration: (what was thrown)", since: "@dapr/dapr 3.18", lost: "failures of orchestrations that throw no error have no message" },
+  fail: {
+    name: "setFailed",
+    use: "fails the orchestration: (what was thrown)",
+    since: "@dapr/dapr 3.18",
+    lost: "failures of orchestrations that throw no error have no message",
+  },
 };
 
 /** The gRPC client that a worker connects with. */
@@ -185,5 +210,7 @@ export function reportLost(to: Reports, owner: string, internals: readonly SdkIn
   if (news.length === 0) return;
   for (const { name } of news) known.add(`${owner}.${name}`);
   const losses = news.map(({ name, lost }) => `no ${name}: ${lost}`).join("; ");
-  to.report(`This version of the Durable Task SDK differs from those that were tested. ${owner} has ${losses}. Look for a newer durable-telemetry.`);
+  to.report(
+    `This version of the Durable Task SDK differs from those that were tested. ${owner} has ${losses}. Look for a newer durable-telemetry.`,
+  );
 }

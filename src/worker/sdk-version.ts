@@ -11,9 +11,19 @@ export interface SupportedSdk {
   readonly minor: number;
 }
 
-export const durableTaskSdk: SupportedSdk = { name: "@microsoft/durabletask-js", range: ">=0.4.0 <1", major: 0, minor: 4 };
+export const durableTaskSdk: SupportedSdk = {
+  name: "@microsoft/durabletask-js",
+  range: ">=0.4.0 <1",
+  major: 0,
+  minor: 4,
+};
 export const daprSdk: SupportedSdk = { name: "@dapr/dapr", range: ">=3.18.0 <4", major: 3, minor: 18 };
-export const daprDurableTaskSdk: SupportedSdk = { name: "@dapr/durabletask-js", range: ">=1.0.0 <2", major: 1, minor: 0 };
+export const daprDurableTaskSdk: SupportedSdk = {
+  name: "@dapr/durabletask-js",
+  range: ">=1.0.0 <2",
+  major: 1,
+  minor: 0,
+};
 
 /** The version of a package. */
 export interface SdkVersion {
@@ -51,7 +61,11 @@ type NamedFunction = (...args: never[]) => unknown;
 // Its own class and those that it extends.
 function classesOf(worker: object): readonly NamedFunction[] {
   const classes: NamedFunction[] = [];
-  for (let prototype: unknown = Object.getPrototypeOf(worker); isObject(prototype); prototype = Object.getPrototypeOf(prototype)) {
+  for (
+    let prototype: unknown = Object.getPrototypeOf(worker);
+    isObject(prototype);
+    prototype = Object.getPrototypeOf(prototype)
+  ) {
     const constructor: unknown = Object.getOwnPropertyDescriptor(prototype, "constructor")?.value;
     if (typeof constructor === "function" && constructor !== Object) classes.push(constructor as NamedFunction);
   }

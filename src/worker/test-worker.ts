@@ -41,7 +41,11 @@ export const testOrchestrationWorker: WorkerAdapter = {
   missing: (worker) => [
     ...missingFunctions(worker, [orchestrator.name, activity.name, "start", "stop"]),
     ...missingFunctions((worker as Members)[registry.name], registryMethods, `${registry.name}.`),
-    ...missingFunctions((worker as Members)[backend.name], [completeOrchestration.name, completeActivity.name], `${backend.name}.`),
+    ...missingFunctions(
+      (worker as Members)[backend.name],
+      [completeOrchestration.name, completeActivity.name],
+      `${backend.name}.`,
+    ),
   ],
   lost: (worker) => lostInternals(worker, [isRunning]),
   isRunning: (worker) => (worker as Members)[isRunning.name] === true,
@@ -49,12 +53,23 @@ export const testOrchestrationWorker: WorkerAdapter = {
   attach: (worker, host) => {
     const members = worker as Members;
     const hub = members[backend.name] as Members;
-    wrapMethod<[Instance, ...unknown[]], Promise<void>>(worker, orchestrator.name, (original) => (instance, ...rest) => {
-      const item = host.isIdle ? undefined : episodeOf(instance, host);
-      return item === undefined ? original(instance, ...rest) : host.run(item, () => original(instance, ...rest));
-    });
-    wrapMethod<[ActivityTask, ...unknown[]], Promise<void>>(worker, activity.name, (original) => (task, ...rest) =>
-      host.isIdle ? original(task, ...rest) : host.run(new InMemoryActivity(task, hub, host), () => original(task, ...rest)),
+    wrapMethod<[Instance, ...unknown[]], Promise<void>>(
+      worker,
+      orchestrator.name,
+      (original) =>
+        (instance, ...rest) => {
+          const item = host.isIdle ? undefined : episodeOf(instance, host);
+          return item === undefined ? original(instance, ...rest) : host.run(item, () => original(instance, ...rest));
+        },
+    );
+    wrapMethod<[ActivityTask, ...unknown[]], Promise<void>>(
+      worker,
+      activity.name,
+      (original) =>
+        (task, ...rest) =>
+          host.isIdle
+            ? original(task, ...rest)
+            : host.run(new InMemoryActivity(task, hub, host), () => original(task, ...rest)),
     );
     observeBackend(hub);
     attachToRegistry(members[registry.name] as object, host);
@@ -79,7 +94,11 @@ class InMemoryActivity extends ActivityExecution {
   readonly rawInput: string | undefined;
   readonly traceContext: undefined;
 
-  constructor({ name, instanceId, executionId, taskId, version, tags, input }: ActivityTask, hub: Members, host: PipelineHost) {
+  constructor(
+    { name, instanceId, executionId, taskId, version, tags, input }: ActivityTask,
+    hub: Members,
+    host: PipelineHost,
+  ) {
     super(host);
     this.name = name;
     this.instanceId = instanceId;
@@ -136,7 +155,9 @@ function observeBackend(hub: Members): void {
 
 // The work item whose response this is. The SDK completes a work item a second time, as failed, if the backend rejects its
 // response; only the first counts.
-function responding<T extends ProtoEpisode | InMemoryActivity>(kind: abstract new (...args: never[]) => T): T | undefined {
+function responding<T extends ProtoEpisode | InMemoryActivity>(
+  kind: abstract new (...args: never[]) => T,
+): T | undefined {
   const item = currentWorkItem();
   if (!(item instanceof kind) || item.hasResponded) return undefined;
   item.hasResponded = true;

@@ -25,7 +25,8 @@ export function fieldsOf(message: Uint8Array): Field[] {
     let value = 0;
     for (let factor = 1; ; factor *= 0x80) {
       const byte = message[at];
-      if (byte === undefined || factor > 2 ** 63) throw new RangeError("The message is malformed: a number does not end.");
+      if (byte === undefined || factor > 2 ** 63)
+        throw new RangeError("The message is malformed: a number does not end.");
       at += 1;
       value += (byte & 0x7f) * factor;
       if (byte < 0x80) return value;

@@ -88,7 +88,8 @@ export class ProtoEpisode extends Episode {
   }
   get executionId(): string | undefined {
     // What replays wins, as in the SDK.
-    return (this.#executionId ??= this.#started.getOrchestrationinstance()?.getExecutionid()?.getValue() || this.#source.executionId || undefined);
+    return (this.#executionId ??=
+      this.#started.getOrchestrationinstance()?.getExecutionid()?.getValue() || this.#source.executionId || undefined);
   }
   get activityExecutionId(): string | undefined {
     // What has one for its activities has one for the request, too; durabletask-go has neither.
@@ -112,7 +113,10 @@ export class ProtoEpisode extends Episode {
   get traceContext(): TraceContext | undefined {
     if (this.#traceContext === null) {
       const started = this.#started;
-      this.#traceContext = this.#source.traceContext === undefined ? traceContextOf(started.getParenttracecontext?.()) : this.#source.traceContext(started);
+      this.#traceContext =
+        this.#source.traceContext === undefined
+          ? traceContextOf(started.getParenttracecontext?.())
+          : this.#source.traceContext(started);
     }
     return this.#traceContext;
   }
@@ -125,7 +129,8 @@ export class ProtoEpisode extends Episode {
     this.hasTakenTraceContexts = true;
     // Read before they are gone.
     if (this.traceContext !== undefined) this.#started.setParenttracecontext?.(undefined);
-    if (this.persistedSpan !== undefined || this.#source.persistedSpan !== undefined) this.#source.clearPersistedSpan?.();
+    if (this.persistedSpan !== undefined || this.#source.persistedSpan !== undefined)
+      this.#source.clearPersistedSpan?.();
   }
 }
 
@@ -174,14 +179,17 @@ export class ProtoEpisodeResponse implements EpisodeResponse {
 
   persistSpan(spanId: string, startTime: Date): void {
     const message = this.#message;
-    if (!isSpanId(spanId)) throw new TypeError("persistSpan: spanId must have 16 hexadecimal digits in lower case, not all of them 0.");
+    if (!isSpanId(spanId))
+      throw new TypeError("persistSpan: spanId must have 16 hexadecimal digits in lower case, not all of them 0.");
     if (Number.isNaN(startTime.getTime())) throw new TypeError("persistSpan: startTime must be a valid date.");
     message?.setOrchestrationtracecontext(orchestrationTraceContextMessage(message, spanId, startTime));
   }
 
   #readOutcome(): EpisodeOutcome {
     const outcome = outcomeOf(this.#actions, this.#episode.history);
-    return outcome.status === "failed" ? { ...outcome, failure: withThrown(outcome.failure, this.#episode.thrown) } : outcome;
+    return outcome.status === "failed"
+      ? { ...outcome, failure: withThrown(outcome.failure, this.#episode.thrown) }
+      : outcome;
   }
 
   #readScheduled(): readonly ScheduledTask[] {

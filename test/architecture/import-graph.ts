@@ -5,11 +5,14 @@ import { dirname, posix } from "node:path";
 export type ImportGraph = ReadonlyMap<string, readonly string[]>;
 
 const comment = /\/\*.*?\*\/|(?<=^|\s)\/\/[^\n]*/gs;
-const specifier = /^(?:import|export)\b[^;"']*?\bfrom\s*["']([^"']+)["']|^import\s*["']([^"']+)["']|\b(?:import|require)\(\s*["']([^"']+)["']\s*\)/gms;
+const specifier =
+  /^(?:import|export)\b[^;"']*?\bfrom\s*["']([^"']+)["']|^import\s*["']([^"']+)["']|\b(?:import|require)\(\s*["']([^"']+)["']\s*\)/gms;
 
 /** The modules that `source` imports or re-exports, those of `import type` and `import("…")` included. */
 export function importsOf(source: string): readonly string[] {
-  return [...source.replaceAll(comment, "").matchAll(specifier)].map(([, from, effect, call]) => from ?? effect ?? call ?? "");
+  return [...source.replaceAll(comment, "").matchAll(specifier)].map(
+    ([, from, effect, call]) => from ?? effect ?? call ?? "",
+  );
 }
 
 /** The imports between the files of `folders`, relative to `root`. Packages are left out. */

@@ -10,7 +10,11 @@ const graph = importGraph(root, ["src", "middlewares"]);
 /** A folder; a file that is directly in `src` or `middlewares` counts on its own. */
 const folderOf = (file: string): string | undefined => {
   const folder = dirname(file);
-  return folder === "src" || folder === "middlewares" ? file : folder.startsWith("src/") || folder.startsWith("middlewares/") ? folder : undefined;
+  return folder === "src" || folder === "middlewares"
+    ? file
+    : folder.startsWith("src/") || folder.startsWith("middlewares/")
+      ? folder
+      : undefined;
 };
 const folders = grouped(graph, folderOf);
 
@@ -56,12 +60,16 @@ describe("The modules of the package", () => {
   it("have a rule for each folder", () => {
     expect([...layers.keys()].toSorted()).toEqual([
       ...["caching", "logging", "metrics", "tracing"].map((name) => `middlewares/${name}`),
-      ...["ending", "instrumentation", "otlp", "pipeline", "telemetry", "testing", "worker"].map((name) => `src/${name}`),
+      ...["ending", "instrumentation", "otlp", "pipeline", "telemetry", "testing", "worker"].map(
+        (name) => `src/${name}`,
+      ),
     ]);
   });
 
   it("that folders share beside src/index.ts import no folder", () => {
-    const shared = [...folders.keys()].filter((file) => [...folders].some(([from, to]) => from.split("/").length > 2 && to.includes(file)));
+    const shared = [...folders.keys()].filter((file) =>
+      [...folders].some(([from, to]) => from.split("/").length > 2 && to.includes(file)),
+    );
     const files = shared.filter((name) => name.endsWith(".ts") && name !== "src/with-durable-telemetry.ts");
     expect(files).toContain("src/options.ts");
     for (const file of files) expect([file, folders.get(file)]).toEqual([file, []]);
@@ -86,13 +94,17 @@ describe("Non-public members of the Durable Task SDK", () => {
     const known = new Set(["_generator", "_sampler", "_idGenerator", "_setDelegate"]);
     const member = /(?:\.|\?\.|\[["'])(_[a-zA-Z]\w*)/g;
     const found = others.flatMap((file) =>
-      [...readFileSync(new URL(file, root), "utf8").matchAll(member)].flatMap(([, name = ""]) => (known.has(name) ? [] : [`${file}: ${name}`])),
+      [...readFileSync(new URL(file, root), "utf8").matchAll(member)].flatMap(([, name = ""]) =>
+        known.has(name) ? [] : [`${file}: ${name}`],
+      ),
     );
     expect(found).toEqual([]);
   });
 
   it("are used by src/worker alone", () => {
-    const users = [...graph].filter(([, imports]) => imports.includes("src/worker/sdk-internals.ts")).map(([file]) => dirname(file));
+    const users = [...graph]
+      .filter(([, imports]) => imports.includes("src/worker/sdk-internals.ts"))
+      .map(([file]) => dirname(file));
     expect(new Set(users)).toEqual(new Set(["src/worker"]));
   });
 });
@@ -112,7 +124,16 @@ describe("The graph of imports", () => {
       'const h = require("./h.cjs");',
       'const text = "import";',
     ].join("\n");
-    expect(importsOf(source)).toEqual(["./a.ts", "./b.ts", "./c.ts", "./d.ts", "./e.ts", "./f.ts", "./g.ts", "./h.cjs"]);
+    expect(importsOf(source)).toEqual([
+      "./a.ts",
+      "./b.ts",
+      "./c.ts",
+      "./d.ts",
+      "./e.ts",
+      "./f.ts",
+      "./g.ts",
+      "./h.cjs",
+    ]);
   });
 
   it("shows a cycle with its way", () => {

@@ -15,7 +15,9 @@ async function loaded(then = ""): Promise<readonly string[]> {
     ${then}
     console.log(JSON.stringify(loaded));
   `;
-  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], { cwd: root });
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], {
+    cwd: root,
+  });
   return JSON.parse(stdout) as readonly string[];
 }
 
@@ -29,8 +31,16 @@ describe("The root entry", () => {
   });
 
   it("consists of few files, as each costs time", async () => {
-    const own = (await loaded()).filter((url) => url.startsWith(new URL("dist/", root).href)).map((url) => basename(url));
-    expect(own.map((file) => file.replace(/-[\w-]{8}(?=\.mjs)/, "")).toSorted()).toEqual(["core.mjs", "index.mjs", "on-demand.cjs", "runtime.mjs", "shared.mjs"]);
+    const own = (await loaded())
+      .filter((url) => url.startsWith(new URL("dist/", root).href))
+      .map((url) => basename(url));
+    expect(own.map((file) => file.replace(/-[\w-]{8}(?=\.mjs)/, "")).toSorted()).toEqual([
+      "core.mjs",
+      "index.mjs",
+      "on-demand.cjs",
+      "runtime.mjs",
+      "shared.mjs",
+    ]);
   });
 
   it("loads what parses durations and stores entries in memory when a cache is created", async () => {

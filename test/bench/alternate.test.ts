@@ -12,11 +12,18 @@ describe("The benchmark", () => {
     const taking = (microseconds: number): Variant => ({
       cpuTime: async (count) => microseconds * count * (slowness *= 1.01),
     });
-    const samples = await alternate(taking(100), { same: taking(100), half: taking(50), more: taking(300), missing: undefined }, 0);
+    const samples = await alternate(
+      taking(100),
+      { same: taking(100), half: taking(50), more: taking(300), missing: undefined },
+      0,
+    );
 
     expect(spread(samples.same.map(ratio)).median).toBeCloseTo(1, 3);
     expect(spread(samples.half.map(ratio)).median).toBeCloseTo(0.5, 3);
-    expect(spread(paired(samples.more, samples.half, (more, half) => beyond(more) / beyond(half))).median).toBeCloseTo(-4, 0);
+    expect(spread(paired(samples.more, samples.half, (more, half) => beyond(more) / beyond(half))).median).toBeCloseTo(
+      -4,
+      0,
+    );
     expect(samples.more).toHaveLength(7);
     expect(samples.missing).toEqual([]);
   });

@@ -30,7 +30,9 @@ it("The benchmark's floor records with plain OpenTelemetry calls what the defaul
   expect(floor).toMatchObject({ spans: 3, logRecords: 4, measurements: 11 });
   const twice = ["SERVER activity:add", "CLIENT activity:add", "SERVER orchestration:steps"];
   expect(spans.getFinishedSpans().map(({ name, kind }) => `${SpanKind[kind]} ${name}`)).toEqual([...twice, ...twice]);
-  const events = ["orchestration.started", "activity.started", "activity.finished", "orchestration.finished"].map((name) => `durabletask.${name}`);
+  const events = ["orchestration.started", "activity.started", "activity.finished", "orchestration.finished"].map(
+    (name) => `durabletask.${name}`,
+  );
   expect(logRecords.getFinishedLogRecords().map(({ eventName }) => eventName)).toEqual([...events, ...events]);
   expect(recorded(await reader.collect())).toEqual([
     "durabletask.activity.active 0",

@@ -1,8 +1,17 @@
 /** Single calls of activities through a real worker, its JSON and its pipeline, and what the cache did about them. */
 import { NoOpLogger, TaskHubGrpcWorker, type ActivityContext } from "@microsoft/durabletask-js";
-import pb, { type ActivityRequest, type ActivityResponse } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import pb, {
+  type ActivityRequest,
+  type ActivityResponse,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
-import { ActivityCacheOutcome, withDurableTelemetry, type ActivityMiddlewareContext, type CacheOutcome, type MiddlewareObject } from "../../src/index.ts";
+import {
+  ActivityCacheOutcome,
+  withDurableTelemetry,
+  type ActivityMiddlewareContext,
+  type CacheOutcome,
+  type MiddlewareObject,
+} from "../../src/index.ts";
 import { PipelineCache } from "../../middlewares/caching/activity-cache.ts";
 import type { CachedActivity, CachingOptions } from "../../middlewares/caching/index.ts";
 import { realRuntime, type Runtime } from "../../middlewares/caching/runtime.ts";
@@ -42,7 +51,12 @@ export type Body = (input: unknown, run: number, ctx: ActivityContext) => unknow
 
 /** A worker with one activity. */
 export function cachedWorker(
-  { activity = { ttl: "5m" }, use = [], runtime = realRuntime, ...options }: Partial<CachingOptions> & {
+  {
+    activity = { ttl: "5m" },
+    use = [],
+    runtime = realRuntime,
+    ...options
+  }: Partial<CachingOptions> & {
     readonly activity?: CachedActivity;
     readonly use?: readonly MiddlewareObject[];
     readonly runtime?: Runtime;
@@ -98,7 +112,11 @@ export function cachedWorker(
       const response = await promise;
       const outcome = seen.get(task)?.features.get(ActivityCacheOutcome);
       seen.delete(task);
-      return { json: response.getResult()?.getValue(), failure: response.getFailuredetails()?.getErrormessage(), outcome };
+      return {
+        json: response.getResult()?.getValue(),
+        failure: response.getFailuredetails()?.getErrormessage(),
+        outcome,
+      };
     },
   };
 }

@@ -3,7 +3,11 @@ import { Circuit } from "../../middlewares/caching/circuit.ts";
 import { cachedWorker } from "./calls.ts";
 
 /** A circuit, and the time it goes by. */
-function circuitAt(): { readonly circuit: Circuit; readonly fail: (times: number) => void; readonly wait: (duration: number) => void } {
+function circuitAt(): {
+  readonly circuit: Circuit;
+  readonly fail: (times: number) => void;
+  readonly wait: (duration: number) => void;
+} {
   let now = 0;
   const circuit = new Circuit(() => now);
   const fail = (times: number): void => {
@@ -97,7 +101,11 @@ describe("The circuit breaker of a store", () => {
 it("C6 ended operations make room for others, however many there were", async () => {
   const entries = new Map<string, string>();
   const calls = cachedWorker({
-    store: { get: async (key) => entries.get(key), set: async (key, value) => entries.set(key, value), delete: async (key) => entries.delete(key) },
+    store: {
+      get: async (key) => entries.get(key),
+      set: async (key, value) => entries.set(key, value),
+      delete: async (key) => entries.delete(key),
+    },
   });
   for (let count = 0; count < 5_000; count += 1) await calls.call(1);
   expect((await calls.call(1)).outcome).toBe("hit");

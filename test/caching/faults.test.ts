@@ -71,12 +71,21 @@ describe("A store that fails", () => {
     const log = (line: string): void => void lines.push(line);
     diag.setLogger({ error: log, warn: log, info: log, debug: log, verbose: log }, DiagLogLevel.ERROR);
     try {
-      const calls = cachedWorker({ store: { ...keeping(undefined), get: () => { throw new Error("logged once"); } } });
+      const calls = cachedWorker({
+        store: {
+          ...keeping(undefined),
+          get: () => {
+            throw new Error("logged once");
+          },
+        },
+      });
       for (let run = 0; run < 5; run += 1) await calls.call(1);
     } finally {
       diag.disable();
     }
-    expect(lines.filter((line) => line.includes("logged once"))).toEqual([expect.stringContaining("the activity cache's store failed to get an entry")]);
+    expect(lines.filter((line) => line.includes("logged once"))).toEqual([
+      expect.stringContaining("the activity cache's store failed to get an entry"),
+    ]);
   });
 });
 
@@ -258,7 +267,9 @@ describe("What is under a key and is no entry of this cache", () => {
     ["an empty string", ""],
   ])("C6 is a miss: %s", async (_, stored) => {
     const kept: string[] = [];
-    const calls = cachedWorker({ store: { get: () => stored, set: (_key, value) => kept.push(value), delete: () => true } });
+    const calls = cachedWorker({
+      store: { get: () => stored, set: (_key, value) => kept.push(value), delete: () => true },
+    });
     expect(await calls.call(1)).toEqual({ json: "1", failure: undefined, outcome: "miss" });
     // And it is put right.
     expect(kept).toHaveLength(1);
@@ -267,7 +278,8 @@ describe("What is under a key and is no entry of this cache", () => {
   it("C6 is a miss where a later version wrote it, whatever it means there", async () => {
     const store = new Map<string, string>();
     await cachedWorker({ store }, () => "first").call(1);
-    for (const [at, stored] of store) store.set(at, stored.replace("durable-telemetry.cache/1", "durable-telemetry.cache/2"));
+    for (const [at, stored] of store)
+      store.set(at, stored.replace("durable-telemetry.cache/1", "durable-telemetry.cache/2"));
     const later = cachedWorker({ store }, () => "ran");
     expect(await later.call(1)).toMatchObject({ json: '"ran"', outcome: "miss" });
     expect(await later.call(1)).toMatchObject({ json: '"ran"', outcome: "hit" });
@@ -311,23 +323,37 @@ describe("What is under a key and is no entry of this cache", () => {
 it.each<[what: string, opening: string, closing: string]>([
   ["arrays", "[", "]"],
   ["objects", '{"a":', "}"],
-])("C6 is an error where its value is nested deeper than JSON can be written, in %s: the activity does not fail by it", async (_, opening, closing) => {
-  const store = new Map<string, string>();
-  await cachedWorker({ store }, () => "first").call(1);
-  const [[at, stored] = ["", ""]] = store;
-  store.set(at, stored.replace('"first"', opening.repeat(50_000) + "1" + closing.repeat(50_000)));
-  expect(await cachedWorker({ store }, () => "ran").call(1)).toEqual({ json: '"ran"', failure: undefined, outcome: "error" });
-  // What the SDK can write is served, though it has as many brackets.
-  const many = Array.from({ length: 5_000 }, () => [{}]);
-  store.set(at, stored.replace('"first"', JSON.stringify(many)));
-  expect(await cachedWorker({ store }, () => "ran").call(1)).toEqual({ json: JSON.stringify(many), failure: undefined, outcome: "hit" });
-});
+])(
+  "C6 is an error where its value is nested deeper than JSON can be written, in %s: the activity does not fail by it",
+  async (_, opening, closing) => {
+    const store = new Map<string, string>();
+    await cachedWorker({ store }, () => "first").call(1);
+    const [[at, stored] = ["", ""]] = store;
+    store.set(at, stored.replace('"first"', opening.repeat(50_000) + "1" + closing.repeat(50_000)));
+    expect(await cachedWorker({ store }, () => "ran").call(1)).toEqual({
+      json: '"ran"',
+      failure: undefined,
+      outcome: "error",
+    });
+    // What the SDK can write is served, though it has as many brackets.
+    const many = Array.from({ length: 5_000 }, () => [{}]);
+    store.set(at, stored.replace('"first"', JSON.stringify(many)));
+    expect(await cachedWorker({ store }, () => "ran").call(1)).toEqual({
+      json: JSON.stringify(many),
+      failure: undefined,
+      outcome: "hit",
+    });
+  },
+);
 
 it("C6 each fault is counted, also a value that is marked as an entry and malformed", async () => {
   const faults: string[] = [];
   onFault((middleware) => faults.push(middleware));
   onTestFinished(() => onFault(() => undefined));
-  const shapeless = JSON.stringify({ ...JSON.parse(encode({ key: "x", epoch: "", expires: 9e15 }, "1")), expires: "soon" });
+  const shapeless = JSON.stringify({
+    ...JSON.parse(encode({ key: "x", epoch: "", expires: 9e15 }, "1")),
+    expires: "soon",
+  });
   for (const store of [keeping(shapeless), keeping(42), { ...keeping(undefined), get: rejecting }]) {
     const calls = cachedWorker({ store });
     for (let run = 0; run < 2; run += 1) expect((await calls.call(1)).outcome).toBe("error");
@@ -336,16 +362,19 @@ it("C6 each fault is counted, also a value that is marked as an entry and malfor
   expect(faults).toEqual(Array.from({ length: 7 }, () => "caching"));
 });
 
-it.each([undefined, "prices"])("C6 what is there and is no string is an error, and is put right (in the namespace %s)", async (namespace) => {
-  const entries = new Map<string, unknown>();
-  const store: CacheStore = {
-    get: (key) => (key.includes("entry") && !entries.has(key) ? 42 : entries.get(key)),
-    set: (key, value) => entries.set(key, value),
-    delete: (key) => entries.delete(key),
-  };
-  const calls = cachedWorker({ store, activity: { ttl: "5m", ...(namespace !== undefined && { namespace }) } });
-  expect([(await calls.call(1)).outcome, (await calls.call(1)).outcome]).toEqual(["error", "hit"]);
-});
+it.each([undefined, "prices"])(
+  "C6 what is there and is no string is an error, and is put right (in the namespace %s)",
+  async (namespace) => {
+    const entries = new Map<string, unknown>();
+    const store: CacheStore = {
+      get: (key) => (key.includes("entry") && !entries.has(key) ? 42 : entries.get(key)),
+      set: (key, value) => entries.set(key, value),
+      delete: (key) => entries.delete(key),
+    };
+    const calls = cachedWorker({ store, activity: { ttl: "5m", ...(namespace !== undefined && { namespace }) } });
+    expect([(await calls.call(1)).outcome, (await calls.call(1)).outcome]).toEqual(["error", "hit"]);
+  },
+);
 
 it("C6 nothing is held of operations that are over", async () => {
   const entries = new Map<string, string>();
@@ -405,7 +434,10 @@ it("C7 a span that takes no attribute costs that, and nothing else", async () =>
     },
   };
   const calls = cachedWorker({ use: [tracer] });
-  expect([await calls.call(1), await calls.call(1)]).toMatchObject([{ json: "1", outcome: "miss" }, { json: "1", outcome: "hit" }]);
+  expect([await calls.call(1), await calls.call(1)]).toMatchObject([
+    { json: "1", outcome: "miss" },
+    { json: "1", outcome: "hit" },
+  ]);
 });
 
 describe("A result that can't be kept", () => {
@@ -425,7 +457,10 @@ describe("A result that can't be kept", () => {
 
   it("C4 is one above maxValueSize, in bytes", async () => {
     const calls = cachedWorker({ maxValueSize: 10 }, (input) => input);
-    const outcomes = async (input: string): Promise<unknown> => [(await calls.call(input)).outcome, (await calls.call(input)).outcome];
+    const outcomes = async (input: string): Promise<unknown> => [
+      (await calls.call(input)).outcome,
+      (await calls.call(input)).outcome,
+    ];
     expect(await outcomes("12345678")).toEqual(["miss", "hit"]);
     expect(await outcomes("123456789")).toEqual(["bypass", "bypass"]);
     expect(await outcomes("éééé")).toEqual(["miss", "hit"]);
@@ -439,11 +474,13 @@ describe("A result that can't be kept", () => {
 it("C6 a store that is closed under load fails no activity, and no result is wrong", async () => {
   const entries = new Map<string, string>();
   let closed = false;
-  const open = <T>(run: () => T) => async (): Promise<T> => {
-    await new Promise(setImmediate);
-    if (closed) throw new Error("closed");
-    return run();
-  };
+  const open =
+    <T>(run: () => T) =>
+    async (): Promise<T> => {
+      await new Promise(setImmediate);
+      if (closed) throw new Error("closed");
+      return run();
+    };
   const store: CacheStore = {
     get: (key) => open(() => entries.get(key))(),
     set: (key, value) => open(() => entries.set(key, value))(),

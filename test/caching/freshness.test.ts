@@ -18,7 +18,11 @@ describe("The time to live", () => {
 
   it("C4 is given to the store, in milliseconds", async () => {
     const given: unknown[] = [];
-    const store = { get: () => undefined, set: (_: string, __: string, ttl: number) => given.push(ttl), delete: () => true };
+    const store = {
+      get: () => undefined,
+      set: (_: string, __: string, ttl: number) => given.push(ttl),
+      delete: () => true,
+    };
     await cachedWorker({ store, activity: { ttl: "1.5s" } }).call(1);
     await cachedWorker({ store, activity: { ttl: "1m", staleFor: "30s" } }).call(1);
     expect(given).toEqual([1_500, 90_000]);
@@ -42,14 +46,22 @@ describe("The time to live", () => {
 
   it("jitter makes it shorter by that fraction at most, and never longer", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.double({ min: 0, max: 1, noNaN: true }), fc.double({ min: 0, max: 1, noNaN: true }), async (jitter, chance) => {
-        const runtime = new TestRuntime();
-        runtime.chance = chance;
-        const given: number[] = [];
-        const store = { get: () => undefined, set: (_: string, __: string, ttl: number) => given.push(ttl), delete: () => true };
-        await cachedWorker({ runtime, store, activity: { ttl: 1000, jitter } }).call(1);
-        expect(given).toEqual([Math.max(1, Math.round(1000 - 1000 * jitter * chance))]);
-      }),
+      fc.asyncProperty(
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        async (jitter, chance) => {
+          const runtime = new TestRuntime();
+          runtime.chance = chance;
+          const given: number[] = [];
+          const store = {
+            get: () => undefined,
+            set: (_: string, __: string, ttl: number) => given.push(ttl),
+            delete: () => true,
+          };
+          await cachedWorker({ runtime, store, activity: { ttl: 1000, jitter } }).call(1);
+          expect(given).toEqual([Math.max(1, Math.round(1000 - 1000 * jitter * chance))]);
+        },
+      ),
       { numRuns: 50 },
     );
   });
@@ -117,7 +129,10 @@ describe("A stale result", () => {
     await runtime.advance(1);
     const late = calls.call(1);
     gate.open();
-    expect([await renewing, await late]).toMatchObject([{ json: "2", outcome: "miss" }, { json: "2", outcome: "coalesced" }]);
+    expect([await renewing, await late]).toMatchObject([
+      { json: "2", outcome: "miss" },
+      { json: "2", outcome: "coalesced" },
+    ]);
   });
 
   it("is served to those who come while one call renews it", async () => {
@@ -141,7 +156,11 @@ describe("A stale result", () => {
 
   it("is served to those, too, who came before it was found", async () => {
     const [runtime, gate, entries] = [new TestRuntime(), new Gate(), new Map<string, string>()];
-    const store = { get: async (key: string) => entries.get(key), set: async (key: string, value: string) => entries.set(key, value), delete: () => true };
+    const store = {
+      get: async (key: string) => entries.get(key),
+      set: async (key: string, value: string) => entries.set(key, value),
+      delete: () => true,
+    };
     const calls = cachedWorker({ runtime, activity, store }, async (_, run) => {
       if (run === 2) await gate.pass();
       return run;

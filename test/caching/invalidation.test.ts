@@ -19,7 +19,13 @@ describe("cache.delete", () => {
   });
 
   it("finds an entry by the version, tags and features of its calls", async () => {
-    const calls = cachedWorker({ activity: { ttl: "5m", namespace: ({ tags }) => tags["tenant"], key: ({ input }) => (input as { id: number }).id } });
+    const calls = cachedWorker({
+      activity: {
+        ttl: "5m",
+        namespace: ({ tags }) => tags["tenant"],
+        key: ({ input }) => (input as { id: number }).id,
+      },
+    });
     const options = { version: "2", tags: { tenant: "acme" } };
     await calls.call({ id: 1 }, options);
     await calls.cache.delete(name, { id: 1 }, { tags: { tenant: "acme" } });
@@ -28,11 +34,20 @@ describe("cache.delete", () => {
     expect((await calls.call({ id: 1 }, options)).outcome).toBe("miss");
 
     const Tenant = createMiddlewareFeature<string>("tenant");
-    const tenant = { name: "tenant", activity: async (ctx: Parameters<typeof calls.cache.activity>[0], next: Parameters<typeof calls.cache.activity>[1]) => {
-      ctx.features.set(Tenant, "acme");
-      await next(ctx);
-    } };
-    const guarded = cachedWorker({ use: [tenant], activity: { ttl: "5m", namespace: ({ features }) => features.get(Tenant) } });
+    const tenant = {
+      name: "tenant",
+      activity: async (
+        ctx: Parameters<typeof calls.cache.activity>[0],
+        next: Parameters<typeof calls.cache.activity>[1],
+      ) => {
+        ctx.features.set(Tenant, "acme");
+        await next(ctx);
+      },
+    };
+    const guarded = cachedWorker({
+      use: [tenant],
+      activity: { ttl: "5m", namespace: ({ features }) => features.get(Tenant) },
+    });
     await guarded.call(1);
     await guarded.cache.delete(name, 1, { features: new MiddlewareFeatures().set(Tenant, "acme") });
     expect((await guarded.call(1)).outcome).toBe("miss");
@@ -90,7 +105,11 @@ describe("cache.delete", () => {
 
   it("overwrites the entry, for a minute, in a store that says that there was nothing to delete", async () => {
     const written: unknown[] = [];
-    const store: CacheStore = { get: () => undefined, set: (_, value, ttl) => written.push([value, ttl]), delete: async () => false };
+    const store: CacheStore = {
+      get: () => undefined,
+      set: (_, value, ttl) => written.push([value, ttl]),
+      delete: async () => false,
+    };
     await cachedWorker({ store }).cache.delete(name, 1);
     expect(written).toEqual([["deleted", 60_000]]);
   });
@@ -98,14 +117,24 @@ describe("cache.delete", () => {
   it("rejects for what is not cached, or has no entry", async () => {
     const calls = cachedWorker({ activity: { ttl: "5m", namespace: ({ tags }) => tags["tenant"] } });
     await expect(calls.cache.delete("other", 1)).rejects.toThrow(TypeError);
-    await expect(calls.cache.delete("other", 1)).rejects.toThrow(/the activity "other" is not cached; those that are: quote/);
-    await expect(calls.cache.delete(name, 1)).rejects.toThrow(/has no entry; give the input, version, tags and features/);
+    await expect(calls.cache.delete("other", 1)).rejects.toThrow(
+      /the activity "other" is not cached; those that are: quote/,
+    );
+    await expect(calls.cache.delete(name, 1)).rejects.toThrow(
+      /has no entry; give the input, version, tags and features/,
+    );
     await expect(cachedWorker({}).cache.delete(name, new Map())).rejects.toThrow(TypeError);
   });
 
   it("rejects where the store fails, and within the timeout where it hangs: the entry may still be there", async () => {
-    const closed: CacheStore = { get: () => undefined, set: () => true, delete: () => Promise.reject(new Error("closed")) };
-    await expect(cachedWorker({ store: closed }).cache.delete(name, 1)).rejects.toThrow(/the store failed, so the entry of "quote" may still be there/);
+    const closed: CacheStore = {
+      get: () => undefined,
+      set: () => true,
+      delete: () => Promise.reject(new Error("closed")),
+    };
+    await expect(cachedWorker({ store: closed }).cache.delete(name, 1)).rejects.toThrow(
+      /the store failed, so the entry of "quote" may still be there/,
+    );
     const runtime = new TestRuntime();
     const hanging: CacheStore = { ...closed, delete: () => new Promise(() => undefined) };
     const deleted = cachedWorker({ store: hanging, runtime, timeout: 100 }).cache.delete(name, 1);
@@ -255,7 +284,8 @@ describe("cache.deleteNamespace", () => {
 
   it("an empty string is no namespace: such a call goes past the cache", async () => {
     const calls = cachedWorker({ activity });
-    for (let run = 1; run <= 2; run += 1) expect(await calls.call(1, of(""))).toMatchObject({ json: String(run), outcome: "bypass" });
+    for (let run = 1; run <= 2; run += 1)
+      expect(await calls.call(1, of(""))).toMatchObject({ json: String(run), outcome: "bypass" });
   });
 
   it("C5 calls in a namespace share one run where the store is down", async () => {
@@ -268,22 +298,37 @@ describe("cache.deleteNamespace", () => {
     await gate.reached;
     await nextTurn();
     gate.open();
-    expect((await Promise.all(all)).map(({ outcome }) => outcome)).toEqual(["error", ...Array.from({ length: 4 }, () => "coalesced")]);
+    expect((await Promise.all(all)).map(({ outcome }) => outcome)).toEqual([
+      "error",
+      ...Array.from({ length: 4 }, () => "coalesced"),
+    ]);
   });
 
   it("C5 calls in a new namespace share one namespace epoch, in a process and between those that start together", async () => {
     const runtime = new TestRuntime();
     const store = new LockingMemory(runtime);
     const [here, there] = [cachedWorker({ runtime, store, activity }), cachedWorker({ runtime, store, activity })];
-    const first = await Promise.all([here, there].flatMap((calls, index) => Array.from({ length: 5 }, () => calls.call(index, of("acme")))));
+    const first = await Promise.all(
+      [here, there].flatMap((calls, index) => Array.from({ length: 5 }, () => calls.call(index, of("acme")))),
+    );
     expect([here.runs, there.runs]).toEqual([1, 1]);
     expect(Map.groupBy(first, ({ outcome }) => outcome).get("miss")).toHaveLength(2);
-    for (const [calls, input] of [[here, 0], [here, 1], [there, 0], [there, 1]] as const) expect((await calls.call(input, of("acme"))).outcome).toBe("hit");
+    for (const [calls, input] of [
+      [here, 0],
+      [here, 1],
+      [there, 0],
+      [there, 1],
+    ] as const)
+      expect((await calls.call(input, of("acme"))).outcome).toBe("hit");
   });
 
   it("C5 they do so in a process with a store that can't set a value if there is none", async () => {
     const entries = new Map<string, string>();
-    const store: CacheStore = { get: async (key) => entries.get(key), set: async (key, value) => entries.set(key, value), delete: async () => true };
+    const store: CacheStore = {
+      get: async (key) => entries.get(key),
+      set: async (key, value) => entries.set(key, value),
+      delete: async () => true,
+    };
     const calls = cachedWorker({ store, activity });
     await Promise.all([1, 1, 2, 2, 3, 3].map((input) => calls.call(input, of("acme"))));
     expect(calls.runs).toBe(3);
@@ -304,7 +349,11 @@ describe("cache.deleteNamespace", () => {
 
   it("C4 a namespace epoch outlives the entries of its namespace", async () => {
     const runtime = new TestRuntime();
-    const calls = cachedWorker({ runtime, store: new LockingMemory(runtime), activity: { ...activity, ttl: "30d", staleFor: "10d" } });
+    const calls = cachedWorker({
+      runtime,
+      store: new LockingMemory(runtime),
+      activity: { ...activity, ttl: "30d", staleFor: "10d" },
+    });
     await calls.cache.deleteNamespace("acme");
     await calls.call(1, of("acme"));
     for (let days = 0; days < 29; days += 1) await runtime.advance(86_400_000);
@@ -325,7 +374,9 @@ describe("cache.deleteNamespace", () => {
   it("rejects for anything but a name, and where the store fails", async () => {
     const { cache } = cachedWorker({ store: { get: () => undefined, set: () => false, delete: () => true }, activity });
     await expect(cache.deleteNamespace("")).rejects.toThrow(/namespace must be a non-empty string/);
-    await expect(cache.deleteNamespace("acme")).rejects.toThrow(/the store failed, so entries of "acme" may still be there/);
+    await expect(cache.deleteNamespace("acme")).rejects.toThrow(
+      /the store failed, so entries of "acme" may still be there/,
+    );
   });
 
   it("C6 a namespace whose epoch can't be read or set goes past the store: the outcome is error", async () => {
@@ -341,7 +392,8 @@ describe("cache.deleteNamespace", () => {
         },
       };
       const calls = cachedWorker({ store, activity });
-      for (let run = 1; run <= 2; run += 1) expect(await calls.call(1, of("acme"))).toMatchObject({ json: String(run), outcome: "error" });
+      for (let run = 1; run <= 2; run += 1)
+        expect(await calls.call(1, of("acme"))).toMatchObject({ json: String(run), outcome: "error" });
       expect(entries.size).toBe(0);
     }
   });

@@ -23,7 +23,10 @@ describe.each<[version: string, make: (adapter: unknown) => CacheStore]>([
 ])("Keyv %s", (_, make) => {
   it("C4 fits as it is", async () => {
     const adapter = new Map<string, unknown>();
-    const first = await cachedWorker({ store: make(adapter) }, () => ({ price: 42, void: undefined })).call({ b: 1, a: 2 });
+    const first = await cachedWorker({ store: make(adapter) }, () => ({ price: 42, void: undefined })).call({
+      b: 1,
+      a: 2,
+    });
     expect(adapter.size).toBe(1);
     const again = cachedWorker({ store: make(adapter) });
     expect(await again.call({ a: 2, b: 1 })).toEqual({ ...first, outcome: "hit" });
@@ -41,7 +44,11 @@ describe.each<[version: string, make: (adapter: unknown) => CacheStore]>([
 
   it("cache.delete rejects where its store fails to, and tells that from an entry that was not there", async () => {
     const entries = new Map<string, unknown>();
-    const adapter = { ...failing, get: async (key: string) => entries.get(key), set: async (key: string, value: unknown) => (entries.set(key, value), true) };
+    const adapter = {
+      ...failing,
+      get: async (key: string) => entries.get(key),
+      set: async (key: string, value: unknown) => (entries.set(key, value), true),
+    };
     const store = make(adapter);
     (store as Keyv).on("error", () => undefined);
     const worker = cachedWorker({ store });
@@ -58,7 +65,8 @@ describe.each<[version: string, make: (adapter: unknown) => CacheStore]>([
     const store = make(failing);
     (store as Keyv).on("error", () => undefined);
     const worker = cachedWorker({ store });
-    for (let run = 1; run <= 3; run += 1) expect(await worker.call(1)).toEqual({ json: String(run), failure: undefined, outcome: "error" });
+    for (let run = 1; run <= 3; run += 1)
+      expect(await worker.call(1)).toEqual({ json: String(run), failure: undefined, outcome: "error" });
   });
 });
 
@@ -85,15 +93,19 @@ describe.skipIf(skipPostgres)("Keyv over PostgreSQL", () => {
     return keyv;
   };
 
-  it("C4 has the hits of a worker, and C6 may be killed and come back under load, with what was committed", { timeout: 90_000 }, async () => {
-    const server = await startPostgres();
-    onTestFinished(() => server[Symbol.asyncDispose]());
-    const store = keyvOver(server.url);
-    const result = { text: "\u0000 \ud800 é", price: 0.1 };
-    const first = await cachedWorker({ store, timeout: "5s" }, () => result).call("before");
-    expect(await cachedWorker({ store, timeout: "5s" }).call("before")).toEqual({ ...first, outcome: "hit" });
+  it(
+    "C4 has the hits of a worker, and C6 may be killed and come back under load, with what was committed",
+    { timeout: 90_000 },
+    async () => {
+      const server = await startPostgres();
+      onTestFinished(() => server[Symbol.asyncDispose]());
+      const store = keyvOver(server.url);
+      const result = { text: "\u0000 \ud800 é", price: 0.1 };
+      const first = await cachedWorker({ store, timeout: "5s" }, () => result).call("before");
+      expect(await cachedWorker({ store, timeout: "5s" }).call("before")).toEqual({ ...first, outcome: "hit" });
 
-    await survives(server, { store });
-    expect(await cachedWorker({ store, timeout: "5s" }).call("before")).toEqual({ ...first, outcome: "hit" });
-  });
+      await survives(server, { store });
+      expect(await cachedWorker({ store, timeout: "5s" }).call("before")).toEqual({ ...first, outcome: "hit" });
+    },
+  );
 });

@@ -7,10 +7,16 @@ import { LockingMemory } from "./locking-store.ts";
 
 const activity = { ttl: "1h", lockFor: "10s" };
 
-function processes(body: Body, count = 2, own: object = {}): { runtime: TestRuntime; store: LockingMemory; workers: readonly Calls[] } {
+function processes(
+  body: Body,
+  count = 2,
+  own: object = {},
+): { runtime: TestRuntime; store: LockingMemory; workers: readonly Calls[] } {
   const runtime = new TestRuntime();
   const store = new LockingMemory(runtime);
-  const workers = Array.from({ length: count }, () => cachedWorker({ runtime, store, activity: { ...activity, ...own } }, body));
+  const workers = Array.from({ length: count }, () =>
+    cachedWorker({ runtime, store, activity: { ...activity, ...own } }, body),
+  );
   return { runtime, store, workers };
 }
 
@@ -42,7 +48,10 @@ describe("Coalescing between processes", () => {
 
   it("C5 goes on when the holder dies: when its lock has gone, one of the others runs it, and one only", async () => {
     const died = new Gate();
-    const { runtime, workers } = processes((_, run, { orchestrationId }) => (orchestrationId === "instance-1" && run === 1 && holder ? died.pass() : "heir"), 4);
+    const { runtime, workers } = processes(
+      (_, run, { orchestrationId }) => (orchestrationId === "instance-1" && run === 1 && holder ? died.pass() : "heir"),
+      4,
+    );
     let holder = true;
     void workers[0]?.call(1);
     await died.reached;
@@ -130,11 +139,15 @@ describe("Coalescing between processes", () => {
   it("serves a stale result while another process renews it", async () => {
     const gate = new Gate();
     let runs = 0;
-    const { runtime, workers } = processes(async () => {
-      runs += 1;
-      if (runs === 2) await gate.pass();
-      return runs;
-    }, 2, { staleFor: "1h" });
+    const { runtime, workers } = processes(
+      async () => {
+        runs += 1;
+        if (runs === 2) await gate.pass();
+        return runs;
+      },
+      2,
+      { staleFor: "1h" },
+    );
     await workers[0]?.call(1);
     await nextTurn();
     await runtime.advance(3_600_001);
@@ -161,7 +174,12 @@ describe("Coalescing between processes", () => {
   });
 
   it.each<[what: string, fault: () => Promise<boolean>]>([
-    ["throws", async () => { throw new Error("down"); }],
+    [
+      "throws",
+      async () => {
+        throw new Error("down");
+      },
+    ],
     ["answers as Redis does", async () => "OK" as unknown as boolean],
   ])("C6 a lock that fails lets the activity run; the outcome is error: it %s", async (_, fault) => {
     const { store, workers } = processes(() => "own", 1);
@@ -243,10 +261,14 @@ describe("Coalescing between processes", () => {
 
   it("C5 who gets the lock after waiting renews what went stale meanwhile, and gives the lock back", async () => {
     const gate = new Gate();
-    const { runtime, store, workers } = processes(async (input) => {
-      await gate.pass();
-      return input;
-    }, 2, { ttl: 10, staleFor: "1h" });
+    const { runtime, store, workers } = processes(
+      async (input) => {
+        await gate.pass();
+        return input;
+      },
+      2,
+      { ttl: 10, staleFor: "1h" },
+    );
     const [first, second] = workers.map((worker) => worker.call(1));
     await gate.reached;
     await nextTurn();
@@ -259,17 +281,24 @@ describe("Coalescing between processes", () => {
     expect([...store.values.keys()].filter((key) => key.endsWith(":lock"))).toEqual([]);
   });
 
-  it.each<[where: string, worker: 0 | 1]>([["the process of", 0], ["another process than", 1]])(
+  it.each<[where: string, worker: 0 | 1]>([
+    ["the process of", 0],
+    ["another process than", 1],
+  ])(
     "C5 nobody waits for a run from before its namespace was invalidated, in %s the one that runs it",
     async (_, later) => {
       const gate = new Gate();
       let runs = 0;
-      const { workers } = processes(async () => {
-        runs += 1;
-        const run = runs;
-        if (run === 1) await gate.pass();
-        return run;
-      }, 2, { namespace: "prices" });
+      const { workers } = processes(
+        async () => {
+          runs += 1;
+          const run = runs;
+          if (run === 1) await gate.pass();
+          return run;
+        },
+        2,
+        { namespace: "prices" },
+      );
       const old = workers[0]?.call(1);
       await gate.reached;
       await workers[1]?.cache.deleteNamespace("prices");

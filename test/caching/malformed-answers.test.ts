@@ -61,7 +61,8 @@ async function straysOf(run: () => Promise<void>): Promise<readonly unknown[]> {
 async function runsAlways(store: CacheStore): Promise<void> {
   const calls = cachedWorker({ store });
   const strays = await straysOf(async () => {
-    for (let run = 1; run <= 8; run += 1) expect(await calls.call(1)).toEqual({ json: String(run), failure: undefined, outcome: "error" });
+    for (let run = 1; run <= 8; run += 1)
+      expect(await calls.call(1)).toEqual({ json: String(run), failure: undefined, outcome: "error" });
   });
   expect(strays).toEqual([]);
 }
@@ -85,7 +86,10 @@ describe("C6 A malformed answer of a store never fails an activity, and leaves n
         },
       },
     ],
-    ["a promise of a promise that rejects with a symbol", { [then]: (resolve: Settle) => resolve({ [then]: (_: Settle, reject: Settle) => reject(Symbol("no")) }) }],
+    [
+      "a promise of a promise that rejects with a symbol",
+      { [then]: (resolve: Settle) => resolve({ [then]: (_: Settle, reject: Settle) => reject(Symbol("no")) }) },
+    ],
     ["what throws when it is asked whether it is a promise", touchy],
     ["a proxy that was revoked", revoked()],
     ["a promise whose constructor throws", ownConstructor()],
@@ -100,9 +104,17 @@ describe("C6 A malformed answer of a store never fails an activity, and leaves n
     await runsAlways({ ...keeping(undefined), set: () => answer });
     const locking = { ...keeping(undefined), setIfAbsent: () => true, deleteIfEqual: () => answer };
     const activity = { ttl: "1h", lockFor: "1m" };
-    expect(await cachedWorker({ store: locking, activity }).call(1)).toEqual({ json: "1", failure: undefined, outcome: "miss" });
+    expect(await cachedWorker({ store: locking, activity }).call(1)).toEqual({
+      json: "1",
+      failure: undefined,
+      outcome: "miss",
+    });
     const notLocking = { ...locking, setIfAbsent: () => answer as boolean };
-    expect(await cachedWorker({ store: notLocking, activity }).call(1)).toEqual({ json: "1", failure: undefined, outcome: "error" });
+    expect(await cachedWorker({ store: notLocking, activity }).call(1)).toEqual({
+      json: "1",
+      failure: undefined,
+      outcome: "error",
+    });
   });
 
   it("C6 which comes at the try after a pause, is asked again after the next one", async () => {
@@ -111,7 +123,10 @@ describe("C6 A malformed answer of a store never fails an activity, and leaves n
     let get: (key: string) => unknown = () => {
       throw new Error("down");
     };
-    const calls = cachedWorker({ runtime, store: { get: (key) => get(key), set: (key, value) => entries.set(key, value), delete: () => true } });
+    const calls = cachedWorker({
+      runtime,
+      store: { get: (key) => get(key), set: (key, value) => entries.set(key, value), delete: () => true },
+    });
     for (let run = 1; run <= 5; run += 1) await calls.call(1);
     await runtime.advance(1_000);
     get = () => touchy;
@@ -159,7 +174,15 @@ describe("Keyv as it is", () => {
     ["5 with compression", () => new Keyv({ compression })],
     ["5 without prefixes", () => new Keyv({ useKeyPrefix: false })],
   ])("C3 has each result as it was: %s", async (_, make) => {
-    const results = [undefined, null, "", ":base64:x", '{"value":1}', { a: "\ud800" }, JSON.parse('{"__proto__":{"x":1},"2":1,"1":2}')];
+    const results = [
+      undefined,
+      null,
+      "",
+      ":base64:x",
+      '{"value":1}',
+      { a: "\ud800" },
+      JSON.parse('{"__proto__":{"x":1},"2":1,"1":2}'),
+    ];
     for (const result of results) {
       const calls = cachedWorker({ store: make(), activity: { ttl: "1h", namespace: "prices" } }, () => result);
       const first = await calls.call(1);

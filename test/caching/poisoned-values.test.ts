@@ -23,14 +23,21 @@ async function wholeEntry(): Promise<string> {
   return stored;
 }
 
-const nested = (depth: number, opening: string, closing: string): string => `${opening.repeat(depth)}1${closing.repeat(depth)}`;
+const nested = (depth: number, opening: string, closing: string): string =>
+  `${opening.repeat(depth)}1${closing.repeat(depth)}`;
 
 /** What `get` returns: from a function, as fast-check looks into the values that it makes. */
 function poison(entry: string): fc.Arbitrary<() => unknown> {
   const parsed = JSON.parse(entry) as Record<string, unknown>;
   const withMembers = (members: Record<string, unknown>): string => JSON.stringify({ ...parsed, ...members });
   const member = fc.constantFrom(...Object.keys(parsed));
-  const notString = fc.oneof(fc.constant(null), fc.boolean(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.array(fc.integer()), fc.object());
+  const notString = fc.oneof(
+    fc.constant(null),
+    fc.boolean(),
+    fc.double({ noNaN: true, noDefaultInfinity: true }),
+    fc.array(fc.integer()),
+    fc.object(),
+  );
   const strings = fc.oneof(
     fc.string({ unit: "binary", maxLength: 200 }),
     fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes).toString("latin1")),
@@ -38,7 +45,10 @@ function poison(entry: string): fc.Arbitrary<() => unknown> {
     // Cut off anywhere, at either end, or in the middle.
     fc.nat({ max: entry.length - 1 }).map((length) => entry.slice(0, length)),
     fc.integer({ min: 1, max: entry.length }).map((from) => entry.slice(from)),
-    fc.tuple(fc.nat({ max: entry.length - 1 }), fc.integer({ min: 1, max: 20 })).map(([from, length]) => entry.slice(0, from) + entry.slice(from + length)).filter((stored) => !isWhole(stored)),
+    fc
+      .tuple(fc.nat({ max: entry.length - 1 }), fc.integer({ min: 1, max: 20 }))
+      .map(([from, length]) => entry.slice(0, from) + entry.slice(from + length))
+      .filter((stored) => !isWhole(stored)),
     // Two of them, one after or into the other, as an append or an interleaved write leaves them.
     fc.integer({ min: 1, max: entry.length }).map((length) => entry.slice(0, length) + entry),
     // Of another version, key, epoch or time.
@@ -48,19 +58,33 @@ function poison(entry: string): fc.Arbitrary<() => unknown> {
     fc.string({ minLength: 1, maxLength: 40 }).map((epoch) => withMembers({ generation: epoch })),
     fc.constantFrom(0, -1, 1e308, -1e308, Date.now() - 1, Date.now() + 1e12).map((expires) => withMembers({ expires })),
     // With members missing, or of another type.
-    member.map((missing) => JSON.stringify(Object.fromEntries(Object.entries(parsed).filter(([key]) => key !== missing)))),
-    fc.tuple(member.filter((key) => key !== "value"), notString).filter(([key, value]) => key !== "expires" || typeof value !== "number").map(([key, value]) => withMembers({ [key]: value })),
+    member.map((missing) =>
+      JSON.stringify(Object.fromEntries(Object.entries(parsed).filter(([key]) => key !== missing))),
+    ),
+    fc
+      .tuple(
+        member.filter((key) => key !== "value"),
+        notString,
+      )
+      .filter(([key, value]) => key !== "expires" || typeof value !== "number")
+      .map(([key, value]) => withMembers({ [key]: value })),
     fc.constant(withMembers({ void: true })),
     // That would pollute a prototype where someone merges it.
-    fc.constantFrom("__proto__", "constructor", "prototype").map((key) => `{${JSON.stringify(key)}:${entry},"polluted":true}`),
+    fc
+      .constantFrom("__proto__", "constructor", "prototype")
+      .map((key) => `{${JSON.stringify(key)}:${entry},"polluted":true}`),
     fc.constant(`{"__proto__":{"polluted":true},${entry.slice(1).replace(/"format":"[^"]*"/, '"format":"none"')}`),
     // Enormous, in length or in depth.
     fc.integer({ min: 1, max: 2 ** 21 }).map((length) => "x".repeat(length)),
     fc.integer({ min: 1, max: 2 ** 20 }).map((length) => withMembers({ format: "x".repeat(length) })),
     fc.constantFrom(10_000, 100_000).map((depth) => nested(depth, "[", "]")),
-    fc.constantFrom(10_000, 100_000).chain((depth) =>
-      fc.constantFrom(nested(depth, "[", "]"), nested(depth, '{"a":', "}"), nested(depth, '[0,{"a":', ',"b":1}]')).map((value) => entry.replace(JSON.stringify(wrong), value)),
-    ),
+    fc
+      .constantFrom(10_000, 100_000)
+      .chain((depth) =>
+        fc
+          .constantFrom(nested(depth, "[", "]"), nested(depth, '{"a":', "}"), nested(depth, '[0,{"a":', ',"b":1}]'))
+          .map((value) => entry.replace(JSON.stringify(wrong), value)),
+      ),
   );
   const throws = (): never => {
     throw new Error("hands off");
@@ -68,9 +92,28 @@ function poison(entry: string): fc.Arbitrary<() => unknown> {
   const anything = new Proxy({}, { get: () => throws, has: throws, ownKeys: throws, getPrototypeOf: throws });
   const objects = fc.oneof(
     fc.uint8Array({ maxLength: 200 }).map((bytes) => () => Buffer.from(bytes)),
-    fc.constantFrom<unknown>(Buffer.from(entry), new TextEncoder().encode(entry), Object(entry), parsed, Symbol("poison"), 1n, () => entry).map((value) => () => value),
-    fc.constantFrom<() => unknown>(() => anything, revokedProxy, () => withThrowingThen(new Error("hands off")), () => new Proxy(parsed, { get: throws }), () => Object.create(null)),
-    fc.anything().filter((value) => value !== undefined && value !== null && typeof value !== "string").map((value) => () => value),
+    fc
+      .constantFrom<unknown>(
+        Buffer.from(entry),
+        new TextEncoder().encode(entry),
+        Object(entry),
+        parsed,
+        Symbol("poison"),
+        1n,
+        () => entry,
+      )
+      .map((value) => () => value),
+    fc.constantFrom<() => unknown>(
+      () => anything,
+      revokedProxy,
+      () => withThrowingThen(new Error("hands off")),
+      () => new Proxy(parsed, { get: throws }),
+      () => Object.create(null),
+    ),
+    fc
+      .anything()
+      .filter((value) => value !== undefined && value !== null && typeof value !== "string")
+      .map((value) => () => value),
   );
   const ofStrings = strings.map((value) => () => value);
   const values = fc.oneof({ weight: 4, arbitrary: ofStrings }, { weight: 1, arbitrary: objects });
@@ -78,8 +121,22 @@ function poison(entry: string): fc.Arbitrary<() => unknown> {
     { weight: 6, arbitrary: values },
     // The same in a promise, or in what looks like one.
     { weight: 2, arbitrary: ofStrings.map((value) => async () => value()) },
-    { weight: 1, arbitrary: ofStrings.map((value) => () => withThen((resolve: (value: unknown) => void) => { resolve(value()); resolve(entry); })) },
-    { weight: 1, arbitrary: values.map((value) => () => withThen((_: unknown, reject: (reason: unknown) => void) => reject(value()))) },
+    {
+      weight: 1,
+      arbitrary: ofStrings.map(
+        (value) => () =>
+          withThen((resolve: (value: unknown) => void) => {
+            resolve(value());
+            resolve(entry);
+          }),
+      ),
+    },
+    {
+      weight: 1,
+      arbitrary: values.map(
+        (value) => () => withThen((_: unknown, reject: (reason: unknown) => void) => reject(value())),
+      ),
+    },
   );
 
   function isWhole(stored: string): boolean {
@@ -100,7 +157,10 @@ describe("A value that is not what was set under an entry's key", () => {
   it(`C6 never reaches a result, fails no activity, and is counted: ${tries} values`, async () => {
     const recorded = recordMetrics();
     const entry = await wholeEntry();
-    const before = (await recorded.collect()).counts("durabletask.activity.cache.requests", "durabletask.activity.cache.result");
+    const before = (await recorded.collect()).counts(
+      "durabletask.activity.cache.requests",
+      "durabletask.activity.cache.result",
+    );
     expect(before).toEqual({});
     const outcomes: Record<string, number> = {};
     let asked = 0;
@@ -116,9 +176,16 @@ describe("A value that is not what was set under an entry's key", () => {
           set: () => (isSet = true),
           delete: () => true,
         };
-        const calls = cachedWorker({ store, use: [metrics()], activity: { ttl: "5m", ...(hasNamespace && { namespace: "prices" }) } }, () => right);
+        const calls = cachedWorker(
+          { store, use: [metrics()], activity: { ttl: "5m", ...(hasNamespace && { namespace: "prices" }) } },
+          () => right,
+        );
         const called = await calls.call(1);
-        expect(called).toEqual({ json: JSON.stringify(right), failure: undefined, outcome: expect.stringMatching(/^(miss|error)$/) });
+        expect(called).toEqual({
+          json: JSON.stringify(right),
+          failure: undefined,
+          outcome: expect.stringMatching(/^(miss|error)$/),
+        });
         expect(calls.runs).toBe(1);
         // The result takes its place, where the store replied at all.
         if (called.outcome === "miss") expect(isSet).toBe(true);
@@ -130,7 +197,10 @@ describe("A value that is not what was set under an entry's key", () => {
     expect(strays).toEqual([]);
     expect(asked).toBe(tries);
     expect("polluted" in {}).toBe(false);
-    const { miss = 0, error = 0 } = (await recorded.collect()).counts("durabletask.activity.cache.requests", "durabletask.activity.cache.result");
+    const { miss = 0, error = 0 } = (await recorded.collect()).counts(
+      "durabletask.activity.cache.requests",
+      "durabletask.activity.cache.result",
+    );
     expect({ miss, error }).toEqual(outcomes);
     expect(miss + error).toBe(tries);
     expect(Math.min(miss, error)).toBeGreaterThan(tries / 20);

@@ -49,10 +49,14 @@ async function startFleet(lockFor: string): Promise<Fleet> {
   const events = new Events();
   await subscriber.subscribe("events", (message: string) => events.push(message));
   const processes = Array.from({ length: 4 }, () =>
-    spawn(process.execPath, [program, hub.sidecar.address, redis.url, lockFor], { stdio: ["ignore", "inherit", "inherit"] }),
+    spawn(process.execPath, [program, hub.sidecar.address, redis.url, lockFor], {
+      stdio: ["ignore", "inherit", "inherit"],
+    }),
   );
   onTestFinished(async () => {
-    const gone = processes.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null).map((child) => once(child, "exit"));
+    const gone = processes
+      .filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)
+      .map((child) => once(child, "exit"));
     for (const child of processes) child.kill("SIGKILL");
     await Promise.all(gone);
     client.destroy();
@@ -77,20 +81,24 @@ describe.skipIf(skipRedis)("Four worker processes with one Redis", () => {
     expect(events.of("runs")).toHaveLength(1);
   });
 
-  it("C5 once more when the process that holds the lock is killed, and no more than that", { timeout: 90_000 }, async () => {
-    const { hub, client, events, processes } = await startFleet("5s");
-    const done = fanOut(hub);
-    await events.until("called", (pids) => pids.length === calls);
-    const [holder] = await events.until("runs", (pids) => pids.length === 1);
-    const victim = processes.find(({ pid }) => pid === holder);
-    victim?.kill("SIGKILL");
-    const runs = await events.until("runs", (pids) => pids.length === 2);
-    expect(runs[1]).not.toBe(holder);
-    await client.lPush("go", "1");
-    expect(await done).toEqual({ results: ['{"input":{"symbol":"ACME"},"price":42}'], count: calls });
-    // The one that died with its process, and the one that all got their result from.
-    expect(events.of("runs")).toHaveLength(2);
-  });
+  it(
+    "C5 once more when the process that holds the lock is killed, and no more than that",
+    { timeout: 90_000 },
+    async () => {
+      const { hub, client, events, processes } = await startFleet("5s");
+      const done = fanOut(hub);
+      await events.until("called", (pids) => pids.length === calls);
+      const [holder] = await events.until("runs", (pids) => pids.length === 1);
+      const victim = processes.find(({ pid }) => pid === holder);
+      victim?.kill("SIGKILL");
+      const runs = await events.until("runs", (pids) => pids.length === 2);
+      expect(runs[1]).not.toBe(holder);
+      await client.lPush("go", "1");
+      expect(await done).toEqual({ results: ['{"input":{"symbol":"ACME"},"price":42}'], count: calls });
+      // The one that died with its process, and the one that all got their result from.
+      expect(events.of("runs")).toHaveLength(2);
+    },
+  );
 });
 
 /** Calls the activity 1,000 times at once; the results that there are, and how many. */
@@ -101,7 +109,10 @@ async function fanOut(hub: Hub): Promise<{ results: readonly string[]; count: nu
 
 it("C4 the store over Redis in the documentation and in the example is the one that is tested here", () => {
   const ours = readFileSync(new URL("redis-store.ts", import.meta.url), "utf8");
-  const lines = ours.split("\n").filter((line) => /redis\.call|^ +(get|set|delete|setIfAbsent|deleteIfEqual):/.test(line)).map((line) => line.trim());
+  const lines = ours
+    .split("\n")
+    .filter((line) => /redis\.call|^ +(get|set|delete|setIfAbsent|deleteIfEqual):/.test(line))
+    .map((line) => line.trim());
   expect(lines).toHaveLength(6);
   for (const path of ["docs/caching.md", "examples/cached-quotes/redis.ts"]) {
     for (const line of lines) expect(page(path).text).toContain(line);
@@ -135,10 +146,16 @@ describe.skipIf(skipRedis)("A real Redis", () => {
   it("C4 forgets entries when their time is up, and stale ones later", async () => {
     const { url } = await redis();
     const client = await connected(url);
-    const worker = cachedWorker({ store: redisStore(client), timeout: "20s", activity: { ttl: "1h", staleFor: "1h", lockFor: "1m", namespace: "prices" } });
+    const worker = cachedWorker({
+      store: redisStore(client),
+      timeout: "20s",
+      activity: { ttl: "1h", staleFor: "1h", lockFor: "1m", namespace: "prices" },
+    });
     await worker.call(1);
     const keys = await client.keys("*");
-    const times = await Promise.all(keys.map(async (key) => [key.split(":")[1], Math.round((await client.pTTL(key)) / 3_600_000)] as const));
+    const times = await Promise.all(
+      keys.map(async (key) => [key.split(":")[1], Math.round((await client.pTTL(key)) / 3_600_000)] as const),
+    );
     expect(Object.fromEntries(times)).toMatchObject({ entry: 2, generation: 168 });
     expect((await worker.call(1)).outcome).toBe("hit");
     await worker.cache.deleteNamespace("prices");

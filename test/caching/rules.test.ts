@@ -55,8 +55,16 @@ describe("Which activities are cached", () => {
 describe("A second call", () => {
   it("C2 with the same input does not run the activity again, whatever the order of the members", async () => {
     const calls = cachedWorker({});
-    expect(await calls.callRaw('{"a":1,"b":[{"c":2,"d":3}]}')).toEqual({ json: "1", failure: undefined, outcome: "miss" });
-    expect(await calls.callRaw('{ "b": [{"d": 3.0, "c": 2e0}], "a": 1 }')).toEqual({ json: "1", failure: undefined, outcome: "hit" });
+    expect(await calls.callRaw('{"a":1,"b":[{"c":2,"d":3}]}')).toEqual({
+      json: "1",
+      failure: undefined,
+      outcome: "miss",
+    });
+    expect(await calls.callRaw('{ "b": [{"d": 3.0, "c": 2e0}], "a": 1 }')).toEqual({
+      json: "1",
+      failure: undefined,
+      outcome: "hit",
+    });
     expect(calls.runs).toBe(1);
   });
 
@@ -108,7 +116,11 @@ describe("A second call", () => {
   it("C2 two tenants share no entry under namespaces of their own, and one without a name goes past the cache", async () => {
     const calls = cachedWorker({ activity: { ttl: "5m", namespace: ({ tags }) => tags["tenant"] } });
     const ofTenant = async (tenant: string): Promise<unknown> => (await calls.call(7, { tags: { tenant } })).outcome;
-    expect([await ofTenant("acme"), await ofTenant("umbrella"), await ofTenant("acme")]).toEqual(["miss", "miss", "hit"]);
+    expect([await ofTenant("acme"), await ofTenant("umbrella"), await ofTenant("acme")]).toEqual([
+      "miss",
+      "miss",
+      "hit",
+    ]);
     expect((await calls.call(7)).outcome).toBe("bypass");
     expect((await calls.call(7)).outcome).toBe("bypass");
   });
@@ -124,7 +136,9 @@ describe("A second call", () => {
   it("C2 does not take a key for an input that looks the same", async () => {
     const store = new Map<string, string>();
     await cachedWorker({ store }).call("ACME");
-    expect((await cachedWorker({ store, activity: { ttl: "5m", key: () => "ACME" } }).call("ACME")).outcome).toBe("miss");
+    expect((await cachedWorker({ store, activity: { ttl: "5m", key: () => "ACME" } }).call("ACME")).outcome).toBe(
+      "miss",
+    );
   });
 });
 
@@ -316,7 +330,10 @@ describe("shouldCache", () => {
       seen.push(result);
       return (result as { ok: boolean }).ok;
     };
-    const calls = cachedWorker({ activity: { ttl: "5m", shouldCache } }, (_, run) => ({ ok: run > 1, at: new Date(0) }));
+    const calls = cachedWorker({ activity: { ttl: "5m", shouldCache } }, (_, run) => ({
+      ok: run > 1,
+      at: new Date(0),
+    }));
     const outcomes: unknown[] = [];
     for (let round = 0; round < 3; round += 1) outcomes.push((await calls.call(1)).outcome);
     expect(outcomes).toEqual(["miss", "miss", "hit"]);

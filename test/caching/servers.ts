@@ -19,7 +19,9 @@ export interface StoreServer extends AsyncDisposable {
 function find(program: string): string | undefined {
   // Debian keeps PostgreSQL's programs out of PATH.
   const debian = globSync(`/usr/lib/postgresql/*/bin/${program}`);
-  const inPath = (process.env["PATH"] ?? "").split(delimiter).flatMap((directory) => (directory === "" ? [] : globSync(join(directory, program))));
+  const inPath = (process.env["PATH"] ?? "")
+    .split(delimiter)
+    .flatMap((directory) => (directory === "" ? [] : globSync(join(directory, program))));
   return [...debian, ...inPath][0];
 }
 
@@ -30,8 +32,14 @@ const must = process.env["CI"] !== undefined && process.env["CI"] !== "";
 /** Whether tests with Redis are skipped, and those with PostgreSQL: never where CI is set, where they then fail. */
 export const skipRedis: boolean = redis === undefined && !must;
 export const skipPostgres: boolean = (postgres === undefined || initdb === undefined) && !must;
-if (skipRedis) console.warn("redis-server is not in PATH: its tests are skipped. Debian and Ubuntu have it as the package `redis-server`.");
-if (skipPostgres) console.warn("PostgreSQL (postgres and initdb) is not there: its tests are skipped. Debian and Ubuntu have it as the package `postgresql`.");
+if (skipRedis)
+  console.warn(
+    "redis-server is not in PATH: its tests are skipped. Debian and Ubuntu have it as the package `redis-server`.",
+  );
+if (skipPostgres)
+  console.warn(
+    "PostgreSQL (postgres and initdb) is not there: its tests are skipped. Debian and Ubuntu have it as the package `postgresql`.",
+  );
 
 async function freePort(): Promise<number> {
   const server = createServer();
@@ -58,7 +66,12 @@ async function serve({ command, args, ready, directory, as }: Program): Promise<
     port,
     async start() {
       // With what it serves its data from in the child's own group, it dies as one.
-      const started = spawn(command, args(port), { cwd: directory, stdio: ["ignore", "pipe", "pipe"], detached: true, ...as });
+      const started = spawn(command, args(port), {
+        cwd: directory,
+        stdio: ["ignore", "pipe", "pipe"],
+        detached: true,
+        ...as,
+      });
       child = started;
       let output = "";
       const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -96,7 +109,11 @@ export async function startRedis(): Promise<StoreServer & { readonly url: string
     ready: "Ready to accept connections",
     directory,
   });
-  return { ...server, url: `redis://127.0.0.1:${server.port}`, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  return {
+    ...server,
+    url: `redis://127.0.0.1:${server.port}`,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
 }
 
 /** Starts PostgreSQL with a new database. */
@@ -104,11 +121,15 @@ export async function startPostgres(): Promise<StoreServer & { readonly url: str
   const directory = mkdtempSync(join(tmpdir(), "durable-telemetry-postgres-"));
   const as = unprivileged();
   if (as !== undefined) chownSync(directory, as.uid, as.gid);
-  const made = spawnSync(initdb ?? "initdb", ["-D", join(directory, "data"), "-U", "cache", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"], {
-    cwd: directory,
-    encoding: "utf8",
-    ...as,
-  });
+  const made = spawnSync(
+    initdb ?? "initdb",
+    ["-D", join(directory, "data"), "-U", "cache", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+    {
+      cwd: directory,
+      encoding: "utf8",
+      ...as,
+    },
+  );
   if (made.error !== undefined || made.status !== 0) throw made.error ?? new Error(made.stderr);
   const command = initdb === undefined ? "postgres" : join(dirname(initdb), "postgres");
   const server = await serve({
@@ -118,7 +139,11 @@ export async function startPostgres(): Promise<StoreServer & { readonly url: str
     directory,
     as,
   });
-  return { ...server, url: `postgresql://cache@127.0.0.1:${server.port}/postgres`, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  return {
+    ...server,
+    url: `postgresql://cache@127.0.0.1:${server.port}/postgres`,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
 }
 
 // PostgreSQL refuses to run as root.

@@ -28,7 +28,11 @@ it("C7 the outcome of each call is on the activity's span, in the metric, in the
     return input === "bypass" ? Number.NaN : input;
   };
   await hub.worker(
-    { use: [observer], caching: { activities: { quote: { ttl: "5m", key } } }, middlewares: (all) => [items.middleware, ...all] },
+    {
+      use: [observer],
+      caching: { activities: { quote: { ttl: "5m", key } } },
+      middlewares: (all) => [items.middleware, ...all],
+    },
     (worker) => {
       worker.addNamedActivity("quote", async (_: ActivityContext, input: string) => {
         if (input === "joint") await gate.pass();
@@ -45,21 +49,34 @@ it("C7 the outcome of each call is on the activity's span, in the metric, in the
   const done = hub.run("ask");
   await gate.reached;
   // The second one waits for the first by now, or will: it has started.
-  await logs.waitFor((records) => records.filter(({ eventName }) => eventName === "durabletask.activity.started").length === 7);
+  await logs.waitFor(
+    (records) => records.filter(({ eventName }) => eventName === "durabletask.activity.started").length === 7,
+  );
   gate.open();
   await done;
   await items.over();
 
   const expected = ["bypass", "coalesced", "error", "hit", "miss", "miss"];
-  const isRun = ({ kind, name }: { kind: SpanKind; name: string }): boolean => kind === SpanKind.SERVER && name.startsWith("activity:");
+  const isRun = ({ kind, name }: { kind: SpanKind; name: string }): boolean =>
+    kind === SpanKind.SERVER && name.startsWith("activity:");
   await spans.waitFor((finished) => finished.filter(isRun).length === 7);
-  const onSpans = spans.finished.filter(isRun).map(({ name, attributes }) => `${name} ${String(attributes["durabletask.activity.cache.result"])}`);
-  expect(onSpans.toSorted()).toEqual([...expected.map((outcome) => `activity:quote ${outcome}`), "activity:other undefined"].toSorted());
+  const onSpans = spans.finished
+    .filter(isRun)
+    .map(({ name, attributes }) => `${name} ${String(attributes["durabletask.activity.cache.result"])}`);
+  expect(onSpans.toSorted()).toEqual(
+    [...expected.map((outcome) => `activity:quote ${outcome}`), "activity:other undefined"].toSorted(),
+  );
 
   expect(features.map(String).toSorted()).toEqual([...expected, "undefined"].toSorted());
 
   const collected = await metrics.collect();
-  expect(collected.counts("durabletask.activity.cache.requests", "durabletask.task.name", "durabletask.activity.cache.result")).toEqual({
+  expect(
+    collected.counts(
+      "durabletask.activity.cache.requests",
+      "durabletask.task.name",
+      "durabletask.activity.cache.result",
+    ),
+  ).toEqual({
     "quote miss": 2,
     "quote hit": 1,
     "quote coalesced": 1,
@@ -68,12 +85,19 @@ it("C7 the outcome of each call is on the activity's span, in the metric, in the
   });
   expect(collected.counts("durabletask.middleware.errors", "durabletask.middleware")).toEqual({ caching: 1 });
 
-  const events = logs.events.filter((record) => attribute(record, "durabletask.task.task_id") === "2").map(({ eventName }) => eventName);
-  expect(events).toEqual(["durabletask.activity.started", "durabletask.activity.cache_hit", "durabletask.activity.finished"]);
+  const events = logs.events
+    .filter((record) => attribute(record, "durabletask.task.task_id") === "2")
+    .map(({ eventName }) => eventName);
+  expect(events).toEqual([
+    "durabletask.activity.started",
+    "durabletask.activity.cache_hit",
+    "durabletask.activity.finished",
+  ]);
   const [hit] = logs.events.filter(({ eventName }) => eventName === "durabletask.activity.cache_hit");
   expect(hit?.attributes["durabletask.activity.cache.result"]).toBe("hit");
   expect(hit?.spanContext?.spanId).toBe(
-    spans.finished.find(({ attributes }) => attributes["durabletask.activity.cache.result"] === "hit")?.spanContext().spanId,
+    spans.finished.find(({ attributes }) => attributes["durabletask.activity.cache.result"] === "hit")?.spanContext()
+      .spanId,
   );
 });
 
@@ -81,16 +105,21 @@ it("C7 the outcome of an activity that fails is reported too", async () => {
   const metrics = recordMetrics();
   const items = new WorkItems();
   const hub = await startHub();
-  await hub.worker({ caching: { activities: { charge: { ttl: "5m" } } }, middlewares: (all) => [items.middleware, ...all] }, (worker) => {
-    worker.addNamedActivity("charge", () => {
-      throw new RangeError("card refused");
-    });
-    worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
-      return yield ctx.callActivity("charge");
-    });
-  });
+  await hub.worker(
+    { caching: { activities: { charge: { ttl: "5m" } } }, middlewares: (all) => [items.middleware, ...all] },
+    (worker) => {
+      worker.addNamedActivity("charge", () => {
+        throw new RangeError("card refused");
+      });
+      worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callActivity("charge");
+      });
+    },
+  );
   await hub.run("order");
   await items.over();
   const collected = await metrics.collect();
-  expect(collected.counts("durabletask.activity.cache.requests", "durabletask.activity.cache.result")).toEqual({ miss: 1 });
+  expect(collected.counts("durabletask.activity.cache.requests", "durabletask.activity.cache.result")).toEqual({
+    miss: 1,
+  });
 });

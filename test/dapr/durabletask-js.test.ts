@@ -4,7 +4,9 @@ import { withDurableTelemetry } from "../../src/index.ts";
 import { createTelemetryRecorder } from "../../src/testing/recorder/index.ts";
 import { startDaprHub, type Steps } from "./fixture.ts";
 
-const [, warn] = (["log", "warn", "error"] as const).map((level) => vi.spyOn(console, level).mockImplementation(() => undefined));
+const [, warn] = (["log", "warn", "error"] as const).map((level) =>
+  vi.spyOn(console, level).mockImplementation(() => undefined),
+);
 
 describe("The worker and the client of @dapr/durabletask-js", () => {
   const recorder = createTelemetryRecorder();
@@ -17,17 +19,27 @@ describe("The worker and the client of @dapr/durabletask-js", () => {
     const worker = withDurableTelemetry(new TaskHubGrpcWorker(address));
     expect(worker.middlewares).toEqual(["tracing", "metrics", "logging"]);
     worker.addNamedActivity("hello", (_: unknown, name: unknown) => `Hello ${String(name)}`);
-    worker.addNamedOrchestrator("greet", async function* (ctx: { callActivity(name: string, input: unknown): unknown }): Steps {
+    worker.addNamedOrchestrator("greet", async function* (ctx: {
+      callActivity(name: string, input: unknown): unknown;
+    }): Steps {
       return yield ctx.callActivity("hello", "you");
     } as never);
     await worker.start();
     const client = withDurableTelemetry(new TaskHubGrpcClient(address));
-    stops.push(() => worker.stop(), () => client.stop());
+    stops.push(
+      () => worker.stop(),
+      () => client.stop(),
+    );
     const { status, result } = await hub.ended(await client.scheduleNewOrchestration("greet"));
     expect([status, result]).toEqual([1, '"Hello you"']);
     await recorder.waitForTrace("orchestration:greet");
     recorder.assertWhole();
-    expect(recorder.spans().map(({ name }) => name).toSorted()).toEqual(["activity:hello", "activity:hello", "create_orchestration:greet", "orchestration:greet"]);
+    expect(
+      recorder
+        .spans()
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual(["activity:hello", "activity:hello", "create_orchestration:greet", "orchestration:greet"]);
     expect(warn).not.toHaveBeenCalled();
   });
 
@@ -37,7 +49,8 @@ describe("The worker and the client of @dapr/durabletask-js", () => {
     // As the worker does when its stream breaks.
     const internalRunWorker = async (client: object): Promise<void> => {
       clients.push(client);
-      if (clients.length < 3) await (worker as unknown as { internalRunWorker: typeof internalRunWorker }).internalRunWorker(client);
+      if (clients.length < 3)
+        await (worker as unknown as { internalRunWorker: typeof internalRunWorker }).internalRunWorker(client);
     };
     Object.assign(worker, { internalRunWorker });
     withDurableTelemetry(worker);

@@ -18,13 +18,23 @@ describe.skipIf(hubProgram === "")("A worker that is killed on Dapr's engine", (
     await using receiver = await startReceiver();
     const { client } = useDapr(hub);
     const start = (...args: readonly string[]): ChildProcessByStdio<Writable, Readable, null> =>
-      spawn(process.execPath, [fileURLToPath(new URL("worker-program.ts", import.meta.url)), String(hub.port), ...args], {
-        env: { ...process.env, OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" },
-        stdio: ["pipe", "pipe", "ignore"],
-      });
+      spawn(
+        process.execPath,
+        [fileURLToPath(new URL("worker-program.ts", import.meta.url)), String(hub.port), ...args],
+        {
+          env: {
+            ...process.env,
+            OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+            OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf",
+          },
+          stdio: ["pipe", "pipe", "ignore"],
+        },
+      );
     await using recorder = createTelemetryRecorder();
     const doomed = start("3");
-    const hangs = new Promise<void>((resolve) => doomed.stdout.setEncoding("utf8").on("data", (text: string) => text.includes("hangs\n") && resolve()));
+    const hangs = new Promise<void>((resolve) =>
+      doomed.stdout.setEncoding("utf8").on("data", (text: string) => text.includes("hangs\n") && resolve()),
+    );
     const id = await client.scheduleNewWorkflow("steps", 5);
     await hangs;
     doomed.kill("SIGKILL");
@@ -34,8 +44,12 @@ describe.skipIf(hubProgram === "")("A worker that is killed on Dapr's engine", (
     expect(state?.serializedOutput).toBe("5");
     heir.stdin.end();
     await once(heir, "close");
-    const spans = await receiver.waitFor((each) => each.some(({ name, kind }) => name === "orchestration:steps" && kind === "SERVER"));
-    const known = new Set([...spans, ...recorder.spans().map((span) => span.spanContext())].map(({ spanId }) => spanId));
+    const spans = await receiver.waitFor((each) =>
+      each.some(({ name, kind }) => name === "orchestration:steps" && kind === "SERVER"),
+    );
+    const known = new Set(
+      [...spans, ...recorder.spans().map((span) => span.spanContext())].map(({ spanId }) => spanId),
+    );
     expect(spans.filter(({ parentSpanId = "" }) => !known.has(parentSpanId)).map(({ name }) => name)).toEqual([]);
     expect(new Set(spans.map(({ traceId }) => traceId)).size).toBe(1);
     expect(new Set(spans.map(({ spanId }) => spanId)).size).toBe(spans.length);

@@ -22,13 +22,17 @@ function register(runtime: WorkflowRuntime): void {
     return last;
   });
   runtime.registerWorkflowWithName("fanOut", async function* (ctx: WorkflowContext, count: number): Steps {
-    const results: unknown[] = yield ctx.whenAll(Array.from({ length: count }, (_, index) => ctx.callActivity("echo", index + 1)));
+    const results: unknown[] = yield ctx.whenAll(
+      Array.from({ length: count }, (_, index) => ctx.callActivity("echo", index + 1)),
+    );
     return results.length;
   });
   runtime.registerWorkflowWithName("leaf", async function* (ctx: WorkflowContext): Steps {
     return yield ctx.callActivity("greet");
   });
-  runtime.registerActivityWithName("greet", async () => trace.getTracer("app").startActiveSpan("greet", (span) => span.end()));
+  runtime.registerActivityWithName("greet", async () =>
+    trace.getTracer("app").startActiveSpan("greet", (span) => span.end()),
+  );
   runtime.registerWorkflowWithName("middle", async function* (ctx: WorkflowContext): Steps {
     return yield ctx.callSubWorkflow("leaf");
   });
@@ -44,77 +48,101 @@ function register(runtime: WorkflowRuntime): void {
   });
 }
 
-describe.skipIf(hubProgram === "").each(["off", "on"] as const)("On Dapr's engine (durabletask-go 0.14), its own tracing %s,", (tracing) => {
-  let dapr: Dapr;
-  let receiver: OtlpReceiver;
+describe.skipIf(hubProgram === "").each(["off", "on"] as const)(
+  "On Dapr's engine (durabletask-go 0.14), its own tracing %s,",
+  (tracing) => {
+    let dapr: Dapr;
+    let receiver: OtlpReceiver;
 
-  beforeAll(async () => {
-    receiver = keep(await startReceiver());
-    const hub = await startHub(hubProgram, tracing === "on" ? { otlp: receiver.url } : {});
-    keep(hub);
-    dapr = useDapr(hub);
-    await dapr.runtime(register);
-    await dapr.runtime(register);
-  });
+    beforeAll(async () => {
+      receiver = keep(await startReceiver());
+      const hub = await startHub(hubProgram, tracing === "on" ? { otlp: receiver.url } : {});
+      keep(hub);
+      dapr = useDapr(hub);
+      await dapr.runtime(register);
+      await dapr.runtime(register);
+    });
 
-  const run = async (name: string, input?: unknown, client = dapr.client): Promise<unknown> => {
-    const id = await client.scheduleNewWorkflow(name, input);
-    if (name === "nested") await client.raiseEvent(id, "go", "went");
-    const state = await client.waitForWorkflowCompletion(id, true, 25);
-    return state?.serializedOutput === undefined || state.serializedOutput === "" ? undefined : JSON.parse(state.serializedOutput);
-  };
+    const run = async (name: string, input?: unknown, client = dapr.client): Promise<unknown> => {
+      const id = await client.scheduleNewWorkflow(name, input);
+      if (name === "nested") await client.raiseEvent(id, "go", "went");
+      const state = await client.waitForWorkflowCompletion(id, true, 25);
+      return state?.serializedOutput === undefined || state.serializedOutput === ""
+        ? undefined
+        : JSON.parse(state.serializedOutput);
+    };
 
-  /** The spans whose parent nobody has emitted: neither this process, nor the engine, which takes a moment to. */
-  const orphans = (): readonly string[] => {
-    const known = new Set([...recorder.spans().map((span) => span.spanContext().spanId), ...receiver.spans.map(({ spanId }) => spanId)]);
-    return recorder.spans().flatMap(({ name, parentSpanContext: parent }) => (parent === undefined || known.has(parent.spanId) ? [] : [name]));
-  };
-  const assertWhole = async (): Promise<void> => {
-    if (tracing === "on") await receiver.waitFor(() => orphans().length === 0).catch(() => undefined);
-    expect(orphans()).toEqual([]);
-    const ids = recorder.spans().map((span) => span.spanContext().spanId);
-    expect(new Set(ids).size).toBe(ids.length);
-  };
+    /** The spans whose parent nobody has emitted: neither this process, nor the engine, which takes a moment to. */
+    const orphans = (): readonly string[] => {
+      const known = new Set([
+        ...recorder.spans().map((span) => span.spanContext().spanId),
+        ...receiver.spans.map(({ spanId }) => spanId),
+      ]);
+      return recorder
+        .spans()
+        .flatMap(({ name, parentSpanContext: parent }) =>
+          parent === undefined || known.has(parent.spanId) ? [] : [name],
+        );
+    };
+    const assertWhole = async (): Promise<void> => {
+      if (tracing === "on") await receiver.waitFor(() => orphans().length === 0).catch(() => undefined);
+      expect(orphans()).toEqual([]);
+      const ids = recorder.spans().map((span) => span.spanContext().spanId);
+      expect(new Set(ids).size).toBe(ids.length);
+    };
 
-  it.each([
-    ["sequence", 30, 30, 62],
-    ["fanOut", 100, 100, 202],
-    ["nested", undefined, "went", 10],
-  ])("S1 %s of %s is one whole trace under its caller", async (name, input, result, spans) => {
-    recorder.reset();
-    expect(await run(name, input)).toEqual(result);
-    await recorder.waitForSpan(({ name: each, kind }) => each === `orchestration:${name}` && kind === SpanKind.SERVER);
-    await recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans().length >= spans);
-    expect(recorder.spans().length).toBe(spans);
-    expect(new Set(recorder.spans().map((span) => span.spanContext().traceId)).size).toBe(1);
-    await assertWhole();
-  });
+    it.each([
+      ["sequence", 30, 30, 62],
+      ["fanOut", 100, 100, 202],
+      ["nested", undefined, "went", 10],
+    ])("S1 %s of %s is one whole trace under its caller", async (name, input, result, spans) => {
+      recorder.reset();
+      expect(await run(name, input)).toEqual(result);
+      await recorder.waitForSpan(
+        ({ name: each, kind }) => each === `orchestration:${name}` && kind === SpanKind.SERVER,
+      );
+      await recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans().length >= spans);
+      expect(recorder.spans().length).toBe(spans);
+      expect(new Set(recorder.spans().map((span) => span.spanContext().traceId)).size).toBe(1);
+      await assertWhole();
+    });
 
-  it("S4 eternal workflows have a whole trace for each execution", async () => {
-    recorder.reset();
-    await run("eternal", 2);
-    await recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans("greet").length === 3 && recorder.spans("orchestration:eternal").length === 3);
-    const traces = new Set(recorder.spans().map((span) => span.spanContext().traceId));
-    expect(traces.size).toBe(3);
-    await assertWhole();
-  });
+    it("S4 eternal workflows have a whole trace for each execution", async () => {
+      recorder.reset();
+      await run("eternal", 2);
+      await recorder.waitFor(
+        () =>
+          recorder.openSpans().length === 0 &&
+          recorder.spans("greet").length === 3 &&
+          recorder.spans("orchestration:eternal").length === 3,
+      );
+      const traces = new Set(recorder.spans().map((span) => span.spanContext().traceId));
+      expect(traces.size).toBe(3);
+      await assertWhole();
+    });
 
-  it("I8 what a caller does not sample has a trace that starts on the worker, as the engine drops the context", async () => {
-    recorder.reset();
-    const unsampled = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", traceFlags: 0, isRemote: true };
-    await context.with(trace.setSpanContext(ROOT_CONTEXT, unsampled), () => run("leaf"));
-    const { traceId } = (await recorder.waitForSpan("orchestration:leaf")).spanContext();
-    expect(traceId).not.toBe(unsampled.traceId);
-  });
+    it("I8 what a caller does not sample has a trace that starts on the worker, as the engine drops the context", async () => {
+      recorder.reset();
+      const unsampled = {
+        traceId: "0af7651916cd43dd8448eb211c80319c",
+        spanId: "b7ad6b7169203331",
+        traceFlags: 0,
+        isRemote: true,
+      };
+      await context.with(trace.setSpanContext(ROOT_CONTEXT, unsampled), () => run("leaf"));
+      const { traceId } = (await recorder.waitForSpan("orchestration:leaf")).spanContext();
+      expect(traceId).not.toBe(unsampled.traceId);
+    });
 
-  it("I8 without a context from the client, every activity is in its workflow's trace", async () => {
-    recorder.reset();
-    await run("leaf", undefined, dapr.bareClient);
-    await recorder.waitForSpan("orchestration:leaf");
-    await recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans("activity:greet").length === 2);
-    expect(new Set(recorder.spans().map((span) => span.spanContext().traceId)).size).toBe(1);
-  });
-});
+    it("I8 without a context from the client, every activity is in its workflow's trace", async () => {
+      recorder.reset();
+      await run("leaf", undefined, dapr.bareClient);
+      await recorder.waitForSpan("orchestration:leaf");
+      await recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans("activity:greet").length === 2);
+      expect(new Set(recorder.spans().map((span) => span.spanContext().traceId)).size).toBe(1);
+    });
+  },
+);
 
 describe.skipIf(hubProgram === "")("Random workflows on Dapr's engine", () => {
   it("D3 have the same results with the pipeline and without", async () => {
@@ -123,8 +151,15 @@ describe.skipIf(hubProgram === "")("Random workflows on Dapr's engine", () => {
     await decorated.runtime(registerPrograms, { use: [async (ctx, next) => void (await next(ctx))] });
     await bare.bareRuntime(registerPrograms);
     const inputs = fc.sample(programs(1), Number(process.env["DAPR_PROGRAMS"] ?? 20));
-    const run = async (client: DaprWorkflowClient, [index, input]: readonly [number, Program]): Promise<readonly unknown[]> => {
-      const state = await client.waitForWorkflowCompletion(await client.scheduleNewWorkflow("program", input, `program-${index}`), true, 25);
+    const run = async (
+      client: DaprWorkflowClient,
+      [index, input]: readonly [number, Program],
+    ): Promise<readonly unknown[]> => {
+      const state = await client.waitForWorkflowCompletion(
+        await client.scheduleNewWorkflow("program", input, `program-${index}`),
+        true,
+        25,
+      );
       return [input, state?.runtimeStatus, state?.serializedOutput, state?.workflowFailureDetails?.getErrorMessage()];
     };
     // Not all at once: the SDK (3.18) drops work items when 110 wait.

@@ -16,7 +16,10 @@ export interface Address {
 /** Dapr's own, for the programs of a file; all of it stops after its tests. */
 export interface Dapr {
   /** A decorated runtime that has started. */
-  runtime(register: (runtime: WorkflowRuntime) => void, options?: DurableTelemetryOptions): Promise<WithDurableTelemetry<WorkflowRuntime>>;
+  runtime(
+    register: (runtime: WorkflowRuntime) => void,
+    options?: DurableTelemetryOptions,
+  ): Promise<WithDurableTelemetry<WorkflowRuntime>>;
   /** A runtime without this package, that has started. */
   bareRuntime(register: (runtime: WorkflowRuntime) => void): Promise<WorkflowRuntime>;
   /** The client makes its spans. */
@@ -63,7 +66,10 @@ export function keep<T extends AsyncDisposable>(hub: T): T {
 /** Uses what listens at `address`, until the tests of the file have run. */
 export function useDapr(address: Address): Dapr {
   const [client, bareClient] = [withDurableTelemetry(quietClient(address)), quietClient(address)];
-  stops.push(() => client.stop(), () => bareClient.stop());
+  stops.push(
+    () => client.stop(),
+    () => bareClient.stop(),
+  );
   const start = async <T extends WorkflowRuntime>(runtime: T): Promise<T> => {
     await runtime.start();
     stops.push(() => runtime.stop());
@@ -91,6 +97,12 @@ export async function startDaprHub(): Promise<DaprHub> {
 }
 
 /** Schedules a workflow and waits until it has ended. */
-export async function run(hub: DaprHub, client: DaprWorkflowClient, name: string, input?: unknown, id?: string): Promise<Ended> {
+export async function run(
+  hub: DaprHub,
+  client: DaprWorkflowClient,
+  name: string,
+  input?: unknown,
+  id?: string,
+): Promise<Ended> {
   return hub.ended(await client.scheduleNewWorkflow(name, input, id));
 }

@@ -9,7 +9,8 @@ import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
 import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
 import { contentOf, field, fieldsOf } from "../../src/worker/wire.ts";
 
-const text = (value: string | undefined): wrappers.StringValue | undefined => (value === undefined ? undefined : new wrappers.StringValue().setValue(value));
+const text = (value: string | undefined): wrappers.StringValue | undefined =>
+  value === undefined ? undefined : new wrappers.StringValue().setValue(value);
 
 /** How an orchestration ended. */
 export interface Ended {
@@ -55,7 +56,9 @@ export class DaprHub implements AsyncDisposable {
     const hub = new DaprHub();
     hub.#server.addService(hub.#definition(), hub.#handlers());
     hub.port = await new Promise<number>((resolve, reject) => {
-      hub.#server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => (error === null ? resolve(port) : reject(error)));
+      hub.#server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) =>
+        error === null ? resolve(port) : reject(error),
+      );
     });
     return hub;
   }
@@ -64,7 +67,13 @@ export class DaprHub implements AsyncDisposable {
     this.#server.forceShutdown();
   }
 
-  #definition(): Record<string, { path: string; requestStream: false; responseStream: boolean } & Record<"requestSerialize" | "requestDeserialize" | "responseSerialize" | "responseDeserialize", (bytes: Buffer) => Buffer>> {
+  #definition(): Record<
+    string,
+    { path: string; requestStream: false; responseStream: boolean } & Record<
+      "requestSerialize" | "requestDeserialize" | "responseSerialize" | "responseDeserialize",
+      (bytes: Buffer) => Buffer
+    >
+  > {
     const same = (bytes: Buffer): Buffer => bytes;
     const method = (name: string) => ({
       path: `/TaskHubSidecarService/${name}`,
@@ -115,16 +124,27 @@ export class DaprHub implements AsyncDisposable {
     WaitForInstanceCompletion: async (bytes) => {
       const id = pb.GetInstanceRequest.deserializeBinary(bytes).getInstanceid();
       const { status, result, failure } = await this.ended(id);
-      const details = failure && new pb.TaskFailureDetails().setErrortype(failure.type).setErrormessage(failure.message);
-      const state = new pb.OrchestrationState().setInstanceid(id).setOrchestrationstatus(status).setOutput(text(result)).setFailuredetails(details);
+      const details =
+        failure && new pb.TaskFailureDetails().setErrortype(failure.type).setErrormessage(failure.message);
+      const state = new pb.OrchestrationState()
+        .setInstanceid(id)
+        .setOrchestrationstatus(status)
+        .setOutput(text(result))
+        .setFailuredetails(details);
       return new pb.GetInstanceResponse().setExists(true).setOrchestrationstate(state).serializeBinary();
     },
     CompleteActivityTask: (bytes) => {
       const response = pb.ActivityResponse.deserializeBinary(bytes);
       const failure = response.getFailuredetails();
       const event = this.#event(-1);
-      if (failure === undefined) event.setTaskcompleted(new pb.TaskCompletedEvent().setTaskscheduledid(response.getTaskid()).setResult(response.getResult()));
-      else event.setTaskfailed(new pb.TaskFailedEvent().setTaskscheduledid(response.getTaskid()).setFailuredetails(failure));
+      if (failure === undefined)
+        event.setTaskcompleted(
+          new pb.TaskCompletedEvent().setTaskscheduledid(response.getTaskid()).setResult(response.getResult()),
+        );
+      else
+        event.setTaskfailed(
+          new pb.TaskFailedEvent().setTaskscheduledid(response.getTaskid()).setFailuredetails(failure),
+        );
       this.#deliver(response.getInstanceid(), event);
       return new Uint8Array();
     },
@@ -159,14 +179,33 @@ export class DaprHub implements AsyncDisposable {
       .setName(instance.name)
       .setInput(text(input))
       .setParentinstance(instance.parent)
-      .setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid(instance.id).setExecutionid(text(instance.executionId)))
+      .setOrchestrationinstance(
+        new pb.OrchestrationInstance().setInstanceid(instance.id).setExecutionid(text(instance.executionId)),
+      )
       .setCorrelationdata(text(instance.traceparent));
     return this.#event(-1).setExecutionstarted(started);
   }
 
-  #create(id: string, name: string, input: string | undefined, traceparent: string | undefined, parent: pb.ParentInstanceInfo | undefined): void {
+  #create(
+    id: string,
+    name: string,
+    input: string | undefined,
+    traceparent: string | undefined,
+    parent: pb.ParentInstanceInfo | undefined,
+  ): void {
     const ended = Promise.withResolvers<Ended>();
-    const instance: Instance = { id, name, parent, executionId: randomUUID(), traceparent, past: [], fresh: [], running: undefined, isOver: false, ended };
+    const instance: Instance = {
+      id,
+      name,
+      parent,
+      executionId: randomUUID(),
+      traceparent,
+      past: [],
+      fresh: [],
+      running: undefined,
+      isOver: false,
+      ended,
+    };
     this.#instances.set(id, instance);
     instance.fresh.push(this.#started(instance, input));
     this.#run(instance);
@@ -196,7 +235,9 @@ export class DaprHub implements AsyncDisposable {
     const id = action.getId();
     const task = action.getScheduletask();
     if (task !== undefined) {
-      instance.past.push(this.#event(id).setTaskscheduled(new pb.TaskScheduledEvent().setName(task.getName()).setInput(task.getInput())));
+      instance.past.push(
+        this.#event(id).setTaskscheduled(new pb.TaskScheduledEvent().setName(task.getName()).setInput(task.getInput())),
+      );
       const request = new pb.ActivityRequest()
         .setName(task.getName())
         .setInput(task.getInput())
@@ -213,18 +254,25 @@ export class DaprHub implements AsyncDisposable {
     const child = action.getCreatesuborchestration();
     if (child !== undefined) {
       const childId = child.getInstanceid();
-      const created = new pb.SubOrchestrationInstanceCreatedEvent().setName(child.getName()).setInstanceid(childId).setInput(child.getInput());
+      const created = new pb.SubOrchestrationInstanceCreatedEvent()
+        .setName(child.getName())
+        .setInstanceid(childId)
+        .setInput(child.getInput());
       instance.past.push(this.#event(id).setSuborchestrationinstancecreated(created));
       const parent = new pb.ParentInstanceInfo()
         .setTaskscheduledid(id)
         .setName(text(instance.name))
-        .setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid(instance.id).setExecutionid(text(instance.executionId)));
+        .setOrchestrationinstance(
+          new pb.OrchestrationInstance().setInstanceid(instance.id).setExecutionid(text(instance.executionId)),
+        );
       this.#create(childId, child.getName(), child.getInput()?.getValue(), instance.traceparent, parent);
     }
     const timer = action.getCreatetimer();
     if (timer !== undefined) {
       instance.past.push(this.#event(id).setTimercreated(new pb.TimerCreatedEvent().setFireat(timer.getFireat())));
-      instance.fresh.push(this.#event(-1).setTimerfired(new pb.TimerFiredEvent().setTimerid(id).setFireat(timer.getFireat())));
+      instance.fresh.push(
+        this.#event(-1).setTimerfired(new pb.TimerFiredEvent().setTimerid(id).setFireat(timer.getFireat())),
+      );
     }
     const complete = action.getCompleteorchestration();
     if (complete !== undefined) this.#complete(instance, complete);
@@ -236,7 +284,8 @@ export class DaprHub implements AsyncDisposable {
     if (status === pb.OrchestrationStatus.ORCHESTRATION_STATUS_CONTINUED_AS_NEW) {
       instance.executionId = randomUUID();
       instance.past = [];
-      if (instance.traceparent !== undefined) instance.traceparent = `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`;
+      if (instance.traceparent !== undefined)
+        instance.traceparent = `00-${randomBytes(16).toString("hex")}-${randomBytes(8).toString("hex")}-01`;
       // The episode starts before the execution.
       const episode = this.#event(-1).setOrchestratorstarted(new pb.OrchestratorStartedEvent());
       instance.fresh = [episode, this.#started(instance, result), ...complete.getCarryovereventsList()];
@@ -253,9 +302,13 @@ export class DaprHub implements AsyncDisposable {
     const taskId = parent.getTaskscheduledid();
     const event = this.#event(-1);
     if (details === undefined) {
-      event.setSuborchestrationinstancecompleted(new pb.SubOrchestrationInstanceCompletedEvent().setTaskscheduledid(taskId).setResult(complete.getResult()));
+      event.setSuborchestrationinstancecompleted(
+        new pb.SubOrchestrationInstanceCompletedEvent().setTaskscheduledid(taskId).setResult(complete.getResult()),
+      );
     } else {
-      event.setSuborchestrationinstancefailed(new pb.SubOrchestrationInstanceFailedEvent().setTaskscheduledid(taskId).setFailuredetails(details));
+      event.setSuborchestrationinstancefailed(
+        new pb.SubOrchestrationInstanceFailedEvent().setTaskscheduledid(taskId).setFailuredetails(details),
+      );
     }
     this.#deliver(parentId, event);
   }

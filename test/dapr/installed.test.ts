@@ -37,7 +37,13 @@ const application = (before = "", decorate = "(each) => each"): string => `
   await Promise.all([runtime.stop(), client.stop()]);
 `;
 
-async function runIn(workspace: Workspace, hub: DaprHub, code: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+async function runIn(
+  workspace: Workspace,
+  hub: DaprHub,
+  code: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
   const file = workspace.write("app.mjs", code);
   return workspace.run(process.execPath, [...args, file], { PORT: String(hub.port), ...env });
 }
@@ -52,18 +58,28 @@ describe.concurrent("An application of Dapr Workflow without @microsoft/durablet
     await using receiver = await startReceiver();
     const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url };
     // Dapr's SDK has Node.js warn of a deprecated module.
-    const { code, stdout, stderr } = await runIn(workspace, hub, application(), ["--no-deprecation", "--import", "durable-telemetry/register"], env);
+    const { code, stdout, stderr } = await runIn(
+      workspace,
+      hub,
+      application(),
+      ["--no-deprecation", "--import", "durable-telemetry/register"],
+      env,
+    );
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toContain('RESULT "Hello you"');
     expect(names(receiver.spans)).toEqual(expected);
     expect(new Set(receiver.spans.map(({ traceId }) => traceId)).size).toBe(1);
     const ids = new Set(receiver.spans.map(({ spanId }) => spanId));
-    expect(receiver.spans.filter(({ parentSpanId }) => !parentSpanId || !ids.has(parentSpanId)).map(({ name }) => name)).toEqual(["create_orchestration:greet"]);
+    expect(
+      receiver.spans.filter(({ parentSpanId }) => !parentSpanId || !ids.has(parentSpanId)).map(({ name }) => name),
+    ).toEqual(["create_orchestration:greet"]);
   });
 
   it("R1 loads the entries that it needs: the root, /middlewares, /otlp and /instrumentation, as ES modules and as CommonJS", async () => {
     using workspace = project();
-    const entries = ["", "/middlewares", "/otlp", "/instrumentation"].map((each) => JSON.stringify(`durable-telemetry${each}`));
+    const entries = ["", "/middlewares", "/otlp", "/instrumentation"].map((each) =>
+      JSON.stringify(`durable-telemetry${each}`),
+    );
     const file = workspace.write(
       "load.mjs",
       `import { createRequire } from "node:module";
@@ -89,7 +105,17 @@ describe.concurrent("An application of Dapr Workflow without @microsoft/durablet
        withDurableTelemetry(new DaprWorkflowClient()).use(() => undefined);
        console.log(list, id);`,
     );
-    const options = ["--strict", "--module", "nodenext", "--target", "es2023", "--types", "node", "--skipLibCheck", "--noEmit"];
+    const options = [
+      "--strict",
+      "--module",
+      "nodenext",
+      "--target",
+      "es2023",
+      "--types",
+      "node",
+      "--skipLibCheck",
+      "--noEmit",
+    ];
     expect(await workspace.run(program("tsc"), [...options, "app.ts"])).toMatchObject({ code: 0, stdout: "" });
   });
 });
@@ -100,12 +126,17 @@ describe.concurrent("Dapr's SDK and @microsoft/durabletask-js in one process", (
   it("R1 where the other one was loaded last, the worker's logger says once what is broken, and what to do", async () => {
     using workspace = project({ microsoft: true });
     await using hub = await DaprHub.start();
-    const load = 'import { createRequire } from "node:module";\n  createRequire(import.meta.url)("@microsoft/durabletask-js");';
+    const load =
+      'import { createRequire } from "node:module";\n  createRequire(import.meta.url)("@microsoft/durabletask-js");';
     const { stderr, stdout } = await runIn(workspace, hub, application(decorated + load, "withDurableTelemetry"), []);
     expect(stdout).not.toContain("RESULT");
-    const warned = stderr.split("\n").filter((line) => line.includes("durable-telemetry: this worker can't run work items"));
+    const warned = stderr
+      .split("\n")
+      .filter((line) => line.includes("durable-telemetry: this worker can't run work items"));
     expect(warned).toHaveLength(1);
-    expect(warned[0]).toMatch(/\[DurableTask, Worker\] .*@microsoft\/durabletask-js was loaded after Dapr's SDK and replaced its protobuf classes, .* Load only one of them in a process/);
+    expect(warned[0]).toMatch(
+      /\[DurableTask, Worker\] .*@microsoft\/durabletask-js was loaded after Dapr's SDK and replaced its protobuf classes, .* Load only one of them in a process/,
+    );
   });
 
   it("R1 where Dapr's was loaded last, its worker runs; the Durable Task SDK's says what is broken", async () => {
@@ -113,8 +144,17 @@ describe.concurrent("Dapr's SDK and @microsoft/durabletask-js in one process", (
     await using hub = await DaprHub.start();
     const load = 'import { TaskHubGrpcWorker } from "@microsoft/durabletask-js";\n  ';
     const other = `const other = withDurableTelemetry(new TaskHubGrpcWorker({ hostAddress: "127.0.0.1:" + process.env.PORT })); await other.start(); await other.stop();`;
-    const { stderr, stdout } = await runIn(workspace, hub, application(decorated + load, "withDurableTelemetry") + other, []);
+    const { stderr, stdout } = await runIn(
+      workspace,
+      hub,
+      application(decorated + load, "withDurableTelemetry") + other,
+      [],
+    );
     expect(stdout).toContain('RESULT "Hello you"');
-    expect(`${stdout}${stderr}`.match(/this worker can't run work items: .*/g)).toEqual([expect.stringContaining("Dapr's SDK (@dapr/dapr or @dapr/durabletask-js) was loaded after @microsoft/durabletask-js") as string]);
+    expect(`${stdout}${stderr}`.match(/this worker can't run work items: .*/g)).toEqual([
+      expect.stringContaining(
+        "Dapr's SDK (@dapr/dapr or @dapr/durabletask-js) was loaded after @microsoft/durabletask-js",
+      ) as string,
+    ]);
   });
 });

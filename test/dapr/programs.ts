@@ -5,7 +5,11 @@ import type { Steps } from "./fixture.ts";
 
 /** What a workflow does next. */
 export type Step =
-  | { readonly kind: "activity"; readonly name: "echo" | "sync" | "error" | "string" | "number"; readonly caught: boolean }
+  | {
+      readonly kind: "activity";
+      readonly name: "echo" | "sync" | "error" | "string" | "number";
+      readonly caught: boolean;
+    }
   | { readonly kind: "timer" }
   | { readonly kind: "child"; readonly program: Program; readonly caught: boolean }
   | { readonly kind: "all" | "any"; readonly count: number }
@@ -20,12 +24,39 @@ export interface Program {
 
 const step = (depth: number): fc.Arbitrary<Step> =>
   fc.oneof(
-    { weight: 6, arbitrary: fc.record({ kind: fc.constant("activity" as const), name: fc.constantFrom("echo", "sync", "error", "string", "number"), caught: fc.boolean() }) },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        kind: fc.constant("activity" as const),
+        name: fc.constantFrom("echo", "sync", "error", "string", "number"),
+        caught: fc.boolean(),
+      }),
+    },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant("timer" as const) }) },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("all" as const, "any" as const), count: fc.integer({ min: 1, max: 5 }) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constantFrom("all" as const, "any" as const),
+        count: fc.integer({ min: 1, max: 5 }),
+      }),
+    },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant("status" as const) }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant("throw" as const), what: fc.constantFrom("error", "string") }) },
-    ...(depth === 0 ? [] : [{ weight: 2, arbitrary: fc.record({ kind: fc.constant("child" as const), program: program(depth - 1), caught: fc.boolean() }) }]),
+    {
+      weight: 1,
+      arbitrary: fc.record({ kind: fc.constant("throw" as const), what: fc.constantFrom("error", "string") }),
+    },
+    ...(depth === 0
+      ? []
+      : [
+          {
+            weight: 2,
+            arbitrary: fc.record({
+              kind: fc.constant("child" as const),
+              program: program(depth - 1),
+              caught: fc.boolean(),
+            }),
+          },
+        ]),
   );
 
 /** Programs whose sub-workflows lie that deep. */

@@ -10,16 +10,24 @@ for (const level of ["info", "warn", "error"] as const) vi.spyOn(console, level)
 
 /** All actions of each instance, and its last custom status. Into how many episodes they fall is a matter of time. */
 function responses({ received }: DaprHub): object {
-  const episodes = received.filter(({ method }) => method === "CompleteOrchestratorTask").map(({ bytes }) => pb.OrchestratorResponse.deserializeBinary(bytes));
+  const episodes = received
+    .filter(({ method }) => method === "CompleteOrchestratorTask")
+    .map(({ bytes }) => pb.OrchestratorResponse.deserializeBinary(bytes));
   for (const action of episodes.flatMap((each) => each.getActionsList())) {
     // The pipeline's functions stand in the stack of what is thrown at once.
     action.getCompleteorchestration()?.getFailuredetails()?.clearStacktrace();
     // Durable time differs between the two hubs.
     action.getCreatetimer()?.clearFireat();
   }
-  const byInstance = Object.groupBy(episodes.map((each) => each.toObject()), ({ instanceid }) => instanceid);
+  const byInstance = Object.groupBy(
+    episodes.map((each) => each.toObject()),
+    ({ instanceid }) => instanceid,
+  );
   return Object.fromEntries(
-    Object.entries(byInstance).map(([id, own = []]) => [id, [own.flatMap(({ actionsList }) => actionsList), own.at(-1)?.customstatus]]),
+    Object.entries(byInstance).map(([id, own = []]) => [
+      id,
+      [own.flatMap(({ actionsList }) => actionsList), own.at(-1)?.customstatus],
+    ]),
   );
 }
 
@@ -62,11 +70,13 @@ describe("Random workflows on Dapr's SDK", () => {
         runs += 1;
         for (const hub of hubs) hub.received.splice(0);
         const id = `program-${runs}`;
-        const ended = await Promise.all(hubs.map(async (hub, index) => {
-          const client = clients[index];
-          if (client === undefined) throw new Error("There is no client.");
-          return run(hub, client, "program", input, id);
-        }));
+        const ended = await Promise.all(
+          hubs.map(async (hub, index) => {
+            const client = clients[index];
+            if (client === undefined) throw new Error("There is no client.");
+            return run(hub, client, "program", input, id);
+          }),
+        );
         expect(ended[0]).toEqual(ended[1]);
         for (const { status } of ended) statuses.add(status);
         const [withPipeline, without] = hubs.map(responses);
@@ -75,7 +85,14 @@ describe("Random workflows on Dapr's SDK", () => {
       { numRuns: Number(process.env["DAPR_PROGRAMS"] ?? 60) },
     );
     // A client knows of the end before the worker has emitted the last spans.
-    await recorder.waitFor(() => recorder.openSpans().length === 0 && isWhole(recorder)).catch(() => recorder.assertWhole());
-    expect(statuses).toEqual(new Set([pb.OrchestrationStatus.ORCHESTRATION_STATUS_COMPLETED, pb.OrchestrationStatus.ORCHESTRATION_STATUS_FAILED]));
+    await recorder
+      .waitFor(() => recorder.openSpans().length === 0 && isWhole(recorder))
+      .catch(() => recorder.assertWhole());
+    expect(statuses).toEqual(
+      new Set([
+        pb.OrchestrationStatus.ORCHESTRATION_STATUS_COMPLETED,
+        pb.OrchestrationStatus.ORCHESTRATION_STATUS_FAILED,
+      ]),
+    );
   });
 });

@@ -2,7 +2,15 @@ import { context, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } from "@opentel
 import { beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createTelemetryRecorder } from "../../src/testing/recorder/index.ts";
 import type { WorkflowRuntime } from "@dapr/dapr";
-import { run, startDaprHub, useDapr, type Dapr, type Steps, type WorkflowActivityContext, type WorkflowContext } from "./fixture.ts";
+import {
+  run,
+  startDaprHub,
+  useDapr,
+  type Dapr,
+  type Steps,
+  type WorkflowActivityContext,
+  type WorkflowContext,
+} from "./fixture.ts";
 import type { DaprHub } from "./hub.ts";
 
 for (const level of ["info", "error"] as const) vi.spyOn(console, level).mockImplementation(() => undefined);
@@ -96,7 +104,12 @@ describe("Traces of Dapr Workflow", () => {
     await run(hub, dapr.bareClient, "child", "you");
     await recorder.waitForTrace("orchestration:child");
     recorder.assertWhole();
-    expect(recorder.spans().map(({ name }) => name).toSorted()).toEqual(["activity:hello", "activity:hello", "greet", "orchestration:child"]);
+    expect(
+      recorder
+        .spans()
+        .map(({ name }) => name)
+        .toSorted(),
+    ).toEqual(["activity:hello", "activity:hello", "greet", "orchestration:child"]);
   });
 
   it("S4 each execution that continues as new is a whole trace with its sub-orchestrations, in the trace that the engine starts", async () => {
@@ -111,7 +124,12 @@ describe("Traces of Dapr Workflow", () => {
   });
 
   it("I8 what a caller does not sample has a whole trace that starts on the worker, as the engine drops the context", async () => {
-    const unsampled = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", traceFlags: 0, isRemote: true };
+    const unsampled = {
+      traceId: "0af7651916cd43dd8448eb211c80319c",
+      spanId: "b7ad6b7169203331",
+      traceFlags: 0,
+      isRemote: true,
+    };
     await context.with(trace.setSpanContext(ROOT_CONTEXT, unsampled), () => run(hub, dapr.client, "child", "you"));
     const traceId = await recorder.waitForTrace("orchestration:child");
     recorder.assertWhole();
@@ -121,7 +139,10 @@ describe("Traces of Dapr Workflow", () => {
 
   it("S3 a string that was thrown is the failure's message, though the SDK sends none", async () => {
     const refused = await run(hub, dapr.client, "refused");
-    expect(refused.failure).toEqual({ type: "TaskFailedError", message: expect.stringMatching(/Activity task #1 failed: $/) as string });
+    expect(refused.failure).toEqual({
+      type: "TaskFailedError",
+      message: expect.stringMatching(/Activity task #1 failed: $/) as string,
+    });
     await recorder.waitForTrace("orchestration:refused");
     const [server] = recorder.spans(({ name, kind }) => name === "activity:refuse" && kind === SpanKind.SERVER);
     expect(server?.status.message).toBe("no stock");
@@ -147,7 +168,9 @@ describe("Traces of Dapr Workflow", () => {
   it("S3 the client's span of a workflow that can't be scheduled has the error", async () => {
     await dapr.client.scheduleNewWorkflow("child", "you", "taken");
     await expect(dapr.client.scheduleNewWorkflow("child", "you", "taken")).rejects.toThrow(/exists/);
-    const failed = recorder.spans("create_orchestration:child").filter(({ status }) => status.code === SpanStatusCode.ERROR);
+    const failed = recorder
+      .spans("create_orchestration:child")
+      .filter(({ status }) => status.code === SpanStatusCode.ERROR);
     expect(failed.map(({ kind, attributes }) => [kind, attributes])).toEqual([
       [
         SpanKind.PRODUCER,

@@ -6,7 +6,10 @@ import type { Steps } from "./fixture.ts";
 
 const [daprPort = "", hangAt] = process.argv.slice(2);
 const telemetry = setupOtlp({ serviceName: "worker", metrics: false, logs: false });
-const runtime = withDurableTelemetry(new WorkflowRuntime({ daprHost: "127.0.0.1", daprPort }), { metrics: false, logging: false });
+const runtime = withDurableTelemetry(new WorkflowRuntime({ daprHost: "127.0.0.1", daprPort }), {
+  metrics: false,
+  logging: false,
+});
 runtime.registerActivityWithName("step", async (_: WorkflowActivityContext, step: number) => {
   if (String(step) !== hangAt) return step;
   await telemetry.forceFlush();

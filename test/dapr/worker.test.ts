@@ -14,10 +14,22 @@ import { createTelemetryRecorder } from "../../src/testing/recorder/index.ts";
 import { adapterFor } from "../../src/worker/attach.ts";
 import { daprDurableTaskSdk, daprSdk } from "../../src/worker/sdk-version.ts";
 import { customOnly } from "../custom-only.ts";
-import { quietClient, quietRuntime, run, startDaprHub, useDapr, type Dapr, type Steps, type WorkflowActivityContext, type WorkflowContext } from "./fixture.ts";
+import {
+  quietClient,
+  quietRuntime,
+  run,
+  startDaprHub,
+  useDapr,
+  type Dapr,
+  type Steps,
+  type WorkflowActivityContext,
+  type WorkflowContext,
+} from "./fixture.ts";
 import type { DaprHub } from "./hub.ts";
 
-const log = (["info", "warn", "error"] as const).map((level) => vi.spyOn(console, level).mockImplementation(() => undefined));
+const log = (["info", "warn", "error"] as const).map((level) =>
+  vi.spyOn(console, level).mockImplementation(() => undefined),
+);
 const warnings = (): string[] => (log[1]?.mock.calls ?? []).map(([line]) => String(line));
 
 describe("A runtime of Dapr Workflow", () => {
@@ -30,7 +42,25 @@ describe("A runtime of Dapr Workflow", () => {
   it("R1 X1 X2 X3 runs middleware around workflows and activities, whose contexts have what Dapr sends", async () => {
     const [hub, dapr] = await start();
     const seen: unknown[] = [];
-    const read = ({ kind, name, instanceId, executionId, version, tags, input, rawInput }: OrchestrationMiddlewareContext | ActivityMiddlewareContext): object => ({ kind, name, instanceId, executionId, version, tags, input, rawInput });
+    const read = ({
+      kind,
+      name,
+      instanceId,
+      executionId,
+      version,
+      tags,
+      input,
+      rawInput,
+    }: OrchestrationMiddlewareContext | ActivityMiddlewareContext): object => ({
+      kind,
+      name,
+      instanceId,
+      executionId,
+      version,
+      tags,
+      input,
+      rawInput,
+    });
     const decorated = await dapr.runtime(
       (runtime) => {
         runtime.registerActivityWithName("double", (_: WorkflowActivityContext, n: number) => n * 2);
@@ -62,11 +92,19 @@ describe("A runtime of Dapr Workflow", () => {
     expect(result).toBe("7");
     const common = { instanceId: "contexts-1", version: undefined, tags: {}, input: 3, rawInput: "3" };
     expect(seen).toEqual([
-      { kind: "orchestration", name: "contexts", executionId: expect.stringMatching(/^[0-9a-f-]{36}$/) as string, parent: undefined, ...common },
+      {
+        kind: "orchestration",
+        name: "contexts",
+        executionId: expect.stringMatching(/^[0-9a-f-]{36}$/) as string,
+        parent: undefined,
+        ...common,
+      },
       { kind: "activity", name: "double", executionId: undefined, taskId: 1, ...common },
       7,
     ]);
-    expect(() => decorated.use({ name: "late", activity: async (ctx, next) => void (await next(ctx)) })).toThrow("Cannot add middleware while the worker is running.");
+    expect(() => decorated.use({ name: "late", activity: async (ctx, next) => void (await next(ctx)) })).toThrow(
+      "Cannot add middleware while the worker is running.",
+    );
   });
 
   it("F1 O3 D2 shares features, runs generator middleware that schedules, and fails on an await that is not durable", async () => {
@@ -129,12 +167,18 @@ describe("A runtime of Dapr Workflow", () => {
     await recorder.waitForTrace("orchestration:quotes");
     await recorder.waitForMetric("durabletask.orchestration.duration");
     const finished = await recorder.waitForLog("durabletask.orchestration.finished");
-    expect(finished.attributes).toMatchObject({ "durabletask.task.name": "quotes", "durabletask.task.status": "Completed" });
+    expect(finished.attributes).toMatchObject({
+      "durabletask.task.name": "quotes",
+      "durabletask.task.status": "Completed",
+    });
     expect(recorder.logs("durabletask.activity.cache_hit")).toHaveLength(1);
   });
 
   it("D3 a workflow that events reach after its end, in its last episode, has its result with middleware around it", async () => {
-    const runtime = withDurableTelemetry(quietRuntime({ port: 1 }), { ...customOnly, use: [async (ctx, next) => void (await next(ctx))] });
+    const runtime = withDurableTelemetry(quietRuntime({ port: 1 }), {
+      ...customOnly,
+      use: [async (ctx, next) => void (await next(ctx))],
+    });
     runtime.registerWorkflowWithName("first", async function* (ctx: WorkflowContext): Steps {
       yield ctx.whenAny([1, 2].map(() => ctx.callActivity("one")));
       return "first";
@@ -158,7 +202,9 @@ describe("A runtime of Dapr Workflow", () => {
         done(null);
       },
     };
-    const { worker } = runtime as unknown as { worker: { _executeOrchestrator(request: pb.OrchestratorRequest, stub: object): Promise<void> } };
+    const { worker } = runtime as unknown as {
+      worker: { _executeOrchestrator(request: pb.OrchestratorRequest, stub: object): Promise<void> };
+    };
     await worker._executeOrchestrator(request, stub);
     const [action] = (await promise).getActionsList();
     expect(action?.getCompleteorchestration()?.getResult()?.getValue()).toBe('"first"');
@@ -166,15 +212,12 @@ describe("A runtime of Dapr Workflow", () => {
 
   it("R8 without middleware hands on the very client and stub, and its messages as they are", async () => {
     const [hub, dapr] = await start();
-    await dapr.runtime(
-      (runtime) => {
-        runtime.registerActivityWithName("one", () => 1);
-        runtime.registerWorkflowWithName("idle", async function* (ctx: WorkflowContext): Steps {
-          return yield ctx.callActivity("one");
-        });
-      },
-      customOnly,
-    );
+    await dapr.runtime((runtime) => {
+      runtime.registerActivityWithName("one", () => 1);
+      runtime.registerWorkflowWithName("idle", async function* (ctx: WorkflowContext): Steps {
+        return yield ctx.callActivity("one");
+      });
+    }, customOnly);
     expect((await run(hub, dapr.bareClient, "idle")).result).toBe("1");
     expect(hub.received.filter(({ bytes }) => Buffer.from(bytes).includes("00-"))).toEqual([]);
   });
@@ -185,14 +228,18 @@ describe("A runtime of Dapr Workflow", () => {
     expect(() => withDurableTelemetry(runtime)).toThrow("this WorkflowRuntime has durable telemetry already");
     const client = withDurableTelemetry(quietClient(hub));
     expect(() => withDurableTelemetry(client)).toThrow("this client has durable telemetry already; call it once.");
-    expect(() => withDurableTelemetry(quietClient(hub), { tracing: false })).toThrow('a client takes no options, "tracing" neither');
+    expect(() => withDurableTelemetry(quietClient(hub), { tracing: false })).toThrow(
+      'a client takes no options, "tracing" neither',
+    );
     const { worker } = quietRuntime(hub) as unknown as { worker: object };
     for (const [sdk, version, range] of [
       [daprSdk, "3.17.9", ">=3.18.0 <4"],
       [daprSdk, "4.0.0", ">=3.18.0 <4"],
       [daprDurableTaskSdk, "0.3.5", ">=1.0.0 <2"],
     ] as const) {
-      expect(() => adapterFor(worker, () => ({ sdk, version }))).toThrow(`found ${sdk.name} ${version}, supported is ${range}`);
+      expect(() => adapterFor(worker, () => ({ sdk, version }))).toThrow(
+        `found ${sdk.name} ${version}, supported is ${range}`,
+      );
     }
     expect(adapterFor(worker).kind).toBe("WorkflowRuntime");
     expect(warnings()).toEqual([]);
@@ -200,7 +247,12 @@ describe("A runtime of Dapr Workflow", () => {
 
   it("R1 names what a runtime lacks", () => {
     const runtime = new WorkflowRuntime({ daprHost: "127.0.0.1", daprPort: "1" });
-    Object.assign((runtime as unknown as { worker: { _registry: object } }).worker, { _registry: {}, _executeActivity: undefined });
-    expect(() => withDurableTelemetry(runtime)).toThrow(/this WorkflowRuntime lacks _executeActivity, _registry\.getOrchestrator, _registry\.getActivity, .* found @dapr\/dapr 3\.18\.0/);
+    Object.assign((runtime as unknown as { worker: { _registry: object } }).worker, {
+      _registry: {},
+      _executeActivity: undefined,
+    });
+    expect(() => withDurableTelemetry(runtime)).toThrow(
+      /this WorkflowRuntime lacks _executeActivity, _registry\.getOrchestrator, _registry\.getActivity, .* found @dapr\/dapr 3\.18\.0/,
+    );
   });
 });

@@ -63,7 +63,15 @@ export const wholeTrace: Whole = {
  */
 export const transactions: Whole = {
   hasParents: false,
-  names: ["orchestration:lab", "activity:quick", "activity:slow", "activity:flaky", "activity:flaky", "orchestration:lab-child", "activity:quick"],
+  names: [
+    "orchestration:lab",
+    "activity:quick",
+    "activity:slow",
+    "activity:flaky",
+    "activity:flaky",
+    "orchestration:lab-child",
+    "activity:quick",
+  ],
 };
 
 export interface Account {
@@ -87,11 +95,20 @@ export interface Account {
 const durable = /^(create_orchestration|orchestration|activity|timer|event|entity):/;
 
 /** Counts what is there of `orchestrations` orchestrations `lab`. */
-export function accountFor({ spans, logs, metrics }: Received, orchestrations: number, expected: Whole = wholeTrace): Account {
+export function accountFor(
+  { spans, logs, metrics }: Received,
+  orchestrations: number,
+  expected: Whole = wholeTrace,
+): Account {
   const traces = Map.groupBy(spans, ({ traceId }) => traceId);
-  const ours = [...traces.values()].filter((trace) => trace.some(({ name }) => durable.test(name) || name === userSpan));
-  const isKept = (name: string): boolean => (durable.test(name) || name === userSpan) && (expected.hasParents || expected.names.includes(name));
-  const differences = ours.map((trace) => differenceOf(expected.names, trace.map(({ name }) => name).filter(isKept))).filter((text) => text !== "");
+  const ours = [...traces.values()].filter((trace) =>
+    trace.some(({ name }) => durable.test(name) || name === userSpan),
+  );
+  const isKept = (name: string): boolean =>
+    (durable.test(name) || name === userSpan) && (expected.hasParents || expected.names.includes(name));
+  const differences = ours
+    .map((trace) => differenceOf(expected.names, trace.map(({ name }) => name).filter(isKept)))
+    .filter((text) => text !== "");
   const whole = ours.length - differences.length;
   return {
     whole,

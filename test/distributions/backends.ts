@@ -30,13 +30,15 @@ export async function startOtlp(): Promise<Backend> {
     },
     received: () => ({
       // Logfire shows each span when it starts too, as another span.
-      spans: receiver.spans.filter(({ attributes }) => attributes["logfire.span_type"] !== "pending_span").map(({ name, traceId, spanId, parentSpanId, startTimeUnixNano, endTimeUnixNano }) => ({
-        name,
-        traceId,
-        spanId,
-        parentSpanId,
-        duration: Number(endTimeUnixNano - startTimeUnixNano) / 1e6,
-      })),
+      spans: receiver.spans
+        .filter(({ attributes }) => attributes["logfire.span_type"] !== "pending_span")
+        .map(({ name, traceId, spanId, parentSpanId, startTimeUnixNano, endTimeUnixNano }) => ({
+          name,
+          traceId,
+          spanId,
+          parentSpanId,
+          duration: Number(endTimeUnixNano - startTimeUnixNano) / 1e6,
+        })),
       logs: receiver.logs.map(({ body, eventName }) => `${eventName} ${JSON.stringify(body)}`),
       metrics: new Set(receiver.metrics.map(({ name }) => name)),
     }),
@@ -51,8 +53,10 @@ export async function startDatadog(): Promise<Backend> {
   const metrics = new Set<string>();
   const server = await startHttp(({ url, contentType, body }) => {
     if (url.pathname === "/v1/traces") spans.push(...datadogSpans(JSON.parse(body.toString()) as DatadogTraces));
-    if (url.pathname === "/v1/logs") logs.push(...recordsOf(decodeRequest("logs", contentType, body)).map(({ item }) => JSON.stringify(item)));
-    if (url.pathname === "/v1/metrics") for (const { name } of decodeMetricsRequest(contentType, body)) metrics.add(name);
+    if (url.pathname === "/v1/logs")
+      logs.push(...recordsOf(decodeRequest("logs", contentType, body)).map(({ item }) => JSON.stringify(item)));
+    if (url.pathname === "/v1/metrics")
+      for (const { name } of decodeMetricsRequest(contentType, body)) metrics.add(name);
     return {};
   });
   return {
@@ -69,7 +73,8 @@ export async function startDatadog(): Promise<Backend> {
   };
 }
 
-const recordsOf = (request: PlainMessage): ReturnType<typeof itemsOf> => itemsOf(request, ["resourceLogs", "scopeLogs", "logRecords"]);
+const recordsOf = (request: PlainMessage): ReturnType<typeof itemsOf> =>
+  itemsOf(request, ["resourceLogs", "scopeLogs", "logRecords"]);
 
 interface DatadogTraces {
   readonly resourceSpans: readonly { readonly scopeSpans: readonly { readonly spans: readonly DatadogSpan[] }[] }[];
@@ -85,13 +90,15 @@ interface DatadogSpan {
 }
 
 function datadogSpans({ resourceSpans }: DatadogTraces): Span[] {
-  return resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans)).map((span) => ({
-    name: span.name,
-    traceId: span.traceId,
-    spanId: span.spanId,
-    parentSpanId: span.parentSpanId === undefined || /^0*$/.test(span.parentSpanId) ? undefined : span.parentSpanId,
-    duration: (span.endTimeUnixNano - span.startTimeUnixNano) / 1e6,
-  }));
+  return resourceSpans
+    .flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans))
+    .map((span) => ({
+      name: span.name,
+      traceId: span.traceId,
+      spanId: span.spanId,
+      parentSpanId: span.parentSpanId === undefined || /^0*$/.test(span.parentSpanId) ? undefined : span.parentSpanId,
+      duration: (span.endTimeUnixNano - span.startTimeUnixNano) / 1e6,
+    }));
 }
 
 /** Application Insights: envelopes in JSON, over TLS. */
@@ -105,7 +112,8 @@ export async function startApplicationInsights(): Promise<Backend> {
     return { itemsReceived: arrived.length, itemsAccepted: arrived.length, errors: [] };
   }, certificate);
   const url = `https://localhost:${server.port}`;
-  const of = (...types: readonly string[]): readonly Envelope[] => envelopes.filter(({ data }) => types.includes(data.baseType));
+  const of = (...types: readonly string[]): readonly Envelope[] =>
+    envelopes.filter(({ data }) => types.includes(data.baseType));
   return {
     env: {
       APPLICATIONINSIGHTS_CONNECTION_STRING: `InstrumentationKey=00000000-0000-0000-0000-000000000001;IngestionEndpoint=${url}/;LiveEndpoint=${url}/`,
@@ -121,8 +129,14 @@ export async function startApplicationInsights(): Promise<Backend> {
         parentSpanId: tags["ai.operation.parentId"],
         duration: millisecondsOf(String(baseData["duration"])),
       })),
-      logs: of("MessageData", "ExceptionData", "EventData").map(({ data: { baseData } }) => JSON.stringify(baseData, withoutStacks)),
-      metrics: new Set(of("MetricData").flatMap(({ data: { baseData } }) => (baseData["metrics"] as readonly { readonly name: string }[]).map(({ name }) => name))),
+      logs: of("MessageData", "ExceptionData", "EventData").map(({ data: { baseData } }) =>
+        JSON.stringify(baseData, withoutStacks),
+      ),
+      metrics: new Set(
+        of("MetricData").flatMap(({ data: { baseData } }) =>
+          (baseData["metrics"] as readonly { readonly name: string }[]).map(({ name }) => name),
+        ),
+      ),
     }),
     [Symbol.asyncDispose]: async () => {
       server.close();
@@ -154,17 +168,27 @@ interface ArrivedRequest {
 }
 
 /** Answers each request with what `answer` returns, as JSON; over TLS where there is a certificate. */
-async function startHttp(answer: (request: ArrivedRequest) => object, certificate?: Certificate): Promise<LoopbackServer> {
+async function startHttp(
+  answer: (request: ArrivedRequest) => object,
+  certificate?: Certificate,
+): Promise<LoopbackServer> {
   const listener: RequestListener = (request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       const { "content-encoding": encoding, "content-type": contentType = "" } = request.headers;
-      const arrived = { url: new URL(request.url ?? "", "http://localhost"), contentType, body: inflated(Buffer.concat(chunks), encoding) };
+      const arrived = {
+        url: new URL(request.url ?? "", "http://localhost"),
+        contentType,
+        body: inflated(Buffer.concat(chunks), encoding),
+      };
       response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(answer(arrived)));
     });
   };
-  const server = certificate === undefined ? createServer(listener) : createTlsServer({ key: certificate.key, cert: certificate.cert }, listener);
+  const server =
+    certificate === undefined
+      ? createServer(listener)
+      : createTlsServer({ key: certificate.key, cert: certificate.cert }, listener);
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.once("error", reject).listen(0, "127.0.0.1", resolve);
   await promise;
@@ -188,8 +212,14 @@ function inflated(body: Buffer, encoding: string | undefined): Buffer {
 export async function startSentry(): Promise<Backend> {
   const items: SentryItem[] = [];
   const server = await startHttp(({ body }) => {
-    const lines = body.toString().split("\n").slice(1).filter((line) => line !== "");
-    const payloads = lines.filter((_line, index) => index % 2 === 1).map((line) => JSON.parse(line) as { readonly items?: readonly SentryItem[] });
+    const lines = body
+      .toString()
+      .split("\n")
+      .slice(1)
+      .filter((line) => line !== "");
+    const payloads = lines
+      .filter((_line, index) => index % 2 === 1)
+      .map((line) => JSON.parse(line) as { readonly items?: readonly SentryItem[] });
     items.push(...payloads.flatMap((payload) => payload.items ?? []));
     return {};
   });
@@ -198,7 +228,14 @@ export async function startSentry(): Promise<Backend> {
     received: () => ({
       spans: items.flatMap((item) => {
         if (!("span_id" in item && "name" in item)) return [];
-        const { name, trace_id: traceId, span_id: spanId, parent_span_id: parentSpanId, start_timestamp: start, end_timestamp: end } = item;
+        const {
+          name,
+          trace_id: traceId,
+          span_id: spanId,
+          parent_span_id: parentSpanId,
+          start_timestamp: start,
+          end_timestamp: end,
+        } = item;
         return [{ name, traceId, spanId, parentSpanId, duration: (end - start) * 1000 }];
       }),
       logs: items.flatMap((item) => ("body" in item ? [item.body] : [])),
@@ -234,7 +271,16 @@ export async function startNewRelic(): Promise<Backend> {
       trusted_account_key: "1",
       entity_guid: "guid",
       sampling_target: 10_000,
-      event_harvest_config: { report_period_ms: 1000, harvest_limits: { analytic_event_data: 10_000, custom_event_data: 10_000, error_event_data: 1000, span_event_data: 10_000, log_event_data: 10_000 } },
+      event_harvest_config: {
+        report_period_ms: 1000,
+        harvest_limits: {
+          analytic_event_data: 10_000,
+          custom_event_data: 10_000,
+          error_event_data: 1000,
+          span_event_data: 10_000,
+          log_event_data: 10_000,
+        },
+      },
       span_event_harvest_config: { report_period_ms: 1000, harvest_limit: 10_000 },
     },
   };
@@ -245,8 +291,12 @@ export async function startNewRelic(): Promise<Backend> {
     }
     const method = url.searchParams.get("method") ?? "";
     const data = body.length === 0 ? [] : (JSON.parse(body.toString()) as readonly unknown[]);
-    if (method === "span_event_data") spans.push(...(data[2] as readonly NewRelicSpan[]).filter(([{ guid }]) => guid !== undefined).map(newRelicSpan));
-    if (method === "log_event_data") logs.push(...(data[0] as { readonly logs: readonly { readonly message: string }[] }).logs.map(({ message }) => message));
+    if (method === "span_event_data")
+      spans.push(...(data[2] as readonly NewRelicSpan[]).filter(([{ guid }]) => guid !== undefined).map(newRelicSpan));
+    if (method === "log_event_data")
+      logs.push(
+        ...(data[0] as { readonly logs: readonly { readonly message: string }[] }).logs.map(({ message }) => message),
+      );
     if (method === "preconnect") return { return_value: { redirect_host: `localhost:${server.port}` } };
     return { return_value: answers[method] ?? [] };
   }, certificate);
@@ -258,7 +308,12 @@ export async function startNewRelic(): Promise<Backend> {
       NEW_RELIC_PORT: String(server.port),
       NEW_RELIC_LOG_ENABLED: "false",
       NEW_RELIC_OPENTELEMETRY_ENABLED: "true",
-      ...Object.fromEntries(["AWS", "AZURE", "AZUREFUNCTION", "GCP", "PCF", "KUBERNETES", "DOCKER"].map((vendor) => [`NEW_RELIC_UTILIZATION_DETECT_${vendor}`, "false"])),
+      ...Object.fromEntries(
+        ["AWS", "AZURE", "AZUREFUNCTION", "GCP", "PCF", "KUBERNETES", "DOCKER"].map((vendor) => [
+          `NEW_RELIC_UTILIZATION_DETECT_${vendor}`,
+          "false",
+        ]),
+      ),
       NODE_EXTRA_CA_CERTS: certificate.path,
     },
     received: () => ({ spans, logs, metrics }),

@@ -8,7 +8,9 @@ import { join } from "node:path";
 const openssl = "openssl";
 
 /** Whether there is what makes certificates: OpenSSL 3 or later. */
-export const canCertify: boolean = /^OpenSSL ([3-9]|\d\d)/.test(spawnSync(openssl, ["version"], { encoding: "utf8" }).stdout ?? "");
+export const canCertify: boolean = /^OpenSSL ([3-9]|\d\d)/.test(
+  spawnSync(openssl, ["version"], { encoding: "utf8" }).stdout ?? "",
+);
 
 /** A key and a certificate, which signs itself; the files are gone after the test. */
 export interface Certificate extends Disposable {

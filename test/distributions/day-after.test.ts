@@ -12,7 +12,9 @@ const offline = await isOffline();
 const minutes = 60_000;
 
 /** The lines of the README that install this package, without `npm install`. */
-const lines = [...page("README.md").text.matchAll(/^npm install (durable-telemetry .*)$/gm)].map(([, line = ""]) => line);
+const lines = [...page("README.md").text.matchAll(/^npm install (durable-telemetry .*)$/gm)].map(
+  ([, line = ""]) => line,
+);
 
 /** API 1.11 and SDK 3.2, of which every package refuses the API before. */
 const release = {
@@ -42,24 +44,35 @@ describe.skipIf(offline)("On the day on which OpenTelemetry API 1.11 and SDK 3.2
     { line: lines[0] ?? "", before: ["@opentelemetry/sdk-node@0.301.0"], api: "1.10.0", sdk: ["0.301.0"] },
     { line: lines[0] ?? "", before: ["@opentelemetry/sdk-node@0.223.0"], api: "1.9.1", sdk: ["0.223.0"] },
     { line: lines[1] ?? "", before: [], api: "1.11.0", sdk: ["0.302.0"] },
-  ])("npm install $line, after $before, brings one copy of the API, $api", async ({ line, before, api, sdk }) => {
-    using project = new Project(registry.url);
-    if (before.length > 0) await project.npmOk("install", ...before);
-    const installed = await project.npmOk("install", ...line.replace("durable-telemetry", tarball.path).split(" "));
-    const ci = await project.npmOk("ci");
-    expect([...peerComplaints(installed), ...peerComplaints(ci)]).toEqual([]);
-    expect(project.versions("@opentelemetry/api")).toEqual([api]);
-    expect(project.versions("@opentelemetry/sdk-node")).toEqual(sdk);
-  }, 5 * minutes);
+  ])(
+    "npm install $line, after $before, brings one copy of the API, $api",
+    async ({ line, before, api, sdk }) => {
+      using project = new Project(registry.url);
+      if (before.length > 0) await project.npmOk("install", ...before);
+      const installed = await project.npmOk("install", ...line.replace("durable-telemetry", tarball.path).split(" "));
+      const ci = await project.npmOk("ci");
+      expect([...peerComplaints(installed), ...peerComplaints(ci)]).toEqual([]);
+      expect(project.versions("@opentelemetry/api")).toEqual([api]);
+      expect(project.versions("@opentelemetry/sdk-node")).toEqual(sdk);
+    },
+    5 * minutes,
+  );
 
-  it("setupOtlp runs on the SDK that is new then", async () => {
-    using project = new Project(registry.url);
-    await project.npmOk("install", ...(lines[1] ?? "").replace("durable-telemetry", tarball.path).split(" "));
-    for (const file of ["app.mjs", "setup-otlp.mjs"]) project.copy(file);
-    await using sidecar = await startLocalSidecar();
-    await using backend = await startOtlp();
-    const ended = await project.node(["--import", "./setup-otlp.mjs", "app.mjs"], { ...backend.env, HOST_ADDRESS: sidecar.address });
-    expect(ended).toMatchObject({ code: 0 });
-    expect(accountFor(backend.received(), 1)).toMatchObject({ whole: 1, torn: 0, orphans: 0, logs: 16, metrics: 11 });
-  }, 5 * minutes);
+  it(
+    "setupOtlp runs on the SDK that is new then",
+    async () => {
+      using project = new Project(registry.url);
+      await project.npmOk("install", ...(lines[1] ?? "").replace("durable-telemetry", tarball.path).split(" "));
+      for (const file of ["app.mjs", "setup-otlp.mjs"]) project.copy(file);
+      await using sidecar = await startLocalSidecar();
+      await using backend = await startOtlp();
+      const ended = await project.node(["--import", "./setup-otlp.mjs", "app.mjs"], {
+        ...backend.env,
+        HOST_ADDRESS: sidecar.address,
+      });
+      expect(ended).toMatchObject({ code: 0 });
+      expect(accountFor(backend.received(), 1)).toMatchObject({ whole: 1, torn: 0, orphans: 0, logs: 16, metrics: 11 });
+    },
+    5 * minutes,
+  );
 });

@@ -59,13 +59,20 @@ export async function startFutureRegistry(registry: string, release: FutureRelea
 }
 
 function after({ versions, peers }: FutureRelease, packument: Packument): Packument {
-  const moved = (ranges: Ranges): Ranges => Object.fromEntries(Object.entries(ranges).map(([name, range]) => [name, versions[range] ?? range]));
-  const asked = (ranges: Ranges): Ranges => Object.fromEntries(Object.entries(ranges).map(([name, range]) => [name, peers[name] ?? range]));
+  const moved = (ranges: Ranges): Ranges =>
+    Object.fromEntries(Object.entries(ranges).map(([name, range]) => [name, versions[range] ?? range]));
+  const asked = (ranges: Ranges): Ranges =>
+    Object.fromEntries(Object.entries(ranges).map(([name, range]) => [name, peers[name] ?? range]));
   const added = Object.entries(versions).flatMap(([present, next]): readonly (readonly [string, Manifest])[] => {
     const manifest = packument.versions[present];
     if (manifest === undefined) return [];
     const { dependencies = {}, peerDependencies = {} } = manifest;
-    return [[next, { ...manifest, version: next, dependencies: moved(dependencies), peerDependencies: asked(peerDependencies) }]];
+    return [
+      [
+        next,
+        { ...manifest, version: next, dependencies: moved(dependencies), peerDependencies: asked(peerDependencies) },
+      ],
+    ];
   });
   const [newest] = added.at(-1) ?? [];
   if (newest === undefined) return packument;
@@ -74,6 +81,8 @@ function after({ versions, peers }: FutureRelease, packument: Packument): Packum
     ...packument,
     "dist-tags": { ...packument["dist-tags"], latest: newest },
     versions: { ...packument.versions, ...Object.fromEntries(added) },
-    ...(packument.time && { time: { ...packument.time, ...Object.fromEntries(added.map(([version]) => [version, now])) } }),
+    ...(packument.time && {
+      time: { ...packument.time, ...Object.fromEntries(added.map(([version]) => [version, now])) },
+    }),
   };
 }

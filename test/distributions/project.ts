@@ -1,7 +1,19 @@
 /** Empty npm projects outside the repository, in which packages are installed as a user's are. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -52,13 +64,18 @@ export class Project implements Disposable {
 
   /** Runs npm as it is installed, without flags of ours. */
   npm(...args: readonly string[]): Promise<Ended> {
-    return run("npm", args, { cwd: this.path, env: { ...npmEnvironment(), ...(this.#registry && { npm_config_registry: this.#registry }) }, timeout: 240_000 });
+    return run("npm", args, {
+      cwd: this.path,
+      env: { ...npmEnvironment(), ...(this.#registry && { npm_config_registry: this.#registry }) },
+      timeout: 240_000,
+    });
   }
 
   /** Runs npm, which must succeed. */
   async npmOk(...args: readonly string[]): Promise<Ended> {
     const ended = await this.npm(...args);
-    if (ended.code !== 0) throw new Error(`npm ${args.join(" ")} ended with ${ended.code}:\n${ended.stderr}${ended.stdout}`);
+    if (ended.code !== 0)
+      throw new Error(`npm ${args.join(" ")} ended with ${ended.code}:\n${ended.stderr}${ended.stdout}`);
     return ended;
   }
 
@@ -86,7 +103,9 @@ export class Project implements Disposable {
   #locked(): Readonly<Record<string, LockedPackage>> {
     const file = join(this.path, "node_modules", ".package-lock.json");
     if (!existsSync(file)) return {};
-    const { packages } = JSON.parse(readFileSync(file, "utf8")) as { readonly packages: Readonly<Record<string, LockedPackage>> };
+    const { packages } = JSON.parse(readFileSync(file, "utf8")) as {
+      readonly packages: Readonly<Record<string, LockedPackage>>;
+    };
     return packages;
   }
 }
@@ -100,7 +119,11 @@ export function peerComplaints({ stderr, stdout }: Ended): readonly string[] {
 export async function run(
   command: string,
   args: readonly string[],
-  options: { readonly cwd: string; readonly env: Readonly<Record<string, string | undefined>>; readonly timeout: number },
+  options: {
+    readonly cwd: string;
+    readonly env: Readonly<Record<string, string | undefined>>;
+    readonly timeout: number;
+  },
 ): Promise<Ended> {
   const child = spawn(command, args, { ...options, killSignal: "SIGKILL", stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
@@ -113,7 +136,8 @@ export async function run(
 
 /** The environment without what would change OpenTelemetry, an agent, or the test runner's own children. */
 export function inherited(): Record<string, string | undefined> {
-  const foreign = /^(OTEL_|DD_|NEW_RELIC_|SENTRY_|APPLICATIONINSIGHTS_|ELASTIC_|SPLUNK_|VITEST|NODE_OPTIONS|NODE_ENV|FORCE_COLOR|npm_)/;
+  const foreign =
+    /^(OTEL_|DD_|NEW_RELIC_|SENTRY_|APPLICATIONINSIGHTS_|ELASTIC_|SPLUNK_|VITEST|NODE_OPTIONS|NODE_ENV|FORCE_COLOR|npm_)/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }
 

@@ -3,10 +3,17 @@ import { run, npmEnvironment } from "./project.ts";
 
 /** The URL of the configured registry, with a slash at its end; `undefined` where it can't be reached. */
 export async function reachableRegistry(): Promise<string | undefined> {
-  const configured = await run("npm", ["config", "get", "registry"], { cwd: "/", env: npmEnvironment(), timeout: 30_000 });
+  const configured = await run("npm", ["config", "get", "registry"], {
+    cwd: "/",
+    env: npmEnvironment(),
+    timeout: 30_000,
+  });
   const url = configured.stdout.trim().replace(/\/*$/, "/");
   try {
-    const answer = await fetch(new URL("@opentelemetry%2fapi", url), { headers: { accept: "application/vnd.npm.install-v1+json" }, signal: AbortSignal.timeout(20_000) });
+    const answer = await fetch(new URL("@opentelemetry%2fapi", url), {
+      headers: { accept: "application/vnd.npm.install-v1+json" },
+      signal: AbortSignal.timeout(20_000),
+    });
     await answer.body?.cancel();
     return answer.ok ? url : undefined;
   } catch {

@@ -1,6 +1,13 @@
 /** The OpenTelemetry set-ups that people run, each as its own documentation starts it. */
 import { transactions, type Whole } from "./account.ts";
-import { startApplicationInsights, startDatadog, startNewRelic, startOtlp, startSentry, type Backend } from "./backends.ts";
+import {
+  startApplicationInsights,
+  startDatadog,
+  startNewRelic,
+  startOtlp,
+  startSentry,
+  type Backend,
+} from "./backends.ts";
 
 /** A set-up, and what is expected beside it. */
 export interface Stack {
@@ -215,7 +222,12 @@ export const stacks: readonly Stack[] = [
     install: ["@aws/aws-distro-opentelemetry-node-autoinstrumentation@0.13.0"],
     sdk: "2",
     files: ["flush.mjs"],
-    nodeArgs: ["--require", "@aws/aws-distro-opentelemetry-node-autoinstrumentation/register", "--import", "./flush.mjs"],
+    nodeArgs: [
+      "--require",
+      "@aws/aws-distro-opentelemetry-node-autoinstrumentation/register",
+      "--import",
+      "./flush.mjs",
+    ],
     start: startOtlp,
     orchestrations: 2,
     signals: all,
@@ -227,7 +239,11 @@ export const stacks: readonly Stack[] = [
     name: "Pydantic Logfire",
     link: "https://www.npmjs.com/package/@pydantic/logfire-node",
     // Without the others npm refuses its peers by itself, on Node.js 22 and later.
-    install: ["@pydantic/logfire-node@0.18.25", "@opentelemetry/api@1.9", "@opentelemetry/auto-instrumentations-node@0.79"],
+    install: [
+      "@pydantic/logfire-node@0.18.25",
+      "@opentelemetry/api@1.9",
+      "@opentelemetry/auto-instrumentations-node@0.79",
+    ],
     sdk: "2",
     files: ["logfire.mjs", "flush.mjs"],
     nodeArgs: ["--import", "./logfire.mjs"],

@@ -17,7 +17,9 @@ const head = [
 ];
 
 const words = process.argv.slice(2).map((word) => word.toLowerCase());
-const wanted = stacks.filter(({ name }) => words.length === 0 || words.some((word) => name.toLowerCase().includes(word)));
+const wanted = stacks.filter(
+  ({ name }) => words.length === 0 || words.some((word) => name.toLowerCase().includes(word)),
+);
 
 using tarball = await pack();
 const tried = new Map<string, string>();
@@ -29,7 +31,9 @@ for (const stack of wanted) {
 }
 const [before = "", rest = ""] = readFileSync(page, "utf8").split(begin);
 const present = rest.split("\n");
-const rows = stacks.flatMap((stack) => tried.get(firstCell(stack)) ?? present.find((line) => line.startsWith(`| ${firstCell(stack)} |`)) ?? []);
+const rows = stacks.flatMap(
+  (stack) => tried.get(firstCell(stack)) ?? present.find((line) => line.startsWith(`| ${firstCell(stack)} |`)) ?? [],
+);
 writeFileSync(page, `${before}${begin}\n${[...head, ...rows].join("\n")}\n${rest.slice(rest.indexOf(end))}`);
 
 function firstCell({ name, link }: Stack): string {
@@ -42,10 +46,27 @@ async function rowOf(stack: Stack): Promise<string> {
   try {
     const installed = await install(project, stack, tarball.path);
     const trial = await runWorkflow(project, stack);
-    return asRow([...cells, traces(stack, trial), part(trial.logs, logsOf(stack)), part(trial.metrics, metricsOf), added(installed), remarks(stack, installed, trial)]);
+    return asRow([
+      ...cells,
+      traces(stack, trial),
+      part(trial.logs, logsOf(stack)),
+      part(trial.metrics, metricsOf),
+      added(installed),
+      remarks(stack, installed, trial),
+    ]);
   } catch (error) {
-    const [reason = ""] = String(error).split("\n").slice(1).filter((line) => /error (code|ERESOLVE|notarget)/.test(line));
-    return asRow([...cells, "", "", "", "", `not installed: ${reason.replace(/^npm error /, "") || String(error).slice(0, 200)}`]);
+    const [reason = ""] = String(error)
+      .split("\n")
+      .slice(1)
+      .filter((line) => /error (code|ERESOLVE|notarget)/.test(line));
+    return asRow([
+      ...cells,
+      "",
+      "",
+      "",
+      "",
+      `not installed: ${reason.replace(/^npm error /, "") || String(error).slice(0, 200)}`,
+    ]);
   }
 }
 
@@ -55,8 +76,13 @@ function asRow(cells: readonly string[]): string {
 
 function traces({ orchestrations, signals }: Stack, { whole, absent, torn, orphans, tooShort }: Trial): string {
   if (!signals.traces && whole === 0) return "none of this package's";
-  const problems = [torn > 0 ? `${torn} torn, ${orphans} orphans` : "", tooShort > 0 ? `${tooShort} too short` : ""].filter((text) => text !== "");
-  return [`${whole} of ${orchestrations} whole`, absent > 0 ? `${absent} left out` : "", ...problems].filter((text) => text !== "").join(", ");
+  const problems = [
+    torn > 0 ? `${torn} torn, ${orphans} orphans` : "",
+    tooShort > 0 ? `${tooShort} too short` : "",
+  ].filter((text) => text !== "");
+  return [`${whole} of ${orchestrations} whole`, absent > 0 ? `${absent} left out` : "", ...problems]
+    .filter((text) => text !== "")
+    .join(", ");
 }
 
 function part(arrived: number, all: number): string {

@@ -49,7 +49,11 @@ export interface Trial extends Account {
 }
 
 /** Runs the workflow in a project that has the stack. @param bare - Without this package. */
-export async function runWorkflow(project: Project, stack: Stack, options: { readonly bare?: boolean; readonly env?: Readonly<Record<string, string>> } = {}): Promise<Trial> {
+export async function runWorkflow(
+  project: Project,
+  stack: Stack,
+  options: { readonly bare?: boolean; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<Trial> {
   for (const file of ["app.mjs", ...stack.files]) project.copy(file);
   await using sidecar = await startLocalSidecar();
   await using backend = await stack.start();
@@ -67,6 +71,8 @@ export async function runWorkflow(project: Project, stack: Stack, options: { rea
     ...accountFor(backend.received(), stack.orchestrations, stack.whole),
     ended,
     results: existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as readonly unknown[]) : [],
-    lines: `${ended.stdout}\n${ended.stderr}`.split("\n").filter((line) => /durable-telemetry|durable telemetry/i.test(line)),
+    lines: `${ended.stdout}\n${ended.stderr}`
+      .split("\n")
+      .filter((line) => /durable-telemetry|durable telemetry/i.test(line)),
   };
 }

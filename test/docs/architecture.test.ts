@@ -9,7 +9,9 @@ const codeIn = (part: string): readonly string[] => [...part.matchAll(/`([^`\n]+
 /** Paths in prose, in tables and in the picture. */
 const paths = text.match(/\b(?:src|middlewares|test|docs|bench|examples)\/(?:[\w.-]+\/)*[\w.-]*[\w/]/g) ?? [];
 const sources = ["src/", "middlewares/"].flatMap((folder) =>
-  readdirSync(new URL(folder, root), { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts")).map((file) => `${folder}${file}`),
+  readdirSync(new URL(folder, root), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => `${folder}${file}`),
 );
 
 describe("The page on the architecture", () => {
@@ -20,27 +22,38 @@ describe("The page on the architecture", () => {
 
   it("names a file of each folder of the sources", () => {
     const folders = ["src/", "middlewares/"].flatMap((parent) =>
-      readdirSync(new URL(parent, root), { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => `${parent}${name}/`),
+      readdirSync(new URL(parent, root), { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map(({ name }) => `${parent}${name}/`),
     );
     expect(folders.length).toBeGreaterThan(10);
-    expect(folders.filter((folder) => !paths.some((path) => path.startsWith(folder) && path.endsWith(".ts")))).toEqual([]);
+    expect(folders.filter((folder) => !paths.some((path) => path.startsWith(folder) && path.endsWith(".ts")))).toEqual(
+      [],
+    );
   });
 
   it("answers each question with names that stand in the file beside them", () => {
     const [, table = ""] = text.split(/^\| question \| names \| file \| see also \|\n/m);
-    const rows = table.split("\n").filter((line) => line.startsWith("| ")).map((line) => line.split("|").map((cell) => cell.trim()));
+    const rows = table
+      .split("\n")
+      .filter((line) => line.startsWith("| "))
+      .map((line) => line.split("|").map((cell) => cell.trim()));
     expect(rows.length).toBeGreaterThan(20);
     const wrong = rows.flatMap(([, question = "", names = "", file = ""]) => {
       const [path = ""] = codeIn(file);
       expect(codeIn(names), question).not.toEqual([]);
-      return codeIn(names).filter((name) => !new RegExp(`\\b${name}\\b`).test(read(path))).map((name) => `${question} ${name} is not in ${path}`);
+      return codeIn(names)
+        .filter((name) => !new RegExp(`\\b${name}\\b`).test(read(path)))
+        .map((name) => `${question} ${name} is not in ${path}`);
     });
     expect(wrong).toEqual([]);
   });
 
   it("uses the names of the code: each identifier stands in the sources", () => {
     const code = sources.map(read).join("\n");
-    const identifiers = codeIn(text.replaceAll(/^```.*?^```$/gms, "")).filter((word) => !isPath(word) && /^[A-Za-z]\w+(?:\.\w+)*$/.test(word) && !/\.(?:ts|js)$/.test(word));
+    const identifiers = codeIn(text.replaceAll(/^```.*?^```$/gms, "")).filter(
+      (word) => !isPath(word) && /^[A-Za-z]\w+(?:\.\w+)*$/.test(word) && !/\.(?:ts|js)$/.test(word),
+    );
     expect(identifiers.length).toBeGreaterThan(40);
     const names = new Set(identifiers.flatMap((word) => word.split(".")));
     expect([...names].filter((name) => !new RegExp(`\\b${name}\\b`).test(code))).toEqual([]);

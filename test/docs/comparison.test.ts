@@ -6,7 +6,9 @@ import { Workspace } from "./workspace.ts";
 const program = fileURLToPath(new URL("fixtures/comparison.ts", import.meta.url));
 const readme = page("README.md");
 const rows = tableBelow("comparison", readme);
-const [picture = "", builtIn = ""] = [...readme.text.matchAll(/^```text\n(Trace .*?)^```/gms)].map(([, text = ""]) => text);
+const [picture = "", builtIn = ""] = [...readme.text.matchAll(/^```text\n(Trace .*?)^```/gms)].map(
+  ([, text = ""]) => text,
+);
 
 /** Where each span of a picture is, from its root down. Order and times differ between runs. */
 function paths(text: string): readonly string[] {
@@ -21,7 +23,8 @@ function paths(text: string): readonly string[] {
 }
 
 /** `count` spans that the picture of the built-in tracing counts in its last line. */
-const more = (count: number, name: string): readonly string[] => Array.from({ length: count }, () => `${name} internal`);
+const more = (count: number, name: string): readonly string[] =>
+  Array.from({ length: count }, () => `${name} internal`);
 
 /** What the README says, and what a real run counts. */
 const variants = [

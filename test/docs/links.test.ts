@@ -27,10 +27,14 @@ describe("The documentation", () => {
   });
 
   it("names only scripts and files of the repository that exist", () => {
-    const { scripts } = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as { readonly scripts: Readonly<Record<string, string>> };
+    const { scripts } = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as {
+      readonly scripts: Readonly<Record<string, string>>;
+    };
     const current = all.filter(({ path }) => path !== "CHANGELOG.md");
     const run = current.flatMap(({ text }) => [...text.matchAll(/\bnpm run ([\w:]+)/g)].map(([, name = ""]) => name));
-    const files = current.flatMap(({ text }) => text.match(/(?<![\w./-])(?:test|bench|docs|examples)\/[\w./-]*\w/g) ?? []);
+    const files = current.flatMap(
+      ({ text }) => text.match(/(?<![\w./-])(?:test|bench|docs|examples)\/[\w./-]*\w/g) ?? [],
+    );
     expect(run.length).toBeGreaterThan(1);
     expect(run.filter((name) => !(name in scripts))).toEqual([]);
     expect(files.length).toBeGreaterThan(10);
@@ -45,7 +49,9 @@ describe("The documentation", () => {
 
   it("has no link that leads out of what is published, but to the repository's examples", () => {
     const outside = all.flatMap((each) =>
-      links(each).filter((target) => !/^https:|^#|\.md(#|$)|^LICENSE$/.test(target)).map((target) => `${each.path}: ${target}`),
+      links(each)
+        .filter((target) => !/^https:|^#|\.md(#|$)|^LICENSE$/.test(target))
+        .map((target) => `${each.path}: ${target}`),
     );
     expect(outside).toEqual([]);
   });

@@ -2,7 +2,14 @@ import { globSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NoOpLogger, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import { withDurableTelemetry } from "durable-telemetry";
-import { caching, logging, metrics, tracing, type CachedActivity, type CachingOptions } from "durable-telemetry/middlewares";
+import {
+  caching,
+  logging,
+  metrics,
+  tracing,
+  type CachedActivity,
+  type CachingOptions,
+} from "durable-telemetry/middlewares";
 import { setupOtlp } from "durable-telemetry/otlp";
 import { createTelemetryRecorder, startLocalSidecar } from "durable-telemetry/testing";
 import { describe, expect, it } from "vitest";
@@ -11,7 +18,8 @@ import { page, root, tableBelow } from "./markdown.ts";
 
 // What an options object may have is what the code says when it gets something else.
 const wrong = { "no such option": 1 } as object;
-const decorate = (options: object): unknown => withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), options);
+const decorate = (options: object): unknown =>
+  withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), options);
 
 async function optionsOf(refuse: () => unknown): Promise<readonly string[]> {
   try {
@@ -24,7 +32,8 @@ async function optionsOf(refuse: () => unknown): Promise<readonly string[]> {
   throw new Error("An unknown option was not refused.");
 }
 
-const columnOf = (marker: string, path: string): readonly string[] => tableBelow(marker, page(path)).map(([name = ""]) => name);
+const columnOf = (marker: string, path: string): readonly string[] =>
+  tableBelow(marker, page(path)).map(([name = ""]) => name);
 
 describe("A table of options in the documentation has the options that the code has", () => {
   it.each<[owner: string, path: string, refuse: () => unknown]>([
@@ -56,7 +65,8 @@ describe("A table of options in the documentation has the options that the code 
       [...page(path).text.matchAll(/^\| option of `(\w+)`.*$/gm)].map(([line, owner = ""]) => ({ owner, path, line })),
     );
     expect(markers).toHaveLength(11);
-    for (const { owner, path, line } of markers) expect(page(path).text).toContain(`<!-- options ${owner} -->\n${line}`);
+    for (const { owner, path, line } of markers)
+      expect(page(path).text).toContain(`<!-- options ${owner} -->\n${line}`);
   });
 });
 
@@ -64,7 +74,10 @@ describe("The table of setupOtlp's options and environment variables in docs/otl
   const cells = tableBelow("options setupOtlp", page("docs/otlp.md"));
   const documented = cells.flatMap(([option = "", variable = ""]) => {
     if (!option.startsWith("SIGNAL.")) return [[option, variable]];
-    return ["traces", "metrics", "logs"].map((signal) => [option.replace("SIGNAL", signal), variable.replace("SIGNAL", signal.toUpperCase())]);
+    return ["traces", "metrics", "logs"].map((signal) => [
+      option.replace("SIGNAL", signal),
+      variable.replace("SIGNAL", signal.toUpperCase()),
+    ]);
   });
   const alone = columnOf("variables", "docs/otlp.md");
   const variables = (pattern: string): ReadonlySet<string> => {
@@ -88,13 +101,17 @@ describe("The table of setupOtlp's options and environment variables in docs/otl
     const outermost = documented.map(([option = ""]) => option).filter((option) => !option.includes("."));
     expect(outermost.toSorted()).toEqual((await optionsOf(() => setupOtlp(wrong))).toSorted());
     for (const signal of ["traces", "metrics", "logs"]) {
-      const members = documented.flatMap(([option = ""]) => (option.startsWith(`${signal}.`) ? [option.slice(signal.length + 1)] : []));
+      const members = documented.flatMap(([option = ""]) =>
+        option.startsWith(`${signal}.`) ? [option.slice(signal.length + 1)] : [],
+      );
       expect(members.toSorted()).toEqual((await optionsOf(() => setupOtlp({ [signal]: wrong }))).toSorted());
     }
   });
 
   it("leaves only to code what is an object, and says so", () => {
-    const withoutVariable = cells.filter(([, variable]) => variable === "").map(([option, , type = "", , what = ""]) => [option, type, what]);
+    const withoutVariable = cells
+      .filter(([, variable]) => variable === "")
+      .map(([option, , type = "", , what = ""]) => [option, type, what]);
     expect(withoutVariable.map(([option]) => option)).toEqual(["traces", "metrics", "logs"]);
     for (const [option, type] of withoutVariable) expect(type, option).toMatch(/\bOtlp\w+Options\b/);
   });

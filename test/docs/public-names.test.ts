@@ -12,8 +12,17 @@ const entries = Object.entries(manifest.exports).flatMap(([entry, conditions]) =
 
 /** The names, of values and types, that a file of declarations exports. */
 function exportedNames(declarations: string): readonly string[] {
-  const lists = [...declarations.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, list = ""]) => list.split(","));
-  const inLists = lists.map((item) => item.trim().replace(/^type /, "").split(" as ").at(-1) ?? "");
+  const lists = [...declarations.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, list = ""]) =>
+    list.split(","),
+  );
+  const inLists = lists.map(
+    (item) =>
+      item
+        .trim()
+        .replace(/^type /, "")
+        .split(" as ")
+        .at(-1) ?? "",
+  );
   const declared = [...declarations.matchAll(/^export (?:declare )?(?:class|function|const|interface|type) (\w+)/gm)];
   return [...inLists, ...declared.map(([, name = ""]) => name)].filter((name) => name !== "");
 }

@@ -8,7 +8,9 @@ import { Workspace, type Ended } from "./workspace.ts";
 // As a user does it: an empty directory, the package as it would be published, and what `npm install` would bring.
 
 const readme = page("README.md");
-const manifest = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as LockedPackage & { readonly engines: { readonly node: string } };
+const manifest = JSON.parse(readFileSync(new URL("package.json", root), "utf8")) as LockedPackage & {
+  readonly engines: { readonly node: string };
+};
 const [program, ...more] = snippets(readme).filter(({ language }) => language === "js");
 
 interface LockedPackage {
@@ -85,7 +87,9 @@ describe("The README's program, pasted into an empty directory with the packed p
     const peers = Object.keys(peerDependencies).filter((name) => name !== "@opentelemetry/api");
     const required = ["npm install durable-telemetry", ...peers].join(" ");
     // The SDK is optional for who has Dapr's. The others are not among the peers for npm, which reckons with the peers of those that nobody installs.
-    const withSetup = [required, ...Object.keys(peerDependenciesMeta).filter((name) => !peers.includes(name))].join(" ");
+    const withSetup = [required, ...Object.keys(peerDependenciesMeta).filter((name) => !peers.includes(name))].join(
+      " ",
+    );
     expect(readme.text).toContain(`\n${required}\n`);
     expect(readme.text).toContain(`\n${withSetup}\n`);
   });
@@ -93,10 +97,15 @@ describe("The README's program, pasted into an empty directory with the packed p
 
 describe("The README's versions", () => {
   /** `>=1.2.0 <2` as the README says it. */
-  const inWords = (range: string): string => range.replace(/^>=([\d.]+?)(?:\.0)?(?: <(\d+))?$/, (_, from: string, below?: string) => `${from} or later${below === undefined ? "" : `, below ${below}`}`);
+  const inWords = (range: string): string =>
+    range.replace(
+      /^>=([\d.]+?)(?:\.0)?(?: <(\d+))?$/,
+      (_, from: string, below?: string) => `${from} or later${below === undefined ? "" : `, below ${below}`}`,
+    );
 
   it("are those of the manifest", () => {
     expect(readme.text).toContain(`- Node.js ${inWords(manifest.engines.node)}.`);
-    for (const [name, range] of Object.entries(manifest.peerDependencies ?? {})) expect(readme.text).toContain(`\`${name}\` ${inWords(range)}`);
+    for (const [name, range] of Object.entries(manifest.peerDependencies ?? {}))
+      expect(readme.text).toContain(`\`${name}\` ${inWords(range)}`);
   });
 });

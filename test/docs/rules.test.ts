@@ -41,7 +41,11 @@ describe("The numbered rules in the documentation", () => {
   it("are all the rules that public docstrings refer to", () => {
     // The bundles' declarations hold what editors show to users.
     const references = globSync("dist/*.d.mts", { cwd }).flatMap((path) =>
-      [...read(path).matchAll(/(?:contract|telemetry)\.md ([A-Z]\d+(?:(?:, | to )[A-Z]\d+)*)|\(([A-Z]\d+(?:, [A-Z]\d+)*)\)/g)].flatMap(
+      [
+        ...read(path).matchAll(
+          /(?:contract|telemetry)\.md ([A-Z]\d+(?:(?:, | to )[A-Z]\d+)*)|\(([A-Z]\d+(?:, [A-Z]\d+)*)\)/g,
+        ),
+      ].flatMap(
         ([, first = "", second = ""]) => (first + second).match(/[A-Z]\d+/g)?.map((rule) => ({ rule, path })) ?? [],
       ),
     );

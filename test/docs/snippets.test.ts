@@ -73,29 +73,44 @@ describe("Every snippet in the documentation", () => {
     expect(all.length).toBeGreaterThan(20);
     for (const each of all) {
       expect(each.name, `${each.path}:${each.line}`).toMatch(/^[a-z]\w+$/);
-      expect(each.flags.filter((flag) => flag !== "bad"), titleOf(each)).toEqual([]);
+      expect(
+        each.flags.filter((flag) => flag !== "bad"),
+        titleOf(each),
+      ).toEqual([]);
     }
     const titles = all.map(titleOf);
     expect(titles).toEqual([...new Set(titles)]);
   });
 
   it("has a check, and every check has a snippet", () => {
-    const checked = [...checksOf].flatMap(([name, { checks, alone }]) => [...checks, ...alone].map((check) => `${name}/${check}`));
+    const checked = [...checksOf].flatMap(([name, { checks, alone }]) =>
+      [...checks, ...alone].map((check) => `${name}/${check}`),
+    );
     expect(checked.toSorted()).toEqual(typescript.map(titleOf).toSorted());
   });
 
   it("is TypeScript, but for the README's program, which has a test of its own", () => {
     expect(all.filter(({ language }) => language === "js").map(titleOf)).toEqual(["readme/hello"]);
     const known = new Set(["ts", "js", "sh", "text", "dockerfile", "promql"]);
-    expect(pages().flatMap(fenceLanguages).filter((language) => !known.has(language))).toEqual([]);
+    expect(
+      pages()
+        .flatMap(fenceLanguages)
+        .filter((language) => !known.has(language)),
+    ).toEqual([]);
   });
 
   it("is all there: no page hides code in a comment", () => {
-    expect(pages().filter(({ text }) => /<!-- (?:prelude|check)\b/.test(text)).map(({ path }) => path)).toEqual([]);
+    expect(
+      pages()
+        .filter(({ text }) => /<!-- (?:prelude|check)\b/.test(text))
+        .map(({ path }) => path),
+    ).toEqual([]);
   });
 
   it("D1 the page on determinism has bad and good examples, of orchestrators and of middleware", () => {
-    const [, orchestrators = "", middleware = ""] = page("docs/determinism.md").text.split(/^## (?:Orchestrators|Middleware|The await guard)$/m);
+    const [, orchestrators = "", middleware = ""] = page("docs/determinism.md").text.split(
+      /^## (?:Orchestrators|Middleware|The await guard)$/m,
+    );
     for (const section of [orchestrators, middleware]) {
       const examples = snippets({ path: "docs/determinism.md", text: section });
       const isBad = examples.map(({ flags }) => flags.includes("bad"));
@@ -105,7 +120,10 @@ describe("Every snippet in the documentation", () => {
   });
 
   it("has the right types, as a user's strictest compiler sees them", async () => {
-    workspace.write("tsconfig.json", JSON.stringify({ compilerOptions: { ...compilerOptions, ...strictest }, include: ["*.ts", "snippets/**/*.ts"] }));
+    workspace.write(
+      "tsconfig.json",
+      JSON.stringify({ compilerOptions: { ...compilerOptions, ...strictest }, include: ["*.ts", "snippets/**/*.ts"] }),
+    );
     const { stdout, code } = await workspace.run(program("tsc"), ["--project", "tsconfig.json", "--pretty", "false"]);
     expect(stdout).toBe("");
     expect(code).toBe(0);
@@ -114,7 +132,12 @@ describe("Every snippet in the documentation", () => {
   it("has the right types where it is JavaScript, as an editor sees them", async () => {
     const options = { ...compilerOptions, allowJs: true, checkJs: true, strict: false };
     workspace.write("tsconfig.js.json", JSON.stringify({ compilerOptions: options, include: ["snippets/**/*.mjs"] }));
-    const { stdout, code } = await workspace.run(program("tsc"), ["--project", "tsconfig.js.json", "--pretty", "false"]);
+    const { stdout, code } = await workspace.run(program("tsc"), [
+      "--project",
+      "tsconfig.js.json",
+      "--pretty",
+      "false",
+    ]);
     expect(stdout).toBe("");
     expect(code).toBe(0);
   });
@@ -124,7 +147,10 @@ describe("Every TypeScript snippet runs, and does what the text says", () => {
   let outcomes: ReadonlyMap<string, string>;
   beforeAll(async () => {
     const isAlone = (each: Snippet): boolean => checksOf.get(pageOf(each))?.alone.includes(each.name) === true;
-    const together = Map.groupBy(typescript.filter((each) => !isAlone(each)), pageOf);
+    const together = Map.groupBy(
+      typescript.filter((each) => !isAlone(each)),
+      pageOf,
+    );
     const groups = [...typescript.filter(isAlone).map((each) => [each]), ...together.values()];
     outcomes = new Map((await Promise.all(groups.map(runGroup))).flatMap((each) => [...each]));
   });
@@ -151,7 +177,8 @@ async function runGroup(group: readonly Snippet[]): Promise<ReadonlyMap<string, 
     silent: true,
   });
   let printed = "";
-  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text: string) => (printed += text));
+  for (const stream of [child.stdout, child.stderr])
+    stream?.setEncoding("utf8").on("data", (text: string) => (printed += text));
   child.on("message", ({ name: snippet, error }: Report) => {
     const title = `${name}/${snippet}`;
     // A rejection that nobody handled may come after the end of the snippet; a fault is not overwritten.
@@ -159,5 +186,7 @@ async function runGroup(group: readonly Snippet[]): Promise<ReadonlyMap<string, 
     else if (outcome.get(title) === "did not run") outcome.set(title, "ran");
   });
   await once(child, "close");
-  return new Map([...outcome].map(([title, result]) => [title, result === "did not run" ? `${result}\n${printed}` : result]));
+  return new Map(
+    [...outcome].map(([title, result]) => [title, result === "did not run" ? `${result}\n${printed}` : result]),
+  );
 }

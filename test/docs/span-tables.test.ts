@@ -1,4 +1,9 @@
-import { EntityInstanceId, TaskEntity, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
+import {
+  EntityInstanceId,
+  TaskEntity,
+  type ActivityContext,
+  type OrchestrationContext,
+} from "@microsoft/durabletask-js";
 import { SpanKind } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -20,26 +25,29 @@ const counter = new EntityInstanceId("counter", "a");
 let hub: Hub;
 beforeAll(async () => {
   hub = await startHub();
-  await hub.worker({ tracing: { tags: ["tenant"], episodes: true }, caching: { activities: { charge: { ttl: "1m" } } } }, (worker) => {
-    worker.addNamedEntity("counter", () => new Counter());
-    worker.addNamedActivity("charge", (_: ActivityContext, amount: number) => {
-      if (amount < 0) throw new RangeError("negative");
-    });
-    worker.addNamedOrchestrator("child", () => null);
-    worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
-      yield ctx.callSubOrchestrator("child");
-      yield ctx.createTimer(0.01);
-      ctx.setCustomStatus("waiting");
-      yield ctx.waitForExternalEvent("approved");
-      ctx.sendEvent("child", "paid", 1);
-      ctx.entities.signalEntity(counter, "add", 1);
-      yield ctx.entities.callEntity(counter, "add", 1);
-      const lock: { release(): void } = yield ctx.entities.lockEntities(counter);
-      lock.release();
-      yield ctx.callActivity("charge", 1, { version: "2.0" });
-      yield ctx.callActivity("charge", -1);
-    });
-  });
+  await hub.worker(
+    { tracing: { tags: ["tenant"], episodes: true }, caching: { activities: { charge: { ttl: "1m" } } } },
+    (worker) => {
+      worker.addNamedEntity("counter", () => new Counter());
+      worker.addNamedActivity("charge", (_: ActivityContext, amount: number) => {
+        if (amount < 0) throw new RangeError("negative");
+      });
+      worker.addNamedOrchestrator("child", () => null);
+      worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
+        yield ctx.callSubOrchestrator("child");
+        yield ctx.createTimer(0.01);
+        ctx.setCustomStatus("waiting");
+        yield ctx.waitForExternalEvent("approved");
+        ctx.sendEvent("child", "paid", 1);
+        ctx.entities.signalEntity(counter, "add", 1);
+        yield ctx.entities.callEntity(counter, "add", 1);
+        const lock: { release(): void } = yield ctx.entities.lockEntities(counter);
+        lock.release();
+        yield ctx.callActivity("charge", 1, { version: "2.0" });
+        yield ctx.callActivity("charge", -1);
+      });
+    },
+  );
 });
 
 async function run(): Promise<readonly ReadableSpan[]> {
@@ -51,14 +59,18 @@ async function run(): Promise<readonly ReadableSpan[]> {
   await client.resumeOrchestration(id);
   await client.raiseOrchestrationEvent(id, "approved", 1);
   await client.waitForOrchestrationCompletion(id, false, 20);
-  const isEnd = ({ name, kind }: ReadableSpan): boolean => name === "orchestration:order@(1.1)" && kind === SpanKind.SERVER;
+  const isEnd = ({ name, kind }: ReadableSpan): boolean =>
+    name === "orchestration:order@(1.1)" && kind === SpanKind.SERVER;
   await spans.waitFor((all) => all.some(isEnd));
   return spans.finished.filter(({ instrumentationScope }) => instrumentationScope.name === "durable-telemetry");
 }
 
 /** A span's row in the tables: its name without what varies. */
 const rowOf = ({ name, kind }: ReadableSpan): string =>
-  `${name.replace(/@\(.*\)/, "").replace(/:(?:order|child|charge|paid)/, ":NAME").replace(":add", ":OPERATION")} ${SpanKind[kind]}`;
+  `${name
+    .replace(/@\(.*\)/, "")
+    .replace(/:(?:order|child|charge|paid)/, ":NAME")
+    .replace(":add", ":OPERATION")} ${SpanKind[kind]}`;
 
 /** Which spans have an attribute, by what the column "on" says. */
 function isOn(column: string, row: string): boolean {
@@ -104,7 +116,10 @@ function isOn(column: string, row: string): boolean {
 
 describe("The tables of spans in docs/telemetry.md", () => {
   const telemetry = page("docs/telemetry.md");
-  const attributes = tableBelow("attributes", telemetry).map(([key = "", on = ""]) => ({ key: key.replace(".TAG", ".tenant"), on }));
+  const attributes = tableBelow("attributes", telemetry).map(([key = "", on = ""]) => ({
+    key: key.replace(".TAG", ".tenant"),
+    on,
+  }));
 
   it("have the kinds of span that there are", async () => {
     const documented = tableBelow("spans", telemetry).map(([name = "", kind = ""]) => `${name} ${kind}`);
@@ -118,7 +133,9 @@ describe("The tables of spans in docs/telemetry.md", () => {
 
   it("have the events on the orchestration's span that there are", async () => {
     const rows = tableBelow("span events", telemetry);
-    const order = (await run()).find((span) => rowOf(span) === "orchestration:NAME SERVER" && span.name.includes("order"));
+    const order = (await run()).find(
+      (span) => rowOf(span) === "orchestration:NAME SERVER" && span.name.includes("order"),
+    );
     const emitted = (order?.events ?? []).filter(({ name }) => name !== "exception");
     expect(new Set(emitted.map(({ name }) => name))).toEqual(new Set(rows.map(([name]) => name)));
     for (const { name, attributes: found = {} } of emitted) {
@@ -133,7 +150,9 @@ describe("The tables of spans in docs/telemetry.md", () => {
       expect(allowed, row).toEqual(expect.arrayContaining(Object.keys(span.attributes)));
       // Those that not every task has: a version, a failure, a tag.
       const optional = /version|error\.type|\.tag\./;
-      expect(Object.keys(span.attributes), row).toEqual(expect.arrayContaining(allowed.filter((key) => !optional.test(key))));
+      expect(Object.keys(span.attributes), row).toEqual(
+        expect.arrayContaining(allowed.filter((key) => !optional.test(key))),
+      );
     }
   });
 });

@@ -37,7 +37,8 @@ describe("testTitles", () => {
   });
 
   it("finds nested ones, with their lines", () => {
-    const source = 'describe("outer", () => {\n  const ratio = a / b;\n  it("inner", () => expect(/"/.test(x)).toBe(1));\n});\nit("last", fn);';
+    const source =
+      'describe("outer", () => {\n  const ratio = a / b;\n  it("inner", () => expect(/"/.test(x)).toBe(1));\n});\nit("last", fn);';
     expect(testTitles(source)).toEqual([
       { title: "outer", line: 1 },
       { title: "inner", line: 3 },

@@ -49,7 +49,8 @@ function skip(source: string, at: number): number {
     if (inert !== undefined) position = inert;
     // An arrow's `>` closes nothing, and `<` is a bracket among types only.
     else if (first === "<" && source.startsWith("=>", position)) position += 2;
-    else if (/[([{]/.test(source[position] ?? "") || (first === "<" && source[position] === "<")) position = skip(source, position);
+    else if (/[([{]/.test(source[position] ?? "") || (first === "<" && source[position] === "<"))
+      position = skip(source, position);
     else position += 1;
   }
   return position + 1;
@@ -58,7 +59,8 @@ function skip(source: string, at: number): number {
 function skipSpace(source: string, at: number): number {
   let position = at;
   while (/\s/.test(source[position] ?? "")) position += 1;
-  const afterComment = source.startsWith("//", position) || source.startsWith("/*", position) ? inertAt(source, position) : undefined;
+  const afterComment =
+    source.startsWith("//", position) || source.startsWith("/*", position) ? inertAt(source, position) : undefined;
   return afterComment === undefined ? position : skipSpace(source, afterComment);
 }
 
@@ -88,7 +90,8 @@ function inertAt(source: string, at: number): number | undefined {
   if (source.startsWith("//", at)) return after(source, "\n", at);
   if (source.startsWith("/*", at)) return after(source, "*/", at + 2);
   // A slash after a value divides.
-  if (/[\w$)\]]\s*$/.test(source.slice(Math.max(0, at - 20), at)) && !/\breturn\s*$/.test(source.slice(0, at))) return undefined;
+  if (/[\w$)\]]\s*$/.test(source.slice(Math.max(0, at - 20), at)) && !/\breturn\s*$/.test(source.slice(0, at)))
+    return undefined;
   return endOfRegExp(source, at);
 }
 
@@ -113,7 +116,7 @@ function after(source: string, text: string, from: number): number {
 /** The comments and strings of `source`, in which a call is none. */
 function inertRanges(source: string): readonly (readonly [from: number, to: number])[] {
   const ranges: [number, number][] = [];
-  for (let position = 0; position < source.length; ) {
+  for (let position = 0; position < source.length;) {
     const end = inertAt(source, position);
     if (end === undefined) position += 1;
     else {

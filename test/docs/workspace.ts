@@ -67,7 +67,9 @@ export function inherited(): Record<string, string | undefined> {
 export function installedPackages(): readonly string[] {
   return readdirSync(modules, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && !entry.name.startsWith("."))
-    .flatMap(({ name }) => (name.startsWith("@") ? readdirSync(join(modules, name)).map((each) => `${name}/${each}`) : [name]));
+    .flatMap(({ name }) =>
+      name.startsWith("@") ? readdirSync(join(modules, name)).map((each) => `${name}/${each}`) : [name],
+    );
 }
 
 /** The path of a program that the repository has installed, such as `tsc`. */

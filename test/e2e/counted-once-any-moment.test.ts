@@ -64,7 +64,8 @@ describe("A process that is killed in place of anything that it does or tells, e
     );
   }, 600_000);
 
-  const ofInstance = ({ instanceId }: Life): readonly Fate[] => fates.filter(({ key }) => key.startsWith(`${instanceId} `));
+  const ofInstance = ({ instanceId }: Life): readonly Fate[] =>
+    fates.filter(({ key }) => key.startsWith(`${instanceId} `));
   const missingIn = (life: Life): readonly string[] => ofInstance(life).flatMap(({ missing }) => missing);
   // In the words of the script, which do not say which instance it is.
   const entriesOf = ({ instanceId, process }: Life): readonly string[] =>
@@ -89,7 +90,8 @@ describe("A process that is killed in place of anything that it does or tells, e
   it("L1 an activity's start is logged once, and again by who runs it next if its process died before it answered", () => {
     for (const task of ["task 1", "task 3"]) {
       const started = `activity.started flaky one brief ${task.replace("task ", "")}`;
-      const mayStartAgain = (entry: number): boolean => entry > moment(started) && entry < moment(`brief ${task} accepted`);
+      const mayStartAgain = (entry: number): boolean =>
+        entry > moment(started) && entry < moment(`brief ${task} accepted`);
       for (const { entry, instanceId } of all) {
         const records = starts.filter((text) => text === started.replace("brief", instanceId));
         expect(records).toHaveLength(mayStartAgain(entry) ? 2 : 1);
@@ -101,7 +103,9 @@ describe("A process that is killed in place of anything that it does or tells, e
     const accepted = script.filter((text) => text.endsWith(" accepted"));
     expect(accepted).toHaveLength(6);
     for (const life of all) {
-      const open = accepted.map((text) => ({ from: moment(text), to: moment(text.replace("accepted", "told")) })).find(({ from, to }) => from <= life.entry && life.entry <= to);
+      const open = accepted
+        .map((text) => ({ from: moment(text), to: moment(text.replace("accepted", "told")) }))
+        .find(({ from, to }) => from <= life.entry && life.entry <= to);
       const untold = open === undefined ? [] : script.slice(Math.max(open.from, life.entry - 1), open.to - 1);
       expect(missingIn(life)).toHaveLength(untold.length);
     }

@@ -23,8 +23,16 @@ export interface EventRecord {
 
 /** A log record in short, as `expectedRecords` names it. */
 export function labelOf({ eventName, attributes }: EventRecord): string {
-  const keys = ["durabletask.task.name", "durabletask.task.instance_id", "durabletask.task.task_id", "durabletask.task.status", "error.type"];
-  const values = keys.map((key) => attributes[key]).map((value) => (typeof value === "string" || typeof value === "number" ? value : undefined));
+  const keys = [
+    "durabletask.task.name",
+    "durabletask.task.instance_id",
+    "durabletask.task.task_id",
+    "durabletask.task.status",
+    "error.type",
+  ];
+  const values = keys
+    .map((key) => attributes[key])
+    .map((value) => (typeof value === "string" || typeof value === "number" ? value : undefined));
   return label(eventName, ...values);
 }
 
@@ -41,7 +49,10 @@ export interface WorkItem {
 }
 
 /** The work items of a finished execution: between them they have all that there is to tell of it. */
-export const workItemsOf = (execution: hubs.Execution): WorkItem[] => [...episodesOf(execution), ...activitiesOf(execution)];
+export const workItemsOf = (execution: hubs.Execution): WorkItem[] => [
+  ...episodesOf(execution),
+  ...activitiesOf(execution),
+];
 
 function episodesOf(execution: hubs.Execution): WorkItem[] {
   const { name, version, status, errorType, events } = execution;
@@ -54,26 +65,39 @@ function episodesOf(execution: hubs.Execution): WorkItem[] {
     const end = begins[index + 1] ?? events.length;
     // What a list that grows with the history has more of after the episode than before it.
     const fresh = <T>(list: (of: hubs.Execution) => readonly T[]): readonly T[] =>
-      list({ ...execution, events: events.slice(0, end) }).slice(list({ ...execution, events: events.slice(0, replayed) }).length);
+      list({ ...execution, events: events.slice(0, end) }).slice(
+        list({ ...execution, events: events.slice(0, replayed) }).length,
+      );
     const records = events.slice(replayed, end).map((event) => expectedRecord(event, events, name, instanceId));
     const started: Measurement = { instrument: "durabletask.orchestration.started", attributes: ofVersion, value: 1 };
     const ending = { ...ofVersion, "durabletask.task.status": status, ...errorOf(errorType) };
     const finish: Measurement[] = [
       { instrument: "durabletask.orchestration.duration", attributes: ending },
       { instrument: "durabletask.orchestration.episodes", attributes: task, value: begins.length },
-      { instrument: "durabletask.orchestration.history.size", attributes: task, value: hubs.eventsAtTheFinish(execution) },
+      {
+        instrument: "durabletask.orchestration.history.size",
+        attributes: task,
+        value: hubs.eventsAtTheFinish(execution),
+      },
     ];
     return {
       key: `${instanceId} episode ${index + 1}`,
       atStart: [],
       logs: records.flatMap((record) => (record?.startsWith("orchestration.") ? [record] : [])),
       measurements: [
-        { instrument: "durabletask.episode.duration", attributes: { ...task, "durabletask.outcome": isLast ? status.toLowerCase() : "waiting" } },
+        {
+          instrument: "durabletask.episode.duration",
+          attributes: { ...task, "durabletask.outcome": isLast ? status.toLowerCase() : "waiting" },
+        },
         // What lies before the event that began the episode.
         { instrument: "durabletask.episode.replayed_events", attributes: task, value: replayed },
         ...(index === 0 ? [started] : []),
         ...fresh(hubs.attempts).map(turnaroundOf),
-        ...fresh(hubs.timerLags).map((value): Measurement => ({ instrument: "durabletask.timer.lag", attributes: task, value })),
+        ...fresh(hubs.timerLags).map((value): Measurement => ({
+          instrument: "durabletask.timer.lag",
+          attributes: task,
+          value,
+        })),
         ...fresh(retriesOf),
         ...(isLast ? finish : []),
       ],
@@ -87,8 +111,11 @@ function activitiesOf(execution: hubs.Execution): WorkItem[] {
   const [instanceId] = hubs.ids(execution);
   return hubs.attempts(execution).map(({ taskId, name: activity, version, errorType }) => {
     const isOfTask = (event: HistoryEvent): boolean =>
-      ("taskScheduledId" in event && event.taskScheduledId === taskId) || (event.type === HistoryEventType.TaskScheduled && event.eventId === taskId);
-    const [start = "", ...ends] = events.filter(isOfTask).map((event) => expectedRecord(event, events, name, instanceId) ?? "");
+      ("taskScheduledId" in event && event.taskScheduledId === taskId) ||
+      (event.type === HistoryEventType.TaskScheduled && event.eventId === taskId);
+    const [start = "", ...ends] = events
+      .filter(isOfTask)
+      .map((event) => expectedRecord(event, events, name, instanceId) ?? "");
     const itsVersion = version === undefined ? {} : { "durabletask.task.version": version };
     const attributes = { "durabletask.task.name": activity, ...itsVersion, ...errorOf(errorType) };
     return {
@@ -104,13 +131,18 @@ const errorOf = (type: string | undefined): Attributes => (type === undefined ? 
 
 const turnaroundOf = ({ name, errorType, turnaround }: hubs.Attempt): Measurement => ({
   instrument: "durabletask.activity.turnaround",
-  attributes: { "durabletask.task.name": name, "durabletask.outcome": errorType === undefined ? "completed" : "failed" },
+  attributes: {
+    "durabletask.task.name": name,
+    "durabletask.outcome": errorType === undefined ? "completed" : "failed",
+  },
   value: turnaround,
 });
 
 // In the workflow each retried activity has a name of its own, and is called once.
 function retriesOf({ events }: hubs.Execution): Measurement[] {
-  const scheduled = events.flatMap((event) => (event.type === HistoryEventType.TaskScheduled && event.name.startsWith("flaky") ? [event.name] : []));
+  const scheduled = events.flatMap((event) =>
+    event.type === HistoryEventType.TaskScheduled && event.name.startsWith("flaky") ? [event.name] : [],
+  );
   const again = scheduled.filter((name, index) => scheduled.indexOf(name) < index);
   return again.map((name) => ({
     instrument: "durabletask.task.retries",
@@ -122,7 +154,10 @@ function retriesOf({ events }: hubs.Execution): Measurement[] {
 // A measurement's instrument and attributes, in short.
 function keyOf({ instrument, attributes }: Measurement): string {
   const sorted = Object.entries(attributes).toSorted(([one], [other]) => one.localeCompare(other));
-  return [instrument, ...sorted.map(([name, text]) => `${name.replace("durabletask.", "")}=${JSON.stringify(text)}`)].join(" ");
+  return [
+    instrument,
+    ...sorted.map(([name, text]) => `${name.replace("durabletask.", "")}=${JSON.stringify(text)}`),
+  ].join(" ");
 }
 
 /** A measurement in short, with the value if it is one that the history tells. */
@@ -152,11 +187,21 @@ export function totalsOf(addends: readonly Addend[]): Record<string, Total> {
     const sum = before.sum === undefined || value === undefined ? undefined : before.sum + value;
     totals[key] = { count: before.count + count, sum };
   }
-  return Object.fromEntries(Object.entries(totals).map(([key, { count, sum }]) => [key, { count, sum: sum === undefined ? undefined : Number(sum.toFixed(6)) }]));
+  return Object.fromEntries(
+    Object.entries(totals).map(([key, { count, sum }]) => [
+      key,
+      { count, sum: sum === undefined ? undefined : Number(sum.toFixed(6)) },
+    ]),
+  );
 }
 
 /** `totals` without the sums that `known` has none of. */
-export function sumsKnownIn(known: Readonly<Record<string, Total>>, totals: Readonly<Record<string, Total>>): Record<string, Total> {
+export function sumsKnownIn(
+  known: Readonly<Record<string, Total>>,
+  totals: Readonly<Record<string, Total>>,
+): Record<string, Total> {
   const untold = new Set(Object.entries(known).flatMap(([key, { sum }]) => (sum === undefined ? [key] : [])));
-  return Object.fromEntries(Object.entries(totals).map(([key, total]) => [key, untold.has(key) ? { ...total, sum: undefined } : total]));
+  return Object.fromEntries(
+    Object.entries(totals).map(([key, total]) => [key, untold.has(key) ? { ...total, sum: undefined } : total]),
+  );
 }

@@ -38,7 +38,9 @@ export class Ledger {
   watch(): void {
     const meters = watched(metrics.getMeterProvider(), (_scope, meter) =>
       watched(meter, ([instrument], made) =>
-        watched(made, ([value, attributes]) => this.#measured(String(instrument), Number(value), attributes as Attributes)),
+        watched(made, ([value, attributes]) =>
+          this.#measured(String(instrument), Number(value), attributes as Attributes),
+        ),
       ),
     );
     const loggers = watched(logs.getLoggerProvider(), (_scope, logger) =>

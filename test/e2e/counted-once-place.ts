@@ -34,7 +34,13 @@ export async function inPlace<T>(action: (place: Place) => Promise<T>): Promise<
   const workers: CountedWorker[] = [];
   const greetings: string[] = [];
   const start: Place["start"] = async (id, options) => {
-    const input = { hostAddress: hub.sidecar.address, runs, held: join(directory, "held"), compiled: join(directory, "compiled"), ledger: join(directory, `ledger of ${id}`) };
+    const input = {
+      hostAddress: hub.sidecar.address,
+      runs,
+      held: join(directory, "held"),
+      compiled: join(directory, "compiled"),
+      ledger: join(directory, `ledger of ${id}`),
+    };
     const worker = await startCountedWorker(id, receiver, { ...input, ...options });
     workers.push(worker);
     const answer = worker.program.printed("greeted\n").then(() => true);
@@ -81,19 +87,27 @@ export interface Outcome {
 }
 
 /** Has all workers end, and says what came of the orchestrations, which have ended, and of what these have started. */
-export async function outcomeOf({ hub, receiver, runs, workers, greetings }: Place, own: readonly string[]): Promise<Outcome> {
+export async function outcomeOf(
+  { hub, receiver, runs, workers, greetings }: Place,
+  own: readonly string[],
+): Promise<Outcome> {
   const ids = [...own, ...greetings];
   for (const { program } of workers) program.goOn();
   for (const { id, program } of workers) {
     const { code, signal, stderr } = await program.result;
-    if ((code !== 0 && signal !== "SIGKILL") || stderr !== "") throw new Error(`The worker ${id} ended with ${code ?? signal}: ${stderr}`);
+    if ((code !== 0 && signal !== "SIGKILL") || stderr !== "")
+      throw new Error(`The worker ${id} ended with ${code ?? signal}: ${stderr}`);
   }
   const executions = (await Promise.all(ids.map((id) => executionsOf(hub, id)))).flat();
   return {
     executions,
     workItems: executions.flatMap(workItemsOf),
     runs: runsIn(runs),
-    processes: workers.map(({ id, ledger }) => ({ id, delivered: deliveredBy(id, receiver), account: readLedger(ledger) })),
+    processes: workers.map(({ id, ledger }) => ({
+      id,
+      delivered: deliveredBy(id, receiver),
+      account: readLedger(ledger),
+    })),
   };
 }
 
@@ -110,10 +124,12 @@ export function secondRuns({ runs }: Outcome): readonly Run[] {
 }
 
 /** The measurements that the history calls for. */
-export const measurementsOf = ({ workItems }: Outcome): readonly Measurement[] => workItems.flatMap(({ measurements }) => measurements);
+export const measurementsOf = ({ workItems }: Outcome): readonly Measurement[] =>
+  workItems.flatMap(({ measurements }) => measurements);
 
 /** The log records that the history calls for, in short. */
-export const recordsOf = ({ workItems }: Outcome): readonly string[] => workItems.flatMap(({ atStart, logs }) => [...atStart, ...logs]);
+export const recordsOf = ({ workItems }: Outcome): readonly string[] =>
+  workItems.flatMap(({ atStart, logs }) => [...atStart, ...logs]);
 
 /** The log records that these runs call for, in short. */
 export const startedAgain = (outcome: Outcome): readonly string[] =>

@@ -15,18 +15,25 @@ export interface Delivered {
 
 /** What the process with this `service.instance.id` has delivered so far. */
 export function deliveredBy(process: string, { requests }: OtlpReceiver): Delivered {
-  const ofProcess = ({ resource }: { readonly resource: Resource }): boolean => attributesOf(resource)["service.instance.id"] === process;
+  const ofProcess = ({ resource }: { readonly resource: Resource }): boolean =>
+    attributesOf(resource)["service.instance.id"] === process;
   const metrics = requests
     .filter(({ path }) => path === "/v1/metrics")
     .flatMap((request) => (contentOf(request).resourceMetrics ?? []).filter(ofProcess))
-    .flatMap(({ scopeMetrics }) => scopeMetrics.filter(({ scope }) => scope.name === "durable-telemetry").flatMap((each) => each.metrics));
+    .flatMap(({ scopeMetrics }) =>
+      scopeMetrics.filter(({ scope }) => scope.name === "durable-telemetry").flatMap((each) => each.metrics),
+    );
   const records = requests
     .filter(({ path }) => path === "/v1/logs")
     .flatMap((request) => (contentOf(request).resourceLogs ?? []).filter(ofProcess))
     .flatMap(({ scopeLogs }) => scopeLogs.flatMap(({ logRecords }) => logRecords));
   return {
     measurements: metrics.flatMap(addendsOf),
-    levels: [...new Map(metrics.flatMap(levelsOf).map((level) => [JSON.stringify([level.instrument, level.attributes]), level])).values()],
+    levels: [
+      ...new Map(
+        metrics.flatMap(levelsOf).map((level) => [JSON.stringify([level.instrument, level.attributes]), level]),
+      ).values(),
+    ],
     logs: records.map((record) => ({ eventName: record.eventName, attributes: attributesOf(record) })),
   };
 }
@@ -36,8 +43,18 @@ const delta = 1;
 function addendsOf({ name, histogram, sum }: Metric): Addend[] {
   if ((histogram ?? (sum?.isMonotonic ? sum : undefined))?.aggregationTemporality === delta) {
     return [
-      ...(histogram?.dataPoints ?? []).map((point) => ({ instrument: name, attributes: attributesOf(point), count: Number(point.count), value: point.sum })),
-      ...(sum?.dataPoints ?? []).map((point) => ({ instrument: name, attributes: attributesOf(point), count: numberOf(point), value: numberOf(point) })),
+      ...(histogram?.dataPoints ?? []).map((point) => ({
+        instrument: name,
+        attributes: attributesOf(point),
+        count: Number(point.count),
+        value: point.sum,
+      })),
+      ...(sum?.dataPoints ?? []).map((point) => ({
+        instrument: name,
+        attributes: attributesOf(point),
+        count: numberOf(point),
+        value: numberOf(point),
+      })),
     ];
   }
   if (sum !== undefined && !sum.isMonotonic) return [];
@@ -59,13 +76,19 @@ function contentOf({ headers, body }: ReceivedRequest): Content {
 }
 
 function attributesOf({ attributes }: Attributed): Attributes {
-  return Object.fromEntries(attributes.map(({ key, value }) => [key, value.stringValue ?? Number(value.intValue ?? value.doubleValue)]));
+  return Object.fromEntries(
+    attributes.map(({ key, value }) => [key, value.stringValue ?? Number(value.intValue ?? value.doubleValue)]),
+  );
 }
 
 interface Attributed {
   readonly attributes: readonly {
     readonly key: string;
-    readonly value: { readonly stringValue?: string; readonly intValue?: string | number; readonly doubleValue?: number };
+    readonly value: {
+      readonly stringValue?: string;
+      readonly intValue?: string | number;
+      readonly doubleValue?: number;
+    };
   }[];
 }
 type Resource = Attributed;
@@ -81,12 +104,19 @@ interface HistogramPoint extends Attributed {
 interface Metric {
   readonly name: string;
   readonly histogram?: { readonly aggregationTemporality: number; readonly dataPoints: readonly HistogramPoint[] };
-  readonly sum?: { readonly aggregationTemporality: number; readonly isMonotonic?: boolean; readonly dataPoints: readonly NumberPoint[] };
+  readonly sum?: {
+    readonly aggregationTemporality: number;
+    readonly isMonotonic?: boolean;
+    readonly dataPoints: readonly NumberPoint[];
+  };
 }
 interface Content {
   readonly resourceMetrics?: readonly {
     readonly resource: Resource;
-    readonly scopeMetrics: readonly { readonly scope: { readonly name: string }; readonly metrics: readonly Metric[] }[];
+    readonly scopeMetrics: readonly {
+      readonly scope: { readonly name: string };
+      readonly metrics: readonly Metric[];
+    }[];
   }[];
   readonly resourceLogs?: readonly {
     readonly resource: Resource;

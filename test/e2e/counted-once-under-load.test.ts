@@ -1,7 +1,16 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { labelOf, totalsOf, type Addend } from "./counted-once-history.ts";
 import { beyond, deathOf, fatesOf, type Death, type Fate } from "./counted-once-fates.ts";
-import { inPlace, measurementsOf, outcomeOf, recordsOf, startedAgain, untilCustomStatus, type Outcome, type Process } from "./counted-once-place.ts";
+import {
+  inPlace,
+  measurementsOf,
+  outcomeOf,
+  recordsOf,
+  startedAgain,
+  untilCustomStatus,
+  type Outcome,
+  type Process,
+} from "./counted-once-place.ts";
 
 // As in production: workers export on their own, every 50 milliseconds here, and one is killed in the midst of it.
 const interval = 50;
@@ -23,7 +32,9 @@ describe("Four workflows of 50 activities, on two processes of which one is kill
       await place.start("other", { interval });
       const { client } = place.hub;
       const ids = Array.from({ length: count }, (_, number) => `fifty-${number}`);
-      await Promise.all(ids.map((instanceId) => client.scheduleNewOrchestration("fifty", null, { instanceId, version: "1.1" })));
+      await Promise.all(
+        ids.map((instanceId) => client.scheduleNewOrchestration("fifty", null, { instanceId, version: "1.1" })),
+      );
       // Half of them don't wait.
       const waiting = ids.slice(count / 2);
       const goOn = (instanceId: string): Promise<unknown> =>
@@ -52,8 +63,10 @@ describe("Four workflows of 50 activities, on two processes of which one is kill
     );
   }, 300_000);
 
-  const measured = ({ processes }: Pick<Outcome, "processes">): readonly string[] => each(processes.flatMap(({ delivered }) => delivered.measurements));
-  const logged = ({ processes }: Pick<Outcome, "processes">): readonly string[] => processes.flatMap(({ delivered }) => delivered.logs.map(labelOf));
+  const measured = ({ processes }: Pick<Outcome, "processes">): readonly string[] =>
+    each(processes.flatMap(({ delivered }) => delivered.measurements));
+  const logged = ({ processes }: Pick<Outcome, "processes">): readonly string[] =>
+    processes.flatMap(({ delivered }) => delivered.logs.map(labelOf));
 
   it("each process has exported some, the killed one too", () => {
     for (const { delivered } of outcome.processes) {
@@ -90,6 +103,11 @@ describe("Four workflows of 50 activities, on two processes of which one is kill
     expect(death.telling.length).toBeLessThanOrEqual(1);
     for (const { missing, due } of death.unheard) expect(missing).toEqual(due);
     const missing = fates.filter((fate) => fate.missing.length > 0);
-    expect(beyond(missing.map(({ key }) => key), [...death.unheard, ...death.telling].map(({ key }) => key))).toEqual([]);
+    expect(
+      beyond(
+        missing.map(({ key }) => key),
+        [...death.unheard, ...death.telling].map(({ key }) => key),
+      ),
+    ).toEqual([]);
   });
 });

@@ -38,7 +38,11 @@ export interface CountedWorker {
   readonly ledger: string;
 }
 
-export async function startCountedWorker(id: string, receiver: OtlpReceiver, input: CountedWorkerInput): Promise<CountedWorker> {
+export async function startCountedWorker(
+  id: string,
+  receiver: OtlpReceiver,
+  input: CountedWorkerInput,
+): Promise<CountedWorker> {
   // Longer than any test: it is the program that says when to export.
   const never = "600000";
   const program = startProgram("../../e2e/fixtures/counted-worker", {

@@ -1,6 +1,12 @@
 /** The tasks of the tests that count facts: a workflow of 50 activities, some of which are retried. */
 import { appendFileSync, readFileSync } from "node:fs";
-import { RetryPolicy, whenAll, type ActivityContext, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import {
+  RetryPolicy,
+  whenAll,
+  type ActivityContext,
+  type OrchestrationContext,
+  type TaskHubGrpcWorker,
+} from "@microsoft/durabletask-js";
 import type { Steps } from "../harness.ts";
 
 /** One run of an activity, which may be one more of the same task. */
@@ -12,7 +18,9 @@ export interface Run {
 
 /** The runs so far; they stand in a file, where no process that dies takes them along. */
 export function runsIn(file: string): Run[] {
-  const lines = readFileSync(file, "utf8").split("\n").filter((line) => line !== "");
+  const lines = readFileSync(file, "utf8")
+    .split("\n")
+    .filter((line) => line !== "");
   return lines.map((line): Run => JSON.parse(line));
 }
 

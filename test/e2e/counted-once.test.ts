@@ -1,7 +1,18 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import * as hubs from "../metrics/expected-measurements.ts";
 import { labelOf, sumsKnownIn, totalsOf } from "./counted-once-history.ts";
-import { flushed, inPlace, measurementsOf, outcomeOf, recordsOf, secondRuns, startedAgain, untilCustomStatus, type Outcome, type Process } from "./counted-once-place.ts";
+import {
+  flushed,
+  inPlace,
+  measurementsOf,
+  outcomeOf,
+  recordsOf,
+  secondRuns,
+  startedAgain,
+  untilCustomStatus,
+  type Outcome,
+  type Process,
+} from "./counted-once-place.ts";
 import type { CountedWorker, CountedWorkerOptions } from "./counted-once-worker.ts";
 
 /** What the replacement of a worker is made of. */
@@ -103,59 +114,67 @@ const cases: readonly Case[] = [
   { what: "killed with SIGKILL", replace: killed, holds: "activity", twice: ["held"] },
 ];
 
-describe.each(cases)("A workflow of 50 activities, on two processes of which one is $what half-way and replaced", (each) => {
-  const { what, replace, twice } = each;
-  let outcome: Run;
-  beforeAll(async () => {
-    outcome = await run(each);
-    const { replaced, runs, seconds } = outcome;
-    const { measurements, logs } = replaced.account.left;
-    console.log(`${what}: ${measurementsOf(outcome).length} measurements, ${recordsOf(outcome).length} records, ${runs.length} runs; ${measurements.length} and ${logs.length} died; ${seconds.toFixed(1)} s`);
-  }, 120_000);
+describe.each(cases)(
+  "A workflow of 50 activities, on two processes of which one is $what half-way and replaced",
+  (each) => {
+    const { what, replace, twice } = each;
+    let outcome: Run;
+    beforeAll(async () => {
+      outcome = await run(each);
+      const { replaced, runs, seconds } = outcome;
+      const { measurements, logs } = replaced.account.left;
+      console.log(
+        `${what}: ${measurementsOf(outcome).length} measurements, ${recordsOf(outcome).length} records, ${runs.length} runs; ${measurements.length} and ${logs.length} died; ${seconds.toFixed(1)} s`,
+      );
+    }, 120_000);
 
-  it("and there is much to count", () => {
-    const { executions, processes } = outcome;
-    expect(hubs.tally(executions.map(({ name, status }) => `${name} ${status}`))).toMatchObject({
-      "fifty Completed": 1,
-      "child Completed": 1,
-      "child Failed": 1,
-      "waits Terminated": 1,
+    it("and there is much to count", () => {
+      const { executions, processes } = outcome;
+      expect(hubs.tally(executions.map(({ name, status }) => `${name} ${status}`))).toMatchObject({
+        "fifty Completed": 1,
+        "child Completed": 1,
+        "child Failed": 1,
+        "waits Terminated": 1,
+      });
+      expect(executions.filter(({ name }) => name === "fifty").flatMap(hubs.attempts)).toHaveLength(50);
+      expect(secondRuns(outcome).map(({ name }) => name)).toEqual(twice);
+      for (const { delivered } of processes) {
+        const replayed = totalsOf(delivered.measurements)['durabletask.episode.replayed_events task.name="fifty"'];
+        expect(replayed?.sum).toBeGreaterThan(0);
+      }
     });
-    expect(executions.filter(({ name }) => name === "fifty").flatMap(hubs.attempts)).toHaveLength(50);
-    expect(secondRuns(outcome).map(({ name }) => name)).toEqual(twice);
-    for (const { delivered } of processes) {
-      const replayed = totalsOf(delivered.measurements)["durabletask.episode.replayed_events task.name=\"fifty\""];
-      expect(replayed?.sum).toBeGreaterThan(0);
-    }
-  });
 
-  it("each metric's sum is what the history says, and what died with a process, no more and no less", () => {
-    const { processes, replaced } = outcome;
-    const measured = [...processes.flatMap(({ delivered }) => delivered.measurements), ...replaced.account.left.measurements];
-    const expected = totalsOf(measurementsOf(outcome));
-    expect(sumsKnownIn(expected, totalsOf(measured))).toEqual(expected);
-  });
+    it("each metric's sum is what the history says, and what died with a process, no more and no less", () => {
+      const { processes, replaced } = outcome;
+      const measured = [
+        ...processes.flatMap(({ delivered }) => delivered.measurements),
+        ...replaced.account.left.measurements,
+      ];
+      const expected = totalsOf(measurementsOf(outcome));
+      expect(sumsKnownIn(expected, totalsOf(measured))).toEqual(expected);
+    });
 
-  it("L1 each history event is one log record, exported or lost with its process; only the start of what ran twice is there twice", () => {
-    const { processes, replaced } = outcome;
-    const records = [...processes.flatMap(({ delivered }) => delivered.logs), ...replaced.account.left.logs];
-    expect(records.map(labelOf).toSorted()).toEqual([...recordsOf(outcome), ...startedAgain(outcome)].toSorted());
-  });
+    it("L1 each history event is one log record, exported or lost with its process; only the start of what ran twice is there twice", () => {
+      const { processes, replaced } = outcome;
+      const records = [...processes.flatMap(({ delivered }) => delivered.logs), ...replaced.account.left.logs];
+      expect(records.map(labelOf).toSorted()).toEqual([...recordsOf(outcome), ...startedAgain(outcome)].toSorted());
+    });
 
-  it("what is missing is only what died undelivered with a process that was killed", () => {
-    for (const process of outcome.processes) {
-      const { delivered, account } = process;
-      expect(totalsOf(delivered.measurements)).toEqual(totalsOf(account.delivered.measurements));
-      expect(delivered.logs.map(labelOf).toSorted()).toEqual(account.delivered.logs.map(labelOf).toSorted());
-      const died = replace === killed && process === outcome.replaced;
-      expect(account.left.measurements.length > 0).toBe(died);
-      expect(account.left.logs.length > 0).toBe(died);
-    }
-  });
+    it("what is missing is only what died undelivered with a process that was killed", () => {
+      for (const process of outcome.processes) {
+        const { delivered, account } = process;
+        expect(totalsOf(delivered.measurements)).toEqual(totalsOf(account.delivered.measurements));
+        expect(delivered.logs.map(labelOf).toSorted()).toEqual(account.delivered.logs.map(labelOf).toSorted());
+        const died = replace === killed && process === outcome.replaced;
+        expect(account.left.measurements.length > 0).toBe(died);
+        expect(account.left.logs.length > 0).toBe(died);
+      }
+    });
 
-  it("durabletask.activity.active is back at zero in each process, or was when it last told", () => {
-    const levels = outcome.processes.flatMap(({ delivered }) => delivered.levels);
-    expect(levels.length).toBeGreaterThan(0);
-    expect(levels.filter(({ value }) => value !== 0)).toEqual([]);
-  });
-});
+    it("durabletask.activity.active is back at zero in each process, or was when it last told", () => {
+      const levels = outcome.processes.flatMap(({ delivered }) => delivered.levels);
+      expect(levels.length).toBeGreaterThan(0);
+      expect(levels.filter(({ value }) => value !== 0)).toEqual([]);
+    });
+  },
+);

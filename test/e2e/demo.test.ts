@@ -16,7 +16,9 @@ interface Run {
 const main = fileURLToPath(new URL("../../examples/order-workflow/main.ts", import.meta.url));
 
 async function runDemo(env: Readonly<Record<string, string>> = {}): Promise<Run> {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(OTEL_|VITEST|NODE_|NO_COLOR|FORCE_COLOR)/.test(name));
+  const inherited = Object.entries(process.env).filter(
+    ([name]) => !/^(OTEL_|VITEST|NODE_|NO_COLOR|FORCE_COLOR)/.test(name),
+  );
   const start = performance.now();
   const child = spawn(process.execPath, [main], { env: { ...Object.fromEntries(inherited), ...env } });
   let stdout = "";
@@ -109,7 +111,8 @@ describe("the demo", () => {
 
   it.each(orders)("shows the orchestration of %s as one span, and user code's spans below it once", (order) => {
     const { rows } = shown(run.stdout, order);
-    const count = (name: string, kind: string): number => rows.filter((row) => row.name === name && row.kind === kind).length;
+    const count = (name: string, kind: string): number =>
+      rows.filter((row) => row.name === name && row.kind === kind).length;
     expect(count("orchestration:processOrder", "server")).toBe(1);
     expect(count("orchestration:payOrder", "client")).toBe(1);
     expect(count("orchestration:payOrder", "server")).toBe(1);
@@ -177,7 +180,8 @@ describe("the demo with OTEL_EXPORTER_OTLP_ENDPOINT", () => {
     expect(run.seconds).toBeLessThan(20);
     const warnings = run.stderr.trimEnd().split("\n");
     // Nobody listens; and at the end there is no time left to try again.
-    const known = /^durable-telemetry: (?:cannot export .* to http:\/\/127\.0\.0\.1:\d+(\/v1\/\w+) \(.+\); workflows go on without it)$/;
+    const known =
+      /^durable-telemetry: (?:cannot export .* to http:\/\/127\.0\.0\.1:\d+(\/v1\/\w+) \(.+\); workflows go on without it)$/;
     for (const line of warnings) expect(line).toMatch(known);
     const signals = warnings.flatMap((line) => known.exec(line)?.[1] ?? []);
     expect(new Set(signals)).toEqual(new Set(["/v1/logs", "/v1/metrics", "/v1/traces"]));

@@ -22,7 +22,13 @@ export class RateLimitedSampler implements Sampler {
     this.#last = now();
   }
 
-  shouldSample(_context: Context, traceId: string, name: string, _kind: SpanKind, attributes: Attributes): SamplingResult {
+  shouldSample(
+    _context: Context,
+    traceId: string,
+    name: string,
+    _kind: SpanKind,
+    attributes: Attributes,
+  ): SamplingResult {
     this.asked.push(name);
     const percent = this.#percentNow();
     if (percent !== 100) attributes["_MS.sampleRate"] = percent;

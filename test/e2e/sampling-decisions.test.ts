@@ -68,7 +68,10 @@ class Process {
 }
 
 const id = (length: number): fc.Arbitrary<string> =>
-  fc.uint8Array({ minLength: length, maxLength: length }).map((bytes) => Buffer.from(bytes).toString("hex")).filter((hex) => !/^0*$/.test(hex));
+  fc
+    .uint8Array({ minLength: length, maxLength: length })
+    .map((bytes) => Buffer.from(bytes).toString("hex"))
+    .filter((hex) => !/^0*$/.test(hex));
 
 const orchestration = fc.record({
   instanceId: fc.string({ minLength: 1 }),
@@ -88,50 +91,68 @@ const isSampled = ({ decision }: SamplingResult): boolean => decision === Sampli
 
 it("I5 an orchestration's decision is the same in each episode and activity and in any process, and is the sampler's", async () => {
   await fc.assert(
-    fc.asyncProperty(orchestration, circumstances, async ({ instanceId, executionId, caller }, { ratio, carries, parentBased, generator }) => {
-      // What is not carried can't be known, and an activity that nobody can place is sampled on its own.
-      fc.pre(carries || (caller === undefined && executionId !== undefined));
-      const byRatio = new TraceIdRatioBasedSampler(ratio);
-      const newProcess = (): Process => new Process(parentBased ? new ParentBasedSampler({ root: byRatio }) : byRatio, generator);
-      const processes = [newProcess(), newProcess()] as const;
-      const [one, other] = processes;
-      const traceparent = caller && `00-${caller.traceId}-${caller.spanId}-0${caller.sampled ? 1 : 0}`;
-      const start: Start = {
-        name: "steps",
-        instanceId,
-        ...(executionId === undefined ? {} : { executionId }),
-        ...(traceparent === undefined ? {} : { traceparent }),
-      };
-      const begun = () => startEvents(start);
-      const request = (past: Parameters<typeof orchestratorRequest>[1], fresh: Parameters<typeof orchestratorRequest>[0]) =>
-        orchestratorRequest(fresh, past, { instanceId, executionId });
+    fc.asyncProperty(
+      orchestration,
+      circumstances,
+      async ({ instanceId, executionId, caller }, { ratio, carries, parentBased, generator }) => {
+        // What is not carried can't be known, and an activity that nobody can place is sampled on its own.
+        fc.pre(carries || (caller === undefined && executionId !== undefined));
+        const byRatio = new TraceIdRatioBasedSampler(ratio);
+        const newProcess = (): Process =>
+          new Process(parentBased ? new ParentBasedSampler({ root: byRatio }) : byRatio, generator);
+        const processes = [newProcess(), newProcess()] as const;
+        const [one, other] = processes;
+        const traceparent = caller && `00-${caller.traceId}-${caller.spanId}-0${caller.sampled ? 1 : 0}`;
+        const start: Start = {
+          name: "steps",
+          instanceId,
+          ...(executionId === undefined ? {} : { executionId }),
+          ...(traceparent === undefined ? {} : { traceparent }),
+        };
+        const begun = () => startEvents(start);
+        const request = (
+          past: Parameters<typeof orchestratorRequest>[1],
+          fresh: Parameters<typeof orchestratorRequest>[0],
+        ) => orchestratorRequest(fresh, past, { instanceId, executionId });
 
-      // The first episode runs in both processes, as after a crash; the second in the other one.
-      const lost = await one.on((worker) => runEpisode(worker, request([], begun())));
-      const first = await other.on((worker) => runEpisode(worker, request([], begun())));
-      const action = first.getActionsList()[0];
-      const taskId = action?.getId() ?? 0;
-      const traceContext = carries ? action?.getScheduletask()?.getParenttracecontext() : undefined;
-      const ids = { name: "step", taskId, instanceId, ...(executionId === undefined ? {} : { executionId }), traceContext };
-      for (const process of processes) await process.on((worker) => runActivity(worker, ids));
-      const scheduled = history.scheduled(taskId, "step", 1);
-      scheduled.getTaskscheduled()?.setParenttracecontext(traceContext);
-      const past = [...begun(), scheduled];
-      const second = await one.on((worker) => runEpisode(worker, request(past, [history.episode(2), history.completed(taskId, 1, 2)])));
+        // The first episode runs in both processes, as after a crash; the second in the other one.
+        const lost = await one.on((worker) => runEpisode(worker, request([], begun())));
+        const first = await other.on((worker) => runEpisode(worker, request([], begun())));
+        const action = first.getActionsList()[0];
+        const taskId = action?.getId() ?? 0;
+        const traceContext = carries ? action?.getScheduletask()?.getParenttracecontext() : undefined;
+        const ids = {
+          name: "step",
+          taskId,
+          instanceId,
+          ...(executionId === undefined ? {} : { executionId }),
+          traceContext,
+        };
+        for (const process of processes) await process.on((worker) => runActivity(worker, ids));
+        const scheduled = history.scheduled(taskId, "step", 1);
+        scheduled.getTaskscheduled()?.setParenttracecontext(traceContext);
+        const past = [...begun(), scheduled];
+        const second = await one.on((worker) =>
+          runEpisode(worker, request(past, [history.episode(2), history.completed(taskId, 1, 2)])),
+        );
 
-      const seen = processes.flatMap((process) => process.seen);
-      expect(seen).toHaveLength(5);
-      const traceIds = new Set(seen.map(({ traceId }) => traceId));
-      expect(traceIds.size).toBe(1);
-      const [traceId = ""] = traceIds;
-      const wanted = caller !== undefined && parentBased ? caller.sampled : isSampled(byRatio.shouldSample(ROOT_CONTEXT, traceId));
-      const flags = wanted ? TraceFlags.SAMPLED : TraceFlags.NONE;
-      expect(new Set(seen.map(({ traceFlags }) => traceFlags))).toEqual(new Set([flags]));
-      // What goes out says so too.
-      expect(new Set([lost, first, second].flatMap(outgoing).map((each) => each.slice(-2)))).toEqual(new Set([`0${flags}`]));
-      // The two runs of the activity, and its scheduling.
-      expect(one.exported + other.exported).toBe(wanted ? 3 : 0);
-    }),
+        const seen = processes.flatMap((process) => process.seen);
+        expect(seen).toHaveLength(5);
+        const traceIds = new Set(seen.map(({ traceId }) => traceId));
+        expect(traceIds.size).toBe(1);
+        const [traceId = ""] = traceIds;
+        const wanted =
+          caller !== undefined && parentBased ? caller.sampled : isSampled(byRatio.shouldSample(ROOT_CONTEXT, traceId));
+        const flags = wanted ? TraceFlags.SAMPLED : TraceFlags.NONE;
+        expect(new Set(seen.map(({ traceFlags }) => traceFlags))).toEqual(new Set([flags]));
+        // What goes out says so too.
+        expect(new Set([lost, first, second].flatMap(outgoing).map((each) => each.slice(-2)))).toEqual(
+          new Set([`0${flags}`]),
+        );
+        // The two runs of the activity, and its scheduling.
+        expect(one.exported + other.exported).toBe(wanted ? 3 : 0);
+      },
+    ),
     { numRuns: 300 },
   );
 });

@@ -16,14 +16,20 @@ export interface Plan {
 
 /** The plan of the orchestration with this number; neighbours differ. */
 export function planOf(number: number): Plan {
-  const plan: Plan = { steps: 1 + (number % 2), parallel: number % 5 === 0 ? 3 : 0, timers: number % 7 === 0 ? 1 : 0, failing: number % 9 === 0 };
+  const plan: Plan = {
+    steps: 1 + (number % 2),
+    parallel: number % 5 === 0 ? 3 : 0,
+    timers: number % 7 === 0 ? 1 : 0,
+    failing: number % 9 === 0,
+  };
   return number % 4 === 0 ? { ...plan, child: { steps: 1, parallel: 0, timers: 0, failing: false } } : plan;
 }
 
 /** The spans of a plan's trace as `KIND name < KIND name of the parent`, sorted; `above` is what the orchestration hangs on. */
 export function spansOf(plan: Plan, above = "root"): string[] {
   const orchestration = "SERVER orchestration:plan";
-  const times = (count: number, ...lines: readonly string[]): string[] => Array.from({ length: count }, () => lines).flat();
+  const times = (count: number, ...lines: readonly string[]): string[] =>
+    Array.from({ length: count }, () => lines).flat();
   const activity = (name: string): string[] => [
     `CLIENT activity:${name} < ${orchestration}`,
     `SERVER activity:${name} < CLIENT activity:${name}`,

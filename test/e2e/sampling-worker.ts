@@ -4,10 +4,18 @@ import { startProgram, type RunningProgram } from "../otlp/program.ts";
 import type { OtlpReceiver } from "../otlp/receiver.ts";
 
 /** What a process has seen of each instance: its executions, and how many of those were sampled. */
-export type Decisions = Readonly<Record<string, { readonly episodes: number; readonly activities: number; readonly sampled: number }>>;
+export type Decisions = Readonly<
+  Record<string, { readonly episodes: number; readonly activities: number; readonly sampled: number }>
+>;
 
 /** @param id - The `service.instance.id` of its spans. */
-export async function startSampledWorker(id: string, hub: Hub, receiver: OtlpReceiver, sampler: string, ratio: number): Promise<RunningProgram> {
+export async function startSampledWorker(
+  id: string,
+  hub: Hub,
+  receiver: OtlpReceiver,
+  sampler: string,
+  ratio: number,
+): Promise<RunningProgram> {
   const program = startProgram("../../e2e/fixtures/sampled-worker", {
     input: { hostAddress: hub.sidecar.address },
     env: {

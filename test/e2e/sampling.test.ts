@@ -12,7 +12,10 @@ import { decisionsOf, startSampledWorker, type Decisions } from "./sampling-work
 let uuids = 0;
 vi.mock(import("node:crypto"), async (original) => {
   const crypto = await original();
-  const fixed = (): string => crypto.hash("sha256", `execution ${(uuids += 1)}`, "hex").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/, "$1-$2-$3-$4-$5");
+  const fixed = (): string =>
+    crypto
+      .hash("sha256", `execution ${(uuids += 1)}`, "hex")
+      .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/, "$1-$2-$3-$4-$5");
   return { ...crypto, randomUUID: fixed as typeof crypto.randomUUID };
 });
 
@@ -28,7 +31,10 @@ interface Served {
 }
 
 /** Has `schedule` schedule orchestrations, all of them before a worker is there, and two processes serve them. */
-async function serve(options: LocalSidecarOptions, schedule: (hub: Hub) => Promise<readonly string[]>): Promise<Served> {
+async function serve(
+  options: LocalSidecarOptions,
+  schedule: (hub: Hub) => Promise<readonly string[]>,
+): Promise<Served> {
   const begin = performance.now();
   const hub = await startHub(options);
   await using receiver = await startReceiver();
@@ -46,7 +52,9 @@ async function serve(options: LocalSidecarOptions, schedule: (hub: Hub) => Promi
 function instanceOf(spans: readonly ReceivedSpan[]): string {
   const ids = new Set(spans.map(({ spanId }) => spanId));
   const tops = spans.filter(({ parentSpanId }) => !ids.has(parentSpanId ?? ""));
-  return tops.map(({ name, attributes: { "durabletask.task.instance_id": id } }) => (typeof id === "string" ? id : name)).join();
+  return tops
+    .map(({ name, attributes: { "durabletask.task.instance_id": id } }) => (typeof id === "string" ? id : name))
+    .join();
 }
 
 /** A trace in the words of `spansOf`. */
@@ -61,10 +69,14 @@ function linesOf(spans: readonly ReceivedSpan[]): string[] {
   return spans.map((span) => `${span.kind} ${span.name} < ${parentOf(span)}`).toSorted();
 }
 
-const processesOf = (spans: readonly ReceivedSpan[]): number => new Set(spans.map(({ resource }) => resource["service.instance.id"])).size;
+const processesOf = (spans: readonly ReceivedSpan[]): number =>
+  new Set(spans.map(({ resource }) => resource["service.instance.id"])).size;
 
 /** All decisions that were made of an instance, in both processes: how many, and how many of them were to sample it. */
-function decisionsFor(instanceId: string, seen: readonly Decisions[]): { readonly made: number; readonly sampled: number; readonly processes: number } {
+function decisionsFor(
+  instanceId: string,
+  seen: readonly Decisions[],
+): { readonly made: number; readonly sampled: number; readonly processes: number } {
   const found = seen.flatMap((decisions) => decisions[instanceId] ?? []);
   return {
     made: found.reduce((sum, { episodes, activities }) => sum + episodes + activities, 0),
@@ -78,7 +90,8 @@ const numbers = (count: number): number[] => Array.from({ length: count }, (_, n
 /** Schedules one after the other, so that each has the same execution ID in each run. */
 async function schedulePlans(hub: Hub, prefix: string, plans: readonly Plan[]): Promise<string[]> {
   const ids: string[] = [];
-  for (const plan of plans) ids.push(await hub.client.scheduleNewOrchestration("plan", plan, { instanceId: `${prefix}-${ids.length}` }));
+  for (const plan of plans)
+    ids.push(await hub.client.scheduleNewOrchestration("plan", plan, { instanceId: `${prefix}-${ids.length}` }));
   return ids;
 }
 
@@ -95,7 +108,9 @@ describe(`I5 2,000 orchestrations that nobody traced started, at ratio ${ratio},
 
   it("I5 7 to 13 per cent of the traces are there", () => {
     const percent = (present.size / count) * 100;
-    console.log(`${present.size} of ${count} traces (${percent.toFixed(1)} %), ${[...present.values()].flat().length} spans, ${served.seconds.toFixed(1)} s`);
+    console.log(
+      `${present.size} of ${count} traces (${percent.toFixed(1)} %), ${[...present.values()].flat().length} spans, ${served.seconds.toFixed(1)} s`,
+    );
     expect(percent).toBeGreaterThanOrEqual(7);
     expect(percent).toBeLessThanOrEqual(13);
   });
@@ -108,7 +123,9 @@ describe(`I5 2,000 orchestrations that nobody traced started, at ratio ${ratio},
   });
 
   it("I5 the decision is the same in every episode and activity, in both processes", () => {
-    const decisions = numbers(count).map((number) => [`order-${number}`, decisionsFor(`order-${number}`, served.seen)] as const);
+    const decisions = numbers(count).map(
+      (number) => [`order-${number}`, decisionsFor(`order-${number}`, served.seen)] as const,
+    );
     const divided = decisions.filter(([, { made, sampled }]) => sampled !== 0 && sampled !== made);
     expect(divided).toEqual([]);
     const sampled = decisions.filter(([, each]) => each.sampled > 0).map(([id]) => id);
@@ -139,7 +156,9 @@ describe("I5 where the backend drops trace contexts, and each process has nothin
     const present = [...served.traces.values()].map((spans) => [instanceOf(spans), linesOf(spans)] as const);
     expect(present.length / count).toBeGreaterThan(0.05);
     expect(present.length / count).toBeLessThan(0.15);
-    const expected = numbers(count).map((number) => [`dropped-${number}`, spansOf(plans[number] ?? planOf(number))] as const);
+    const expected = numbers(count).map(
+      (number) => [`dropped-${number}`, spansOf(plans[number] ?? planOf(number))] as const,
+    );
     const ids = new Set(present.map(([id]) => id));
     expect(new Map(present)).toEqual(new Map(expected.filter(([id]) => ids.has(id))));
   });
@@ -150,24 +169,35 @@ describe("I5 where the backend drops trace contexts, and each process has nothin
 const low = "00000000".repeat(3) + "00000001";
 const high = "00000000".repeat(3) + "ffffffff";
 
-it("I5 an unsampled parent yields no span and a sampled one yields all, whatever the ratio says, in both processes", { timeout: 120_000 }, async () => {
-  const count = 100;
-  const plans = numbers(count).map(planOf);
-  const client = recordSpans({ sampler: new ParentBasedSampler({ root: new AlwaysOnSampler() }) });
-  const served = await serve({}, async (hub) => {
-    const scheduleUnder = (traceId: string, traceFlags: TraceFlags, prefix: string): Promise<string[]> =>
-      context.with(trace.setSpanContext(context.active(), { traceId, traceFlags, spanId: "1".repeat(16) }), () => schedulePlans(hub, prefix, plans));
-    return [...(await scheduleUnder(low, TraceFlags.NONE, "unsampled")), ...(await scheduleUnder(high, TraceFlags.SAMPLED, "sampled"))];
-  });
+it(
+  "I5 an unsampled parent yields no span and a sampled one yields all, whatever the ratio says, in both processes",
+  { timeout: 120_000 },
+  async () => {
+    const count = 100;
+    const plans = numbers(count).map(planOf);
+    const client = recordSpans({ sampler: new ParentBasedSampler({ root: new AlwaysOnSampler() }) });
+    const served = await serve({}, async (hub) => {
+      const scheduleUnder = (traceId: string, traceFlags: TraceFlags, prefix: string): Promise<string[]> =>
+        context.with(trace.setSpanContext(context.active(), { traceId, traceFlags, spanId: "1".repeat(16) }), () =>
+          schedulePlans(hub, prefix, plans),
+        );
+      return [
+        ...(await scheduleUnder(low, TraceFlags.NONE, "unsampled")),
+        ...(await scheduleUnder(high, TraceFlags.SAMPLED, "sampled")),
+      ];
+    });
 
-  const unsampled = numbers(count).map((number) => decisionsFor(`unsampled-${number}`, served.seen));
-  expect(unsampled.map(({ sampled }) => sampled)).toEqual(unsampled.map(() => 0));
-  expect(unsampled.filter(({ processes }) => processes === 2).length).toBeGreaterThan(count / 10);
-  expect([...served.traces.keys()]).toEqual([high]);
+    const unsampled = numbers(count).map((number) => decisionsFor(`unsampled-${number}`, served.seen));
+    expect(unsampled.map(({ sampled }) => sampled)).toEqual(unsampled.map(() => 0));
+    expect(unsampled.filter(({ processes }) => processes === 2).length).toBeGreaterThan(count / 10);
+    expect([...served.traces.keys()]).toEqual([high]);
 
-  const callers = client.finished.map((span) => span.spanContext().spanId);
-  expect(callers).toHaveLength(count);
-  const spans = served.traces.get(high) ?? [];
-  expect(linesOf(spans)).toEqual(plans.flatMap((plan, number) => spansOf(plan, `span ${callers[number]}`)).toSorted());
-  expect(processesOf(spans)).toBe(2);
-});
+    const callers = client.finished.map((span) => span.spanContext().spanId);
+    expect(callers).toHaveLength(count);
+    const spans = served.traces.get(high) ?? [];
+    expect(linesOf(spans)).toEqual(
+      plans.flatMap((plan, number) => spansOf(plan, `span ${callers[number]}`)).toSorted(),
+    );
+    expect(processesOf(spans)).toBe(2);
+  },
+);

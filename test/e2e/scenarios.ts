@@ -1,5 +1,13 @@
 /** Workflows of all shapes, for counts of what tracing makes of them. */
-import { OrchestrationStatus, RetryPolicy, whenAll, whenAny, type ActivityContext, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import {
+  OrchestrationStatus,
+  RetryPolicy,
+  whenAll,
+  whenAny,
+  type ActivityContext,
+  type OrchestrationContext,
+  type TaskHubGrpcWorker,
+} from "@microsoft/durabletask-js";
 import { trace } from "@opentelemetry/api";
 import type { Runs, Steps } from "../harness.ts";
 
@@ -46,12 +54,15 @@ export function register(worker: TaskHubGrpcWorker): void {
   });
   worker.addNamedOrchestrator("fan-out", async function* (ctx: OrchestrationContext, count: number): Steps<number> {
     user().startSpan("in orchestrator").end();
-    const results: number[] = yield whenAll(Array.from({ length: count }, (_, index) => ctx.callActivity<number, number>("add", index)));
+    const results: number[] = yield whenAll(
+      Array.from({ length: count }, (_, index) => ctx.callActivity<number, number>("add", index)),
+    );
     return results.reduce((sum, each) => sum + each, 0);
   });
   worker.addNamedOrchestrator("nested", async function* (ctx: OrchestrationContext, depth: number): Steps<number> {
     user().startSpan("in orchestrator").end();
-    const below: number = depth === 0 ? yield ctx.callActivity("add", 0) : yield ctx.callSubOrchestrator("nested", depth - 1);
+    const below: number =
+      depth === 0 ? yield ctx.callActivity("add", 0) : yield ctx.callSubOrchestrator("nested", depth - 1);
     return below + 1;
   });
   worker.addNamedOrchestrator("timers", async function* (ctx: OrchestrationContext): Steps {
@@ -132,7 +143,13 @@ export const scenarios: readonly Scenario[] = [
     // The client's own span of the raised event is a trace of its own.
     traces: 2,
   },
-  { name: "continue-as-new, 3 generations", run: (hub) => hub.run("generations", 3), executions: 3, activities: 3, traces: 3 },
+  {
+    name: "continue-as-new, 3 generations",
+    run: (hub) => hub.run("generations", 3),
+    executions: 3,
+    activities: 3,
+    traces: 3,
+  },
 ];
 
 async function untilCustomStatus(hub: Runs, id: string): Promise<void> {
@@ -141,6 +158,7 @@ async function untilCustomStatus(hub: Runs, id: string): Promise<void> {
     // An engine may answer with an empty one where there is none yet.
     if (state?.serializedCustomStatus) return;
     // It would never come; a test that waits for it would never end.
-    if (state?.runtimeStatus === OrchestrationStatus.FAILED) throw new Error(`${id} failed: ${state.failureDetails?.message}`);
+    if (state?.runtimeStatus === OrchestrationStatus.FAILED)
+      throw new Error(`${id} failed: ${state.failureDetails?.message}`);
   }
 }

@@ -1,5 +1,12 @@
 /** Every kind of span that there is, once, counted: in both modes, with both SDKs, with and without the ID generator. */
-import { EntityInstanceId, RetryPolicy, TaskEntity, type ActivityContext, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import {
+  EntityInstanceId,
+  RetryPolicy,
+  TaskEntity,
+  type ActivityContext,
+  type OrchestrationContext,
+  type TaskHubGrpcWorker,
+} from "@microsoft/durabletask-js";
 import { SpanKind, trace, type Attributes, type SpanContext } from "@opentelemetry/api";
 import { TracerProvider } from "@opentelemetry/sdk-trace";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
@@ -38,28 +45,36 @@ function register(worker: TaskHubGrpcWorker): void {
   worker.addNamedOrchestrator("listener", async function* (ctx: OrchestrationContext): Steps<void> {
     yield ctx.waitForExternalEvent("go");
   });
-  worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext, { listener, again }: { listener: string; again: boolean }): Steps<void> {
-    trace.getTracer("user").startSpan("in order").end();
-    if (!again) {
-      yield ctx.createTimer(0.001);
-      ctx.continueAsNew({ listener, again: true }, true);
-      return;
-    }
-    ctx.setCustomStatus("charging");
-    yield ctx.callActivity("charge", null, { retry: new RetryPolicy({ maxNumberOfAttempts: 2, firstRetryIntervalInMilliseconds: 1 }) });
-    yield ctx.callSubOrchestrator("child");
-    yield ctx.waitForExternalEvent("approved");
-    ctx.sendEvent(listener, "go", 1);
-    ctx.entities.signalEntity(counter, "add", 1);
-    yield ctx.entities.callEntity(counter, "add", 1);
-    try {
-      yield ctx.entities.callEntity(counter, "add", -1);
-    } catch {
-      // On purpose.
-    }
-    const lock: { release(): void } = yield ctx.entities.lockEntities(counter);
-    lock.release();
-  });
+  worker.addNamedOrchestrator(
+    "order",
+    async function* (
+      ctx: OrchestrationContext,
+      { listener, again }: { listener: string; again: boolean },
+    ): Steps<void> {
+      trace.getTracer("user").startSpan("in order").end();
+      if (!again) {
+        yield ctx.createTimer(0.001);
+        ctx.continueAsNew({ listener, again: true }, true);
+        return;
+      }
+      ctx.setCustomStatus("charging");
+      yield ctx.callActivity("charge", null, {
+        retry: new RetryPolicy({ maxNumberOfAttempts: 2, firstRetryIntervalInMilliseconds: 1 }),
+      });
+      yield ctx.callSubOrchestrator("child");
+      yield ctx.waitForExternalEvent("approved");
+      ctx.sendEvent(listener, "go", 1);
+      ctx.entities.signalEntity(counter, "add", 1);
+      yield ctx.entities.callEntity(counter, "add", 1);
+      try {
+        yield ctx.entities.callEntity(counter, "add", -1);
+      } catch {
+        // On purpose.
+      }
+      const lock: { release(): void } = yield ctx.entities.lockEntities(counter);
+      lock.release();
+    },
+  );
 }
 
 async function runWorkflow({ client }: Hub): Promise<void> {
@@ -104,7 +119,9 @@ const expected = (carried: boolean): Record<string, number> => ({
   "orchestration_event:approved PRODUCER < root": 1,
   [`orchestration:listener SERVER < ${carried ? "create_orchestration:listener PRODUCER" : "root"}`]: 1,
   // Two executions: what continued as new is a trace of its own.
-  ...(carried ? { "orchestration:order SERVER < create_orchestration:order PRODUCER": 1, "orchestration:order SERVER < root": 1 } : { "orchestration:order SERVER < root": 2 }),
+  ...(carried
+    ? { "orchestration:order SERVER < create_orchestration:order PRODUCER": 1, "orchestration:order SERVER < root": 1 }
+    : { "orchestration:order SERVER < root": 2 }),
   "in order INTERNAL < orchestration:order SERVER": 2,
   // The first execution's, and the pause before the second attempt.
   "orchestration:order:timer INTERNAL < orchestration:order SERVER": 2,
@@ -132,44 +149,67 @@ describe.each(["carry", "drop"] as const)("With trace contexts that the backend 
     await hub.worker({}, register);
   });
 
-  const cases = (["SDK 2.x", "SDK 3.x"] as const).flatMap((sdk) => [true, false].map((generator) => ({ sdk, generator })));
-  it.each(cases)("S1 every span of the table is there as often as it should be (OpenTelemetry $sdk, DurableIdGenerator: $generator)", async ({ sdk, generator }) => {
-    const spans: Ended[] = [];
-    let open = 0;
-    const all = Promise.withResolvers<void>();
-    const count = Object.values(expected(traceContext === "carry")).reduce((sum, each) => sum + each, 0);
-    const processor = {
-      onStart: () => void (open += 1),
-      onEnd: (span: Ended) => {
-        open -= 1;
-        spans.push(span);
-        if (spans.length >= count) all.resolve();
-      },
-      forceFlush: async () => undefined,
-      shutdown: async () => undefined,
-    };
-    use(new providers[sdk]({ ...(generator ? { idGenerator: new DurableIdGenerator() } : {}), spanProcessors: [processor] }));
-    onTestFinished(() => use({ getTracer: () => { throw new Error("This test is over."); } }));
-    await runWorkflow(hub);
-    await all.promise;
-    expect(shapes(spans)).toEqual(expected(traceContext === "carry"));
-    expect(new Set(spans.map((span) => idOf(span.spanContext()))).size).toBe(spans.length);
-    expect(open).toBe(0);
-    // Links: the second execution's to the first, and the listener's to who sent it the event.
-    const servers = spans.filter(({ kind, name }) => kind === SpanKind.SERVER && name.startsWith("orchestration:"));
-    const [first, second] = servers.filter(({ name }) => name === "orchestration:order");
-    const sent = spans.find(({ name }) => name === "orchestration_event:go");
-    expect(second?.links.map(({ context }) => context.spanId)).toEqual([first?.spanContext().spanId]);
-    expect(servers.find(({ name }) => name === "orchestration:listener")?.links.map(({ context }) => context.spanId)).toEqual([sent?.spanContext().spanId]);
-    expect(second?.events.map(({ name }) => name.replace("durabletask.orchestration.", "")).toSorted()).toEqual(["custom_status_changed", "event_raised"]);
-  });
+  const cases = (["SDK 2.x", "SDK 3.x"] as const).flatMap((sdk) =>
+    [true, false].map((generator) => ({ sdk, generator })),
+  );
+  it.each(cases)(
+    "S1 every span of the table is there as often as it should be (OpenTelemetry $sdk, DurableIdGenerator: $generator)",
+    async ({ sdk, generator }) => {
+      const spans: Ended[] = [];
+      let open = 0;
+      const all = Promise.withResolvers<void>();
+      const count = Object.values(expected(traceContext === "carry")).reduce((sum, each) => sum + each, 0);
+      const processor = {
+        onStart: () => void (open += 1),
+        onEnd: (span: Ended) => {
+          open -= 1;
+          spans.push(span);
+          if (spans.length >= count) all.resolve();
+        },
+        forceFlush: async () => undefined,
+        shutdown: async () => undefined,
+      };
+      use(
+        new providers[sdk]({
+          ...(generator ? { idGenerator: new DurableIdGenerator() } : {}),
+          spanProcessors: [processor],
+        }),
+      );
+      onTestFinished(() =>
+        use({
+          getTracer: () => {
+            throw new Error("This test is over.");
+          },
+        }),
+      );
+      await runWorkflow(hub);
+      await all.promise;
+      expect(shapes(spans)).toEqual(expected(traceContext === "carry"));
+      expect(new Set(spans.map((span) => idOf(span.spanContext()))).size).toBe(spans.length);
+      expect(open).toBe(0);
+      // Links: the second execution's to the first, and the listener's to who sent it the event.
+      const servers = spans.filter(({ kind, name }) => kind === SpanKind.SERVER && name.startsWith("orchestration:"));
+      const [first, second] = servers.filter(({ name }) => name === "orchestration:order");
+      const sent = spans.find(({ name }) => name === "orchestration_event:go");
+      expect(second?.links.map(({ context }) => context.spanId)).toEqual([first?.spanContext().spanId]);
+      expect(
+        servers.find(({ name }) => name === "orchestration:listener")?.links.map(({ context }) => context.spanId),
+      ).toEqual([sent?.spanContext().spanId]);
+      expect(second?.events.map(({ name }) => name.replace("durabletask.orchestration.", "")).toSorted()).toEqual([
+        "custom_status_changed",
+        "event_raised",
+      ]);
+    },
+  );
 });
 
 describe("Beside the SDK's built-in tracing", () => {
   // What only its faults need: the identity that it can't give a span, and that of the replays.
   const ofItsFaults = new Set(["durabletask.task.replay_span_id", "durabletask.task.replay_start_time"]);
 
-  async function attributesOf(start: (hub: Hub) => Promise<unknown>): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+  async function attributesOf(
+    start: (hub: Hub) => Promise<unknown>,
+  ): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
     const hub = await startHub();
     const found = new Map<string, Set<string>>();
     const ended = Promise.withResolvers<void>();
@@ -191,7 +231,13 @@ describe("Beside the SDK's built-in tracing", () => {
   }
 
   it("S1 no span and no attribute is lost", async () => {
-    onTestFinished(() => use({ getTracer: () => { throw new Error("This test is over."); } }));
+    onTestFinished(() =>
+      use({
+        getTracer: () => {
+          throw new Error("This test is over.");
+        },
+      }),
+    );
     const theirs = await attributesOf((hub) => hub.bareWorker(register));
     const ours = await attributesOf((hub) => hub.worker({}, register));
     expect(theirs.size).toBeGreaterThan(10);

@@ -24,7 +24,10 @@ beforeAll(async () => {
   await builtIn.bareWorker(register);
 });
 
-async function count({ run, executions, activities }: Scenario, hub: Hub): Promise<{ counts: Counts; spans: RecordedSpans }> {
+async function count(
+  { run, executions, activities }: Scenario,
+  hub: Hub,
+): Promise<{ counts: Counts; spans: RecordedSpans }> {
   const spans = recordSpans();
   await run(hub);
   // The last span of all is an orchestration's; a response is a fact before its worker knows that it is.
@@ -35,7 +38,9 @@ async function count({ run, executions, activities }: Scenario, hub: Hub): Promi
   );
   const { orchestrations, orphans, duplicates, traces } = wholeness(spans.finished);
   const servers = new Set(
-    spans.finished.filter(({ name, kind }) => kind === SpanKind.SERVER && name.startsWith("activity:")).map((span) => span.spanContext().spanId),
+    spans.finished
+      .filter(({ name, kind }) => kind === SpanKind.SERVER && name.startsWith("activity:"))
+      .map((span) => span.spanContext().spanId),
   );
   const inActivities = spans.finished.filter(({ name }) => name === "in activity");
   const nested = inActivities.filter(({ parentSpanContext }) => servers.has(parentSpanContext?.spanId ?? ""));
@@ -63,13 +68,16 @@ describe("Over gRPC, on a real worker", () => {
     expect(counts).toEqual(whole(scenario, spans));
   });
 
-  it.each(scenarios)("S1 $name: with two workers that share the work, every execution is one whole trace", async (scenario) => {
-    const { counts, spans } = await count(scenario, twoWorkers);
-    table[`${scenario.name}, two workers`] = counts;
-    // Each of the two counts its own attempts, so how often a flaky activity runs is not the same each time.
-    if (scenario.name === "retries") expect(counts.orphans + counts["duplicate IDs"] + counts.open).toBe(0);
-    else expect(counts).toEqual(whole(scenario, spans));
-  });
+  it.each(scenarios)(
+    "S1 $name: with two workers that share the work, every execution is one whole trace",
+    async (scenario) => {
+      const { counts, spans } = await count(scenario, twoWorkers);
+      table[`${scenario.name}, two workers`] = counts;
+      // Each of the two counts its own attempts, so how often a flaky activity runs is not the same each time.
+      if (scenario.name === "retries") expect(counts.orphans + counts["duplicate IDs"] + counts.open).toBe(0);
+      else expect(counts).toEqual(whole(scenario, spans));
+    },
+  );
 
   it.each(scenarios)("$name: the SDK's built-in tracing, for comparison", async (scenario) => {
     const { counts } = await count(scenario, builtIn);

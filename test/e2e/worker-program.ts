@@ -2,7 +2,12 @@
  * A worker as a user would run it: in a process of its own, exporting over OTLP. Its arguments are the hub's address
  * and, if it shall hang there until it is killed, the step of the workflow. It ends well when its input ends.
  */
-import { NoOpLogger, TaskHubGrpcWorker, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
+import {
+  NoOpLogger,
+  TaskHubGrpcWorker,
+  type ActivityContext,
+  type OrchestrationContext,
+} from "@microsoft/durabletask-js";
 import { trace } from "@opentelemetry/api";
 import { withDurableTelemetry } from "../../src/index.ts";
 import { setupOtlp } from "../../src/otlp/index.ts";

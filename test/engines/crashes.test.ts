@@ -13,7 +13,9 @@ const isServer = (name: string) => (span: ReceivedSpan) => span.kind === "SERVER
 
 // Spans that die unexported with their process are lost to any tracing; these are out.
 async function halfWay(receiver: OtlpReceiver): Promise<void> {
-  await receiver.waitFor((spans) => spans.filter(({ name, kind }) => name === "activity:step" && kind === "CLIENT").length === 2);
+  await receiver.waitFor(
+    (spans) => spans.filter(({ name, kind }) => name === "activity:step" && kind === "CLIENT").length === 2,
+  );
   await receiver.waitFor((spans) => spans.filter(({ name }) => name === "in activity").length === 3);
 }
 

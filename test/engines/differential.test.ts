@@ -19,7 +19,11 @@ interface Player extends AsyncDisposable {
 }
 
 /** @param decorated whether the worker has the pipeline of this package. */
-async function startPlayer(hub: { readonly address: string }, decorated: boolean, close: () => Promise<void>): Promise<Player> {
+async function startPlayer(
+  hub: { readonly address: string },
+  decorated: boolean,
+  close: () => Promise<void>,
+): Promise<Player> {
   const logger = new NoOpLogger();
   const client = new TaskHubGrpcClient({ hostAddress: hub.address, logger });
   const bare = new TaskHubGrpcWorker({ hostAddress: hub.address, logger, shutdownTimeoutMs: 100 });
@@ -27,12 +31,15 @@ async function startPlayer(hub: { readonly address: string }, decorated: boolean
   histories.watch(bare);
   const worker = decorated ? withDurableTelemetry(bare) : bare;
   const ledger = new Ledger();
-  ledger.onWaiting = (instanceId) => void context.with(ROOT_CONTEXT, () => client.raiseOrchestrationEvent(instanceId, "go", 1));
+  ledger.onWaiting = (instanceId) =>
+    void context.with(ROOT_CONTEXT, () => client.raiseOrchestrationEvent(instanceId, "go", 1));
   register(worker, 0, ledger);
   await worker.start();
   return {
     async play(id, workflow) {
-      await client.scheduleNewOrchestration("play", { workflow, generation: 1, peers: ["nobody"] } satisfies Play, { instanceId: id });
+      await client.scheduleNewOrchestration("play", { workflow, generation: 1, peers: ["nobody"] } satisfies Play, {
+        instanceId: id,
+      });
       const state = await client.waitForOrchestrationCompletion(id, true, 60);
       return JSON.stringify({
         status: state && OrchestrationStatus[state.runtimeStatus],
@@ -66,17 +73,24 @@ describe.skipIf(!isBuilt)("The same random workflows on the local hub and on dur
     await Promise.all(players.map((player) => player[Symbol.asyncDispose]()));
   });
 
-  it(`O10, D3 have the same results, statuses and histories, with this package and on the engine without it (${count} workflows)`, { timeout: 30_000 + count * 1000 }, async () => {
-    const subjects = fc.sample(workflows, { numRuns: count, seed: 20_260_101 }).map((workflow, number) => ({ id: `workflow-${number}-`, workflow: withoutRaces(workflow) }));
-    const differences: Readonly<Record<string, unknown>>[] = [];
-    for (let first = 0; first < subjects.length; first += 10) {
-      await Promise.all(
-        subjects.slice(first, first + 10).map(async ({ id, workflow }) => {
-          const [local, engine, bare] = await Promise.all(players.map((player) => player.play(id, workflow)));
-          if (local !== engine || engine !== bare) differences.push({ workflow: JSON.stringify(workflow), local, engine, bare });
-        }),
-      );
-    }
-    expect(differences).toEqual([]);
-  });
+  it(
+    `O10, D3 have the same results, statuses and histories, with this package and on the engine without it (${count} workflows)`,
+    { timeout: 30_000 + count * 1000 },
+    async () => {
+      const subjects = fc
+        .sample(workflows, { numRuns: count, seed: 20_260_101 })
+        .map((workflow, number) => ({ id: `workflow-${number}-`, workflow: withoutRaces(workflow) }));
+      const differences: Readonly<Record<string, unknown>>[] = [];
+      for (let first = 0; first < subjects.length; first += 10) {
+        await Promise.all(
+          subjects.slice(first, first + 10).map(async ({ id, workflow }) => {
+            const [local, engine, bare] = await Promise.all(players.map((player) => player.play(id, workflow)));
+            if (local !== engine || engine !== bare)
+              differences.push({ workflow: JSON.stringify(workflow), local, engine, bare });
+          }),
+        );
+      }
+      expect(differences).toEqual([]);
+    },
+  );
 });

@@ -86,7 +86,7 @@ function isFirst(lock: string): boolean {
 
 function builtElsewhere(binary: string, lock: string): string {
   const slot = new Int32Array(new SharedArrayBuffer(4));
-  for (const end = Date.now() + buildTimeout; existsSync(lock) && Date.now() < end; ) Atomics.wait(slot, 0, 0, 100);
+  for (const end = Date.now() + buildTimeout; existsSync(lock) && Date.now() < end;) Atomics.wait(slot, 0, 0, 100);
   if (!existsSync(binary)) throw new Error("another process could not build it");
   return binary;
 }
@@ -94,14 +94,19 @@ function builtElsewhere(binary: string, lock: string): string {
 function compile(source: string, binary: string): string {
   const output = `${binary}.${process.pid}`;
   const built = spawnSync("go", ["build", "-o", output, "."], { cwd: source, encoding: "utf8", timeout: buildTimeout });
-  if (built.error !== undefined) throw new Error(`\`go\` did not run (${built.error.message}). Install Go 1.24 or newer.`, { cause: built.error });
-  if (built.status !== 0) throw new Error(`\`go build\` failed: ${built.stderr.trim().split("\n").slice(-3).join(" | ")}`);
+  if (built.error !== undefined)
+    throw new Error(`\`go\` did not run (${built.error.message}). Install Go 1.24 or newer.`, { cause: built.error });
+  if (built.status !== 0)
+    throw new Error(`\`go build\` failed: ${built.stderr.trim().split("\n").slice(-3).join(" | ")}`);
   renameSync(output, binary);
   return binary;
 }
 
 /** Starts an engine on a free port. @throws Error with what it printed, if it ends instead. */
-export async function startEngine(name: EngineName, { postgres, otlp, lockTimeout }: EngineOptions = {}): Promise<Engine> {
+export async function startEngine(
+  name: EngineName,
+  { postgres, otlp, lockTimeout }: EngineOptions = {},
+): Promise<Engine> {
   const binary = binaries.get(name);
   if (binary === undefined) throw new Error(`Call buildEngine("${name}") first.`);
   const args = [
@@ -118,7 +123,12 @@ export async function startEngine(name: EngineName, { postgres, otlp, lockTimeou
     child.kill(signal);
     await gone;
   };
-  return { address, stop: () => end("SIGTERM"), kill: () => end("SIGKILL"), [Symbol.asyncDispose]: () => end("SIGTERM") };
+  return {
+    address,
+    stop: () => end("SIGTERM"),
+    kill: () => end("SIGKILL"),
+    [Symbol.asyncDispose]: () => end("SIGTERM"),
+  };
 }
 
 async function addressOf(child: ChildProcess, name: EngineName): Promise<string> {

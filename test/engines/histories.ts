@@ -1,6 +1,9 @@
 /** Histories of the same workflow on two hubs, made comparable. */
 import type { TaskHubGrpcWorker } from "@microsoft/durabletask-js";
-import type { HistoryEvent, OrchestratorRequest } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type {
+  HistoryEvent,
+  OrchestratorRequest,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type { Part, Step, Workflow } from "../property/workflows.ts";
 
 /** The last history that a hub sent of each execution, in the order in which executions started. */
@@ -10,10 +13,14 @@ export class Histories {
   /** Looks at the requests that `worker` gets; call it before the worker is decorated. */
   watch(worker: TaskHubGrpcWorker): void {
     // The SDK has no public place to see a request.
-    const internal = worker as unknown as { _executeOrchestratorInternal(request: OrchestratorRequest, ...rest: unknown[]): Promise<void> };
+    const internal = worker as unknown as {
+      _executeOrchestratorInternal(request: OrchestratorRequest, ...rest: unknown[]): Promise<void>;
+    };
     const execute = internal._executeOrchestratorInternal.bind(worker);
     internal._executeOrchestratorInternal = (request, ...rest) => {
-      const events = [...request.getPasteventsList(), ...request.getNeweventsList()].map((event) => event.cloneMessage());
+      const events = [...request.getPasteventsList(), ...request.getNeweventsList()].map((event) =>
+        event.cloneMessage(),
+      );
       const start = events.find((event) => event.hasExecutionstarted())?.getExecutionstarted();
       const executionId = start?.getOrchestrationinstance()?.getExecutionid()?.getValue() ?? "";
       const known = this.#byExecution.get(executionId);
@@ -25,7 +32,9 @@ export class Histories {
 
   /** The executions of an instance and of those below it: their events as text, without what differs from run to run. */
   of(prefix: string): readonly (readonly string[])[] {
-    return [...this.#byExecution.values()].filter(({ instanceId }) => instanceId.startsWith(prefix)).map(({ events }) => comparable(events));
+    return [...this.#byExecution.values()]
+      .filter(({ instanceId }) => instanceId.startsWith(prefix))
+      .map(({ events }) => comparable(events));
   }
 }
 
@@ -56,19 +65,24 @@ function comparable(events: readonly HistoryEvent[]): readonly string[] {
 function describe(event: HistoryEvent): string {
   const id = event.getEventid();
   const started = event.getExecutionstarted();
-  if (started !== undefined) return `started ${started.getName()} ${started.getInput()?.getValue()} as ${started.getParentinstance()?.getTaskscheduledid()} of ${started.getParentinstance()?.getName()?.getValue()}`;
+  if (started !== undefined)
+    return `started ${started.getName()} ${started.getInput()?.getValue()} as ${started.getParentinstance()?.getTaskscheduledid()} of ${started.getParentinstance()?.getName()?.getValue()}`;
   const activity = event.getTaskscheduled();
   if (activity !== undefined) return `scheduled ${id} ${activity.getName()} ${activity.getInput()?.getValue()}`;
   const child = event.getSuborchestrationinstancecreated();
-  if (child !== undefined) return `scheduled ${id} ${child.getName()} ${child.getInstanceid()} ${child.getInput()?.getValue()}`;
+  if (child !== undefined)
+    return `scheduled ${id} ${child.getName()} ${child.getInstanceid()} ${child.getInput()?.getValue()}`;
   const sent = event.getEventsent();
-  if (sent !== undefined) return `sent ${id} ${sent.getName()} to ${sent.getInstanceid()} ${sent.getInput()?.getValue()}`;
+  if (sent !== undefined)
+    return `sent ${id} ${sent.getName()} to ${sent.getInstanceid()} ${sent.getInput()?.getValue()}`;
   const raised = event.getEventraised();
   if (raised !== undefined) return `raised ${raised.getName()} ${raised.getInput()?.getValue()}`;
   const completed = event.getTaskcompleted() ?? event.getSuborchestrationinstancecompleted();
-  if (completed !== undefined) return `completed ${completed.getTaskscheduledid()} ${completed.getResult()?.getValue()}`;
+  if (completed !== undefined)
+    return `completed ${completed.getTaskscheduledid()} ${completed.getResult()?.getValue()}`;
   const failed = event.getTaskfailed() ?? event.getSuborchestrationinstancefailed();
-  if (failed !== undefined) return `failed ${failed.getTaskscheduledid()} ${failed.getFailuredetails()?.getErrortype()}: ${failed.getFailuredetails()?.getErrormessage()}`;
+  if (failed !== undefined)
+    return `failed ${failed.getTaskscheduledid()} ${failed.getFailuredetails()?.getErrortype()}: ${failed.getFailuredetails()?.getErrormessage()}`;
   if (event.hasTimercreated()) return `timer ${id}`;
   if (event.hasTimerfired()) return `fired ${event.getTimerfired()?.getTimerid()}`;
   return `event ${event.getEventtypeCase()}`;
@@ -79,7 +93,10 @@ function describe(event: HistoryEvent): string {
  * first is taken, and what runs side by side can't fail.
  */
 export function withoutRaces({ next, steps }: Workflow): Workflow {
-  const calm = (list: readonly Step[]): Step[] => list.flatMap((step) => (step.do === "wait" ? { ...step, for: settled(step.for) } : step.do === "start" ? [] : step));
+  const calm = (list: readonly Step[]): Step[] =>
+    list.flatMap((step) =>
+      step.do === "wait" ? { ...step, for: settled(step.for) } : step.do === "start" ? [] : step,
+    );
   return { steps: calm(steps), next: next && { ...next, steps: calm(next.steps) } };
 }
 
@@ -88,7 +105,14 @@ function settled(part: Part): Part {
     case "any":
       return settled(part.of[0] ?? { kind: "event" });
     case "all":
-      return { ...part, of: part.of.map((each): Part => (each.kind === "timer" || each.kind === "event" ? each : { kind: "activity", outcome: "ok", turns: 0, retry: "never" })) };
+      return {
+        ...part,
+        of: part.of.map((each): Part =>
+          each.kind === "timer" || each.kind === "event"
+            ? each
+            : { kind: "activity", outcome: "ok", turns: 0, retry: "never" },
+        ),
+      };
     case "child":
       return { ...part, workflow: withoutRaces(part.workflow) };
     default:

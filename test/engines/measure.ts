@@ -25,7 +25,14 @@ export const recorded = (span: ReadableSpan): AnySpan => ({
   scope: span.instrumentationScope.name,
 });
 
-export const received = ({ name, kind, traceId, spanId, parentSpanId, scope }: ReceivedSpan): AnySpan => ({ name, kind, traceId, spanId, parentSpanId, scope: scope.name });
+export const received = ({ name, kind, traceId, spanId, parentSpanId, scope }: ReceivedSpan): AnySpan => ({
+  name,
+  kind,
+  traceId,
+  spanId,
+  parentSpanId,
+  scope: scope.name,
+});
 
 /** What a scenario's spans are, in numbers. */
 export interface Counts {
@@ -51,7 +58,8 @@ const ofClient = /^(create_orchestration|orchestration_event):/;
 export function count(spans: readonly AnySpan[]): Counts {
   const idOf = ({ traceId, spanId }: Pick<AnySpan, "traceId" | "spanId">): string => `${traceId}-${spanId}`;
   const byId = new Map(spans.map((span) => [idOf(span), span]));
-  const parentOf = ({ traceId, parentSpanId }: AnySpan): AnySpan | undefined => byId.get(idOf({ traceId, spanId: parentSpanId ?? "" }));
+  const parentOf = ({ traceId, parentSpanId }: AnySpan): AnySpan | undefined =>
+    byId.get(idOf({ traceId, spanId: parentSpanId ?? "" }));
   const ours = spans.filter(({ scope }) => scope === scopeOfOurs);
   const activities = ours.filter(({ kind, name }) => kind === "SERVER" && name.startsWith("activity:"));
   const placed = activities.filter((span) => parentOf(span)?.kind === "CLIENT" && parentOf(span)?.name === span.name);
@@ -59,7 +67,11 @@ export function count(spans: readonly AnySpan[]): Counts {
   const nested = user.filter((span) => parentOf(span) !== undefined);
   return {
     spans: spans.length,
-    traces: new Set(spans.filter(({ name, scope }) => scope !== "Microsoft.DurableTask" || !ofClient.test(name)).map(({ traceId }) => traceId)).size,
+    traces: new Set(
+      spans
+        .filter(({ name, scope }) => scope !== "Microsoft.DurableTask" || !ofClient.test(name))
+        .map(({ traceId }) => traceId),
+    ).size,
     orphans: spans.filter((span) => span.parentSpanId !== undefined && parentOf(span) === undefined).length,
     doubled: spans.length - byId.size,
     orchestrations: ours.filter(({ kind, name }) => kind === "SERVER" && name.startsWith("orchestration:")).length,
@@ -103,7 +115,9 @@ export async function startFleet(addresses: readonly string[], decorated = true)
 
 /** Whether the spans of a scenario have all ended: tracing may be a moment behind the client. */
 export function isComplete({ executions, activities }: Scenario, spans: readonly ReadableSpan[]): boolean {
-  const servers = spans.filter(({ kind, instrumentationScope }) => kind === SpanKind.SERVER && instrumentationScope.name === scopeOfOurs);
+  const servers = spans.filter(
+    ({ kind, instrumentationScope }) => kind === SpanKind.SERVER && instrumentationScope.name === scopeOfOurs,
+  );
   const ran = servers.filter(({ name }) => name.startsWith("activity:")).length;
   return ran >= activities && servers.length - ran >= executions;
 }
@@ -122,8 +136,20 @@ export const setUps: readonly SetUp[] = [
   { title: "SQLite and one worker", hubs: 1, workers: 1, backend: "SQLite", engineSpans: false },
   { title: "SQLite and two workers", hubs: 1, workers: 2, backend: "SQLite", engineSpans: false },
   { title: "PostgreSQL and two workers", hubs: 1, workers: 2, backend: "PostgreSQL", engineSpans: false },
-  { title: "two hubs over one PostgreSQL, with a worker each", hubs: 2, workers: 1, backend: "PostgreSQL", engineSpans: false },
-  { title: "SQLite, two workers, and the engine's own spans", hubs: 1, workers: 2, backend: "SQLite", engineSpans: true },
+  {
+    title: "two hubs over one PostgreSQL, with a worker each",
+    hubs: 2,
+    workers: 1,
+    backend: "PostgreSQL",
+    engineSpans: false,
+  },
+  {
+    title: "SQLite, two workers, and the engine's own spans",
+    hubs: 1,
+    workers: 2,
+    backend: "SQLite",
+    engineSpans: true,
+  },
 ];
 
 // durabletask-go 0.6.0 can't store two activities that one episode schedules in PostgreSQL ("could not determine data type

@@ -1,5 +1,8 @@
 import { NoOpLogger, TaskHubGrpcClient, TaskHubGrpcWorker, type OrchestrationContext } from "@microsoft/durabletask-js";
-import type { ActivityRequest, OrchestratorRequest } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type {
+  ActivityRequest,
+  OrchestratorRequest,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { beforeAll, describe, expect, it } from "vitest";
 import { withDurableTelemetry } from "../../src/index.ts";
 import type { Steps } from "../harness.ts";
@@ -60,13 +63,18 @@ describe.skipIf(!isBuilt)("What durabletask-go 0.6.0 sends, without spans of its
 
   const starts = () =>
     ["parent", "child"].map((name) => {
-      const all = requests.orchestrators.flatMap((request) => [...request.getPasteventsList(), ...request.getNeweventsList()]);
+      const all = requests.orchestrators.flatMap((request) => [
+        ...request.getPasteventsList(),
+        ...request.getNeweventsList(),
+      ]);
       return all.map((event) => event.getExecutionstarted()).find((event) => event?.getName() === name);
     });
 
   it("has execution IDs in histories, and in no request", () => {
     expect(starts().map((start) => start?.getOrchestrationinstance()?.hasExecutionid())).toEqual([true, true]);
-    expect(requests.orchestrators.map((request) => request.hasExecutionid())).toEqual(requests.orchestrators.map(() => false));
+    expect(requests.orchestrators.map((request) => request.hasExecutionid())).toEqual(
+      requests.orchestrators.map(() => false),
+    );
     expect(requests.activities.map((request) => request.getOrchestrationinstance()?.hasExecutionid())).toEqual([false]);
     const [, child] = starts();
     expect(child?.getParentinstance()?.getOrchestrationinstance()?.hasExecutionid()).toBe(false);
@@ -79,12 +87,19 @@ describe.skipIf(!isBuilt)("What durabletask-go 0.6.0 sends, without spans of its
   });
 
   it("has no tags, and versions of activities alone", () => {
-    expect(starts().map((start) => [start?.getVersion()?.getValue(), start?.getTagsMap().getLength()])).toEqual([[undefined, 0], [undefined, 0]]);
-    expect(requests.activities.map((request) => [request.getVersion()?.getValue(), request.getTagsMap().getLength()])).toEqual([["3", 0]]);
+    expect(starts().map((start) => [start?.getVersion()?.getValue(), start?.getTagsMap().getLength()])).toEqual([
+      [undefined, 0],
+      [undefined, 0],
+    ]);
+    expect(
+      requests.activities.map((request) => [request.getVersion()?.getValue(), request.getTagsMap().getLength()]),
+    ).toEqual([["3", 0]]);
   });
 
   it("has the times of all events, but that of a timer's firing is of its creation", () => {
-    const last = requests.orchestrators.findLast((request) => request.getPasteventsList().some((event) => event.hasTimercreated()));
+    const last = requests.orchestrators.findLast((request) =>
+      request.getPasteventsList().some((event) => event.hasTimercreated()),
+    );
     const events = [...(last?.getPasteventsList() ?? []), ...(last?.getNeweventsList() ?? [])];
     expect(events.every((event) => event.hasTimestamp())).toBe(true);
     const fired = events.find((event) => event.hasTimerfired());

@@ -41,7 +41,10 @@ writeFileSync(page, `${before}${begin}\n${table}\n${rest.slice(rest.indexOf(end)
 async function measure({ backend, engineSpans, hubs, workers }: SetUp, decorated: boolean): Promise<void> {
   const database = backend === "PostgreSQL" ? await startPostgres() : undefined;
   const receiver = await startReceiver();
-  const options = { ...(database === undefined ? {} : { postgres: database.url, lockTimeout: "2s" }), ...(engineSpans ? { otlp: receiver.url } : {}) };
+  const options = {
+    ...(database === undefined ? {} : { postgres: database.url, lockTimeout: "2s" }),
+    ...(engineSpans ? { otlp: receiver.url } : {}),
+  };
   const engines: Engine[] = [];
   for (let hub = 0; hub < hubs; hub += 1) engines.push(await startEngine("durabletask-go", options));
   const fleet = await startFleet(
@@ -49,7 +52,8 @@ async function measure({ backend, engineSpans, hubs, workers }: SetUp, decorated
     decorated,
   );
   const scenarios = new Set<Scenario>(scenariosOn(backend));
-  for (const scenario of engineScenarios) rows.get(scenario.name)?.push(scenarios.has(scenario) ? await cell(scenario) : "-");
+  for (const scenario of engineScenarios)
+    rows.get(scenario.name)?.push(scenarios.has(scenario) ? await cell(scenario) : "-");
   await fleet[Symbol.asyncDispose]();
   await Promise.all(engines.map((engine) => engine.stop()));
   await receiver.close();
@@ -65,7 +69,10 @@ async function measure({ backend, engineSpans, hubs, workers }: SetUp, decorated
     }
     // The last spans come a moment after the client knows.
     await setTimeout(400);
-    const counts = count([...spans.ended.slice(first.ours).map(recorded), ...receiver.spans.slice(first.engine).map(received)]);
+    const counts = count([
+      ...spans.ended.slice(first.ours).map(recorded),
+      ...receiver.spans.slice(first.engine).map(received),
+    ]);
     return [counts.spans, counts.traces, counts.orphans, counts.doubled, counts["user spans nested"]].join(", ");
   }
 }

@@ -6,7 +6,13 @@ import { count, isComplete, recorded, scenariosOn, setUps, startFleet, type Flee
 
 const isBuilt = buildEngine("durabletask-go");
 
-describe.skipIf(!isBuilt).each(setUps.filter(({ backend, engineSpans, hubs }) => hubs === 1 && !engineSpans && (backend === "SQLite" || !skipPostgres)))("On durabletask-go with $title", ({ backend, workers }) => {
+describe
+  .skipIf(!isBuilt)
+  .each(
+    setUps.filter(
+      ({ backend, engineSpans, hubs }) => hubs === 1 && !engineSpans && (backend === "SQLite" || !skipPostgres),
+    ),
+  )("On durabletask-go with $title", ({ backend, workers }) => {
   let database: (StoreServer & { readonly url: string }) | undefined;
   let engine: Engine;
   let fleet: Fleet;

@@ -87,7 +87,12 @@ export function startApp(name: string, { nodeArgs = [], env = {}, args = [], cwd
 }
 
 /** Starts a program; it inherits no variables. */
-export function startCommand(command: string, args: readonly string[], cwd: string, env: Readonly<Record<string, string>>): App {
+export function startCommand(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+): App {
   const child = spawn(command, args, { cwd, env: { ...env } });
   let stdout = "";
   let stderr = "";
@@ -98,7 +103,8 @@ export function startCommand(command: string, args: readonly string[], cwd: stri
     async printed(text) {
       while (!stdout.includes(text)) {
         const isOver = await Promise.race([once(child.stdout, "data").then(() => false), ended.then(() => true)]);
-        if (isOver && !stdout.includes(text)) throw new Error(`The application ended without printing "${text}":\n${stdout}${stderr}`);
+        if (isOver && !stdout.includes(text))
+          throw new Error(`The application ended without printing "${text}":\n${stdout}${stderr}`);
       }
     },
     kill: (signal) => void child.kill(signal),

@@ -21,7 +21,12 @@ afterAll(() => void server.close());
 const preload = (name: string): readonly string[] => ["--import", new URL(`fixtures/${name}`, import.meta.url).href];
 
 /** Runs an application whose tasks call others to its end. */
-async function runCalls(backend: Backend, name: string, nodeArgs: readonly string[], durable?: object | false): Promise<Ended> {
+async function runCalls(
+  backend: Backend,
+  name: string,
+  nodeArgs: readonly string[],
+  durable?: object | false,
+): Promise<Ended> {
   const setup = { durable, hook: name === "calls-esm.mts" };
   await using app = await backend.start(name, { nodeArgs, env: { SETUP: JSON.stringify(setup) }, args: [url] });
   const state = await backend.run("calls");
@@ -54,23 +59,31 @@ describe.concurrent("Beside the instrumentation of HTTP, fetch and gRPC", () => 
     },
   );
 
-  it.each(applications.flatMap((name) => ["register, then NodeSDK", "NodeSDK, then register"].map((order) => [order, name] as const)))(
-    "the same with %s: %s",
-    async (order, name) => {
+  it.each(
+    applications.flatMap((name) =>
+      ["register, then NodeSDK", "NodeSDK, then register"].map((order) => [order, name] as const),
+    ),
+  )("the same with %s: %s", async (order, name) => {
+    await using backend = await startBackend();
+    const sdk = preload("node-sdk.mts");
+    await runCalls(backend, name, order.startsWith("register") ? [...register, ...sdk] : [...sdk, ...register]);
+    expect(tree(backend.receiver.spans)).toEqual(calls);
+  });
+
+  it.each(["loaded before register", "loaded after it"])(
+    "instrumentation without a provider of its own, %s, records with register's",
+    async (order) => {
       await using backend = await startBackend();
-      const sdk = preload("node-sdk.mts");
-      await runCalls(backend, name, order.startsWith("register") ? [...register, ...sdk] : [...sdk, ...register]);
+      const instrument = preload("no-provider.mts");
+      const ended = await runCalls(
+        backend,
+        "calls-cjs.cts",
+        order.includes("before") ? [...instrument, ...register] : [...register, ...instrument],
+      );
+      expect(ended.stderr).toBe("");
       expect(tree(backend.receiver.spans)).toEqual(calls);
     },
   );
-
-  it.each(["loaded before register", "loaded after it"])("instrumentation without a provider of its own, %s, records with register's", async (order) => {
-    await using backend = await startBackend();
-    const instrument = preload("no-provider.mts");
-    const ended = await runCalls(backend, "calls-cjs.cts", order.includes("before") ? [...instrument, ...register] : [...register, ...instrument]);
-    expect(ended.stderr).toBe("");
-    expect(tree(backend.receiver.spans)).toEqual(calls);
-  });
 
   it("the worker's own gRPC calls make no spans without tracing, either; the application's do", async () => {
     await using backend = await startBackend();
@@ -83,7 +96,9 @@ describe.concurrent("Beside the instrumentation of HTTP, fetch and gRPC", () => 
     await using backend = await startBackend();
     await runCalls(backend, "calls-cjs.cts", preload("node-sdk.mts"), false);
     const rpcs = new Set(backend.receiver.spans.map(({ name }) => name.replace("grpc.TaskHubSidecarService/", "")));
-    expect([...rpcs]).toEqual(expect.arrayContaining(["Hello", "GetWorkItems", "CompleteOrchestratorTask", "CompleteActivityTask"]));
+    expect([...rpcs]).toEqual(
+      expect.arrayContaining(["Hello", "GetWorkItems", "CompleteOrchestratorTask", "CompleteActivityTask"]),
+    );
   });
 });
 
@@ -97,7 +112,12 @@ describe("Beside other providers", () => {
   it("none at all: the application runs as it would, and nothing is sent along", async () => {
     await using backend = await startBackend();
     headers.length = 0;
-    expect(await runCalls(backend, "calls-cjs.cts", preload("no-provider.mts"))).toEqual({ code: 0, signal: null, stdout: "started\n", stderr: "" });
+    expect(await runCalls(backend, "calls-cjs.cts", preload("no-provider.mts"))).toEqual({
+      code: 0,
+      signal: null,
+      stdout: "started\n",
+      stderr: "",
+    });
     expect(backend.receiver.requests).toEqual([]);
     expect(headers.map(({ path }) => path)).toEqual(expect.arrayContaining(["/orchestrator", "/activity", "/fetch"]));
     expect(headers.filter(({ traceparent }) => traceparent !== undefined)).toEqual([]);

@@ -37,7 +37,8 @@ describe.concurrent("Every command line in docs/zero-code.md does what the page 
   });
 
   it("the Dockerfile sets the variable that the command line shows", () => {
-    const [variable = "none"] = /NODE_OPTIONS="[^"]+"/.exec(commands.find((each) => each.startsWith("NODE_OPTIONS")) ?? "") ?? [];
+    const [variable = "none"] =
+      /NODE_OPTIONS="[^"]+"/.exec(commands.find((each) => each.startsWith("NODE_OPTIONS")) ?? "") ?? [];
     expect(text).toContain(`ENV ${variable}\n`);
   });
 

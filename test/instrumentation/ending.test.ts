@@ -8,9 +8,13 @@ const timeout = { DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT: "500" };
 const soon = 6000;
 // Nobody knows what a collector that is silent has taken.
 const lost = (items: string, cause: string): RegExp =>
-  new RegExp(`durable-telemetry: ${cause === "Request timed out" ? `cannot confirm that \\d+ ${items} reached` : `cannot export \\d+ ${items} to`} http\\S+ \\(${cause}\\)`);
+  new RegExp(
+    `durable-telemetry: ${cause === "Request timed out" ? `cannot confirm that \\d+ ${items} reached` : `cannot export \\d+ ${items} to`} http\\S+ \\(${cause}\\)`,
+  );
 
-async function collectors(): Promise<AsyncDisposable & { readonly cases: readonly (readonly [url: string, cause: string])[] }> {
+async function collectors(): Promise<
+  AsyncDisposable & { readonly cases: readonly (readonly [url: string, cause: string])[] }
+> {
   const hung = await startHungCollector();
   const dead = await deadCollector();
   return {
@@ -32,7 +36,10 @@ describe.concurrent("K3 with a collector that hangs or is down, telemetry holds 
     await using set = await collectors();
     await Promise.all(
       set.cases.map(async ([url, cause]) => {
-        await using app = await backend.start("at-signal.mts", { args: [...args, "span"], env: { ...timeout, OTEL_EXPORTER_OTLP_ENDPOINT: url } });
+        await using app = await backend.start("at-signal.mts", {
+          args: [...args, "span"],
+          env: { ...timeout, OTEL_EXPORTER_OTLP_ENDPOINT: url },
+        });
         const asked = performance.now();
         app.kill("SIGTERM");
         const ended = await app.ended;
@@ -48,7 +55,9 @@ describe.concurrent("K3 with a collector that hangs or is down, telemetry holds 
     await using set = await collectors();
     await Promise.all(
       set.cases.map(async ([url, cause]) => {
-        await using app = await backend.start("workers.mts", { env: { DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT: "2000", OTEL_EXPORTER_OTLP_ENDPOINT: url } });
+        await using app = await backend.start("workers.mts", {
+          env: { DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT: "2000", OTEL_EXPORTER_OTLP_ENDPOINT: url },
+        });
         const started = performance.now();
         const ended = await app.ended;
         expect(ended).toMatchObject({ code: 0, signal: null });
@@ -59,14 +68,20 @@ describe.concurrent("K3 with a collector that hangs or is down, telemetry holds 
     );
   });
 
-  it.each(["SIGTERM", "SIGINT"] as const)("%s: what worker threads have recorded is exported before the process ends by it", async (signal) => {
-    await using receiver = await startReceiver();
-    await using app = startApp("threads.mts", { nodeArgs: register, env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_BSP_SCHEDULE_DELAY: "60000" } });
-    await app.printed("started");
-    app.kill(signal);
-    expect(await app.ended).toMatchObject({ code: null, signal, stderr: "" });
-    expect(receiver.spans.map(({ name }) => name).toSorted()).toEqual(["in thread 1", "in thread 2"]);
-  });
+  it.each(["SIGTERM", "SIGINT"] as const)(
+    "%s: what worker threads have recorded is exported before the process ends by it",
+    async (signal) => {
+      await using receiver = await startReceiver();
+      await using app = startApp("threads.mts", {
+        nodeArgs: register,
+        env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_BSP_SCHEDULE_DELAY: "60000" },
+      });
+      await app.printed("started");
+      app.kill(signal);
+      expect(await app.ended).toMatchObject({ code: null, signal, stderr: "" });
+      expect(receiver.spans.map(({ name }) => name).toSorted()).toEqual(["in thread 1", "in thread 2"]);
+    },
+  );
 
   it("what is recorded after a microtask in beforeExit is exported, and the event comes as often as without telemetry", async () => {
     await using receiver = await startReceiver();
@@ -81,10 +96,15 @@ describe.concurrent("K3 with a collector that hangs or is down, telemetry holds 
 
   it("what an application records in its beforeExit work is exported, and telemetry does not call it again for ever", async () => {
     await using receiver = await startReceiver();
-    const ended = await startApp("before-exit.mts", { nodeArgs: register, env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url } }).ended;
+    const ended = await startApp("before-exit.mts", {
+      nodeArgs: register,
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url },
+    }).ended;
     expect(ended).toMatchObject({ code: 0, stderr: "" });
     // As often as without telemetry.
     expect(ended.stdout).toBe("3\n");
-    expect(receiver.spans.map(({ name }) => name)).toEqual(expect.arrayContaining(["early", "late 1", "late 2", "at beforeExit"]));
+    expect(receiver.spans.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(["early", "late 1", "late 2", "at beforeExit"]),
+    );
   });
 });

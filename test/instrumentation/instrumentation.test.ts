@@ -76,7 +76,9 @@ describe("DurableTaskInstrumentation decorates", () => {
       });
     });
     await hub.run("plain");
-    await spans.waitFor((finished) => finished.some(({ kind, name }) => kind === SpanKind.SERVER && name === "orchestration:plain"));
+    await spans.waitFor((finished) =>
+      finished.some(({ kind, name }) => kind === SpanKind.SERVER && name === "orchestration:plain"),
+    );
     expect(wholeness(spans.finished)).toEqual({ spans: 4, traces: 1, orphans: 0, duplicates: 0, orchestrations: 1 });
   });
 
@@ -211,7 +213,9 @@ describe("beforeMethods", () => {
     const calls: string[] = [];
     const method = (): unknown => Reflect.get(Derived.prototype, "start");
     const original = method();
-    const restore = [Base, Derived].map(({ name, prototype }) => beforeMethods(prototype, ["start"], () => void calls.push(name)));
+    const restore = [Base, Derived].map(({ name, prototype }) =>
+      beforeMethods(prototype, ["start"], () => void calls.push(name)),
+    );
     expect([new Base().start(), new Derived().start()]).toEqual(["base", "derived"]);
     expect(calls).toEqual(["Base", "Derived"]);
     for (const takeBack of restore) takeBack();
@@ -224,7 +228,8 @@ describe("enable and disable", () => {
     const instrumentation = instrument();
     const patched = methods();
     for (const [index, method] of patched.entries()) expect(method).not.toBe(untouched[index]);
-    const looks = (all: readonly unknown[]): unknown => all.map((method) => (typeof method === "function" ? [method.name, method.length] : method));
+    const looks = (all: readonly unknown[]): unknown =>
+      all.map((method) => (typeof method === "function" ? [method.name, method.length] : method));
     expect(looks(patched)).toEqual(looks(untouched));
     instrumentation.enable();
     instrumentation.disable();
@@ -249,7 +254,9 @@ describe("enable and disable", () => {
   });
 
   it("registerInstrumentations enables it, and what that returns disables it", () => {
-    const disable = registerInstrumentations({ instrumentations: [new DurableTaskInstrumentation({ enabled: false })] });
+    const disable = registerInstrumentations({
+      instrumentations: [new DurableTaskInstrumentation({ enabled: false })],
+    });
     expect(methods()[0]).not.toBe(untouched[0]);
     disable();
     expect(methods()).toEqual(untouched);
@@ -314,7 +321,9 @@ describe("Options", () => {
   });
 
   it("middlewares must return an array", () => {
-    expect(() => instrument({ middlewares: () => undefined as never })).toThrow('option "middlewares" must return an array');
+    expect(() => instrument({ middlewares: () => undefined as never })).toThrow(
+      'option "middlewares" must return an array',
+    );
   });
 });
 

@@ -10,7 +10,8 @@ import { register, startApp, startBackend, tree, wholeTrace, type AppOptions } f
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const fixture = (name: string): string => new URL(`fixtures/${name}`, import.meta.url).href;
 
-const paths = ({ requests }: OtlpReceiver): readonly string[] => [...new Set(requests.map(({ path }) => path))].toSorted();
+const paths = ({ requests }: OtlpReceiver): readonly string[] =>
+  [...new Set(requests.map(({ path }) => path))].toSorted();
 const quiet = { code: 0, signal: null, stdout: "started\n", stderr: "" };
 
 describe.concurrent("durable-telemetry/register instruments an unchanged application; its trace is whole", () => {
@@ -28,26 +29,35 @@ describe.concurrent("durable-telemetry/register instruments an unchanged applica
   ] as const;
 
   // All applications in one way, and one of each module system in the others.
-  const applicationsOf = (how: string): typeof applications | readonly (typeof applications)[number][] => (how === "--import" ? applications : applications.slice(0, 2));
-  it.each(commandLines.flatMap(([how, options]) => applicationsOf(how).map(([name, what]) => [how, what, name, options] as const)))(
-    "%s, %s",
-    async (_how, _what, name, options) => {
-      await using backend = await startBackend();
-      await using app = await backend.start(name, options);
-      await backend.run("main");
-      expect(await app.end()).toEqual(quiet);
-      expect(tree(backend.receiver.spans)).toEqual(wholeTrace);
-    },
-  );
+  const applicationsOf = (how: string): typeof applications | readonly (typeof applications)[number][] =>
+    how === "--import" ? applications : applications.slice(0, 2);
+  it.each(
+    commandLines.flatMap(([how, options]) =>
+      applicationsOf(how).map(([name, what]) => [how, what, name, options] as const),
+    ),
+  )("%s, %s", async (_how, _what, name, options) => {
+    await using backend = await startBackend();
+    await using app = await backend.start(name, options);
+    await backend.run("main");
+    expect(await app.end()).toEqual(quiet);
+    expect(tree(backend.receiver.spans)).toEqual(wholeTrace);
+  });
 
   it("with several copies of the SDK", async () => {
     using workspace = new Workspace();
     workspace.link(installedPackages().filter((name) => name !== "@microsoft/durabletask-js"));
     workspace.linkAs("durable-telemetry", root);
     for (const at of ["", "node_modules/tasks/"]) {
-      cpSync(join(root, "node_modules/@microsoft/durabletask-js"), join(workspace.path, at, "node_modules/@microsoft/durabletask-js"), { recursive: true });
+      cpSync(
+        join(root, "node_modules/@microsoft/durabletask-js"),
+        join(workspace.path, at, "node_modules/@microsoft/durabletask-js"),
+        { recursive: true },
+      );
     }
-    workspace.write("node_modules/tasks/index.js", 'exports.Worker = require("@microsoft/durabletask-js").TaskHubGrpcWorker;');
+    workspace.write(
+      "node_modules/tasks/index.js",
+      'exports.Worker = require("@microsoft/durabletask-js").TaskHubGrpcWorker;',
+    );
     const serve = JSON.stringify(fixture("serve.mts"));
     const file = workspace.write(
       "app.mjs",
@@ -72,7 +82,9 @@ describe.concurrent("durable-telemetry/register instruments an unchanged applica
     await backend.run("main");
     expect(await app.end()).toEqual(quiet);
     expect(paths(backend.receiver)).toEqual(["/v1/logs", "/v1/metrics", "/v1/traces"]);
-    expect(new Set(backend.receiver.spans.map(({ resource }) => resource["service.name"]))).toEqual(new Set(["orders"]));
+    expect(new Set(backend.receiver.spans.map(({ resource }) => resource["service.name"]))).toEqual(
+      new Set(["orders"]),
+    );
   });
 });
 
@@ -110,56 +122,92 @@ describe.concurrent("K1 a fault in the set-up is reported, and the application r
 
   it("headers that gRPC can't carry: they are not shown, and the other signals are exported", async () => {
     await using backend = await startBackend();
-    const env = { OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "grpc", OTEL_EXPORTER_OTLP_METRICS_HEADERS: "x-key=hunter2%C3%A9,token-bin=hunter2,x!key=hunter2", DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT: "500" };
+    const env = {
+      OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: "grpc",
+      OTEL_EXPORTER_OTLP_METRICS_HEADERS: "x-key=hunter2%C3%A9,token-bin=hunter2,x!key=hunter2",
+      DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT: "500",
+    };
     await using app = await backend.start("esm.mts", { env });
     await backend.run("main");
     const { code, stderr } = await app.end();
     expect(code).toBe(0);
-    expect(stderr).toContain('OTEL_EXPORTER_OTLP_METRICS_HEADERS="[redacted]" is ignored: it must be key=value pairs, separated by commas, that make valid headers');
+    expect(stderr).toContain(
+      'OTEL_EXPORTER_OTLP_METRICS_HEADERS="[redacted]" is ignored: it must be key=value pairs, separated by commas, that make valid headers',
+    );
     expect(stderr).not.toContain("hunter2");
     expect(tree(backend.receiver.spans)).toEqual(wholeTrace);
   });
 
-  it.each(["--import", "--require"])("%s where the Durable Task SDK is missing: there is nothing to instrument", async (option) => {
-    using workspace = installedWithout("@microsoft/durabletask-js");
-    const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n");');
-    await using app = startApp(`file://${file}`, { nodeArgs: [option, "durable-telemetry/register"], env: { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" }, cwd: workspace.path });
-    const { code, stdout, stderr } = await app.ended;
-    expect({ code, stdout }).toEqual({ code: 0, stdout: "runs\n" });
-    expect(stderr).toBe("");
-  });
+  it.each(["--import", "--require"])(
+    "%s where the Durable Task SDK is missing: there is nothing to instrument",
+    async (option) => {
+      using workspace = installedWithout("@microsoft/durabletask-js");
+      const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n");');
+      await using app = startApp(`file://${file}`, {
+        nodeArgs: [option, "durable-telemetry/register"],
+        env: { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" },
+        cwd: workspace.path,
+      });
+      const { code, stdout, stderr } = await app.ended;
+      expect({ code, stdout }).toEqual({ code: 0, stdout: "runs\n" });
+      expect(stderr).toBe("");
+    },
+  );
 
-  it.each(["--import", "--require"])("%s where OpenTelemetry's SDK is missing: one line says how to install it", async (option) => {
-    using workspace = installedWithout("@opentelemetry/sdk-node");
-    const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n"); process.exitCode = 7;');
-    await using app = startApp(`file://${file}`, { nodeArgs: [option, "durable-telemetry/register"], cwd: workspace.path });
-    const { code, stdout, stderr } = await app.ended;
-    expect({ code, stdout }).toEqual({ code: 7, stdout: "runs\n" });
-    expect(stderr.split("\n")).toEqual([
-      expect.stringMatching(/^durable-telemetry\/register: cannot set up OpenTelemetry; the application runs on without it\. setupOtlp needs .* npm install @opentelemetry\/sdk-node@latest/),
-      "",
-    ]);
-  });
+  it.each(["--import", "--require"])(
+    "%s where OpenTelemetry's SDK is missing: one line says how to install it",
+    async (option) => {
+      using workspace = installedWithout("@opentelemetry/sdk-node");
+      const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n"); process.exitCode = 7;');
+      await using app = startApp(`file://${file}`, {
+        nodeArgs: [option, "durable-telemetry/register"],
+        cwd: workspace.path,
+      });
+      const { code, stdout, stderr } = await app.ended;
+      expect({ code, stdout }).toEqual({ code: 7, stdout: "runs\n" });
+      expect(stderr.split("\n")).toEqual([
+        expect.stringMatching(
+          /^durable-telemetry\/register: cannot set up OpenTelemetry; the application runs on without it\. setupOtlp needs .* npm install @opentelemetry\/sdk-node@latest/,
+        ),
+        "",
+      ]);
+    },
+  );
 
-  it.each(["--import", "--require"])("%s on Bun: one line says that no worker is instrumented, and the application runs as it would", async (option) => {
-    using workspace = installedWithout();
-    const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n"); process.exitCode = 7;');
-    const faked = workspace.write("versions.cjs", 'Object.defineProperty(process, "versions", { value: { ...process.versions, bun: "1.3.0" } });');
-    const env = { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" };
-    await using app = startApp(`file://${file}`, { nodeArgs: ["--require", faked, option, "durable-telemetry/register"], env, cwd: workspace.path });
-    const stderr =
-      "durable-telemetry/register: no worker is instrumented, since Bun does not say which modules it loads. Decorate workers in code, " +
-      'with withDurableTelemetry() of "durable-telemetry".\n';
-    expect(await app.ended).toEqual({ code: 7, signal: null, stdout: "runs\n", stderr });
-  });
+  it.each(["--import", "--require"])(
+    "%s on Bun: one line says that no worker is instrumented, and the application runs as it would",
+    async (option) => {
+      using workspace = installedWithout();
+      const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n"); process.exitCode = 7;');
+      const faked = workspace.write(
+        "versions.cjs",
+        'Object.defineProperty(process, "versions", { value: { ...process.versions, bun: "1.3.0" } });',
+      );
+      const env = { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" };
+      await using app = startApp(`file://${file}`, {
+        nodeArgs: ["--require", faked, option, "durable-telemetry/register"],
+        env,
+        cwd: workspace.path,
+      });
+      const stderr =
+        "durable-telemetry/register: no worker is instrumented, since Bun does not say which modules it loads. Decorate workers in code, " +
+        'with withDurableTelemetry() of "durable-telemetry".\n';
+      expect(await app.ended).toEqual({ code: 7, signal: null, stdout: "runs\n", stderr });
+    },
+  );
 
   it.each(["--import", "--require"])("%s where OpenTelemetry's API is missing", async (option) => {
     using workspace = installedWithout("@opentelemetry/api");
     const file = workspace.write("app.mjs", 'process.stdout.write("runs\\n");');
-    await using app = startApp(`file://${file}`, { nodeArgs: [option, "durable-telemetry/register"], cwd: workspace.path });
+    await using app = startApp(`file://${file}`, {
+      nodeArgs: [option, "durable-telemetry/register"],
+      cwd: workspace.path,
+    });
     const { code, stdout, stderr } = await app.ended;
     expect({ code, stdout }).toEqual({ code: 0, stdout: "runs\n" });
-    expect(stderr).toContain("durable-telemetry/register: cannot set up OpenTelemetry; the application runs on without it.");
+    expect(stderr).toContain(
+      "durable-telemetry/register: cannot set up OpenTelemetry; the application runs on without it.",
+    );
   });
 });
 
@@ -191,7 +239,10 @@ describe.concurrent("K3 what was recorded is exported before the process ends", 
 
   it("by process.exit(), once the worker has stopped", async () => {
     await using backend = await startBackend();
-    await using app = await backend.start("at-signal.mts", { args: ["exit"], env: { OTEL_BSP_SCHEDULE_DELAY: "60000" } });
+    await using app = await backend.start("at-signal.mts", {
+      args: ["exit"],
+      env: { OTEL_BSP_SCHEDULE_DELAY: "60000" },
+    });
     await backend.run("main");
     // The listener ends the process; so what a signal has delivered at once is not all that there is.
     app.kill("SIGTERM");
@@ -200,12 +251,18 @@ describe.concurrent("K3 what was recorded is exported before the process ends", 
   });
 
   // Telemetry would wait longer than the test does, and no export starts before the signal.
-  const hung = { DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT: "25000", OTEL_EXPORTER_OTLP_TIMEOUT: "25000", OTEL_BSP_SCHEDULE_DELAY: "60000" };
+  const hung = {
+    DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT: "25000",
+    OTEL_EXPORTER_OTLP_TIMEOUT: "25000",
+    OTEL_BSP_SCHEDULE_DELAY: "60000",
+  };
 
   it("a second signal ends the process at once, though the collector hangs", async () => {
     await using backend = await startBackend();
     await using collector = await startHungCollector();
-    await using app = await backend.start("at-signal.mts", { env: { ...hung, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url } });
+    await using app = await backend.start("at-signal.mts", {
+      env: { ...hung, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url },
+    });
     await backend.run("main");
     app.kill("SIGINT");
     await collector.connected;
@@ -228,27 +285,36 @@ describe.concurrent("Exactly one orchestration span, whatever is combined", () =
     ["register as CommonJS, then NodeSDK", [...required, ...sdk]],
   ];
 
-  it.each(combinations.flatMap(([how, nodeArgs]) => ["esm.mts", "decorated.mts", "decorated.cts"].map((name) => [how, name, nodeArgs] as const)))(
-    "%s, with %s",
-    async (_, name, nodeArgs) => {
-      await using backend = await startBackend();
-      await using app = await backend.start(name, { nodeArgs, env: { SETUP: '{"durable":{"tracing":{"tags":["any"]}}}' } });
-      await backend.run("main");
-      expect(await app.end()).toEqual(quiet);
-      const spans = backend.receiver.spans.filter((span) => !span.name.startsWith("grpc."));
-      expect(tree(spans)).toEqual(wholeTrace);
-      const decorated = spans.find((span) => span.name === "orchestration:main")?.attributes["decorated"];
-      expect(decorated).toBe(name.startsWith("decorated") ? "in code" : undefined);
-    },
-  );
+  it.each(
+    combinations.flatMap(([how, nodeArgs]) =>
+      ["esm.mts", "decorated.mts", "decorated.cts"].map((name) => [how, name, nodeArgs] as const),
+    ),
+  )("%s, with %s", async (_, name, nodeArgs) => {
+    await using backend = await startBackend();
+    await using app = await backend.start(name, {
+      nodeArgs,
+      env: { SETUP: '{"durable":{"tracing":{"tags":["any"]}}}' },
+    });
+    await backend.run("main");
+    expect(await app.end()).toEqual(quiet);
+    const spans = backend.receiver.spans.filter((span) => !span.name.startsWith("grpc."));
+    expect(tree(spans)).toEqual(wholeTrace);
+    const decorated = spans.find((span) => span.name === "orchestration:main")?.attributes["decorated"];
+    expect(decorated).toBe(name.startsWith("decorated") ? "in code" : undefined);
+  });
 
   it("where OpenTelemetry is set up already, register says through diag that it left that alone", async () => {
     await using backend = await startBackend();
-    await using app = await backend.start("esm.mts", { nodeArgs: [...sdk, ...register], env: { OTEL_LOG_LEVEL: "info", SETUP: '{"durable":false}' } });
+    await using app = await backend.start("esm.mts", {
+      nodeArgs: [...sdk, ...register],
+      env: { OTEL_LOG_LEVEL: "info", SETUP: '{"durable":false}' },
+    });
     await backend.run("main");
     const { code, stdout } = await app.end();
     expect(code).toBe(0);
-    expect(stdout).toContain("durable-telemetry/register: OpenTelemetry is set up already and stays as it is; only workers are instrumented.");
+    expect(stdout).toContain(
+      "durable-telemetry/register: OpenTelemetry is set up already and stays as it is; only workers are instrumented.",
+    );
     expect(tree(backend.receiver.spans)).toEqual(wholeTrace);
   });
 });

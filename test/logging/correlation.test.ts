@@ -53,7 +53,12 @@ let dropping: Hub;
 let plain: Hub;
 let outside: Hub;
 beforeAll(async () => {
-  [hub, dropping, plain, outside] = await Promise.all([startHub(), startHub({ traceContext: "drop" }), startHub(), startHub()]);
+  [hub, dropping, plain, outside] = await Promise.all([
+    startHub(),
+    startHub({ traceContext: "drop" }),
+    startHub(),
+    startHub(),
+  ]);
   await Promise.all([
     hub.worker(logged({}, inside, items.middleware), register),
     hub.worker(logged({}, inside, items.middleware), register),
@@ -71,7 +76,9 @@ function ownSpan({ attributes }: ReadableLogRecord, spans: readonly ReadableSpan
   return spans.find(
     ({ kind, attributes: own }) =>
       kind === SpanKind.SERVER &&
-      ["name", "instance_id", "execution_id", "task_id"].every((key) => own[`durabletask.task.${key}`] === attributes[`durabletask.task.${key}`]),
+      ["name", "instance_id", "execution_id", "task_id"].every(
+        (key) => own[`durabletask.task.${key}`] === attributes[`durabletask.task.${key}`],
+      ),
   );
 }
 
@@ -105,7 +112,10 @@ describe.each<[string, () => Hub]>([
     const written = recorded.lines.filter(({ body }) => body !== "in the user's span");
     const times = (line: string): number => written.filter(({ body }) => body === line).length;
     expect([times("away from any span"), times("code"), times("middleware")]).toEqual([3, 6, 5]);
-    for (const record of written) expect(idsOf(record.spanContext), String(record.body)).toBe(idsOf(ownSpan(record, spans.finished)?.spanContext()));
+    for (const record of written)
+      expect(idsOf(record.spanContext), String(record.body)).toBe(
+        idsOf(ownSpan(record, spans.finished)?.spanContext()),
+      );
   });
 
   it("L2 a line that is written in a span of the user's own belongs to that span", async () => {
@@ -162,7 +172,9 @@ describe("Correlation", () => {
     await items.over();
     expect(spans.finished).toEqual([]);
     const ofParent = recorded.events.filter(
-      (record) => attribute(record, "durabletask.task.instance_id") === instanceId && record.eventName?.includes("orchestration") === true,
+      (record) =>
+        attribute(record, "durabletask.task.instance_id") === instanceId &&
+        record.eventName?.includes("orchestration") === true,
     );
     expect(new Set(ofParent.map(({ spanContext }) => idsOf(spanContext))).size).toBe(1);
     expect(new Set(recorded.records.map(({ spanContext }) => spanContext?.traceId)).size).toBe(1);

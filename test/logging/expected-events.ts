@@ -13,14 +13,24 @@ export async function expectedRecords(client: TaskHubGrpcClient, instanceId: str
   const events = await client.getOrchestrationHistory(instanceId);
   const name = events.find((event) => event.type === HistoryEventType.ExecutionStarted)?.name;
   const children = events.flatMap((event) =>
-    event.type === HistoryEventType.SubOrchestrationInstanceCreated && event.instanceId !== undefined ? [event.instanceId] : [],
+    event.type === HistoryEventType.SubOrchestrationInstanceCreated && event.instanceId !== undefined
+      ? [event.instanceId]
+      : [],
   );
   const below = await Promise.all([...new Set(children)].map((child) => expectedRecords(client, child)));
-  return [...events.flatMap((event) => expectedRecord(event, events, name, instanceId) ?? []), ...below.flat()].toSorted();
+  return [
+    ...events.flatMap((event) => expectedRecord(event, events, name, instanceId) ?? []),
+    ...below.flat(),
+  ].toSorted();
 }
 
 /** The record that there should be of an event of a history, as `labelOf` returns it. */
-export function expectedRecord(event: HistoryEvent, events: readonly HistoryEvent[], name: string | undefined, id: string | undefined): string | undefined {
+export function expectedRecord(
+  event: HistoryEvent,
+  events: readonly HistoryEvent[],
+  name: string | undefined,
+  id: string | undefined,
+): string | undefined {
   switch (event.type) {
     case HistoryEventType.ExecutionStarted:
       return label("orchestration.started", name, id);
@@ -31,15 +41,34 @@ export function expectedRecord(event: HistoryEvent, events: readonly HistoryEven
     case HistoryEventType.ExecutionRewound:
       return label("orchestration.rewound", name, id);
     case HistoryEventType.ExecutionCompleted: {
-      return label("orchestration.finished", name, id, statuses[event.orchestrationStatus], rootType(event.failureDetails?.errorType, events));
+      return label(
+        "orchestration.finished",
+        name,
+        id,
+        statuses[event.orchestrationStatus],
+        rootType(event.failureDetails?.errorType, events),
+      );
     }
     case HistoryEventType.TaskScheduled:
       return label("activity.started", event.name, id, event.eventId);
     case HistoryEventType.TaskCompleted:
-      return label("activity.finished", activityName(event.taskScheduledId, events), id, event.taskScheduledId, "Completed");
+      return label(
+        "activity.finished",
+        activityName(event.taskScheduledId, events),
+        id,
+        event.taskScheduledId,
+        "Completed",
+      );
     case HistoryEventType.TaskFailed: {
       const error = event.failureDetails?.errorType;
-      return label("activity.failed", activityName(event.taskScheduledId, events), id, event.taskScheduledId, "Failed", error);
+      return label(
+        "activity.failed",
+        activityName(event.taskScheduledId, events),
+        id,
+        event.taskScheduledId,
+        "Failed",
+        error,
+      );
     }
     default:
       return undefined;
@@ -53,5 +82,7 @@ function rootType(type: string | undefined, events: readonly HistoryEvent[]): st
 }
 
 function activityName(taskId: number, events: readonly HistoryEvent[]): string | undefined {
-  return events.flatMap((event) => (event.type === HistoryEventType.TaskScheduled && event.eventId === taskId ? [event.name] : []))[0];
+  return events.flatMap((event) =>
+    event.type === HistoryEventType.TaskScheduled && event.eventId === taskId ? [event.name] : [],
+  )[0];
 }

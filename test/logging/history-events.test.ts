@@ -1,4 +1,9 @@
-import { HistoryEventType, type OrchestrationContext, type OrchestrationState, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import {
+  HistoryEventType,
+  type OrchestrationContext,
+  type OrchestrationState,
+  type TaskHubGrpcWorker,
+} from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
 import { register, scenarios } from "../e2e/scenarios.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
@@ -18,7 +23,13 @@ let replaced: Hub;
 let crashed: Hub;
 let rewinding: Hub;
 beforeAll(async () => {
-  [hub, shared, replaced, crashed, rewinding] = await Promise.all([startHub(), startHub(), startHub(), startHub(), startHub()]);
+  [hub, shared, replaced, crashed, rewinding] = await Promise.all([
+    startHub(),
+    startHub(),
+    startHub(),
+    startHub(),
+    startHub(),
+  ]);
   await hub.worker(withLogs, (worker) => {
     register(worker);
     worker.addNamedOrchestrator("unknown activity", async function* (ctx: OrchestrationContext): Steps {
@@ -56,7 +67,9 @@ describe("L1 each history event is one log record", () => {
     const recorded = recordLogs();
     const id = instanceOf(await hub.run("generations", 3));
     await items.over();
-    expect(recorded.events.map((record) => label(record.eventName, attribute(record, "durabletask.task.status")))).toEqual(
+    expect(
+      recorded.events.map((record) => label(record.eventName, attribute(record, "durabletask.task.status"))),
+    ).toEqual(
       // An activity tells of itself as it starts; the episode that scheduled it, when the hub has its response.
       [1, 2, 3].flatMap((generation) => [
         expect.stringMatching(/^(orchestration|activity).started$/),
@@ -67,7 +80,9 @@ describe("L1 each history event is one log record", () => {
     );
     const executions = recorded.events.map((record) => attribute(record, "durabletask.task.execution_id"));
     expect(new Set(executions).size).toBe(3);
-    expect(new Set(recorded.events.map((record) => attribute(record, "durabletask.task.instance_id")))).toEqual(new Set([id]));
+    expect(new Set(recorded.events.map((record) => attribute(record, "durabletask.task.instance_id")))).toEqual(
+      new Set([id]),
+    );
   });
 
   it("L1 a worker that is stopped half-way and replaced changes nothing", async () => {
@@ -126,13 +141,16 @@ describe("L1 each history event is one log record", () => {
     expect(await labelsOf(recorded)).toEqual([...facts, ...started].toSorted());
   });
 
-  it.each(["nobody knows it", "unknown activity"])("L1 what nobody registered is logged all the same: %s", async (name) => {
-    const recorded = recordLogs();
-    const id = instanceOf(await hub.run(name));
-    const facts = await expectedRecords(hub.client, id);
-    expect(facts.some((each) => each.includes(" Failed "))).toBe(true);
-    expect(await labelsOf(recorded)).toEqual(facts);
-  });
+  it.each(["nobody knows it", "unknown activity"])(
+    "L1 what nobody registered is logged all the same: %s",
+    async (name) => {
+      const recorded = recordLogs();
+      const id = instanceOf(await hub.run(name));
+      const facts = await expectedRecords(hub.client, id);
+      expect(facts.some((each) => each.includes(" Failed "))).toBe(true);
+      expect(await labelsOf(recorded)).toEqual(facts);
+    },
+  );
 
   it("L1 a rewind is one record, and what runs after it is reported again only for a new history event", async () => {
     const recorded = recordLogs();
@@ -153,7 +171,10 @@ describe("L1 each history event is one log record", () => {
     await recorded.waitFor((records) => records.filter(isEnd("repaired")).length === 2);
     await items.over();
     const short = (record: (typeof recorded.events)[number]): string =>
-      label(record.eventName, record.eventName?.includes("activity") === true ? attribute(record, "durabletask.task.name") : undefined);
+      label(
+        record.eventName,
+        record.eventName?.includes("activity") === true ? attribute(record, "durabletask.task.name") : undefined,
+      );
     expect(recorded.events.map(short).toSorted()).toEqual(
       [
         "orchestration.started",
@@ -168,18 +189,25 @@ describe("L1 each history event is one log record", () => {
         "orchestration.finished",
       ].toSorted(),
     );
-    const rewound = (await rewinding.client.getOrchestrationHistory(id)).filter(({ type }) => type === HistoryEventType.ExecutionRewound);
+    const rewound = (await rewinding.client.getOrchestrationHistory(id)).filter(
+      ({ type }) => type === HistoryEventType.ExecutionRewound,
+    );
     expect(rewound).toHaveLength(1);
   });
 
-  const undelivered = [Object.assign(new Error("stale token"), { code: 5 }), Object.assign(new Error("no connection"), { code: 14 })];
+  const undelivered = [
+    Object.assign(new Error("stale token"), { code: 5 }),
+    Object.assign(new Error("no connection"), { code: 14 }),
+  ];
 
   it("L1 an episode whose response the backend refused, or may not have, is not logged: whoever comes after tells it", async () => {
     const recorded = recordLogs();
     const worker = hostWorker(untraced());
     worker.addNamedOrchestrator("plain", () => undefined);
     // The host entry takes every response; so this goes one step further in, where a backend may refuse.
-    const internal = worker as unknown as { _executeOrchestratorInternal(request: unknown, token: string, stub: unknown): Promise<void> };
+    const internal = worker as unknown as {
+      _executeOrchestratorInternal(request: unknown, token: string, stub: unknown): Promise<void>;
+    };
     const run = (error: unknown): Promise<void> =>
       internal._executeOrchestratorInternal(orchestratorRequest(startEvents({ name: "plain" })), "", {
         completeOrchestratorTask: (_: unknown, __: unknown, done: (error: unknown) => void) => done(error),
@@ -198,9 +226,15 @@ describe("L1 each history event is one log record", () => {
     const worker = hostWorker(untraced());
     worker.addNamedActivity("charge", () => 1);
     for (const error of undelivered) await runActivity(worker, { name: "charge", complete: () => error });
-    expect(recorded.events.map(({ eventName }) => eventName)).toEqual(["durabletask.activity.started", "durabletask.activity.started"]);
+    expect(recorded.events.map(({ eventName }) => eventName)).toEqual([
+      "durabletask.activity.started",
+      "durabletask.activity.started",
+    ]);
     await runActivity(worker, { name: "charge" });
-    expect(recorded.events.map(({ eventName }) => eventName).slice(2)).toEqual(["durabletask.activity.started", "durabletask.activity.finished"]);
+    expect(recorded.events.map(({ eventName }) => eventName).slice(2)).toEqual([
+      "durabletask.activity.started",
+      "durabletask.activity.finished",
+    ]);
   });
 
   it("L1 the in-memory worker's orchestrations are logged as those over gRPC", async () => {

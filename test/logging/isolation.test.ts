@@ -5,7 +5,14 @@ import { diag, INVALID_SPAN_CONTEXT, logs, type Logger, type LoggerProvider, typ
 import { LoggerProvider as SdkLoggerProvider } from "@opentelemetry/sdk-logs";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { logging, type LoggingOptions } from "../../middlewares/index.ts";
-import { ActivitySpan, currentLogger, OrchestrationSpan, type Middleware, type MiddlewareLogger, type OrchestrationSpanHandle } from "../../src/index.ts";
+import {
+  ActivitySpan,
+  currentLogger,
+  OrchestrationSpan,
+  type Middleware,
+  type MiddlewareLogger,
+  type OrchestrationSpanHandle,
+} from "../../src/index.ts";
 import { version } from "../../src/version.ts";
 import type { Steps } from "../harness.ts";
 import { WorkItems } from "../metrics/record-metrics.ts";
@@ -18,7 +25,10 @@ import { recordLogs, untraced } from "./record-logs.ts";
 function faults(): string[] {
   const told: string[] = [];
   const none = (): void => undefined;
-  diag.setLogger({ error: (message) => void told.push(message), warn: none, info: none, debug: none, verbose: none }, { suppressOverrideMessage: true });
+  diag.setLogger(
+    { error: (message) => void told.push(message), warn: none, info: none, debug: none, verbose: none },
+    { suppressOverrideMessage: true },
+  );
   onTestFinished(() => diag.disable());
   return told;
 }
@@ -54,29 +64,36 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     [
       "onEmit of a processor",
       (cause) =>
-        new SdkLoggerProvider({ processors: [{ onEmit: throws(cause), forceFlush: async () => undefined, shutdown: async () => undefined }] }),
+        new SdkLoggerProvider({
+          processors: [{ onEmit: throws(cause), forceFlush: async () => undefined, shutdown: async () => undefined }],
+        }),
     ],
-  ])("K1 a provider whose %s throws costs log records, and is told once; the user's logger goes on", async (member, provider) => {
-    const told = faults();
-    const cause = `broken ${member}`;
-    logs.setGlobalLoggerProvider(provider(cause));
-    onTestFinished(() => logs.disable());
-    const lines: string[] = [];
-    const write = (line: string): void => void lines.push(line.replace(/ \(.*/, ""));
-    expect(await run({ logger: { error: write, warn: write, info: write, debug: write } })).toBe(OrchestrationStatus.COMPLETED);
-    expect(lines).toEqual([
-      "in the orchestrator",
-      "Orchestration steps started",
-      "Activity step started",
-      "in the activity",
-      "Activity step completed",
-      "Activity step started",
-      "in the activity",
-      "Activity step completed",
-      "Orchestration steps completed",
-    ]);
-    expect(told.filter((message) => message.includes(cause))).toHaveLength(1);
-  });
+  ])(
+    "K1 a provider whose %s throws costs log records, and is told once; the user's logger goes on",
+    async (member, provider) => {
+      const told = faults();
+      const cause = `broken ${member}`;
+      logs.setGlobalLoggerProvider(provider(cause));
+      onTestFinished(() => logs.disable());
+      const lines: string[] = [];
+      const write = (line: string): void => void lines.push(line.replace(/ \(.*/, ""));
+      expect(await run({ logger: { error: write, warn: write, info: write, debug: write } })).toBe(
+        OrchestrationStatus.COMPLETED,
+      );
+      expect(lines).toEqual([
+        "in the orchestrator",
+        "Orchestration steps started",
+        "Activity step started",
+        "in the activity",
+        "Activity step completed",
+        "Activity step started",
+        "in the activity",
+        "Activity step completed",
+        "Orchestration steps completed",
+      ]);
+      expect(told.filter((message) => message.includes(cause))).toHaveLength(1);
+    },
+  );
 
   it("K1 a provider that can't even say whether it listens costs log records, and is reported once", async () => {
     const told = faults();
@@ -125,7 +142,8 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     const worker = hostWorker(untraced());
     const logger: unknown = Reflect.get(worker, "_logger");
     worker.addNamedOrchestrator("plain", () => {
-      for (const level of ["error", "warn", "info", "debug"] as const) vi.spyOn(logger as MiddlewareLogger, level).mockImplementation(own[level]);
+      for (const level of ["error", "warn", "info", "debug"] as const)
+        vi.spyOn(logger as MiddlewareLogger, level).mockImplementation(own[level]);
       currentLogger()?.info("a line");
       vi.restoreAllMocks();
       return "done";
@@ -180,7 +198,9 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     await items.over();
     expect(recorded.records).toEqual([]);
     const lost = ["the start of an activity", "an episode", "the end of an activity", "the end of an orchestration"];
-    expect(new Set(told.map((message) => /: (.*) was not logged: no span today/.exec(message)?.[1]))).toEqual(new Set(lost));
+    expect(new Set(told.map((message) => /: (.*) was not logged: no span today/.exec(message)?.[1]))).toEqual(
+      new Set(lost),
+    );
     expect(told).toHaveLength(lost.length);
   });
 
@@ -192,13 +212,18 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     const spans: Middleware = {
       name: "spans",
       workItem: ({ features }) => {
-        features.set(ActivitySpan, { spanContext: () => (isBroken ? throws("no span any more")() : span) } as unknown as Span);
+        features.set(ActivitySpan, {
+          spanContext: () => (isBroken ? throws("no span any more")() : span),
+        } as unknown as Span);
       },
     };
     const worker = hostWorker({ middlewares: () => [spans, logging()] });
     worker.addNamedActivity("step", () => undefined);
     await runActivity(worker, { name: "step", complete: () => void (isBroken = true) });
-    expect(recorded.events.map(({ eventName }) => eventName)).toEqual(["durabletask.activity.started", "durabletask.activity.finished"]);
+    expect(recorded.events.map(({ eventName }) => eventName)).toEqual([
+      "durabletask.activity.started",
+      "durabletask.activity.finished",
+    ]);
     expect(told).toEqual([]);
   });
 
@@ -206,7 +231,10 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     const recorded = recordLogs();
     const worker = hostWorker(untraced());
     worker.addNamedOrchestrator("plain", () => {
-      currentLogger()?.info("lost", Object.defineProperty({}, "secret", { enumerable: true, get: throws("no secrets") }));
+      currentLogger()?.info(
+        "lost",
+        Object.defineProperty({}, "secret", { enumerable: true, get: throws("no secrets") }),
+      );
       currentLogger()?.info("kept");
     });
     await firstEpisode(worker, { name: "plain" });
@@ -260,7 +288,8 @@ describe("Between work items", () => {
     };
     const worker = hostWorker(untraced({}, look));
     worker.addNamedOrchestrator("plain", () => undefined);
-    for (let count = 0; count < 50; count += 1) await firstEpisode(worker, { name: "plain", instanceId: `instance-${count}` });
+    for (let count = 0; count < 50; count += 1)
+      await firstEpisode(worker, { name: "plain", instanceId: `instance-${count}` });
     expect(recorded.events).toHaveLength(100);
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;

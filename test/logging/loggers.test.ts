@@ -16,7 +16,8 @@ class Lines extends Writable {
   constructor() {
     super({
       write: (chunk: Buffer, _, done) => {
-        for (const line of chunk.toString().split("\n").filter(Boolean)) this.lines.push(JSON.parse(line) as Record<string, unknown>);
+        for (const line of chunk.toString().split("\n").filter(Boolean))
+          this.lines.push(JSON.parse(line) as Record<string, unknown>);
         done();
       },
     });
@@ -26,7 +27,10 @@ class Lines extends Writable {
 const byPino = new Lines();
 const toPino = pino({ level: "debug" }, byPino);
 const byWinston = new Lines();
-const toWinston = winston.createLogger({ level: "debug", transports: [new winston.transports.Stream({ stream: byWinston })] });
+const toWinston = winston.createLogger({
+  level: "debug",
+  transports: [new winston.transports.Stream({ stream: byWinston })],
+});
 const plain: Record<string, unknown>[] = [];
 const keep =
   (level: string) =>
@@ -41,12 +45,25 @@ const pinoLine: MiddlewareLogger = {
   debug: (line, fields) => toPino.debug(fields, line),
 };
 const loggers: readonly [string, MiddlewareLogger, () => readonly Record<string, unknown>[]][] = [
-  ["any logger with the SDK's interface", { error: keep("error"), warn: keep("warn"), info: keep("info"), debug: keep("debug") }, () => plain],
-  ["pino", pinoLine, () => byPino.lines.map(({ level, ...rest }) => ({ ...rest, level: pino.levels.labels[Number(level)] }))],
+  [
+    "any logger with the SDK's interface",
+    { error: keep("error"), warn: keep("warn"), info: keep("info"), debug: keep("debug") },
+    () => plain,
+  ],
+  [
+    "pino",
+    pinoLine,
+    () => byPino.lines.map(({ level, ...rest }) => ({ ...rest, level: pino.levels.labels[Number(level)] })),
+  ],
   ["winston", toWinston, () => byWinston.lines.map(({ message, ...rest }) => ({ ...rest, msg: message }))],
 ];
 
-const workers = { error: vi.fn<() => void>(), warn: vi.fn<() => void>(), info: vi.fn<() => void>(), debug: vi.fn<() => void>() };
+const workers = {
+  error: vi.fn<() => void>(),
+  warn: vi.fn<() => void>(),
+  info: vi.fn<() => void>(),
+  debug: vi.fn<() => void>(),
+};
 const items = new WorkItems();
 const hubs = new Map<string, Hub>();
 beforeAll(async () => {
@@ -83,7 +100,8 @@ describe.each(loggers)("L1 the user's logger: %s", (name, _, lines) => {
     const id = state?.instanceId;
     const server = (span: string, taskId?: number) => {
       const found = spans.finished.find(
-        ({ name: each, kind, attributes }) => each === span && kind === SpanKind.SERVER && attributes["durabletask.task.task_id"] === taskId,
+        ({ name: each, kind, attributes }) =>
+          each === span && kind === SpanKind.SERVER && attributes["durabletask.task.task_id"] === taskId,
       );
       return { trace_id: found?.spanContext().traceId, span_id: found?.spanContext().spanId, trace_flags: "01" };
     };
@@ -97,10 +115,25 @@ describe.each(loggers)("L1 the user's logger: %s", (name, _, lines) => {
     });
     const written = lines().slice(before);
     const expected = [
-      { level: "info", msg: `Orchestration order started (instance ${id})`, "event.name": "durabletask.orchestration.started", ...order },
-      { level: "info", msg: `Activity charge started (task 1 of instance ${id})`, "event.name": "durabletask.activity.started", ...charge(1) },
+      {
+        level: "info",
+        msg: `Orchestration order started (instance ${id})`,
+        "event.name": "durabletask.orchestration.started",
+        ...order,
+      },
+      {
+        level: "info",
+        msg: `Activity charge started (task 1 of instance ${id})`,
+        "event.name": "durabletask.activity.started",
+        ...charge(1),
+      },
       { level: "debug", msg: "charging 12", currency: "EUR", ...charge(1) },
-      { level: "info", msg: `Activity charge completed (task 1 of instance ${id})`, "durabletask.task.status": "Completed", ...charge(1) },
+      {
+        level: "info",
+        msg: `Activity charge completed (task 1 of instance ${id})`,
+        "durabletask.task.status": "Completed",
+        ...charge(1),
+      },
       { level: "info", msg: `Activity charge started (task 2 of instance ${id})`, ...charge(2) },
       { level: "debug", msg: "charging -1", currency: "EUR", ...charge(2) },
       {
@@ -138,7 +171,9 @@ describe.each(loggers)("L1 the user's logger: %s", (name, _, lines) => {
     const before = lines().length;
     await hubs.get(name)?.run("order");
     await items.over();
-    const texts = lines().slice(before).map(({ msg }) => msg);
+    const texts = lines()
+      .slice(before)
+      .map(({ msg }) => msg);
     expect(recorded.records.map(({ body }) => body)).toEqual(texts);
   });
 });

@@ -18,10 +18,16 @@ interface Order {
 }
 
 /** Runs an orchestration with an activity, both with a payload in and out; the records, and what was said of faults. */
-async function run(options: LoggingOptions, ...more: readonly Middleware[]): Promise<{ records: readonly ReadableLogRecord[]; faults: string[] }> {
+async function run(
+  options: LoggingOptions,
+  ...more: readonly Middleware[]
+): Promise<{ records: readonly ReadableLogRecord[]; faults: string[] }> {
   const faults: string[] = [];
   const none = (): void => undefined;
-  diag.setLogger({ error: (message) => void faults.push(message), warn: none, info: none, debug: none, verbose: none }, { suppressOverrideMessage: true });
+  diag.setLogger(
+    { error: (message) => void faults.push(message), warn: none, info: none, debug: none, verbose: none },
+    { suppressOverrideMessage: true },
+  );
   onTestFinished(() => diag.disable());
   const recorded = recordLogs();
   const memory = inMemoryHub(untraced(options, ...more));
@@ -39,7 +45,9 @@ const payloads = (records: readonly ReadableLogRecord[]): Record<string, unknown
     records.flatMap(({ eventName = "", attributes }) =>
       ["input", "output"].flatMap((payload) => {
         const text = attributes[`durabletask.task.${payload}`];
-        return typeof text === "string" ? [[`${eventName.replace("durabletask.", "")} ${payload}`, JSON.parse(text)]] : [];
+        return typeof text === "string"
+          ? [[`${eventName.replace("durabletask.", "")} ${payload}`, JSON.parse(text)]]
+          : [];
       }),
     ),
   );
@@ -103,7 +111,9 @@ describe("L3 payloads", () => {
     const redact = vi.fn<() => undefined>();
     const include = { input: true, output: true };
     const ran = async (options: LoggingOptions, rawInput?: string): Promise<void> => {
-      const worker = hostWorker(untraced({ ...options, logger: { error: write, warn: write, info: write, debug: write } }));
+      const worker = hostWorker(
+        untraced({ ...options, logger: { error: write, warn: write, info: write, debug: write } }),
+      );
       worker.addNamedOrchestrator("order", () => (rawInput === undefined ? undefined : 1));
       const started = history.started("order", { version: "2.0", input: rawInput });
       if (rawInput !== undefined) started.getExecutionstarted()?.getInput()?.setValue(rawInput);
@@ -114,7 +124,12 @@ describe("L3 payloads", () => {
     expect(redact).not.toHaveBeenCalled();
     await ran({ include, redact }, '{ "card" : 1 }');
     const whose = (payload: string): unknown => expect.objectContaining({ payload, version: "2.0" });
-    expect(new Set<unknown>(redact.mock.calls)).toEqual(new Set([[{ card: 1 }, whose("input")], [1, whose("output")]]));
+    expect(new Set<unknown>(redact.mock.calls)).toEqual(
+      new Set([
+        [{ card: 1 }, whose("input")],
+        [1, whose("output")],
+      ]),
+    );
     expect(lines.flatMap((fields) => Object.keys(fields).filter((key) => key.endsWith("put")))).toEqual([]);
     await ran({ include }, '{ "card" : 1 }');
     expect(lines.at(-2)).toMatchObject({ "durabletask.task.input": '{ "card" : 1 }' });
@@ -138,7 +153,14 @@ describe("L3 payloads", () => {
     });
     expect(JSON.stringify(records.map(({ attributes }) => attributes))).not.toContain(secret);
     const instanceId = records[0]?.attributes["durabletask.task.instance_id"];
-    expect(contexts).toContainEqual({ payload: "output", kind: "activity", name: "charge", version: undefined, instanceId, tags: {} });
+    expect(contexts).toContainEqual({
+      payload: "output",
+      kind: "activity",
+      name: "charge",
+      version: undefined,
+      instanceId,
+      tags: {},
+    });
     expect(contexts.map(({ payload, kind }) => `${kind} ${payload}`).toSorted()).toEqual([
       "activity input",
       "activity output",
@@ -152,21 +174,33 @@ describe("L3 payloads", () => {
       { include: { output: true } },
       { name: "replace", activity: async (ctx, next) => next(ctx).then(() => ctx.setResult("replaced")) },
     );
-    expect(payloads(records)).toEqual({ "activity.finished output": "replaced", "orchestration.finished output": "replaced" });
+    expect(payloads(records)).toEqual({
+      "activity.finished output": "replaced",
+      "orchestration.finished output": "replaced",
+    });
   });
 
   it.each<[string, NonNullable<LoggingOptions["redact"]>]>([
-    ["throws", () => {
-      throw new Error("cannot redact");
-    }],
-    ["returns a cycle", () => {
-      const cycle: { self?: unknown } = {};
-      return Object.assign(cycle, { self: cycle });
-    }],
+    [
+      "throws",
+      () => {
+        throw new Error("cannot redact");
+      },
+    ],
+    [
+      "returns a cycle",
+      () => {
+        const cycle: { self?: unknown } = {};
+        return Object.assign(cycle, { self: cycle });
+      },
+    ],
     ["is async", async () => "too late"],
-    ["is async and rejects", async () => {
-      throw new Error("too late");
-    }],
+    [
+      "is async and rejects",
+      async () => {
+        throw new Error("too late");
+      },
+    ],
   ])("L3 are left out, and nothing else is, where redact %s", async (_, redact) => {
     const { records } = await run({ include: { input: true, output: true }, redact });
     expect(records).toHaveLength(4);
@@ -180,7 +214,11 @@ describe("L3 payloads", () => {
         throw new Error(`no rule for an ${payload}`);
       },
     });
-    expect(faults).toEqual(["input", "output"].map((payload) => expect.stringContaining(`a payload is left out of the log: no rule for an ${payload}`)));
+    expect(faults).toEqual(
+      ["input", "output"].map((payload) =>
+        expect.stringContaining(`a payload is left out of the log: no rule for an ${payload}`),
+      ),
+    );
   });
 
   it("L3 are left out where redact returns undefined, which is no fault", async () => {

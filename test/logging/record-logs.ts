@@ -60,12 +60,18 @@ export function recordLogs(): RecordedLogs {
 }
 
 /** Options of a worker that has tracing, logging, and what more is asked for. */
-export const logged = (options: LoggingOptions = {}, ...more: readonly Middleware[]): { middlewares: () => readonly Middleware[] } => ({
+export const logged = (
+  options: LoggingOptions = {},
+  ...more: readonly Middleware[]
+): { middlewares: () => readonly Middleware[] } => ({
   middlewares: () => [tracing(), logging(options), ...more],
 });
 
 /** The same without tracing. */
-export const untraced = (options: LoggingOptions = {}, ...more: readonly Middleware[]): { middlewares: () => readonly Middleware[] } => ({
+export const untraced = (
+  options: LoggingOptions = {},
+  ...more: readonly Middleware[]
+): { middlewares: () => readonly Middleware[] } => ({
   middlewares: () => [logging(options), ...more],
 });
 
@@ -77,7 +83,13 @@ export function attribute({ attributes }: { readonly attributes: Attributes }, n
 
 /** A record in short: its event, the name of the task, its instance, and its status and error if it has them. */
 export function labelOf(record: ReadableLogRecord): string {
-  const attributes = ["durabletask.task.name", "durabletask.task.instance_id", "durabletask.task.task_id", "durabletask.task.status", "error.type"];
+  const attributes = [
+    "durabletask.task.name",
+    "durabletask.task.instance_id",
+    "durabletask.task.task_id",
+    "durabletask.task.status",
+    "error.type",
+  ];
   return label(record.eventName, ...attributes.map((name) => attribute(record, name)));
 }
 

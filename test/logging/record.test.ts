@@ -46,7 +46,10 @@ describe("A record", () => {
     const worker = hostWorker(untraced());
     worker.addNamedActivity("charge", () => void vi.setSystemTime(at(20)));
     await runActivity(worker, { name: "charge", complete: () => void vi.setSystemTime(at(30)) });
-    expect(recorded.events.map(({ hrTime }) => hrTimeToMilliseconds(hrTime))).toEqual([at(10).getTime(), at(20).getTime()]);
+    expect(recorded.events.map(({ hrTime }) => hrTimeToMilliseconds(hrTime))).toEqual([
+      at(10).getTime(),
+      at(20).getTime(),
+    ]);
   });
 
   it("L1 of a suspension has the time of the suspension, and the same event twice is two records", async () => {
@@ -54,7 +57,8 @@ describe("A record", () => {
     const id = await hub.client.scheduleNewOrchestration("waits");
     await recorded.waitFor((records) => records.some(({ eventName }) => eventName === "durabletask.activity.finished"));
     for (const count of [1, 2]) {
-      const told = (what: string) => () => recorded.events.filter(({ eventName }) => eventName === `durabletask.orchestration.${what}`).length === count;
+      const told = (what: string) => () =>
+        recorded.events.filter(({ eventName }) => eventName === `durabletask.orchestration.${what}`).length === count;
       await hub.client.suspendOrchestration(id);
       await recorded.waitFor(told("suspended"));
       await hub.client.resumeOrchestration(id);
@@ -63,7 +67,9 @@ describe("A record", () => {
     await hub.client.raiseOrchestrationEvent(id, "go", 1);
     await hub.client.waitForOrchestrationCompletion(id);
     const times = (await hub.client.getOrchestrationHistory(id)).flatMap(({ type, timestamp }) =>
-      type === HistoryEventType.ExecutionSuspended || type === HistoryEventType.ExecutionResumed ? [timestamp.getTime()] : [],
+      type === HistoryEventType.ExecutionSuspended || type === HistoryEventType.ExecutionResumed
+        ? [timestamp.getTime()]
+        : [],
     );
     const turns = recorded.events.filter(({ eventName = "" }) => /suspended|resumed/.test(eventName));
     expect(turns.map(({ hrTime }) => hrTimeToMilliseconds(hrTime))).toEqual(times);
@@ -100,7 +106,9 @@ describe("A record", () => {
           "durabletask.error.type": "TaskFailedError",
           "exception.type": "TaskFailedError",
           "exception.message": "Activity task #2 failed: no such order",
-          "exception.stacktrace": expect.stringMatching(/^TaskFailedError: Activity[^]*\nCaused by: RangeError: no such order\n.*scenarios\.ts/),
+          "exception.stacktrace": expect.stringMatching(
+            /^TaskFailedError: Activity[^]*\nCaused by: RangeError: no such order\n.*scenarios\.ts/,
+          ),
         },
       },
     ]);
@@ -137,7 +145,9 @@ describe("A record", () => {
     const recorded = recordLogs();
     await hub.run("sequence", 1);
     await items.over();
-    expect(new Set(recorded.events.map(({ instrumentationScope }) => instrumentationScope.name))).toEqual(new Set(["durable-telemetry"]));
+    expect(new Set(recorded.events.map(({ instrumentationScope }) => instrumentationScope.name))).toEqual(
+      new Set(["durable-telemetry"]),
+    );
   });
 });
 

@@ -15,21 +15,28 @@ let hub: Hub;
 let broken = true;
 beforeAll(async () => {
   hub = await startHub();
-  await hub.worker(logged({ include: { input: true, output: true } }, items.middleware, caching({ activities: { charge: { ttl: "1m" } } })), (worker) => {
-    worker.addNamedActivity("charge", (_: ActivityContext, amount: number) => {
-      if (broken) throw new RangeError("no");
-      return amount;
-    });
-    worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
-      return yield ctx.callActivity("charge", 1, { version: "2.0" });
-    });
-    worker.addNamedOrchestrator("again", async (ctx: OrchestrationContext, left: number) => {
-      if (left > 0) ctx.continueAsNew(left - 1, false);
-    });
-    worker.addNamedOrchestrator("waits", async function* (ctx: OrchestrationContext): Steps {
-      return yield ctx.waitForExternalEvent("never");
-    });
-  });
+  await hub.worker(
+    logged(
+      { include: { input: true, output: true } },
+      items.middleware,
+      caching({ activities: { charge: { ttl: "1m" } } }),
+    ),
+    (worker) => {
+      worker.addNamedActivity("charge", (_: ActivityContext, amount: number) => {
+        if (broken) throw new RangeError("no");
+        return amount;
+      });
+      worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callActivity("charge", 1, { version: "2.0" });
+      });
+      worker.addNamedOrchestrator("again", async (ctx: OrchestrationContext, left: number) => {
+        if (left > 0) ctx.continueAsNew(left - 1, false);
+      });
+      worker.addNamedOrchestrator("waits", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.waitForExternalEvent("never");
+      });
+    },
+  );
   emitted = await everyKind();
 });
 
@@ -37,7 +44,8 @@ let emitted: readonly ReadableLogRecord[];
 async function everyKind(): Promise<readonly ReadableLogRecord[]> {
   const recorded = loggerProvider();
   logs.setGlobalLoggerProvider(recorded.provider);
-  const told = (eventName: string) => () => recorded.events.some((record) => record.eventName === `durabletask.orchestration.${eventName}`);
+  const told = (eventName: string) => () =>
+    recorded.events.some((record) => record.eventName === `durabletask.orchestration.${eventName}`);
   const { instanceId } = await hub.run("order", 1, { version: "1.1" });
   broken = false;
   await hub.client.rewindInstance(instanceId, "repaired");
@@ -58,10 +66,17 @@ async function everyKind(): Promise<readonly ReadableLogRecord[]> {
 }
 
 const logging = page("docs/logging.md");
-const attributes = tableBelow("log attributes", logging).map(([key = "", on = ""]) => ({ key, on: on.replace(/,.*/, ""), optional: on.includes(",") }));
+const attributes = tableBelow("log attributes", logging).map(([key = "", on = ""]) => ({
+  key,
+  on: on.replace(/,.*/, ""),
+  optional: on.includes(","),
+}));
 
 /** Which records have an attribute, by what the column "on" says. */
-function isOn(column: string, { eventName = "", attributes: { "durabletask.task.status": status } }: ReadableLogRecord): boolean {
+function isOn(
+  column: string,
+  { eventName = "", attributes: { "durabletask.task.status": status } }: ReadableLogRecord,
+): boolean {
   switch (column) {
     case "all":
       return true;
@@ -86,8 +101,12 @@ function isOn(column: string, { eventName = "", attributes: { "durabletask.task.
 
 describe("The tables of log records in docs/logging.md", () => {
   it("L1 have the events that there are, with their statuses and severities", () => {
-    const documented = tableBelow("log events", logging).map(([event = "", status = "", severity = ""]) => `${event} ${status} ${severity}`);
-    const there = emitted.map((record) => `${record.eventName} ${attribute(record, "durabletask.task.status") ?? ""} ${record.severityText}`);
+    const documented = tableBelow("log events", logging).map(
+      ([event = "", status = "", severity = ""]) => `${event} ${status} ${severity}`,
+    );
+    const there = emitted.map(
+      (record) => `${record.eventName} ${attribute(record, "durabletask.task.status") ?? ""} ${record.severityText}`,
+    );
     expect(documented.toSorted()).toEqual([...new Set(there)].toSorted());
   });
 
@@ -100,8 +119,13 @@ describe("The tables of log records in docs/logging.md", () => {
     for (const record of emitted) {
       const keys = Object.keys(record.attributes);
       const allowed = attributes.filter(({ on }) => isOn(on, record));
-      expect(allowed.map(({ key }) => key), record.eventName).toEqual(expect.arrayContaining(keys));
-      expect(keys, record.eventName).toEqual(expect.arrayContaining(allowed.filter(({ optional }) => !optional).map(({ key }) => key)));
+      expect(
+        allowed.map(({ key }) => key),
+        record.eventName,
+      ).toEqual(expect.arrayContaining(keys));
+      expect(keys, record.eventName).toEqual(
+        expect.arrayContaining(allowed.filter(({ optional }) => !optional).map(({ key }) => key)),
+      );
     }
   });
 });

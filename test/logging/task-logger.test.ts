@@ -87,10 +87,17 @@ describe("L2 the loggers of middleware, orchestrators and activities", () => {
     const { instanceId } = await hub.run("steps");
     await items.over();
     const whose = new Map(recorded.lines.map(({ body, attributes }) => [body, attributes]));
-    const identity = { "durabletask.task.instance_id": instanceId, "durabletask.task.execution_id": expect.any(String) };
+    const identity = {
+      "durabletask.task.instance_id": instanceId,
+      "durabletask.task.execution_id": expect.any(String),
+    };
     expect(whose.get("after 2")).toEqual({ "durabletask.task.name": "steps", ...identity });
     expect(whose.get("middleware out")).toEqual({ "durabletask.task.name": "steps", ...identity });
-    expect(whose.get("activity 2")).toEqual({ "durabletask.task.name": "step", "durabletask.task.task_id": 2, ...identity });
+    expect(whose.get("activity 2")).toEqual({
+      "durabletask.task.name": "step",
+      "durabletask.task.task_id": 2,
+      ...identity,
+    });
   });
 
   it("L2 work without logging: then they are the worker's, and silent in replays all the same", async () => {
@@ -116,7 +123,9 @@ describe("L2 the loggers of middleware, orchestrators and activities", () => {
 
   it("L2 currentLogger() is undefined in an orchestrator that the pipeline does not run: nobody knows whether it replays", async () => {
     const seen: unknown[] = [];
-    const worker = hostWorker({ use: [{ name: "activities only", activity: async (ctx, next) => void (await next(ctx)) }] });
+    const worker = hostWorker({
+      use: [{ name: "activities only", activity: async (ctx, next) => void (await next(ctx)) }],
+    });
     worker.addNamedOrchestrator("plain", () => void seen.push(currentLogger()));
     await firstEpisode(worker, { name: "plain" });
     expect(seen).toEqual([undefined]);
@@ -131,7 +140,10 @@ describe("L2 a line", () => {
     const worker = hostWorker(untraced({ logger: own }));
     worker.addNamedOrchestrator("plain", () => write(currentLogger()));
     await firstEpisode(worker, { name: "plain" });
-    return { records: recorded.lines, calls: own.calls.filter(([, line]) => !String(line).startsWith("Orchestration ")) };
+    return {
+      records: recorded.lines,
+      calls: own.calls.filter(([, line]) => !String(line).startsWith("Orchestration ")),
+    };
   }
   const identity = { "durabletask.task.name": "plain", "durabletask.task.instance_id": "instance" };
 
@@ -159,8 +171,12 @@ describe("L2 a line", () => {
   });
 
   it("L2 takes them from an object without a prototype too, as a parsed query string is", async () => {
-    const { records } = await writing((logger) => logger?.info("%s, 50%%", "charged", Object.assign(Object.create(null) as object, { amount: 12 })));
-    expect(records.map(({ body, attributes }) => [body, attributes])).toEqual([["charged, 50%", { amount: 12, ...identity }]]);
+    const { records } = await writing((logger) =>
+      logger?.info("%s, 50%%", "charged", Object.assign(Object.create(null) as object, { amount: 12 })),
+    );
+    expect(records.map(({ body, attributes }) => [body, attributes])).toEqual([
+      ["charged, 50%", { amount: 12, ...identity }],
+    ]);
   });
 
   it("L2 says whose it is also where it has more attributes than a record takes", async () => {
@@ -189,7 +205,9 @@ describe("L2 a line", () => {
   it("L2 takes no stack trace from an error that has none", async () => {
     const error = Object.assign(new RangeError("negative"), { stack: undefined });
     const { calls } = await writing((logger) => logger?.warn("no luck", error));
-    expect(calls).toStrictEqual([["warn", "no luck", { ...identity, "exception.type": "RangeError", "exception.message": "negative" }]]);
+    expect(calls).toStrictEqual([
+      ["warn", "no luck", { ...identity, "exception.type": "RangeError", "exception.message": "negative" }],
+    ]);
   });
 
   it.each<[expected: string, args: [string, ...unknown[]]]>([

@@ -32,7 +32,8 @@ const toPino = (stream: Writable): MiddlewareLogger => {
     debug: (line, fields) => log.debug(fields, line),
   };
 };
-const toWinston = (stream: Writable): MiddlewareLogger => winston.createLogger({ level, transports: [new winston.transports.Stream({ stream })] });
+const toWinston = (stream: Writable): MiddlewareLogger =>
+  winston.createLogger({ level, transports: [new winston.transports.Stream({ stream })] });
 
 const identity = { "durabletask.task.name": "plain", "durabletask.task.instance_id": "instance" };
 
@@ -44,7 +45,15 @@ async function written(to: (stream: Writable) => MiddlewareLogger, write: (logge
   worker.addNamedOrchestrator("plain", () => write(currentLogger() ?? console));
   await firstEpisode(worker, { name: "plain" });
   const [record] = recorded.lines;
-  const { level: _, time: __, pid: ___, hostname: ____, msg, message = msg, ...fields } = stream.lines.find((each) => each["event.name"] === undefined) ?? {};
+  const {
+    level: _,
+    time: __,
+    pid: ___,
+    hostname: ____,
+    msg,
+    message = msg,
+    ...fields
+  } = stream.lines.find((each) => each["event.name"] === undefined) ?? {};
   return { body: record?.body, attributes: record?.attributes, message, fields };
 }
 
@@ -93,7 +102,12 @@ describe.each([
       money: { currency: "EUR", amount: "12" },
       floats: [0.5],
       bytes: "dGV4dA==",
-      cause: { type: "TypeError", message: "fetch failed", stack: failed.stack, cause: { type: "Error", message: "connect ECONNREFUSED", code: "ECONNREFUSED", stack: refused.stack } },
+      cause: {
+        type: "TypeError",
+        message: "fetch failed",
+        stack: failed.stack,
+        cause: { type: "Error", message: "connect ECONNREFUSED", code: "ECONNREFUSED", stack: refused.stack },
+      },
       cycle: { id: 1, self: "[Circular]" },
       kind: "Symbol(kind)",
       run: "[Function fault]",
@@ -108,7 +122,11 @@ describe.each([
     ["err", (logger) => logger.error("no quote", { err: failed, kept: 1 }), "no quote"],
     ["error", (logger) => logger.error("no quote", { error: failed, kept: 1 }), "no quote"],
     ["the last argument", (logger) => logger.error("no quote", failed, { kept: 1 }), "no quote"],
-    ["the message itself", (logger) => logger.error(failed as unknown as string, { kept: 1 }), "TypeError: fetch failed"],
+    [
+      "the message itself",
+      (logger) => logger.error(failed as unknown as string, { kept: 1 }),
+      "TypeError: fetch failed",
+    ],
   ])("L4 get an error that is %s as the exception, with its causes", async (__, write, line) => {
     const { body, attributes, message, fields } = await written(to, write);
     expect(body).toBe(line);
@@ -118,8 +136,15 @@ describe.each([
   });
 
   it("L4 get what is no error under these names as it is, and the second error as an attribute", async () => {
-    const { attributes } = await written(to, (logger) => logger.error("no quote", failed, { err: "E42", error: refused }));
-    expect(attributes).toEqual({ ...identity, ...exception, err: "E42", error: { type: "Error", message: "connect ECONNREFUSED", code: "ECONNREFUSED", stack: refused.stack } });
+    const { attributes } = await written(to, (logger) =>
+      logger.error("no quote", failed, { err: "E42", error: refused }),
+    );
+    expect(attributes).toEqual({
+      ...identity,
+      ...exception,
+      err: "E42",
+      error: { type: "Error", message: "connect ECONNREFUSED", code: "ECONNREFUSED", stack: refused.stack },
+    });
   });
 });
 
@@ -130,7 +155,11 @@ describe("K4 every string that is logged is cut", () => {
 
   /** All strings of the records, names of attributes included. */
   const stringsOf = (recorded: RecordedLogs): readonly string[] =>
-    recorded.records.flatMap(({ body, attributes }) => [String(body), ...Object.keys(attributes), ...Object.values(attributes).map(String)]);
+    recorded.records.flatMap(({ body, attributes }) => [
+      String(body),
+      ...Object.keys(attributes),
+      ...Object.values(attributes).map(String),
+    ]);
   const longest = (strings: readonly string[]): number => Math.max(...strings.map((each) => Buffer.byteLength(each)));
 
   it("K4 of a failure with a message of 1.5 MB: the line, the message and the stack trace", async () => {
@@ -150,7 +179,10 @@ describe("K4 every string that is logged is cut", () => {
     const recorded = recordLogs();
     const lines: unknown[] = [];
     const keep = (...args: unknown[]): void => void lines.push(...args);
-    const options = { logger: { error: keep, warn: keep, info: keep, debug: keep }, include: { input: true, output: true } };
+    const options = {
+      logger: { error: keep, warn: keep, info: keep, debug: keep },
+      include: { input: true, output: true },
+    };
     const worker = hostWorker({ middlewares: () => [logging(options)] });
     worker.addNamedOrchestrator(huge, () => {
       currentLogger()?.info(`${huge} %s`, huge, { [huge]: huge, list: [huge], bytes: Buffer.alloc(1_500_000) });
@@ -159,11 +191,13 @@ describe("K4 every string that is logged is cut", () => {
     await runEpisode(worker, { fresh: [history.episode(), history.started(huge, { version: huge, input: huge })] });
     expect(recorded.records).toHaveLength(3);
     expect(longest(stringsOf(recorded))).toBe(most);
-    for (const key of ["durabletask.task.name", "durabletask.task.version"]) for (const { attributes } of recorded.records) expect(attributes[key]).toMatch(mark);
-    expect(recorded.events.map(({ attributes }) => attributes["durabletask.task.input"] ?? attributes["durabletask.task.output"])).toEqual([
-      expect.stringMatching(mark),
-      expect.stringMatching(mark),
-    ]);
+    for (const key of ["durabletask.task.name", "durabletask.task.version"])
+      for (const { attributes } of recorded.records) expect(attributes[key]).toMatch(mark);
+    expect(
+      recorded.events.map(
+        ({ attributes }) => attributes["durabletask.task.input"] ?? attributes["durabletask.task.output"],
+      ),
+    ).toEqual([expect.stringMatching(mark), expect.stringMatching(mark)]);
     expect(JSON.stringify(lines).length).toBeLessThan(3 * 10 * most);
   });
 
@@ -184,6 +218,8 @@ describe("K4 every string that is logged is cut", () => {
     await runActivity(worker, { name: "fails" });
     const [, end] = recorded.events;
     expect(end?.attributes["exception.message"]).toBe(`${"é".repeat(75)}... [925 characters cut]`);
-    expect(Math.max(...stringsOf(recorded).map(({ length }) => length), ...lines.map(({ length }) => length))).toBe(100);
+    expect(Math.max(...stringsOf(recorded).map(({ length }) => length), ...lines.map(({ length }) => length))).toBe(
+      100,
+    );
   });
 });

@@ -1,6 +1,12 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { NoOpLogger, TaskHubGrpcWorker, whenAll, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
+import {
+  NoOpLogger,
+  TaskHubGrpcWorker,
+  whenAll,
+  type ActivityContext,
+  type OrchestrationContext,
+} from "@microsoft/durabletask-js";
 import { logs } from "@opentelemetry/api";
 import { LoggerProvider } from "@opentelemetry/sdk-logs";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -30,13 +36,16 @@ async function start(options: MetricsOptions | undefined): Promise<void> {
       return yield ctx.callActivity("fails", type);
     });
     // Nobody knows these activities, nor how many names there will be.
-    worker.addNamedOrchestrator("calls", async function* (ctx: OrchestrationContext, names: readonly string[]): Steps<void> {
-      try {
-        yield whenAll(names.map((name) => ctx.callActivity(name, null, { version: `version of ${name}` })));
-      } catch {
-        return;
-      }
-    });
+    worker.addNamedOrchestrator(
+      "calls",
+      async function* (ctx: OrchestrationContext, names: readonly string[]): Steps<void> {
+        try {
+          yield whenAll(names.map((name) => ctx.callActivity(name, null, { version: `version of ${name}` })));
+        } catch {
+          return;
+        }
+      },
+    );
   });
 }
 
@@ -95,7 +104,9 @@ describe("A limit on names that nobody set", () => {
 
 describe("Two limits in one process", () => {
   const worker = (nameLimit: number): TaskHubGrpcWorker =>
-    withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { middlewares: () => [metrics({ nameLimit })] });
+    withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), {
+      middlewares: () => [metrics({ nameLimit })],
+    });
 
   it("count an activity off under the name under which it was counted, whatever the other one has let in meanwhile", async () => {
     const recorded = recordMetrics();
@@ -149,9 +160,13 @@ describe("K4 the values of attributes are bounded in bytes", () => {
   it("K4 sixty unknown names, versions and error types of 1 MiB each cost less than 8 MiB for good, and no export", async () => {
     const recorded = recordMetrics();
     const { forceFlush, shutdown } = { forceFlush: async () => undefined, shutdown: async () => undefined };
-    logs.setGlobalLoggerProvider(new LoggerProvider({ processors: [{ onEmit: () => undefined, forceFlush, shutdown }] }));
+    logs.setGlobalLoggerProvider(
+      new LoggerProvider({ processors: [{ onEmit: () => undefined, forceFlush, shutdown }] }),
+    );
     onTestFinished(() => logs.disable());
-    const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { middlewares: () => [metrics(), logging(), caching({ activities: { fails: { ttl: "1m" } } })] });
+    const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), {
+      middlewares: () => [metrics(), logging(), caching({ activities: { fails: { ttl: "1m" } } })],
+    });
     const longText = (of: number): string => `${of} `.repeat(2 ** 20).slice(0, 2 ** 20);
     let type = "";
     worker.addNamedActivity("fails", () => {
@@ -172,7 +187,9 @@ describe("K4 the values of attributes are bounded in bytes", () => {
     const collected = await recorded.collect();
     expect(JSON.stringify(collected.instruments).length).toBeLessThan(100_000);
     expect(collected.counts("durabletask.orchestration.started", NAME, VERSION)).toEqual({ "_other _other": 61 });
-    expect(collected.total("durabletask.activity.duration", { [NAME]: "fails", "error.type": "_OTHER" }).count).toBe(61);
+    expect(collected.total("durabletask.activity.duration", { [NAME]: "fails", "error.type": "_OTHER" }).count).toBe(
+      61,
+    );
   });
 });
 

@@ -15,14 +15,17 @@ let hub: Hub;
 beforeAll(async () => {
   hub = await startHub();
   const retry = new RetryPolicy({ maxNumberOfAttempts: 2, firstRetryIntervalInMilliseconds: 10 });
-  await hub.worker({ middlewares: () => [workItems.middleware, metrics(), caching({ activities: { charge: { ttl: "1m" } } })] }, (worker) => {
-    worker.addNamedActivity("charge", () => {
-      throw new RangeError("negative");
-    });
-    worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
-      return yield ctx.callActivity("charge", null, { version: "2.0", retry });
-    });
-  });
+  await hub.worker(
+    { middlewares: () => [workItems.middleware, metrics(), caching({ activities: { charge: { ttl: "1m" } } })] },
+    (worker) => {
+      worker.addNamedActivity("charge", () => {
+        throw new RangeError("negative");
+      });
+      worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callActivity("charge", null, { version: "2.0", retry });
+      });
+    },
+  );
 });
 
 async function run(): Promise<Collected> {
@@ -39,12 +42,14 @@ const sorted = (names: readonly string[]): readonly string[] => names.toSorted()
 
 describe("The tables in docs/metrics.md", () => {
   const metricsPage = page("docs/metrics.md");
-  const instruments = tableBelow("instruments", metricsPage).map(([name = "", kind = "", unit = "", attributes = ""]) => ({
-    name,
-    kind,
-    unit,
-    attributes: attributes.split(", "),
-  }));
+  const instruments = tableBelow("instruments", metricsPage).map(
+    ([name = "", kind = "", unit = "", attributes = ""]) => ({
+      name,
+      kind,
+      unit,
+      attributes: attributes.split(", "),
+    }),
+  );
 
   it("have the instruments that there are, with their kinds and units", () => {
     expect(instruments.map(({ name, kind, unit }) => ({ name, kind, unit }))).toEqual(
@@ -54,7 +59,9 @@ describe("The tables in docs/metrics.md", () => {
 
   it("say which attributes an instrument has", async () => {
     const collected = await run();
-    expect(sorted(collected.instruments.map(({ descriptor }) => descriptor.name))).toEqual(sorted(Object.keys(definitions)));
+    expect(sorted(collected.instruments.map(({ descriptor }) => descriptor.name))).toEqual(
+      sorted(Object.keys(definitions)),
+    );
     for (const { name, attributes } of instruments) {
       const emitted = new Set(collected.points(name).flatMap((point) => Object.keys(point.attributes)));
       expect(sorted([...emitted]), name).toEqual(sorted(attributes));
@@ -67,7 +74,10 @@ describe("The tables in docs/metrics.md", () => {
   });
 
   it("have the buckets", () => {
-    const documented = tableBelow("buckets", metricsPage).map(([unit = "", bounds = ""]) => ({ unit, bounds: bounds.split(", ").map(Number) }));
+    const documented = tableBelow("buckets", metricsPage).map(([unit = "", bounds = ""]) => ({
+      unit,
+      bounds: bounds.split(", ").map(Number),
+    }));
     for (const name of Object.keys(definitions) as InstrumentName[]) {
       const { kind, unit, buckets } = definitions[name];
       if (kind !== "histogram") continue;

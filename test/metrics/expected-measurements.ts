@@ -15,7 +15,10 @@ const isOf =
   (event: HistoryEvent): event is Extract<HistoryEvent, { type: T }> =>
     event.type === type;
 
-function all<T extends HistoryEventType>(type: T, events: readonly HistoryEvent[]): Extract<HistoryEvent, { type: T }>[] {
+function all<T extends HistoryEventType>(
+  type: T,
+  events: readonly HistoryEvent[],
+): Extract<HistoryEvent, { type: T }>[] {
   return events.filter(isOf(type));
 }
 
@@ -94,7 +97,9 @@ export interface Attempt {
 /** The attempts that the history has an end of. */
 export function attempts({ events }: Execution): readonly Attempt[] {
   const scheduled = new Map(all(HistoryEventType.TaskScheduled, events).map((event) => [event.eventId, event]));
-  const ends = events.filter((event) => event.type === HistoryEventType.TaskCompleted || event.type === HistoryEventType.TaskFailed);
+  const ends = events.filter(
+    (event) => event.type === HistoryEventType.TaskCompleted || event.type === HistoryEventType.TaskFailed,
+  );
   return ends.map((end) => {
     const start = scheduled.get(end.taskScheduledId);
     if (start === undefined) throw new Error(`Task ${end.taskScheduledId} was never scheduled.`);
@@ -131,6 +136,8 @@ export function children({ events }: Execution): readonly string[] {
 
 /** Its instance and execution IDs. */
 export function ids({ events }: Execution): readonly string[] {
-  const instances = all(HistoryEventType.ExecutionStarted, events).map(({ orchestrationInstance }) => orchestrationInstance);
+  const instances = all(HistoryEventType.ExecutionStarted, events).map(
+    ({ orchestrationInstance }) => orchestrationInstance,
+  );
   return instances.flatMap((each) => [each?.instanceId ?? [], each?.executionId ?? []].flat());
 }

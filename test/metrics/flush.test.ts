@@ -16,7 +16,13 @@ it("S1 the measurements of an episode are with the provider when the host's call
     return count;
   });
   const ids = Array.from({ length: count }, (_, index) => index + 1);
-  await runEpisode(worker, { past: [history.episode(), history.started("main"), ...ids.map((id) => history.scheduled(id, "step", 1))], fresh: [history.episode(2), ...ids.map((id) => history.completed(id, null, 2))] });
+  await runEpisode(worker, {
+    past: [history.episode(), history.started("main"), ...ids.map((id) => history.scheduled(id, "step", 1))],
+    fresh: [history.episode(2), ...ids.map((id) => history.completed(id, null, 2))],
+  });
   const collected = await recorded.collect();
-  expect([collected.total("durabletask.orchestration.duration").count, collected.total("durabletask.activity.turnaround").count]).toEqual([1, count]);
+  expect([
+    collected.total("durabletask.orchestration.duration").count,
+    collected.total("durabletask.activity.turnaround").count,
+  ]).toEqual([1, count]);
 });

@@ -22,7 +22,9 @@ const TYPE = "durabletask.type";
 const workItems = new WorkItems();
 
 function worker(register: (worker: TaskHubGrpcWorker) => void): TaskHubGrpcWorker {
-  const made = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { middlewares: () => [metrics()] });
+  const made = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), {
+    middlewares: () => [metrics()],
+  });
   register(made);
   return made;
 }
@@ -62,10 +64,16 @@ describe("A response", () => {
   it("that an in-memory backend refuses is not recorded either", async () => {
     const recorded = recordMetrics();
     for (const size of [1, 100]) {
-      const { backend, client, worker: inMemory } = inMemoryHub({ middlewares: () => [metrics()] }, new InMemoryOrchestrationBackend(size));
+      const {
+        backend,
+        client,
+        worker: inMemory,
+      } = inMemoryHub({ middlewares: () => [metrics()] }, new InMemoryOrchestrationBackend(size));
       inMemory.addNamedOrchestrator("order", () => 1);
       const id = await client.scheduleNewOrchestration("order");
-      const processed: unknown = Reflect.apply(Reflect.get(inMemory, "processOrchestration"), inMemory, [backend.getInstance(id)]);
+      const processed: unknown = Reflect.apply(Reflect.get(inMemory, "processOrchestration"), inMemory, [
+        backend.getInstance(id),
+      ]);
       if (size === 1) await expect(processed).rejects.toThrow("maximum history size");
       else await processed;
     }
@@ -96,7 +104,8 @@ describe("durabletask.activity.active", () => {
 
   it("is how many run now", async () => {
     const recorded = recordMetrics();
-    const counts = async (): Promise<Record<string, number>> => (await recorded.collect()).counts("durabletask.activity.active", NAME);
+    const counts = async (): Promise<Record<string, number>> =>
+      (await recorded.collect()).counts("durabletask.activity.active", NAME);
     open = Promise.withResolvers();
     const runs: Promise<unknown>[] = [];
     for (let count = 1; count <= 3; count += 1) {
@@ -134,7 +143,8 @@ describe("durabletask.task.retries", () => {
         throw new Error("on purpose");
       });
       each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
-        const handled = async ({ lastAttemptNumber }: { lastAttemptNumber: number }): Promise<boolean> => lastAttemptNumber < 2;
+        const handled = async ({ lastAttemptNumber }: { lastAttemptNumber: number }): Promise<boolean> =>
+          lastAttemptNumber < 2;
         for (const task of [
           () => ctx.callActivity("fail", null, { retry }),
           () => ctx.callActivity("fail", null, { retry: handled }),
@@ -153,7 +163,10 @@ describe("durabletask.task.retries", () => {
     await hub.run("order");
     await workItems.over();
     const collected = await recorded.collect();
-    expect(collected.counts("durabletask.task.retries", NAME, TYPE)).toEqual({ "fail activity": 3, "child orchestration": 2 });
+    expect(collected.counts("durabletask.task.retries", NAME, TYPE)).toEqual({
+      "fail activity": 3,
+      "child orchestration": 2,
+    });
     // As many as ran beside the four first ones.
     expect(collected.total("durabletask.activity.duration").count).toBe(3 + 3);
     expect(collected.counts("durabletask.orchestration.started", NAME)).toEqual({ order: 1, child: 3 });
@@ -181,7 +194,10 @@ describe("durabletask.task.retries", () => {
     const second = [...failed, ...fired, history.scheduled(3, "charge", 21)];
     await runEpisode(shop, { past: second, fresh: [history.episode(30), raised()] });
     expect(await count()).toBe(1);
-    await runEpisode(shop, { past: [...second, history.episode(30), raised()], fresh: [history.episode(40), history.completed(3, 1, 39)] });
+    await runEpisode(shop, {
+      past: [...second, history.episode(30), raised()],
+      fresh: [history.episode(40), history.completed(3, 1, 39)],
+    });
     expect(await count()).toBe(1);
   });
 });
@@ -204,16 +220,27 @@ describe("Times", () => {
     const recorded = recordMetrics();
     const timeless = (event: HistoryEvent): HistoryEvent => event.setTimestamp(undefined);
     const past = [history.episode(), history.started("order"), history.timerCreated(1, 1000, 0)];
-    const charged = [...past, history.episode(1000), history.timerFired(1, 1000, 990), history.scheduled(2, "charge", 1000)];
+    const charged = [
+      ...past,
+      history.episode(1000),
+      history.timerFired(1, 1000, 990),
+      history.scheduled(2, "charge", 1000),
+    ];
     // Fired before it was due, by another clock; or the event was written when the timer was created, as durabletask-go does.
     await runEpisode(shop, { past, fresh: [history.episode(1250), history.timerFired(1, 1000, 0)] });
-    await runEpisode(shop, { past: charged, fresh: [history.episode(1010), timeless(history.completed(2, null, 1005))] });
+    await runEpisode(shop, {
+      past: charged,
+      fresh: [history.episode(1010), timeless(history.completed(2, null, 1005))],
+    });
     const collected = await recorded.collect();
     expect(collected.total("durabletask.timer.lag")).toEqual({ count: 1, sum: 0.25 });
     expect(collected.instrument("durabletask.activity.turnaround")).toBeUndefined();
     expect(collected.total("durabletask.orchestration.episodes")).toEqual({ count: 1, sum: 3 });
 
-    await runEpisode(shop, { past: charged.map(timeless), fresh: [timeless(history.episode()), timeless(history.completed(2, null, 0))] });
+    await runEpisode(shop, {
+      past: charged.map(timeless),
+      fresh: [timeless(history.episode()), timeless(history.completed(2, null, 0))],
+    });
     const again = await recorded.collect();
     expect(again.total("durabletask.orchestration.episodes").count).toBe(2);
     expect(again.total("durabletask.orchestration.duration").count).toBe(1);
@@ -241,7 +268,10 @@ describe("Times", () => {
     expect(collected.total("durabletask.episode.duration").sum).toBeLessThanOrEqual(episode);
     expect(collected.total("durabletask.activity.duration").sum).toBeGreaterThan(0);
     expect(collected.total("durabletask.activity.duration").sum).toBeLessThanOrEqual(took);
-    expect(collected.total("durabletask.orchestration.duration").sum).toBeCloseTo((Date.now() - at(0).getTime()) / 1000, -1);
+    expect(collected.total("durabletask.orchestration.duration").sum).toBeCloseTo(
+      (Date.now() - at(0).getTime()) / 1000,
+      -1,
+    );
   });
 });
 
@@ -255,9 +285,14 @@ describe("A rewind", () => {
     const ended = events.newOrchestratorStartedEvent(at(5));
     ended.clearOrchestratorstarted();
     ended.setExecutioncompleted(new pb.ExecutionCompletedEvent());
-    await runEpisode(shop, { past: [history.episode(), history.started("order"), ended], fresh: [history.episode(20), rewound] });
+    await runEpisode(shop, {
+      past: [history.episode(), history.started("order"), ended],
+      fresh: [history.episode(20), rewound],
+    });
     const collected = await recorded.collect();
-    expect(collected.counts("durabletask.episode.duration", NAME, "durabletask.outcome")).toEqual({ "order rewound": 1 });
+    expect(collected.counts("durabletask.episode.duration", NAME, "durabletask.outcome")).toEqual({
+      "order rewound": 1,
+    });
     expect(collected.instruments.map(({ descriptor }) => descriptor.name).toSorted()).toEqual([
       "durabletask.episode.duration",
       "durabletask.episode.replayed_events",

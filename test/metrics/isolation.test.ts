@@ -26,14 +26,17 @@ beforeAll(async () => {
       await next(ctx);
     },
   };
-  await hub.worker({ middlewares: () => [workItems.middleware, tracing({ attributes }), metrics(), cached] }, (worker) => {
-    worker.addNamedActivity("charge", () => 21);
-    worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
-      const amount: number = yield ctx.callActivity("charge");
-      yield ctx.createTimer(0.01);
-      return amount * 2;
-    });
-  });
+  await hub.worker(
+    { middlewares: () => [workItems.middleware, tracing({ attributes }), metrics(), cached] },
+    (worker) => {
+      worker.addNamedActivity("charge", () => 21);
+      worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+        const amount: number = yield ctx.callActivity("charge");
+        yield ctx.createTimer(0.01);
+        return amount * 2;
+      });
+    },
+  );
 });
 afterEach(() => api.disable());
 
@@ -56,7 +59,11 @@ function fault(what: string): never {
 }
 
 /** `target` with one of its functions replaced. */
-function withFunction<T extends object>(target: T, name: string, replace: (original: (...args: unknown[]) => unknown) => (...args: unknown[]) => unknown): T {
+function withFunction<T extends object>(
+  target: T,
+  name: string,
+  replace: (original: (...args: unknown[]) => unknown) => (...args: unknown[]) => unknown,
+): T {
   return new Proxy(target, {
     get(_, member) {
       const value: unknown = Reflect.get(target, member, target);
@@ -75,7 +82,10 @@ function diagnostics(tell: (message: string) => void = () => undefined): string[
     tell(message);
   };
   const quiet = (): void => undefined;
-  diag.setLogger({ error, warn: quiet, info: quiet, debug: quiet, verbose: quiet }, { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true });
+  diag.setLogger(
+    { error, warn: quiet, info: quiet, debug: quiet, verbose: quiet },
+    { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true },
+  );
   onTestFinished(() => diag.disable());
   return told;
 }
@@ -83,29 +93,50 @@ function diagnostics(tell: (message: string) => void = () => undefined): string[
 describe("K1 metrics that break cost metrics only", () => {
   it.each<[string, (meter: Meter) => Meter]>([
     ["a provider that throws", () => fault("no meter")],
-    ["a meter that makes no histograms", (meter) => withFunction(meter, "createHistogram", () => () => fault("no histogram"))],
-    ["a meter that makes no counters", (meter) => withFunction(meter, "createCounter", () => () => fault("no counter"))],
-    ["a meter that makes no up-down counters", (meter) => withFunction(meter, "createUpDownCounter", () => () => fault("no counter"))],
+    [
+      "a meter that makes no histograms",
+      (meter) => withFunction(meter, "createHistogram", () => () => fault("no histogram")),
+    ],
+    [
+      "a meter that makes no counters",
+      (meter) => withFunction(meter, "createCounter", () => () => fault("no counter")),
+    ],
+    [
+      "a meter that makes no up-down counters",
+      (meter) => withFunction(meter, "createUpDownCounter", () => () => fault("no counter")),
+    ],
     ["a meter that makes nothing at all", (meter) => withFunction(meter, "createHistogram", () => () => undefined)],
     [
       "histograms that throw",
       (meter) =>
-        withFunction(meter, "createHistogram", (create) => (...args) =>
-          withFunction(create(...args) as object, "record", () => () => fault("no measurement")),
+        withFunction(
+          meter,
+          "createHistogram",
+          (create) =>
+            (...args) =>
+              withFunction(create(...args) as object, "record", () => () => fault("no measurement")),
         ),
     ],
     [
       "counters that throw",
       (meter) =>
-        withFunction(meter, "createCounter", (create) => (...args) =>
-          withFunction(create(...args) as object, "add", () => () => fault("no count")),
+        withFunction(
+          meter,
+          "createCounter",
+          (create) =>
+            (...args) =>
+              withFunction(create(...args) as object, "add", () => () => fault("no count")),
         ),
     ],
     [
       "an up-down counter that throws",
       (meter) =>
-        withFunction(meter, "createUpDownCounter", (create) => (...args) =>
-          withFunction(create(...args) as object, "add", () => () => fault("no count")),
+        withFunction(
+          meter,
+          "createUpDownCounter",
+          (create) =>
+            (...args) =>
+              withFunction(create(...args) as object, "add", () => () => fault("no count")),
         ),
     ],
   ])("K1 with %s the orchestration's outcome is its own", async (_, broken) => {
@@ -123,7 +154,11 @@ describe("K1 metrics that break cost metrics only", () => {
 
   it.each<[string, () => unknown, says: string]>([
     ["null", () => null, "getMeter returned null, which has no createHistogram, createCounter, createUpDownCounter"],
-    ["an empty object", () => ({}), "getMeter returned object, which has no createHistogram, createCounter, createUpDownCounter"],
+    [
+      "an empty object",
+      () => ({}),
+      "getMeter returned object, which has no createHistogram, createCounter, createUpDownCounter",
+    ],
     ["a promise that rejects", async () => fault("no meter"), "getMeter returned a promise; it must not be async"],
     ["a revoked proxy", revokedProxy, "Cannot perform 'get' on a proxy that has been revoked"],
   ])("K1 with a meter that is %s there are no metrics, and one line reports it", async (_, meter, says) => {
@@ -144,15 +179,28 @@ describe("K1 metrics that break cost metrics only", () => {
     await expect(run()).resolves.toBe(42);
     const histograms = told.flatMap((line) => / there is no (durabletask\.\S+): /.exec(line)?.[1] ?? []);
     expect(histograms.toSorted()).toEqual(
-      ["activity.duration", "activity.turnaround", "episode.duration", "episode.replayed_events", "orchestration.duration", "orchestration.episodes", "orchestration.history.size", "timer.lag"].map((name) => `durabletask.${name}`),
+      [
+        "activity.duration",
+        "activity.turnaround",
+        "episode.duration",
+        "episode.replayed_events",
+        "orchestration.duration",
+        "orchestration.episodes",
+        "orchestration.history.size",
+        "timer.lag",
+      ].map((name) => `durabletask.${name}`),
     );
   });
 
   it("K1 with a measurement that rejects the process goes on, and each is counted", async () => {
     diagnostics();
     const recorded = register((meter) =>
-      withFunction(meter, "createHistogram", (create) => (...args) =>
-        withFunction(create(...args) as object, "record", () => async () => fault("too late")),
+      withFunction(
+        meter,
+        "createHistogram",
+        (create) =>
+          (...args) =>
+            withFunction(create(...args) as object, "record", () => async () => fault("too late")),
       ),
     );
     await expect(run()).resolves.toBe(42);

@@ -45,7 +45,9 @@ function attempt(key: string, taskId: number): number {
 
 async function startWorker(hub: Hub): Promise<TaskHubGrpcWorker> {
   const options = { hostAddress: hub.sidecar.address, logger: new NoOpLogger(), shutdownTimeoutMs: 100 };
-  const worker = withDurableTelemetry(new TaskHubGrpcWorker(options), { middlewares: () => [workItems.middleware, metrics()] });
+  const worker = withDurableTelemetry(new TaskHubGrpcWorker(options), {
+    middlewares: () => [workItems.middleware, metrics()],
+  });
 
   worker.addNamedActivity("step", (_: ActivityContext, value: number) => value + 1);
   worker.addNamedActivity("fail", () => {
@@ -128,7 +130,11 @@ async function generations(hub: Hub): Promise<(readonly HistoryEvent[])[]> {
     if (left === 1) continue;
     const [episode] = waiting;
     if (episode === undefined) throw new Error("The history is empty.");
-    histories.push([...waiting, { ...episode, timestamp }, { type: HistoryEventType.EventRaised, name: "go", eventId: -1, timestamp }]);
+    histories.push([
+      ...waiting,
+      { ...episode, timestamp },
+      { type: HistoryEventType.EventRaised, name: "go", eventId: -1, timestamp },
+    ]);
   }
   await hub.client.waitForOrchestrationCompletion(id);
   return [...histories, await hub.client.getOrchestrationHistory(id)];
@@ -150,7 +156,12 @@ beforeAll(async () => {
   api.setGlobalMeterProvider(provider.provider);
   const hub = await startHub();
   workers.push(await startWorker(hub), await startWorker(hub));
-  const histories = Promise.all([completed(hub), generations(hub), terminated(hub), terminated(hub).then((each) => [each])]);
+  const histories = Promise.all([
+    completed(hub),
+    generations(hub),
+    terminated(hub),
+    terminated(hub).then((each) => [each]),
+  ]);
   const doomed = await held.promise;
   await doomed.stop();
   workers.splice(workers.indexOf(doomed), 1, await startWorker(hub));
@@ -195,7 +206,9 @@ describe("On two workers, one of them replaced half-way, each history event is r
 
   it("durabletask.orchestration.duration has each finish, with its status and what failed", () => {
     const finishes = executions.map(({ name, version, status, errorType }) => label(name, version, status, errorType));
-    expect(recorded.counts("durabletask.orchestration.duration", NAME, VERSION, STATUS, ERROR)).toEqual(hubs.tally(finishes));
+    expect(recorded.counts("durabletask.orchestration.duration", NAME, VERSION, STATUS, ERROR)).toEqual(
+      hubs.tally(finishes),
+    );
     expect(finishes).toContain("child undefined Failed RangeError");
   });
 
@@ -227,9 +240,17 @@ describe("On two workers, one of them replaced half-way, each history event is r
   });
 
   it("durabletask.episode.duration has each episode, with how it ended", () => {
-    const outcomes = { Completed: "completed", Failed: "failed", Terminated: "terminated", ContinuedAsNew: "continued_as_new" };
+    const outcomes = {
+      Completed: "completed",
+      Failed: "failed",
+      Terminated: "terminated",
+      ContinuedAsNew: "continued_as_new",
+    };
     const ends = executions.flatMap((each) => [
-      ...hubs.episodes(each).slice(1).map(() => label(each.name, "waiting")),
+      ...hubs
+        .episodes(each)
+        .slice(1)
+        .map(() => label(each.name, "waiting")),
       label(each.name, outcomes[each.status]),
     ]);
     expect(recorded.counts("durabletask.episode.duration", NAME, OUTCOME)).toEqual(hubs.tally(ends));
@@ -266,7 +287,9 @@ describe("On two workers, one of them replaced half-way, each history event is r
       hubs.tally(allAttempts().map((each) => label(each.name, outcomeOf(each)))),
     );
     for (const { attributes, sum: total } of recorded.points("durabletask.activity.turnaround")) {
-      const same = allAttempts().filter((each) => each.name === attributes[NAME] && outcomeOf(each) === attributes[OUTCOME]);
+      const same = allAttempts().filter(
+        (each) => each.name === attributes[NAME] && outcomeOf(each) === attributes[OUTCOME],
+      );
       expect(total, JSON.stringify(attributes)).toBeCloseTo(sum(same.map(({ turnaround }) => turnaround)), 6);
     }
   });

@@ -1,4 +1,11 @@
-import { createNoopMeter, metrics as api, ValueType, type Meter, type MeterProvider, type MetricOptions } from "@opentelemetry/api";
+import {
+  createNoopMeter,
+  metrics as api,
+  ValueType,
+  type Meter,
+  type MeterProvider,
+  type MetricOptions,
+} from "@opentelemetry/api";
 import { DataPointType } from "@opentelemetry/sdk-metrics";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { metrics } from "../../middlewares/metrics/index.ts";
@@ -10,7 +17,10 @@ import type { ActivityContext, OrchestrationContext } from "@microsoft/durableta
 
 const NAME = "durabletask.task.name";
 const workItems = new WorkItems();
-const gates = new Map<string, { readonly begun: PromiseWithResolvers<void>; readonly open: PromiseWithResolvers<void> }>();
+const gates = new Map<
+  string,
+  { readonly begun: PromiseWithResolvers<void>; readonly open: PromiseWithResolvers<void> }
+>();
 let hub: Hub;
 
 beforeAll(async () => {
@@ -153,8 +163,17 @@ describe("The buckets", () => {
     await run();
     const collected = await recorded.collect();
     const { buckets = [] } = definitions["durabletask.orchestration.duration"];
-    for (const [shorter, longer] of [[0.001, 0.003], [0.1, 0.3], [60, 600], [3600, 86_400], [86_400, 604_800]] as const) {
-      expect(buckets.filter((bound) => shorter <= bound && bound < longer), `${shorter} and ${longer}`).not.toEqual([]);
+    for (const [shorter, longer] of [
+      [0.001, 0.003],
+      [0.1, 0.3],
+      [60, 600],
+      [3600, 86_400],
+      [86_400, 604_800],
+    ] as const) {
+      expect(
+        buckets.filter((bound) => shorter <= bound && bound < longer),
+        `${shorter} and ${longer}`,
+      ).not.toEqual([]);
     }
     expect(buckets).toEqual(buckets.toSorted((a, b) => a - b));
     const data = collected.instrument("durabletask.activity.duration");

@@ -40,7 +40,10 @@ export class Collected {
     const points = this.points(name).filter(({ attributes }) =>
       Object.entries(where).every(([key, value]) => attributes[key] === value),
     );
-    return { count: points.reduce((sum, each) => sum + each.count, 0), sum: points.reduce((sum, each) => sum + each.sum, 0) };
+    return {
+      count: points.reduce((sum, each) => sum + each.count, 0),
+      sum: points.reduce((sum, each) => sum + each.sum, 0),
+    };
   }
 
   /** The counts of `name`, by the values of the attributes `keys`. */

@@ -1,6 +1,9 @@
 /** Single work items, as a backend hands them out, and its answer to the response. */
 import type { TaskHubGrpcWorker } from "@microsoft/durabletask-js";
-import type { ActivityRequest, OrchestratorRequest } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type {
+  ActivityRequest,
+  OrchestratorRequest,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 
 /** What the backend says of the response: nothing, or an error of gRPC. */
@@ -24,7 +27,11 @@ const stubWith = (answers: readonly Answer[]): object => {
 };
 
 /** Runs one activity; the SDK has no public entry for that. */
-export async function runActivity(worker: TaskHubGrpcWorker, name: string, ...answers: readonly Answer[]): Promise<void> {
+export async function runActivity(
+  worker: TaskHubGrpcWorker,
+  name: string,
+  ...answers: readonly Answer[]
+): Promise<void> {
   const request = new pb.ActivityRequest()
     .setName(name)
     .setTaskid(1)
@@ -38,6 +45,9 @@ export async function runEpisode(
   { past = [], fresh }: { readonly past?: readonly pb.HistoryEvent[]; readonly fresh: readonly pb.HistoryEvent[] },
   ...answers: readonly Answer[]
 ): Promise<void> {
-  const request = new pb.OrchestratorRequest().setInstanceid("instance-1").setPasteventsList([...past]).setNeweventsList([...fresh]);
+  const request = new pb.OrchestratorRequest()
+    .setInstanceid("instance-1")
+    .setPasteventsList([...past])
+    .setNeweventsList([...fresh]);
   await (worker as unknown as Internals)._executeOrchestratorInternal(request, "", stubWith(answers));
 }

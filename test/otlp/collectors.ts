@@ -44,7 +44,9 @@ export async function startRefusingCollector(status: number, reason?: string): P
 /** Answers every request with success and a web page. */
 export async function startWebSite(): Promise<Collector> {
   return startHttp((incoming, response) => {
-    incoming.resume().on("end", () => response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end("<h1>Welcome</h1>"));
+    incoming
+      .resume()
+      .on("end", () => response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end("<h1>Welcome</h1>"));
   });
 }
 
@@ -66,7 +68,10 @@ export async function startDrippingCollector(): Promise<Collector & { readonly d
 /** Answers every connection with something that is no HTTP. */
 export async function startMalformedCollector(): Promise<Collector> {
   const server = createTcpServer((socket) => {
-    socket.on("error", () => {}).resume().end("220 mail.example ESMTP\r\n");
+    socket
+      .on("error", () => {})
+      .resume()
+      .end("220 mail.example ESMTP\r\n");
   });
   return { url: await listen(server), [Symbol.asyncDispose]: () => close(server) };
 }
@@ -100,7 +105,10 @@ export async function startSlowCollector(target: string, milliseconds: number): 
 }
 
 /** Refuses with 413 what is larger than `bytes`, and hands the rest on to `target`. `refused` counts. */
-export async function startSmallCollector(target: string, bytes: number): Promise<Collector & { readonly refused: () => number }> {
+export async function startSmallCollector(
+  target: string,
+  bytes: number,
+): Promise<Collector & { readonly refused: () => number }> {
   let refused = 0;
   const server = await startHttp((incoming, response) => {
     const { host: _host, ...headers } = incoming.headers;
@@ -122,12 +130,16 @@ export async function startSmallCollector(target: string, bytes: number): Promis
 /** Takes every request, and answers with `body` as JSON. */
 export async function startAnsweringCollector(body: unknown): Promise<Collector> {
   return startHttp((incoming, response) => {
-    incoming.resume().on("end", () => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body)));
+    incoming
+      .resume()
+      .on("end", () => response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body)));
   });
 }
 
 /** Takes every call over gRPC, and answers with `message`, which is protobuf. `paths` are those that were called. */
-export async function startGrpcCollector(message: Uint8Array): Promise<Collector & { readonly paths: readonly string[] }> {
+export async function startGrpcCollector(
+  message: Uint8Array,
+): Promise<Collector & { readonly paths: readonly string[] }> {
   const paths: string[] = [];
   const sessions = new Set<Http2Session>();
   // A message is a byte that says whether it is compressed, four for its length, and what is in it.
@@ -153,7 +165,10 @@ export async function startGrpcCollector(message: Uint8Array): Promise<Collector
 }
 
 /** Refuses every request with `status` and these headers, for as long as it is asked. `asked` counts. */
-export async function startRetryCollector(status: number, headers: Readonly<Record<string, string>>): Promise<Collector & { readonly asked: () => number }> {
+export async function startRetryCollector(
+  status: number,
+  headers: Readonly<Record<string, string>>,
+): Promise<Collector & { readonly asked: () => number }> {
   let asked = 0;
   const server = await startHttp((incoming, response) => {
     asked += 1;

@@ -4,7 +4,15 @@ import { dirname, join } from "node:path";
 import protobuf from "protobufjs";
 
 /** A value of an attribute, as a JavaScript value. */
-export type AttributeValue = string | number | bigint | boolean | Uint8Array | undefined | readonly AttributeValue[] | Attributes;
+export type AttributeValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | Uint8Array
+  | undefined
+  | readonly AttributeValue[]
+  | Attributes;
 /** Attributes by name. */
 export interface Attributes {
   readonly [name: string]: AttributeValue;
@@ -13,7 +21,8 @@ export interface Attributes {
 const protoDirectory = dirname(createRequire(import.meta.url).resolve("@elastic/mockotlpserver/package.json"));
 const root = new protobuf.Root();
 root.resolvePath = (_origin, target) => join(protoDirectory, target);
-for (const signal of ["trace", "metrics", "logs"]) root.loadSync(`opentelemetry/proto/collector/${signal}/v1/${signal}_service.proto`);
+for (const signal of ["trace", "metrics", "logs"])
+  root.loadSync(`opentelemetry/proto/collector/${signal}/v1/${signal}_service.proto`);
 // These files are from before OTLP 1.5, where log records got it.
 root.lookupType("opentelemetry.proto.logs.v1.LogRecord").add(new protobuf.Field("eventName", 12, "string"));
 root.resolveAll();
@@ -90,8 +99,10 @@ function fieldFromJson(value: unknown, field: protobuf.Field, place: string): un
   if (field.resolvedType instanceof protobuf.Enum) {
     if (typeof value === "number" && field.resolvedType.valuesById[value] !== undefined) return value;
   } else if (field.type === "bytes") {
-    if (typeof value === "string" && hexFields.has(field.name) && /^([0-9a-f]{2})*$/.test(value)) return Buffer.from(value, "hex");
-    if (typeof value === "string" && !hexFields.has(field.name) && /^[A-Za-z0-9+/]*={0,2}$/.test(value)) return Buffer.from(value, "base64");
+    if (typeof value === "string" && hexFields.has(field.name) && /^([0-9a-f]{2})*$/.test(value))
+      return Buffer.from(value, "hex");
+    if (typeof value === "string" && !hexFields.has(field.name) && /^[A-Za-z0-9+/]*={0,2}$/.test(value))
+      return Buffer.from(value, "base64");
   } else if (field.type === "string") {
     if (typeof value === "string") return value;
   } else if (field.type === "bool") {
@@ -102,7 +113,12 @@ function fieldFromJson(value: unknown, field: protobuf.Field, place: string): un
     if (typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 32) return value;
   } else if (field.type === "sint32") {
     if (typeof value === "number" && Number.isInteger(value) && Math.abs(value) <= 2 ** 31) return value;
-  } else if (field.type === "int64" || field.type === "fixed64" || field.type === "sfixed64" || field.type === "uint64") {
+  } else if (
+    field.type === "int64" ||
+    field.type === "fixed64" ||
+    field.type === "sfixed64" ||
+    field.type === "uint64"
+  ) {
     if (Number.isSafeInteger(value) || (typeof value === "string" && /^-?\d{1,19}$/.test(value))) return value;
   }
   throw new Error(`${place} is no ${field.type}: ${JSON.stringify(value)}`);
@@ -131,7 +147,13 @@ export function valueOf(value: PlainMessage): AttributeValue {
   if (set === "arrayValue") return list(record(value, set), "values").map(valueOf);
   if (set === "kvlistValue") return attributesOf(record(value, set), "values");
   const scalar = typeof set === "string" ? value[set] : undefined;
-  if (typeof scalar === "string" || typeof scalar === "number" || typeof scalar === "boolean" || scalar instanceof Uint8Array) return scalar;
+  if (
+    typeof scalar === "string" ||
+    typeof scalar === "number" ||
+    typeof scalar === "boolean" ||
+    scalar instanceof Uint8Array
+  )
+    return scalar;
   throw new Error(`an attribute has an unexpected value: ${JSON.stringify(value)}`);
 }
 
@@ -174,7 +196,8 @@ export function bytes(owner: PlainMessage, name: string): Uint8Array {
 /** An ID of so many bytes, as hex. */
 export function hex(owner: PlainMessage, name: string, length: number): string {
   const value = bytes(owner, name);
-  if (value.length !== length || value.every((byte) => byte === 0)) throw new Error(`"${name}" is no valid ID: ${Buffer.from(value).toString("hex")}`);
+  if (value.length !== length || value.every((byte) => byte === 0))
+    throw new Error(`"${name}" is no valid ID: ${Buffer.from(value).toString("hex")}`);
   return Buffer.from(value).toString("hex");
 }
 

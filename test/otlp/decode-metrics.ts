@@ -1,4 +1,15 @@
-import { attributesOf, decodeRequest, itemsOf, list, oneOf, record, text, type Attributes, type Origin, type PlainMessage } from "./decode-message.ts";
+import {
+  attributesOf,
+  decodeRequest,
+  itemsOf,
+  list,
+  oneOf,
+  record,
+  text,
+  type Attributes,
+  type Origin,
+  type PlainMessage,
+} from "./decode-message.ts";
 
 /** A metric as it arrived over OTLP. */
 export interface ReceivedMetric extends Origin {
@@ -20,21 +31,28 @@ export interface MetricPoint {
 
 /** Decodes the body of an OTLP metrics request. @throws Error that names the place in the body that is at fault. */
 export function decodeMetricsRequest(contentType: string, body: Uint8Array): ReceivedMetric[] {
-  return itemsOf(decodeRequest("metrics", contentType, body), ["resourceMetrics", "scopeMetrics", "metrics"]).map(({ item, from }) => {
-    const kind = text(item, "data");
-    const data = record(item, kind);
-    const name = text(item, "name");
-    if (name === "") throw new Error("a metric has no name");
-    return {
-      name,
-      unit: text(item, "unit"),
-      kind,
-      temporality:
-        kind === "gauge" ? undefined : oneOf<"DELTA" | "CUMULATIVE">(text(data, "aggregationTemporality"), "AGGREGATION_TEMPORALITY_", ["DELTA", "CUMULATIVE"]),
-      points: list(data, "dataPoints").map(pointOf),
-      ...from,
-    };
-  });
+  return itemsOf(decodeRequest("metrics", contentType, body), ["resourceMetrics", "scopeMetrics", "metrics"]).map(
+    ({ item, from }) => {
+      const kind = text(item, "data");
+      const data = record(item, kind);
+      const name = text(item, "name");
+      if (name === "") throw new Error("a metric has no name");
+      return {
+        name,
+        unit: text(item, "unit"),
+        kind,
+        temporality:
+          kind === "gauge"
+            ? undefined
+            : oneOf<"DELTA" | "CUMULATIVE">(text(data, "aggregationTemporality"), "AGGREGATION_TEMPORALITY_", [
+                "DELTA",
+                "CUMULATIVE",
+              ]),
+        points: list(data, "dataPoints").map(pointOf),
+        ...from,
+      };
+    },
+  );
 }
 
 function pointOf(point: PlainMessage): MetricPoint {

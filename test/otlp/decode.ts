@@ -37,10 +37,12 @@ export interface ReceivedSpan extends Origin {
  * @throws Error that names the place in the body that is at fault.
  */
 export function decodeTraceRequest(contentType: string, body: Uint8Array): ReceivedSpan[] {
-  return itemsOf(decodeRequest("traces", contentType, body), ["resourceSpans", "scopeSpans", "spans"]).map(({ item, from }) => ({
-    ...spanOf(item),
-    ...from,
-  }));
+  return itemsOf(decodeRequest("traces", contentType, body), ["resourceSpans", "scopeSpans", "spans"]).map(
+    ({ item, from }) => ({
+      ...spanOf(item),
+      ...from,
+    }),
+  );
 }
 
 function spanOf(span: PlainMessage): Omit<ReceivedSpan, keyof Origin> {
@@ -48,7 +50,8 @@ function spanOf(span: PlainMessage): Omit<ReceivedSpan, keyof Origin> {
   const startTimeUnixNano = BigInt(text(span, "startTimeUnixNano"));
   const endTimeUnixNano = BigInt(text(span, "endTimeUnixNano"));
   if (name === "") throw new Error("a span has no name");
-  if (startTimeUnixNano === 0n || endTimeUnixNano < startTimeUnixNano) throw new Error(`span "${name}" ends before it starts`);
+  if (startTimeUnixNano === 0n || endTimeUnixNano < startTimeUnixNano)
+    throw new Error(`span "${name}" ends before it starts`);
   const status = record(span, "status");
   return {
     name,
@@ -57,7 +60,10 @@ function spanOf(span: PlainMessage): Omit<ReceivedSpan, keyof Origin> {
     parentSpanId: bytes(span, "parentSpanId").length === 0 ? undefined : hex(span, "parentSpanId", 8),
     traceState: text(span, "traceState"),
     kind: oneOf(text(span, "kind"), "SPAN_KIND_", ["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]),
-    status: { code: oneOf(text(status, "code"), "STATUS_CODE_", ["UNSET", "OK", "ERROR"]), message: text(status, "message") },
+    status: {
+      code: oneOf(text(status, "code"), "STATUS_CODE_", ["UNSET", "OK", "ERROR"]),
+      message: text(status, "message"),
+    },
     startTimeUnixNano,
     endTimeUnixNano,
     attributes: attributesOf(span),

@@ -35,7 +35,10 @@ describe.each(providers)("I6 DurableIdGenerator in OpenTelemetry SDK %s", (_sdk,
 
   it("a second span in the same call gets a random span ID", () => {
     const tracer = create(new DurableIdGenerator()).getTracer("test");
-    const { result } = withChosenIds(chosen, () => [tracer.startSpan("first", {}, ROOT_CONTEXT), tracer.startSpan("second", {}, ROOT_CONTEXT)]);
+    const { result } = withChosenIds(chosen, () => [
+      tracer.startSpan("first", {}, ROOT_CONTEXT),
+      tracer.startSpan("second", {}, ROOT_CONTEXT),
+    ]);
     const [first, second] = result.map((span) => span.spanContext().spanId);
     expect(first).toBe(chosen.spanId);
     expect(second).toMatch(/^[0-9a-f]{16}$/);
@@ -45,7 +48,10 @@ describe.each(providers)("I6 DurableIdGenerator in OpenTelemetry SDK %s", (_sdk,
   it("all other spans get their IDs from the generator that it was given", () => {
     const theirs = { generateTraceId: () => "1".repeat(32), generateSpanId: () => "2".repeat(16) };
     const tracer = create(new DurableIdGenerator(theirs)).getTracer("test");
-    expect(tracer.startSpan("theirs", {}, ROOT_CONTEXT).spanContext()).toMatchObject({ traceId: "1".repeat(32), spanId: "2".repeat(16) });
+    expect(tracer.startSpan("theirs", {}, ROOT_CONTEXT).spanContext()).toMatchObject({
+      traceId: "1".repeat(32),
+      spanId: "2".repeat(16),
+    });
     const { result: ours } = withChosenIds(chosen, () => tracer.startSpan("ours", {}, ROOT_CONTEXT));
     expect(ours.spanContext()).toMatchObject(chosen);
   });
@@ -75,12 +81,17 @@ describe("DurableIdGenerator", () => {
       }
     }
     const generator = new DurableIdGenerator(new Counting());
-    expect([generator.generateSpanId(), generator.generateTraceId()]).toEqual([`${"0".repeat(15)}1`, `${"0".repeat(31)}2`]);
+    expect([generator.generateSpanId(), generator.generateTraceId()]).toEqual([
+      `${"0".repeat(15)}1`,
+      `${"0".repeat(31)}2`,
+    ]);
   });
 
   it.each([null, {}, { generateTraceId: () => "1" }, "random"])("refuses %j as a generator", (wrong) => {
     expect(() => Reflect.construct(DurableIdGenerator, [wrong])).toThrow(
-      new TypeError("DurableIdGenerator: the argument must be an ID generator with generateTraceId() and generateSpanId()"),
+      new TypeError(
+        "DurableIdGenerator: the argument must be an ID generator with generateTraceId() and generateSpanId()",
+      ),
     );
   });
 });

@@ -56,7 +56,10 @@ describe("K3 Deadline: all waits take its time altogether", () => {
   it("a wait leaves a tenth of the time to say why an export failed, and shortens the exports under way", async () => {
     const deadline = new Deadline(1000);
     const aborted = vi.fn<() => void>();
-    void deadline.run(60_000, (signal) => new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(aborted()))));
+    void deadline.run(
+      60_000,
+      (signal) => new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(aborted()))),
+    );
     void deadline.spend(never);
     await vi.advanceTimersByTimeAsync(899);
     expect(aborted).not.toHaveBeenCalled();
@@ -69,7 +72,11 @@ describe("K3 Deadline: all waits take its time altogether", () => {
     void deadline.spend(() => new Promise((resolve) => void setTimeout(resolve, 600)));
     await vi.advanceTimersByTimeAsync(600);
     const start = performance.now();
-    const run = deadline.run(60_000, (signal) => new Promise<number>((resolve) => signal.addEventListener("abort", () => resolve(performance.now() - start))));
+    const run = deadline.run(
+      60_000,
+      (signal) =>
+        new Promise<number>((resolve) => signal.addEventListener("abort", () => resolve(performance.now() - start))),
+    );
     await vi.advanceTimersByTimeAsync(1000);
     expect(await run).toBe(360);
   });
@@ -97,7 +104,9 @@ describe("K3 Deadline: all waits take its time altogether", () => {
     await vi.advanceTimersByTimeAsync(5000);
     await wait;
     expect(await timeOf(deadline)).toBe(0);
-    expect(setTimer.mock.calls.map(([, delay]) => delay)).toSatisfy((delays: number[]) => delays.every((delay) => delay >= 0 && delay < 2 ** 31));
+    expect(setTimer.mock.calls.map(([, delay]) => delay)).toSatisfy((delays: number[]) =>
+      delays.every((delay) => delay >= 0 && delay < 2 ** 31),
+    );
     setTimer.mockRestore();
   });
 

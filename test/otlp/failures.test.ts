@@ -21,7 +21,9 @@ interface Times {
 describe("K1 a collector in trouble", () => {
   it("a dead collector costs one line, and shutdown ends in time", async () => {
     const endpoint = await deadCollector();
-    const { stderr, stdout } = await runProgram("in-flight", { input: { options: { endpoint, shutdownTimeout: 1000 } } });
+    const { stderr, stdout } = await runProgram("in-flight", {
+      input: { options: { endpoint, shutdownTimeout: 1000 } },
+    });
     const times: Times = JSON.parse(stdout);
     expect(stderr).toBe(oneLine(endpoint, "ECONNREFUSED"));
     expect(times.shutdown).toBeLessThan(3000);
@@ -30,7 +32,9 @@ describe("K1 a collector in trouble", () => {
 
   it("a hung collector costs one line, and shutdown ends in time", async () => {
     await using collector = await startHungCollector();
-    const { stderr, stdout } = await runProgram("in-flight", { input: { options: { endpoint: collector.url, shutdownTimeout: 500 } } });
+    const { stderr, stdout } = await runProgram("in-flight", {
+      input: { options: { endpoint: collector.url, shutdownTimeout: 500 } },
+    });
     const times: Times = JSON.parse(stdout);
     expect(stderr).toBe(unconfirmed(collector.url));
     expect(times.shutdown).toBeLessThan(3000);
@@ -59,7 +63,9 @@ describe("K1 a collector in trouble", () => {
     [503, "HTTP 503 Service Unavailable"],
   ])("a collector that answers %i costs one line", async (status, cause) => {
     await using collector = await startRefusingCollector(status);
-    const { stderr } = await runProgram("in-flight", { input: { options: { endpoint: collector.url, shutdownTimeout: 500 } } });
+    const { stderr } = await runProgram("in-flight", {
+      input: { options: { endpoint: collector.url, shutdownTimeout: 500 } },
+    });
     expect(stderr).toBe(oneLine(collector.url, cause));
   });
 
@@ -77,7 +83,9 @@ describe("K1 a collector in trouble", () => {
     url.username = "user";
     url.password = "secret";
     url.search = "?key=secret";
-    const { stderr } = await runProgram("in-flight", { input: { options: { endpoint: url.href, shutdownTimeout: 100 } } });
+    const { stderr } = await runProgram("in-flight", {
+      input: { options: { endpoint: url.href, shutdownTimeout: 100 } },
+    });
     expect(stderr).toBe(oneLine(bare, "ECONNREFUSED"));
   });
 
@@ -90,22 +98,32 @@ describe("K1 a collector in trouble", () => {
         input: { options: { endpoint: collector.url, shutdownTimeout: 500 } },
       });
       // The first at once, the others when telemetry ends.
-      expect(JSON.parse(stdout)).toEqual(["1 span", "3 spans"].map((items) => unconfirmed(collector.url, items).trim()));
+      expect(JSON.parse(stdout)).toEqual(
+        ["1 span", "3 spans"].map((items) => unconfirmed(collector.url, items).trim()),
+      );
       expect(stderr).toBe("");
     },
   );
 
   it.each([
-    ["a refused export", "5000", startRefusingCollector, (url: string) => oneLine(url, "HTTP 400 Bad Request", "1 span")],
+    [
+      "a refused export",
+      "5000",
+      startRefusingCollector,
+      (url: string) => oneLine(url, "HTTP 400 Bad Request", "1 span"),
+    ],
     ["an export that hangs", "200", startHungCollector, (url: string) => unconfirmed(url, "1 span")],
-  ])("%s that the span processor started is one line for the diag logger, without a stack", async (_what, timeout, start, line) => {
-    await using collector = await start(400);
-    const { stdout } = await runProgram("diag-logger", {
-      env: { OTEL_BSP_SCHEDULE_DELAY: "1", OTEL_EXPORTER_OTLP_TIMEOUT: timeout },
-      input: { spans: 1, options: { endpoint: collector.url } },
-    });
-    expect(JSON.parse(stdout)).toEqual([line(collector.url).trim()]);
-  });
+  ])(
+    "%s that the span processor started is one line for the diag logger, without a stack",
+    async (_what, timeout, start, line) => {
+      await using collector = await start(400);
+      const { stdout } = await runProgram("diag-logger", {
+        env: { OTEL_BSP_SCHEDULE_DELAY: "1", OTEL_EXPORTER_OTLP_TIMEOUT: timeout },
+        input: { spans: 1, options: { endpoint: collector.url } },
+      });
+      expect(JSON.parse(stdout)).toEqual([line(collector.url).trim()]);
+    },
+  );
 
   it("a hung collector and a flood of spans and flushes leave memory bounded", async () => {
     await using collector = await startHungCollector();
@@ -142,7 +160,10 @@ describe("K1 a collector in trouble", () => {
     await using receiver = await startReceiver();
     const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
     const telemetry = setupOtlp({ endpoint: receiver.url, shutdownTimeout: 1000 });
-    metrics.getMeter("test").createObservableGauge("hung").addCallback(() => new Promise(() => {}));
+    metrics
+      .getMeter("test")
+      .createObservableGauge("hung")
+      .addCallback(() => new Promise(() => {}));
     trace.getTracer("test").startSpan("span").end();
     await telemetry.shutdown();
     const lines = console.mock.calls;
@@ -179,8 +200,13 @@ describe("LossReport", () => {
     vi.useFakeTimers();
     const console = vi.spyOn(globalThis.console, "warn").mockReturnValue(undefined);
     const report = new LossReport();
-    const lose = (cause: string, count: number): void => report.lost(cause, count, (lost) => `${lost} lost to ${cause}`);
-    const lines = (): readonly unknown[] => console.mock.calls.splice(0).flat().map((line) => String(line).replace("durable-telemetry: ", ""));
+    const lose = (cause: string, count: number): void =>
+      report.lost(cause, count, (lost) => `${lost} lost to ${cause}`);
+    const lines = (): readonly unknown[] =>
+      console.mock.calls
+        .splice(0)
+        .flat()
+        .map((line) => String(line).replace("durable-telemetry: ", ""));
     lose("a", 1);
     lose("a", 2);
     lose("b", 5);

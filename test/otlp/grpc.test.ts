@@ -6,7 +6,11 @@ import { runProgram } from "./program.ts";
 const env = { OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" };
 
 // The receiver of the other tests sees bytes on HTTP; over gRPC it is the server's own decoding that is looked at.
-async function startGrpcServer(): Promise<{ readonly server: MockOtlpServer; readonly requests: unknown[]; readonly metadata: unknown[] }> {
+async function startGrpcServer(): Promise<{
+  readonly server: MockOtlpServer;
+  readonly requests: unknown[];
+  readonly metadata: unknown[];
+}> {
   const requests: unknown[] = [];
   const metadata: unknown[] = [];
   const server = new MockOtlpServer({
@@ -25,19 +29,33 @@ async function startGrpcServer(): Promise<{ readonly server: MockOtlpServer; rea
 
 describe("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", () => {
   it.each([
-    ["the option endpoint", (host: string) => ({ options: { endpoint: `http://${host}`, headers: { key: "code" } } }), () => ({})],
-    ["OTEL_EXPORTER_OTLP_ENDPOINT", () => ({}), (host: string) => ({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://${host}`, OTEL_EXPORTER_OTLP_HEADERS: "key=code" })],
+    [
+      "the option endpoint",
+      (host: string) => ({ options: { endpoint: `http://${host}`, headers: { key: "code" } } }),
+      () => ({}),
+    ],
+    [
+      "OTEL_EXPORTER_OTLP_ENDPOINT",
+      () => ({}),
+      (host: string) => ({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://${host}`, OTEL_EXPORTER_OTLP_HEADERS: "key=code" }),
+    ],
     [
       "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT without a scheme",
       () => ({ options: { headers: { key: "code" } } }),
-      (host: string) => ({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: host, OTEL_EXPORTER_OTLP_INSECURE: "true", OTEL_EXPORTER_OTLP_HEADERS: "key=env" }),
+      (host: string) => ({
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: host,
+        OTEL_EXPORTER_OTLP_INSECURE: "true",
+        OTEL_EXPORTER_OTLP_HEADERS: "key=env",
+      }),
     ],
   ])("sends spans and headers over gRPC to %s", async (_what, input, variables) => {
     const { server, requests, metadata } = await startGrpcServer();
     try {
       const host = server.grpcUrl?.host ?? "";
       await runProgram("emit-spans", { env: { ...env, ...variables(host) }, input: input(host) });
-      expect(requests).toMatchObject([{ resourceSpans: [{ scopeSpans: [{ spans: [{ name: "pay 0" }, { name: "order" }] }] }] }]);
+      expect(requests).toMatchObject([
+        { resourceSpans: [{ scopeSpans: [{ spans: [{ name: "pay 0" }, { name: "order" }] }] }] },
+      ]);
       expect(metadata).toMatchObject([{ key: "code" }]);
     } finally {
       await server.close();
@@ -47,7 +65,11 @@ describe("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", () => {
   it("sends metrics and log records too, each with headers of its own", async () => {
     const { server, requests, metadata } = await startGrpcServer();
     try {
-      const options = { endpoint: `http://${server.grpcUrl?.host}`, metrics: { headers: { key: "metrics" } }, logs: { headers: { key: "logs" } } };
+      const options = {
+        endpoint: `http://${server.grpcUrl?.host}`,
+        metrics: { headers: { key: "metrics" } },
+        logs: { headers: { key: "logs" } },
+      };
       await runProgram("emit-signals", { env, input: { options: { ...options, traces: false } } });
       expect(requests).toHaveLength(2);
       expect(requests).toEqual(
@@ -69,12 +91,17 @@ describe("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", () => {
   it("K1 a dead collector costs one line", async () => {
     const endpoint = await deadCollector();
     const { stderr } = await runProgram("in-flight", { env, input: { options: { endpoint, shutdownTimeout: 1000 } } });
-    expect(stderr).toMatch(/^durable-telemetry: cannot export 2 spans to http:\/\/127\.0\.0\.1:\d+\/ \(.*ECONNREFUSED.*\); workflows go on without it\n$/);
+    expect(stderr).toMatch(
+      /^durable-telemetry: cannot export 2 spans to http:\/\/127\.0\.0\.1:\d+\/ \(.*ECONNREFUSED.*\); workflows go on without it\n$/,
+    );
   });
 
   it("K1 a hung collector costs one line, and shutdown ends in time", async () => {
     await using collector = await startHungCollector();
-    const { stderr, stdout } = await runProgram("in-flight", { env, input: { options: { endpoint: collector.url, shutdownTimeout: 500 } } });
+    const { stderr, stdout } = await runProgram("in-flight", {
+      env,
+      input: { options: { endpoint: collector.url, shutdownTimeout: 500 } },
+    });
     expect(stderr).toMatch(/^durable-telemetry: cannot confirm that 2 spans reached .+ \(Request timed out\); .+\n$/);
     expect(JSON.parse(stdout).shutdown).toBeLessThan(3000);
   });
@@ -84,6 +111,8 @@ describe("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", () => {
       env: { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: "no address" },
       input: { options: { shutdownTimeout: 50 } },
     });
-    expect(stderr).toMatch(/^durable-telemetry: OTEL_EXPORTER_OTLP_ENDPOINT="\[redacted\]" is ignored: it must be an address such as "http:\/\/localhost:4317"\n/);
+    expect(stderr).toMatch(
+      /^durable-telemetry: OTEL_EXPORTER_OTLP_ENDPOINT="\[redacted\]" is ignored: it must be an address such as "http:\/\/localhost:4317"\n/,
+    );
   });
 });

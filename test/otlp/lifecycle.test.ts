@@ -12,7 +12,10 @@ describe("start, stop, start again", () => {
     await using second = await startReceiver();
     const { stdout } = await runProgram("restart", { input: { collectors: [first.url, second.url, first.url] } });
 
-    const nameAndService = ({ name, resource }: (typeof first.spans)[number]): unknown[] => [name, resource["service.name"]];
+    const nameAndService = ({ name, resource }: (typeof first.spans)[number]): unknown[] => [
+      name,
+      resource["service.name"],
+    ];
     expect(first.spans.map(nameAndService)).toEqual([
       ["child of span 0", "run 0"],
       ["span 0", "run 0"],
@@ -27,19 +30,31 @@ describe("start, stop, start again", () => {
     for (const { spans } of [first, second]) expect(spans[0]?.parentSpanId).toBe(spans[1]?.spanId);
     const traceparent = (index: 0 | 1, { spans } = index === 0 ? first : second): string =>
       `span ${index} 00-${spans[1]?.traceId}-${spans[1]?.spanId}-01`;
-    expect(stdout.split("\n").slice(0, 4)).toEqual([traceparent(0), "span after 0 none", traceparent(1), "span after 1 none"]);
+    expect(stdout.split("\n").slice(0, 4)).toEqual([
+      traceparent(0),
+      "span after 0 none",
+      traceparent(1),
+      "span after 1 none",
+    ]);
   });
 
   it.each<[how: string, nodeArgs: readonly string[], isRequired: boolean]>([
     ["imported", [], false],
     ["required", [], true],
     ["imported where no ES module can be required", ["--no-experimental-require-module"], false],
-  ])("%s: tracers and loggers that were taken before, from whichever copy of the OpenTelemetry API, record", async (_how, nodeArgs, isRequired) => {
-    await using receiver = await startReceiver();
-    await runProgram("both-copies", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }, input: { isRequired }, nodeArgs });
-    expect(receiver.spans.map(({ scope }) => scope.name).toSorted()).toEqual(["imported", "required"]);
-    expect(receiver.logs.map(({ scope }) => scope.name).toSorted()).toEqual(["imported", "required"]);
-  });
+  ])(
+    "%s: tracers and loggers that were taken before, from whichever copy of the OpenTelemetry API, record",
+    async (_how, nodeArgs, isRequired) => {
+      await using receiver = await startReceiver();
+      await runProgram("both-copies", {
+        env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url },
+        input: { isRequired },
+        nodeArgs,
+      });
+      expect(receiver.spans.map(({ scope }) => scope.name).toSorted()).toEqual(["imported", "required"]);
+      expect(receiver.logs.map(({ scope }) => scope.name).toSorted()).toEqual(["imported", "required"]);
+    },
+  );
 
   it("await using shuts down at the end of the block", async () => {
     await using receiver = await startReceiver();
@@ -150,7 +165,12 @@ describe("in one process", () => {
   it("the longest times that there are do not end an export at once", async () => {
     await using receiver = await startReceiver();
     const longest = 2 ** 31 - 1;
-    await using telemetry = setupOtlp({ endpoint: receiver.url, timeout: longest, traces: { exportTimeout: longest }, shutdownTimeout: longest });
+    await using telemetry = setupOtlp({
+      endpoint: receiver.url,
+      timeout: longest,
+      traces: { exportTimeout: longest },
+      shutdownTimeout: longest,
+    });
     trace.getTracer("test").startSpan("span").end();
     await telemetry.forceFlush();
     expect(receiver.spans.map(({ name }) => name)).toEqual(["span"]);
@@ -158,7 +178,10 @@ describe("in one process", () => {
 
   it("forceFlush waits for 30 seconds at most", async () => {
     const telemetry = setupOtlp({ traces: false, logs: false, shutdownTimeout: 1 });
-    metrics.getMeter("test").createObservableGauge("hung").addCallback(() => new Promise(() => {}));
+    metrics
+      .getMeter("test")
+      .createObservableGauge("hung")
+      .addCallback(() => new Promise(() => {}));
     vi.useFakeTimers();
     const flushed = vi.fn<() => void>();
     void telemetry.forceFlush().then(flushed);
@@ -173,7 +196,12 @@ describe("in one process", () => {
 
   it("an option that is an empty list says none", async () => {
     await using receiver = await startReceiver();
-    const telemetry = setupOtlp({ endpoint: receiver.url, propagators: [], resourceDetectors: [], metrics: { exporter: [] } });
+    const telemetry = setupOtlp({
+      endpoint: receiver.url,
+      propagators: [],
+      resourceDetectors: [],
+      metrics: { exporter: [] },
+    });
     expect(propagation.fields()).toEqual([]);
     trace.getTracer("test").startSpan("span").end();
     metrics.getMeter("test").createCounter("orders").add(1);
@@ -249,7 +277,9 @@ describe("in one process", () => {
 describe("K3 SIGTERM", () => {
   it("handleSigterm delivers what there is, and the process ends by the signal", async () => {
     await using receiver = await startReceiver();
-    await using program = startProgram("sigterm", { input: { options: { endpoint: receiver.url, handleSigterm: true } } });
+    await using program = startProgram("sigterm", {
+      input: { options: { endpoint: receiver.url, handleSigterm: true } },
+    });
     await program.printed("ready, 1 listeners");
     program.kill("SIGTERM");
     expect(await program.result).toMatchObject({ code: null, signal: "SIGTERM", stderr: "" });
@@ -258,7 +288,9 @@ describe("K3 SIGTERM", () => {
 
   it("a program that listens to SIGTERM too ends when it wants to, and its last spans are exported", async () => {
     await using receiver = await startReceiver();
-    await using program = startProgram("sigterm", { input: { spans: 1, options: { endpoint: receiver.url, handleSigterm: true } } });
+    await using program = startProgram("sigterm", {
+      input: { spans: 1, options: { endpoint: receiver.url, handleSigterm: true } },
+    });
     await program.printed("ready, 2 listeners");
     program.kill("SIGTERM");
     expect(await program.result).toMatchObject({ code: 0, signal: null, stderr: "" });
@@ -267,7 +299,9 @@ describe("K3 SIGTERM", () => {
 
   it("handleSigint does the same for SIGINT", async () => {
     await using receiver = await startReceiver();
-    await using program = startProgram("sigterm", { input: { options: { endpoint: receiver.url, handleSigint: true } } });
+    await using program = startProgram("sigterm", {
+      input: { options: { endpoint: receiver.url, handleSigint: true } },
+    });
     await program.printed("ready, 0 listeners");
     program.kill("SIGINT");
     expect(await program.result).toMatchObject({ code: null, signal: "SIGINT", stderr: "" });

@@ -10,7 +10,10 @@ describe("setupOtlp refuses wrong options with a TypeError, and starts nothing",
     [null, "setupOtlp: the options must be an object"],
     [[], "setupOtlp: the options must be an object"],
     ["http://localhost:4318", "setupOtlp: the options must be an object"],
-    [{ servicename: "a" }, 'setupOtlp: unknown option "servicename"; the options are disabled, serviceName, resourceDetectors,'],
+    [
+      { servicename: "a" },
+      'setupOtlp: unknown option "servicename"; the options are disabled, serviceName, resourceDetectors,',
+    ],
     [{ serviceName: 7 }, 'setupOtlp: option "serviceName" must be a string.'],
     [{ serviceName: null }, 'option "serviceName" must be a string.'],
     [{ endpoint: 4318 }, 'option "endpoint" must be an http or https URL such as "http://localhost:4318".'],
@@ -18,42 +21,80 @@ describe("setupOtlp refuses wrong options with a TypeError, and starts nothing",
     [{ endpoint: "grpc://localhost" }, 'option "endpoint" must be an http or https URL'],
     [{ endpoint: "http://" }, 'option "endpoint" must be an http or https URL'],
     [{ headers: "a=1" }, 'option "headers" must be an object of header names and texts.'],
-    [{ headers: { key: 1 } }, 'setupOtlp: headers: option "key" must be a string of printable ASCII characters, with a name of'],
-    [{ headers: { "a b": "1" } }, 'setupOtlp: headers: option "a b" must be a string of printable ASCII characters, with a name of letters, digits,'],
-    [{ headers: { key: "line\nbreak" } }, 'setupOtlp: headers: option "key" must be a string of printable ASCII characters'],
+    [
+      { headers: { key: 1 } },
+      'setupOtlp: headers: option "key" must be a string of printable ASCII characters, with a name of',
+    ],
+    [
+      { headers: { "a b": "1" } },
+      'setupOtlp: headers: option "a b" must be a string of printable ASCII characters, with a name of letters, digits,',
+    ],
+    [
+      { headers: { key: "line\nbreak" } },
+      'setupOtlp: headers: option "key" must be a string of printable ASCII characters',
+    ],
     [{ headers: { key: "1é" } }, 'setupOtlp: headers: option "key" must be a string of printable ASCII characters'],
-    [{ headers: { "token-bin": "1" } }, 'setupOtlp: headers: option "token-bin" must be a string of printable ASCII characters, with a name of'],
+    [
+      { headers: { "token-bin": "1" } },
+      'setupOtlp: headers: option "token-bin" must be a string of printable ASCII characters, with a name of',
+    ],
     [{ resourceAttributes: [] }, 'option "resourceAttributes" must be an object of names and values.'],
-    [{ resourceAttributes: { "": 1 } }, 'setupOtlp: resourceAttributes: option "" must be a string, a finite number, a boolean, or an array of one of these, with a name.'],
-    [{ resourceAttributes: { a: {} } }, 'setupOtlp: resourceAttributes: option "a" must be a string, a finite number, a boolean, or an array of one of these'],
+    [
+      { resourceAttributes: { "": 1 } },
+      'setupOtlp: resourceAttributes: option "" must be a string, a finite number, a boolean, or an array of one of these, with a name.',
+    ],
+    [
+      { resourceAttributes: { a: {} } },
+      'setupOtlp: resourceAttributes: option "a" must be a string, a finite number, a boolean, or an array of one of these',
+    ],
     [{ resourceAttributes: { a: Number.NaN } }, 'setupOtlp: resourceAttributes: option "a" must be'],
     [{ resourceAttributes: { a: ["x", 1] } }, 'setupOtlp: resourceAttributes: option "a" must be'],
-    [{ sampler: "sometimes" }, 'option "sampler" must be "always_on" or "always_off" or "traceidratio" or "parentbased_always_on" or '],
+    [
+      { sampler: "sometimes" },
+      'option "sampler" must be "always_on" or "always_off" or "traceidratio" or "parentbased_always_on" or ',
+    ],
     [{ sampler: { shouldSample() {} } }, 'option "sampler" must be "always_on" or'],
     [{ samplerArg: 2 }, 'option "samplerArg" must be a number from 0 to 1.'],
     [{ protocol: "http" }, 'option "protocol" must be "http/json" or "http/protobuf" or "grpc".'],
     [{ certificate: "/no/such/file" }, 'option "certificate" must be the path of a file that can be read.'],
     [{ compression: true }, 'option "compression" must be "gzip" or "none".'],
-    [{ propagators: ["tracecontext", "smoke"] }, 'option "propagators" must be any of tracecontext, baggage, b3, b3multi, none.'],
+    [
+      { propagators: ["tracecontext", "smoke"] },
+      'option "propagators" must be any of tracecontext, baggage, b3, b3multi, none.',
+    ],
     [{ disabled: "true" }, 'option "disabled" must be true or false.'],
     [{ traces: true }, 'option "traces" must be false or an object of options.'],
-    [{ traces: { endpont: "" } }, 'setupOtlp: traces: unknown option "endpont"; the options are exporter, protocol, compression,'],
-    [{ metrics: { scheduleDelay: 1 } }, 'setupOtlp: metrics: unknown option "scheduleDelay"; the options are exporter,'],
-    [{ metrics: { exporter: "prometheus" } }, 'setupOtlp: metrics: option "exporter" must be any of otlp, console, none.'],
+    [
+      { traces: { endpont: "" } },
+      'setupOtlp: traces: unknown option "endpont"; the options are exporter, protocol, compression,',
+    ],
+    [
+      { metrics: { scheduleDelay: 1 } },
+      'setupOtlp: metrics: unknown option "scheduleDelay"; the options are exporter,',
+    ],
+    [
+      { metrics: { exporter: "prometheus" } },
+      'setupOtlp: metrics: option "exporter" must be any of otlp, console, none.',
+    ],
     [{ logs: { maxQueueSize: 1.5 } }, 'setupOtlp: logs: option "maxQueueSize" must be a whole number greater than 0.'],
     [{ logs: { headers: { key: 1 } } }, 'setupOtlp: logs: headers: option "key" must be a string'],
     [{ metricReaders: [] }, 'unknown option "metricReaders"; the options are disabled,'],
     [{ headers: new Map([["key", "1"]]) }, 'option "headers" must be an object of header names and texts.'],
     [{ logs: { headers: new globalThis.Headers({ key: "1" }) } }, 'setupOtlp: logs: option "headers" must be'],
     [{ resourceAttributes: new Map([["key", "1"]]) }, 'option "resourceAttributes" must be'],
-    [{ shutdownTimeout: "5s" }, 'option "shutdownTimeout" must be a number of milliseconds greater than 0 and at most 2147483647.'],
+    [
+      { shutdownTimeout: "5s" },
+      'option "shutdownTimeout" must be a number of milliseconds greater than 0 and at most 2147483647.',
+    ],
     [{ shutdownTimeout: 0 }, 'option "shutdownTimeout" must be a number of milliseconds'],
     [{ shutdownTimeout: Number.NaN }, 'option "shutdownTimeout" must be a number of milliseconds'],
     [{ shutdownTimeout: Number.POSITIVE_INFINITY }, 'option "shutdownTimeout" must be a number of milliseconds'],
     [{ handleSigterm: "yes" }, 'option "handleSigterm" must be true or false.'],
   ])("%j", (options, message) => {
     const before = trace.getTracerProvider();
-    expect(() => setup(options)).toThrow(expect.objectContaining({ name: "TypeError", message: expect.stringContaining(message) }));
+    expect(() => setup(options)).toThrow(
+      expect.objectContaining({ name: "TypeError", message: expect.stringContaining(message) }),
+    );
     expect(trace.getTracerProvider()).toBe(before);
     expect(propagation.fields()).toEqual([]);
     expect(process.listenerCount("SIGTERM")).toBe(0);
@@ -67,7 +108,9 @@ describe("setupOtlp refuses wrong options with a TypeError, and starts nothing",
     { clientKey: "-----BEGIN PRIVATE KEY----- secret" },
     { metrics: { clientKey: "\nsecret" } },
   ])("never shows a secret: %j", (options) => {
-    expect(() => setup(options)).toThrow(expect.objectContaining({ name: "TypeError", message: expect.not.stringContaining("secret") }));
+    expect(() => setup(options)).toThrow(
+      expect.objectContaining({ name: "TypeError", message: expect.not.stringContaining("secret") }),
+    );
   });
 
   it("an option that is undefined is not given", async () => {

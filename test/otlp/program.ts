@@ -28,7 +28,10 @@ export interface ProgramOptions {
 }
 
 /** Starts `fixtures/NAME.ts`. */
-export function startProgram(name: string, { env = {}, input = {}, nodeArgs = [] }: ProgramOptions = {}): RunningProgram {
+export function startProgram(
+  name: string,
+  { env = {}, input = {}, nodeArgs = [] }: ProgramOptions = {},
+): RunningProgram {
   const file = fileURLToPath(new URL(`fixtures/${name}.ts`, import.meta.url));
   const child = spawn(process.execPath, [...nodeArgs, file, JSON.stringify(input)], { env: { ...env } });
   let stdout = "";
@@ -45,7 +48,8 @@ export function startProgram(name: string, { env = {}, input = {}, nodeArgs = []
     printed: async (text) => {
       while (!stdout.includes(text)) {
         const ended = await Promise.race([once(child.stdout, "data").then(() => false), result.then(() => true)]);
-        if (ended && !stdout.includes(text)) throw new Error(`The program ended without printing "${text}":\n${stdout}${stderr}`);
+        if (ended && !stdout.includes(text))
+          throw new Error(`The program ended without printing "${text}":\n${stdout}${stderr}`);
       }
     },
     kill: (signal) => void child.kill(signal),
@@ -63,6 +67,7 @@ export async function runProgram(name: string, options: ProgramOptions = {}): Pr
   await using program = startProgram(name, options);
   program.goOn();
   const result = await program.result;
-  if (result.code !== 0) throw new Error(`${name} ended with ${result.code ?? result.signal}:\n${result.stdout}${result.stderr}`);
+  if (result.code !== 0)
+    throw new Error(`${name} ended with ${result.code ?? result.signal}:\n${result.stdout}${result.stderr}`);
   return result;
 }

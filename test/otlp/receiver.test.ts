@@ -13,7 +13,10 @@ const span = {
   endTimeUnixNano: "1700000000000000001",
   attributes: [
     { key: "int", value: { intValue: "9007199254740993" } },
-    { key: "list", value: { arrayValue: { values: [{ doubleValue: 1.5 }, { boolValue: true }, { stringValue: "" }] } } },
+    {
+      key: "list",
+      value: { arrayValue: { values: [{ doubleValue: 1.5 }, { boolValue: true }, { stringValue: "" }] } },
+    },
     { key: "map", value: { kvlistValue: { values: [{ key: "a", value: { bytesValue: "AQI=" } }] } } },
     { key: "nothing", value: {} },
   ],
@@ -21,7 +24,9 @@ const span = {
 };
 
 const requestOf = (spans: unknown): string =>
-  JSON.stringify({ resourceSpans: [{ resource: { attributes: [] }, scopeSpans: [{ scope: { name: "scope" }, spans }] }] });
+  JSON.stringify({
+    resourceSpans: [{ resource: { attributes: [] }, scopeSpans: [{ scope: { name: "scope" }, spans }] }],
+  });
 
 const decodeJson = (json: string): unknown => decodeTraceRequest("application/json", new TextEncoder().encode(json));
 
@@ -51,7 +56,11 @@ describe("the strict decoder", () => {
   });
 
   it.each<[problem: string, wrong: object, message: string]>([
-    ["an unknown field", { colour: "red" }, 'request.resourceSpans[0].scopeSpans[0].spans[0] has the unknown field "colour"'],
+    [
+      "an unknown field",
+      { colour: "red" },
+      'request.resourceSpans[0].scopeSpans[0].spans[0] has the unknown field "colour"',
+    ],
     ["a field in snake case", { parent_span_id: "0123456789abcdef" }, 'has the unknown field "parent_span_id"'],
     ["an ID that is not hex", { traceId: "AQIDBAUGBwgJCgsMDQ4PEA==" }, "traceId is no bytes"],
     ["an ID of a wrong length", { spanId: "0123" }, '"spanId" is no valid ID'],
@@ -62,8 +71,16 @@ describe("the strict decoder", () => {
     ["an end before the start", { endTimeUnixNano: "1" }, "ends before it starts"],
     ["a null", { name: null }, "name is no string"],
     ["attributes as an object", { attributes: { a: 1 } }, "attributes must be an array"],
-    ["a value of two types", { attributes: [{ key: "a", value: { intValue: "1", stringValue: "1" } }] }, 'has more than one of "value"'],
-    ["an attribute twice", { attributes: [span.attributes[0], span.attributes[0]] }, 'attribute "int" is empty or there twice'],
+    [
+      "a value of two types",
+      { attributes: [{ key: "a", value: { intValue: "1", stringValue: "1" } }] },
+      'has more than one of "value"',
+    ],
+    [
+      "an attribute twice",
+      { attributes: [span.attributes[0], span.attributes[0]] },
+      'attribute "int" is empty or there twice',
+    ],
   ])("refuses %s in JSON", (_problem, wrong, message) => {
     expect(() => decodeJson(requestOf([{ ...span, ...wrong }]))).toThrow(message);
   });
@@ -79,31 +96,71 @@ describe("the strict decoder", () => {
 const decodeMetric = (metric: object): unknown =>
   decodeMetricsRequest(
     "application/json",
-    new TextEncoder().encode(JSON.stringify({ resourceMetrics: [{ resource: {}, scopeMetrics: [{ scope: { name: "scope" }, metrics: [metric] }] }] })),
+    new TextEncoder().encode(
+      JSON.stringify({
+        resourceMetrics: [{ resource: {}, scopeMetrics: [{ scope: { name: "scope" }, metrics: [metric] }] }],
+      }),
+    ),
   );
 const decodeLog = (record: object): unknown =>
   decodeLogsRequest(
     "application/json",
-    new TextEncoder().encode(JSON.stringify({ resourceLogs: [{ resource: {}, scopeLogs: [{ scope: { name: "scope" }, logRecords: [record] }] }] })),
+    new TextEncoder().encode(
+      JSON.stringify({
+        resourceLogs: [{ resource: {}, scopeLogs: [{ scope: { name: "scope" }, logRecords: [record] }] }],
+      }),
+    ),
   );
 const point = { timeUnixNano: "1700000000000000000", asInt: "7" };
-const sum = { name: "orders", unit: "{order}", sum: { aggregationTemporality: 1, isMonotonic: true, dataPoints: [point] } };
-const log = { observedTimeUnixNano: "1", severityNumber: 9, body: { stringValue: "text" }, eventName: "event", traceId: span.traceId, spanId: span.spanId };
+const sum = {
+  name: "orders",
+  unit: "{order}",
+  sum: { aggregationTemporality: 1, isMonotonic: true, dataPoints: [point] },
+};
+const log = {
+  observedTimeUnixNano: "1",
+  severityNumber: 9,
+  body: { stringValue: "text" },
+  eventName: "event",
+  traceId: span.traceId,
+  spanId: span.spanId,
+};
 
 describe("the strict decoder of metrics and log records", () => {
   it("gives them as they are", () => {
     const from = { resource: {}, scope: { name: "scope", version: "" } };
     expect(decodeMetric(sum)).toEqual([
-      { name: "orders", unit: "{order}", kind: "sum", temporality: "DELTA", points: [{ attributes: {}, value: 7, bounds: undefined }], ...from },
+      {
+        name: "orders",
+        unit: "{order}",
+        kind: "sum",
+        temporality: "DELTA",
+        points: [{ attributes: {}, value: 7, bounds: undefined }],
+        ...from,
+      },
     ]);
-    expect(decodeLog(log)).toEqual([{ eventName: "event", severity: "INFO", body: "text", attributes: {}, spanId: span.spanId, ...from }]);
+    expect(decodeLog(log)).toEqual([
+      { eventName: "event", severity: "INFO", body: "text", attributes: {}, spanId: span.spanId, ...from },
+    ]);
   });
 
   it.each<[problem: string, decode: () => unknown, message: string]>([
     ["an unknown field of a metric", () => decodeMetric({ ...sum, colour: "red" }), 'has the unknown field "colour"'],
-    ["a metric of two kinds", () => decodeMetric({ ...sum, gauge: { dataPoints: [point] } }), 'has more than one of "data"'],
-    ["a sum without temporality", () => decodeMetric({ ...sum, sum: { dataPoints: [point] } }), "AGGREGATION_TEMPORALITY_UNSPECIFIED is not allowed here"],
-    ["a point without a time", () => decodeMetric({ ...sum, sum: { ...sum.sum, dataPoints: [{ asInt: "7" }] } }), "a data point has no time"],
+    [
+      "a metric of two kinds",
+      () => decodeMetric({ ...sum, gauge: { dataPoints: [point] } }),
+      'has more than one of "data"',
+    ],
+    [
+      "a sum without temporality",
+      () => decodeMetric({ ...sum, sum: { dataPoints: [point] } }),
+      "AGGREGATION_TEMPORALITY_UNSPECIFIED is not allowed here",
+    ],
+    [
+      "a point without a time",
+      () => decodeMetric({ ...sum, sum: { ...sum.sum, dataPoints: [{ asInt: "7" }] } }),
+      "a data point has no time",
+    ],
     ["a log record without a time", () => decodeLog({ ...log, observedTimeUnixNano: "0" }), "a log record has no time"],
     ["a span without a trace", () => decodeLog({ ...log, traceId: "" }), '"traceId" is no valid ID'],
     ["an unknown field of a log record", () => decodeLog({ ...log, colour: "red" }), 'has the unknown field "colour"'],
@@ -113,7 +170,11 @@ describe("the strict decoder of metrics and log records", () => {
 });
 
 async function post(url: string, body: string): Promise<number> {
-  const response = await fetch(`${url}/v1/traces`, { method: "POST", headers: { "content-type": "application/json" }, body });
+  const response = await fetch(`${url}/v1/traces`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body,
+  });
   await response.arrayBuffer();
   return response.status;
 }
@@ -122,7 +183,10 @@ describe("the receiver", () => {
   it("keeps what is sent to it apart from what is sent to another one", async () => {
     await using first = await startReceiver();
     await using second = await startReceiver();
-    await Promise.all([post(first.url, requestOf([{ ...span, name: "1" }])), post(second.url, requestOf([{ ...span, name: "2" }]))]);
+    await Promise.all([
+      post(first.url, requestOf([{ ...span, name: "1" }])),
+      post(second.url, requestOf([{ ...span, name: "2" }])),
+    ]);
     expect((await first.waitFor((spans) => spans.length > 0)).map(({ name }) => name)).toEqual(["1"]);
     expect((await second.waitFor((spans) => spans.length > 0)).map(({ name }) => name)).toEqual(["2"]);
   });

@@ -64,15 +64,17 @@ export async function startReceiver(): Promise<OtlpReceiver> {
   // The server publishes what it accepted to all receivers of the process, from within the "end" event of the
   // request. So what it brings belongs to the request that ended in this same tick, if it was one of ours.
   let ending: ReceivedRequest | undefined;
-  const accept = <T>(into: T[], decode: (contentType: string, body: Uint8Array) => T[]) => (): void => {
-    if (ending === undefined) return;
-    try {
-      into.push(...decode(ending.headers["content-type"] ?? "", ending.body));
-    } catch (error) {
-      fault ??= new Error("A request broke the OTLP protocol", { cause: error });
-    }
-    changes.dispatchEvent(new Event("change"));
-  };
+  const accept =
+    <T>(into: T[], decode: (contentType: string, body: Uint8Array) => T[]) =>
+    (): void => {
+      if (ending === undefined) return;
+      try {
+        into.push(...decode(ending.headers["content-type"] ?? "", ending.body));
+      } catch (error) {
+        fault ??= new Error("A request broke the OTLP protocol", { cause: error });
+      }
+      changes.dispatchEvent(new Event("change"));
+    };
   const server = new MockOtlpServer({
     services: ["http"],
     httpHostname: "127.0.0.1",
@@ -125,7 +127,10 @@ export async function startReceiver(): Promise<OtlpReceiver> {
           reject(error);
         }
       };
-      const timer = setTimeout(() => reject(new Error(`Waited ${timeout} ms in vain; there are ${describe(spans)}`)), timeout);
+      const timer = setTimeout(
+        () => reject(new Error(`Waited ${timeout} ms in vain; there are ${describe(spans)}`)),
+        timeout,
+      );
       changes.addEventListener("change", check);
       try {
         check();
@@ -140,8 +145,15 @@ export async function startReceiver(): Promise<OtlpReceiver> {
   };
 }
 
-function isRequestStart(message: unknown): message is { readonly request: IncomingMessage; readonly response: ServerResponse } {
-  return typeof message === "object" && message !== null && "request" in message && message.request instanceof IncomingMessage;
+function isRequestStart(
+  message: unknown,
+): message is { readonly request: IncomingMessage; readonly response: ServerResponse } {
+  return (
+    typeof message === "object" &&
+    message !== null &&
+    "request" in message &&
+    message.request instanceof IncomingMessage
+  );
 }
 
 function describe(spans: readonly ReceivedSpan[]): string {

@@ -34,7 +34,12 @@ const file = same(fileURLToPath(import.meta.url), "/no/such/file");
 const samples: Readonly<Record<string, Sample>> = {
   disabled: same(true, "1"),
   serviceName: same("shop"),
-  resourceAttributes: { text: "team=a,zone=b%2Cc", value: { team: "a", zone: "b,c" }, shown: "team, zone", wrong: "team" },
+  resourceAttributes: {
+    text: "team=a,zone=b%2Cc",
+    value: { team: "a", zone: "b,c" },
+    shown: "team, zone",
+    wrong: "team",
+  },
   resourceDetectors: { text: "host, os", value: ["host", "os"], shown: "host, os", wrong: "weather" },
   sampler: same("always_off", "sometimes"),
   samplerArg: same(0.25, "2"),
@@ -87,7 +92,9 @@ async function diagnose(options: Record<string, unknown> = {}): Promise<Map<stri
   expect(more).toEqual([]);
   warnings = warn.mock.calls.flat().map(String);
   vi.restoreAllMocks();
-  const sections = String(text).split(/^ {2}(?=\w)/m).slice(1);
+  const sections = String(text)
+    .split(/^ {2}(?=\w)/m)
+    .slice(1);
   return new Map(
     sections.map((section) => {
       const [title = "", ...lines] = section.trimEnd().split("\n");
@@ -110,7 +117,8 @@ afterEach(() => {
 describe.each(cases)("$option and $variable", ({ option, variable, name, sample }) => {
   if (sample === undefined) throw new Error(`The test has no sample of ${name}`);
   const expectLine = (report: Map<string, readonly string[]>, shown: string, source: string): void => {
-    for (const section of sectionsOf(option, name)) expect(report.get(section)).toContain(`${name}: ${shown} (${source})`);
+    for (const section of sectionsOf(option, name))
+      expect(report.get(section)).toContain(`${name}: ${shown} (${source})`);
   };
 
   it("the variable sets it", async () => {
@@ -146,7 +154,12 @@ describe.each(cases)("$option and $variable", ({ option, variable, name, sample 
     const [signal] = option.split(".");
     // No option takes a symbol, in whatever type it is.
     expect(() => setupOtlp(optionsOf(option, Symbol.iterator) as OtlpOptions)).toThrow(
-      expect.objectContaining({ name: "TypeError", message: expect.stringContaining(`setupOtlp: ${signal === option ? "" : `${signal}: `}option "${name}" must be `) }),
+      expect.objectContaining({
+        name: "TypeError",
+        message: expect.stringContaining(
+          `setupOtlp: ${signal === option ? "" : `${signal}: `}option "${name}" must be `,
+        ),
+      }),
     );
   });
 });
@@ -163,7 +176,9 @@ describe("endpoint", () => {
     vi.stubEnv(variable, "http://b/own");
     expect(await line({})).toBe(`endpoint: http://b/own (env: ${variable})`);
     expect(await line({ endpoint: "http://c" })).toBe(`endpoint: http://c/v1/${signal} (code: endpoint)`);
-    expect(await line({ endpoint: "http://c", [signal]: { endpoint: "http://d/own" } })).toBe(`endpoint: http://d/own (code: ${signal}.endpoint)`);
+    expect(await line({ endpoint: "http://c", [signal]: { endpoint: "http://d/own" } })).toBe(
+      `endpoint: http://d/own (code: ${signal}.endpoint)`,
+    );
   });
 });
 
@@ -171,15 +186,21 @@ describe("Diagnostics", () => {
   it("are printed once, on the standard error, and tell what was set up where", async () => {
     await using receiver = await startReceiver();
     const run = (variable: string): ReturnType<typeof runProgram> =>
-      runProgram("emit-signals", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, DURABLE_TELEMETRY_DIAGNOSTICS: variable } });
+      runProgram("emit-signals", {
+        env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, DURABLE_TELEMETRY_DIAGNOSTICS: variable },
+      });
     const { stdout, stderr } = await run("TRUE");
     expect(stdout).toBe("");
-    expect(stderr).toMatch(/^durable-telemetry: diagnostics \(durable-telemetry \S+, Node\.js v\S+, \w+ \w+\)\n {2}general\n/);
+    expect(stderr).toMatch(
+      /^durable-telemetry: diagnostics \(durable-telemetry \S+, Node\.js v\S+, \w+ \w+\)\n {2}general\n/,
+    );
     expect(stderr.match(/diagnostics \(/g)).toHaveLength(1);
     expect(stderr).toContain(`endpoint: ${receiver.url}/v1/logs (env: OTEL_EXPORTER_OTLP_ENDPOINT)`);
     expect((await run("false")).stderr).toBe("");
     expect((await run("")).stderr).toBe("");
-    expect((await run("1")).stderr).toBe('durable-telemetry: DURABLE_TELEMETRY_DIAGNOSTICS="1" is ignored: it must be true or false\n');
+    expect((await run("1")).stderr).toBe(
+      'durable-telemetry: DURABLE_TELEMETRY_DIAGNOSTICS="1" is ignored: it must be true or false\n',
+    );
   });
 
   it("tell of a signal that is left out", async () => {
@@ -191,7 +212,9 @@ describe("Diagnostics", () => {
 
   it("tell of the size of a batch as it is: no more than the queue holds", async () => {
     vi.stubEnv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "99999");
-    expect((await diagnose()).get("traces")).toContain("maxExportBatchSize: 32768, no more than the queue holds (env: OTEL_BSP_MAX_EXPORT_BATCH_SIZE)");
+    expect((await diagnose()).get("traces")).toContain(
+      "maxExportBatchSize: 32768, no more than the queue holds (env: OTEL_BSP_MAX_EXPORT_BATCH_SIZE)",
+    );
   });
 
   it("tell of nothing that is not asked for", async () => {
@@ -215,8 +238,12 @@ describe("The example of diagnostics in docs/otlp.md", () => {
       input: { options: { ...(given as OtlpOptions), shutdownTimeout: 50 } },
     });
     const withoutPlatform = (printed: string): string => printed.replace(/\(durable-telemetry .*\)/, "");
-    const printed = withoutPlatform(stderr).split("\n").filter((line) => /^(durable-telemetry: diagnostics| )/.test(line));
-    const shown = withoutPlatform(output).trimEnd().replace("shutdownTimeout: 5000 (default)", "shutdownTimeout: 50 (code: shutdownTimeout)");
+    const printed = withoutPlatform(stderr)
+      .split("\n")
+      .filter((line) => /^(durable-telemetry: diagnostics| )/.test(line));
+    const shown = withoutPlatform(output)
+      .trimEnd()
+      .replace("shutdownTimeout: 5000 (default)", "shutdownTimeout: 50 (code: shutdownTimeout)");
     expect(printed.join("\n")).toBe(shown);
     expect(shown).not.toContain("secret");
   });
@@ -229,9 +256,15 @@ describe("Secrets", () => {
   it.each<[what: string, env: Record<string, string>, options: Record<string, unknown>, shown: readonly string[]]>([
     [
       "headers in the environment",
-      { OTEL_EXPORTER_OTLP_HEADERS: `api-key=${secret}`, OTEL_EXPORTER_OTLP_LOGS_HEADERS: `authorization=Bearer%20${secret}` },
+      {
+        OTEL_EXPORTER_OTLP_HEADERS: `api-key=${secret}`,
+        OTEL_EXPORTER_OTLP_LOGS_HEADERS: `authorization=Bearer%20${secret}`,
+      },
       {},
-      ["headers.api-key: [redacted] (env: OTEL_EXPORTER_OTLP_HEADERS)", "headers.authorization: [redacted] (env: OTEL_EXPORTER_OTLP_LOGS_HEADERS)"],
+      [
+        "headers.api-key: [redacted] (env: OTEL_EXPORTER_OTLP_HEADERS)",
+        "headers.authorization: [redacted] (env: OTEL_EXPORTER_OTLP_LOGS_HEADERS)",
+      ],
     ],
     [
       "headers in code",
@@ -246,7 +279,10 @@ describe("Secrets", () => {
         OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `http://${secret}@${dead}/logs`,
       },
       {},
-      [`endpoint: http://[redacted]@${dead}/v1/traces?[redacted] (env: OTEL_EXPORTER_OTLP_ENDPOINT)`, `endpoint: http://[redacted]@${dead}/logs (env`],
+      [
+        `endpoint: http://[redacted]@${dead}/v1/traces?[redacted] (env: OTEL_EXPORTER_OTLP_ENDPOINT)`,
+        `endpoint: http://[redacted]@${dead}/logs (env`,
+      ],
     ],
     [
       "an endpoint in code",
@@ -256,27 +292,42 @@ describe("Secrets", () => {
     ],
     [
       "an endpoint for gRPC without a scheme",
-      { OTEL_EXPORTER_OTLP_PROTOCOL: "grpc", OTEL_EXPORTER_OTLP_ENDPOINT: `user:${secret}@${dead}`, OTEL_EXPORTER_OTLP_INSECURE: "true" },
+      {
+        OTEL_EXPORTER_OTLP_PROTOCOL: "grpc",
+        OTEL_EXPORTER_OTLP_ENDPOINT: `user:${secret}@${dead}`,
+        OTEL_EXPORTER_OTLP_INSECURE: "true",
+      },
       {},
       [`endpoint: [redacted]@${dead} (env: OTEL_EXPORTER_OTLP_ENDPOINT)`],
     ],
     [
       "wrong endpoints",
-      { OTEL_EXPORTER_OTLP_ENDPOINT: `user:${secret}@${dead}`, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `ftp://${dead}?key=${secret}` },
+      {
+        OTEL_EXPORTER_OTLP_ENDPOINT: `user:${secret}@${dead}`,
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `ftp://${dead}?key=${secret}`,
+      },
       {},
-      ['OTEL_EXPORTER_OTLP_ENDPOINT="[redacted]" is ignored', 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="[redacted]" is ignored: it must be an http or https URL'],
+      [
+        'OTEL_EXPORTER_OTLP_ENDPOINT="[redacted]" is ignored',
+        'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="[redacted]" is ignored: it must be an http or https URL',
+      ],
     ],
     [
       "wrong headers",
       { OTEL_EXPORTER_OTLP_HEADERS: `${secret},a b=${secret},%=${secret}` },
       {},
-      ['OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs, separated by commas, that make valid headers'],
+      [
+        'OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs, separated by commas, that make valid headers',
+      ],
     ],
     [
       "attributes of the resource",
       { OTEL_RESOURCE_ATTRIBUTES: `service.version=7,db.url=postgres://u:${secret}@h` },
       { resourceAttributes: { "pass.phrase": secret, "deployment.environment.name": "eu" } },
-      ["resourceAttributes: service.version=7, db.url (env: ", "resourceAttributes: pass.phrase, deployment.environment.name=eu (code: "],
+      [
+        "resourceAttributes: service.version=7, db.url (env: ",
+        "resourceAttributes: pass.phrase, deployment.environment.name=eu (code: ",
+      ],
     ],
     [
       "a key that stands where the name of its file should",
@@ -284,7 +335,12 @@ describe("Secrets", () => {
       {},
       ['OTEL_EXPORTER_OTLP_CLIENT_KEY="[redacted]" is ignored: it must be the path of a file that can be read'],
     ],
-    ["wrong attributes of the resource", { OTEL_RESOURCE_ATTRIBUTES: `a=${secret}=b` }, {}, ['OTEL_RESOURCE_ATTRIBUTES="[redacted]" is ignored']],
+    [
+      "wrong attributes of the resource",
+      { OTEL_RESOURCE_ATTRIBUTES: `a=${secret}=b` },
+      {},
+      ['OTEL_RESOURCE_ATTRIBUTES="[redacted]" is ignored'],
+    ],
   ])("%s: the text appears nowhere", async (_what, env, options, shown) => {
     for (const level of ["", "info"]) {
       const { stdout, stderr } = await runProgram("emit-signals", {

@@ -13,7 +13,10 @@ import {
 import { runProgram } from "./program.ts";
 import { type OtlpReceiver, startReceiver } from "./receiver.ts";
 
-const startDeadCollector = async (): Promise<Collector> => ({ url: await deadCollector(), [Symbol.asyncDispose]: async () => {} });
+const startDeadCollector = async (): Promise<Collector> => ({
+  url: await deadCollector(),
+  [Symbol.asyncDispose]: async () => {},
+});
 const paths = ({ requests }: OtlpReceiver): readonly string[] => requests.map(({ path }) => path).toSorted();
 const all = ["/v1/logs", "/v1/metrics", "/v1/traces"];
 const signals = [
@@ -30,12 +33,18 @@ describe.each(signals)("K1 and K3 the collector of %s", (signal, _item, items, p
     ["is full", () => startRefusingCollector(429), "HTTP 429 Too Many Requests"],
     ["refuses", () => startRefusingCollector(400), "HTTP 400 Bad Request"],
     ["is a web site", startWebSite, "the answer is a web page, not that of an OTLP collector"],
-    ["sends a malformed answer", startMalformedCollector, "HPE_INVALID_CONSTANT: the answer is not HTTP; is this port gRPC?"],
+    [
+      "sends a malformed answer",
+      startMalformedCollector,
+      "HPE_INVALID_CONSTANT: the answer is not HTTP; is this port gRPC?",
+    ],
   ])("%s: one line, shutdown ends in time, and the other signals are delivered", async (_what, start, cause) => {
     await using receiver = await startReceiver();
     await using collector = await start();
     const { stdout, stderr } = await runProgram("emit-signals", {
-      input: { options: { endpoint: receiver.url, shutdownTimeout: 1000, [signal]: { endpoint: `${collector.url}${path}` } } },
+      input: {
+        options: { endpoint: receiver.url, shutdownTimeout: 1000, [signal]: { endpoint: `${collector.url}${path}` } },
+      },
     });
     // Nobody knows what a collector that is silent has taken.
     const what = cause === "Request timed out" ? `cannot confirm that ${items} reached` : `cannot export ${items} to`;
@@ -87,7 +96,12 @@ describe("K1 in one process", () => {
     const line = (items: string, path: string): string =>
       `durable-telemetry: cannot export ${items} to ${collector.url}${path} (HTTP 400 Bad Request); workflows go on without it`;
     expect(lines.toSorted()).toEqual(
-      signals.flatMap(([signal, item, , path]) => [line(`1 ${item}`, path), line(`${signal === "metrics" ? 3 : 2} ${item}s`, path)]).toSorted(),
+      signals
+        .flatMap(([signal, item, , path]) => [
+          line(`1 ${item}`, path),
+          line(`${signal === "metrics" ? 3 : 2} ${item}s`, path),
+        ])
+        .toSorted(),
     );
     expect(console).not.toHaveBeenCalled();
   });
@@ -101,7 +115,13 @@ describe("K1 in one process", () => {
     };
     diag.setLogger({ error: log, warn: log, info: () => {}, debug: () => {}, verbose: () => {} });
     await using hung = await startHungCollector();
-    const telemetry = setupOtlp({ endpoint: hung.url, traces: false, logs: false, metrics: { exportInterval: 400 }, shutdownTimeout: 100 });
+    const telemetry = setupOtlp({
+      endpoint: hung.url,
+      traces: false,
+      logs: false,
+      metrics: { exportInterval: 400 },
+      shutdownTimeout: 100,
+    });
     metrics.getMeter("test").createCounter("orders").add(1);
     await told;
     await telemetry.shutdown();
@@ -114,7 +134,11 @@ describe("K1 in one process", () => {
     vi.spyOn(console, "warn").mockReturnValue(undefined);
     await using receiver = await startReceiver();
     await using hung = await startHungCollector();
-    await using telemetry = setupOtlp({ endpoint: receiver.url, metrics: { endpoint: hung.url, timeout: 100 }, shutdownTimeout: 200 });
+    await using telemetry = setupOtlp({
+      endpoint: receiver.url,
+      metrics: { endpoint: hung.url, timeout: 100 },
+      shutdownTimeout: 200,
+    });
     trace.getTracer("test").startSpan("order").end();
     metrics.getMeter("test").createCounter("orders").add(1);
     logs.getLogger("test").emit({ body: "ordered" });
@@ -139,12 +163,17 @@ describe("K1 in one process", () => {
     const lines = vi.spyOn(console, "warn").mockReturnValue(undefined);
     await using receiver = await startReceiver();
     const telemetry = setupOtlp({ endpoint: receiver.url });
-    metrics.getMeter("test").createObservableGauge("broken").addCallback(() => {
-      throw new Error("broken gauge");
-    });
+    metrics
+      .getMeter("test")
+      .createObservableGauge("broken")
+      .addCallback(() => {
+        throw new Error("broken gauge");
+      });
     metrics.getMeter("test").createCounter("orders").add(1);
     await telemetry.shutdown();
     expect(receiver.metrics.map(({ name }) => name)).toEqual(["orders"]);
-    expect(lines.mock.calls).toEqual([["durable-telemetry: not all metrics can be collected (a callback failed: broken gauge)"]]);
+    expect(lines.mock.calls).toEqual([
+      ["durable-telemetry: not all metrics can be collected (a callback failed: broken gauge)"],
+    ]);
   });
 });

@@ -19,8 +19,15 @@ const signals = [
 ] as const;
 
 /** Runs the program against the receiver. */
-async function emit(receiver: OtlpReceiver, env: Record<string, string> = {}, options: Record<string, unknown> = {}): Promise<string> {
-  const { stdout } = await runProgram("emit-signals", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, ...env }, input: { options } });
+async function emit(
+  receiver: OtlpReceiver,
+  env: Record<string, string> = {},
+  options: Record<string, unknown> = {},
+): Promise<string> {
+  const { stdout } = await runProgram("emit-signals", {
+    env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, ...env },
+    input: { options },
+  });
   return stdout;
 }
 
@@ -31,7 +38,11 @@ describe.concurrent("All three signals are exported by default", () => {
   ])("over %s, whole and valid, each from the same resource", async (protocol, contentType) => {
     await using receiver = await startReceiver();
     const { stderr } = await runProgram("emit-signals", {
-      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_EXPORTER_OTLP_PROTOCOL: protocol, OTEL_SERVICE_NAME: "shop" },
+      env: {
+        OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+        OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+        OTEL_SERVICE_NAME: "shop",
+      },
     });
     expect(stderr).toBe("");
     expect(paths(receiver)).toEqual(all);
@@ -41,13 +52,34 @@ describe.concurrent("All three signals are exported by default", () => {
     const [span] = receiver.spans;
     expect(span).toMatchObject({ name: "order", scope });
     expect(receiver.metrics).toMatchObject([
-      { name: "orders", unit: "{order}", kind: "sum", temporality: "CUMULATIVE", points: [{ attributes: { country: "nl" }, value: 2 }], scope },
+      {
+        name: "orders",
+        unit: "{order}",
+        kind: "sum",
+        temporality: "CUMULATIVE",
+        points: [{ attributes: { country: "nl" }, value: 2 }],
+        scope,
+      },
       { name: "open", kind: "sum", temporality: "CUMULATIVE", points: [{ value: -1 }], scope },
-      { name: "price", unit: "EUR", kind: "histogram", temporality: "CUMULATIVE", points: [{ value: 1, bounds: [1, 10] }], scope },
+      {
+        name: "price",
+        unit: "EUR",
+        kind: "histogram",
+        temporality: "CUMULATIVE",
+        points: [{ value: 1, bounds: [1, 10] }],
+        scope,
+      },
       { name: "heat", kind: "gauge", temporality: undefined, points: [{ value: 21.5 }], scope },
     ]);
     expect(receiver.logs).toMatchObject([
-      { eventName: "shop.ordered", severity: "INFO", body: "ordered", attributes: { items: 3, gift: false }, spanId: span?.spanId, scope },
+      {
+        eventName: "shop.ordered",
+        severity: "INFO",
+        body: "ordered",
+        attributes: { items: 3, gift: false },
+        spanId: span?.spanId,
+        scope,
+      },
       { eventName: "", severity: "WARN", body: "closing", attributes: {}, spanId: undefined, scope },
     ]);
     for (const { resource } of [...receiver.spans, ...receiver.metrics, ...receiver.logs]) {
@@ -87,7 +119,11 @@ describe.concurrent.each(signals)("%s", (signal, name, path) => {
     [`OTEL_${name}_EXPORTER=none`, { [`OTEL_${name}_EXPORTER`]: "none" }, {}],
     [`OTEL_${name}_EXPORTER=otlp,none`, { [`OTEL_${name}_EXPORTER`]: "otlp,none" }, {}],
     [`the option ${signal}: false`, { [`OTEL_${name}_EXPORTER`]: "otlp" }, { [signal]: false }],
-    [`the option ${signal}.exporter: "none"`, { [`OTEL_${name}_EXPORTER`]: "otlp" }, { [signal]: { exporter: "none" } }],
+    [
+      `the option ${signal}.exporter: "none"`,
+      { [`OTEL_${name}_EXPORTER`]: "otlp" },
+      { [signal]: { exporter: "none" } },
+    ],
   ])("%s leaves out this signal and no other", async (_what, env, options) => {
     await using receiver = await startReceiver();
     await emit(receiver, env, options);
@@ -115,9 +151,15 @@ describe.concurrent.each(signals)("%s", (signal, name, path) => {
     for (const other of others) expect(types.get(other)).toBe("application/json");
   });
 
-  it.each<[what: string, toEnv: (url: string) => Record<string, string>, toOptions: (url: string) => Record<string, unknown>]>([
+  it.each<
+    [what: string, toEnv: (url: string) => Record<string, string>, toOptions: (url: string) => Record<string, unknown>]
+  >([
     ["the variable", (url) => ({ [`OTEL_EXPORTER_OTLP_${name}_ENDPOINT`]: url }), () => ({})],
-    ["the option", (url) => ({ [`OTEL_EXPORTER_OTLP_${name}_ENDPOINT`]: `${url}/wrong` }), (url) => ({ [signal]: { endpoint: url } })],
+    [
+      "the option",
+      (url) => ({ [`OTEL_EXPORTER_OTLP_${name}_ENDPOINT`]: `${url}/wrong` }),
+      (url) => ({ [signal]: { endpoint: url } }),
+    ],
   ])("has an endpoint of its own, taken as it is: %s", async (_what, toEnv, toOptions) => {
     await using receiver = await startReceiver();
     await using own = await startReceiver();
@@ -151,10 +193,15 @@ describe.concurrent.each(signals)("%s", (signal, name, path) => {
 });
 
 describe.concurrent("Of metrics", () => {
-  const kinds = ({ metrics: received }: OtlpReceiver): unknown => received.map(({ name, kind, temporality }) => [name, kind, temporality]);
+  const kinds = ({ metrics: received }: OtlpReceiver): unknown =>
+    received.map(({ name, kind, temporality }) => [name, kind, temporality]);
 
   it.each<[what: string, env: Record<string, string>, options: Record<string, unknown>]>([
-    ["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=Delta", { OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: "Delta" }, {}],
+    [
+      "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=Delta",
+      { OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: "Delta" },
+      {},
+    ],
     ["the option metrics.temporality", {}, { metrics: { temporality: "delta" } }],
   ])("%s makes deltas", async (_what, env, options) => {
     await using receiver = await startReceiver();
@@ -173,11 +220,18 @@ describe.concurrent("Of metrics", () => {
       { OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION: "base2_exponential_bucket_histogram" },
       {},
     ],
-    ["the option metrics.histogramAggregation", {}, { metrics: { histogramAggregation: "base2_exponential_bucket_histogram" } }],
+    [
+      "the option metrics.histogramAggregation",
+      {},
+      { metrics: { histogramAggregation: "base2_exponential_bucket_histogram" } },
+    ],
   ])("%s makes exponential histograms", async (_what, env, options) => {
     await using receiver = await startReceiver();
     await emit(receiver, env, options);
-    expect(receiver.metrics.find(({ name }) => name === "price")).toMatchObject({ kind: "exponentialHistogram", points: [{ value: 1 }] });
+    expect(receiver.metrics.find(({ name }) => name === "price")).toMatchObject({
+      kind: "exponentialHistogram",
+      points: [{ value: 1 }],
+    });
   });
 });
 
@@ -204,7 +258,11 @@ describe("in one process", () => {
 
   it("metrics.exportInterval sets how often metrics are printed, too", async () => {
     const printed = vi.spyOn(console, "dir").mockReturnValue(undefined);
-    await using _telemetry = setupOtlp({ traces: false, logs: false, metrics: { exporter: "console", exportInterval: 20 } });
+    await using _telemetry = setupOtlp({
+      traces: false,
+      logs: false,
+      metrics: { exporter: "console", exportInterval: 20 },
+    });
     metrics.getMeter("test").createCounter("orders").add(1);
     await vi.waitFor(() => expect(printed.mock.calls.length).toBeGreaterThan(1));
   });
@@ -243,20 +301,27 @@ describe("in one process", () => {
     await telemetry.forceFlush();
     expect(receiver.logs.map(({ body }) => body)).toEqual([0, 1, 2, 3, 4]);
     expect(receiver.requests).toHaveLength(3);
-    expect(warn.mock.calls).toEqual([["durable-telemetry: dropped 15 log records: more than maxQueueSize (5), or 32 MiB, waited for the collector"]]);
+    expect(warn.mock.calls).toEqual([
+      ["durable-telemetry: dropped 15 log records: more than maxQueueSize (5), or 32 MiB, waited for the collector"],
+    ]);
   });
 
-  it.each(["a b=1", "line=%0A", "=3", "4"])("%s in OTEL_EXPORTER_OTLP_HEADERS, which HTTP can't carry, is reported and omitted; the rest is sent", async (wrong) => {
-    const lines = vi.spyOn(console, "warn").mockReturnValue(undefined);
-    vi.stubEnv("OTEL_EXPORTER_OTLP_HEADERS", `${wrong},key=2`);
-    await using receiver = await startReceiver();
-    const telemetry = setupOtlp({ endpoint: receiver.url });
-    logs.getLogger("test").emit({ body: "ordered" });
-    await telemetry.shutdown();
-    expect(receiver.requests[0]?.headers).toMatchObject({ key: "2" });
-    expect(receiver.requests[0]?.headers).not.toHaveProperty("line");
-    expect(lines.mock.calls).toEqual([[expect.stringContaining('OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs')]]);
-  });
+  it.each(["a b=1", "line=%0A", "=3", "4"])(
+    "%s in OTEL_EXPORTER_OTLP_HEADERS, which HTTP can't carry, is reported and omitted; the rest is sent",
+    async (wrong) => {
+      const lines = vi.spyOn(console, "warn").mockReturnValue(undefined);
+      vi.stubEnv("OTEL_EXPORTER_OTLP_HEADERS", `${wrong},key=2`);
+      await using receiver = await startReceiver();
+      const telemetry = setupOtlp({ endpoint: receiver.url });
+      logs.getLogger("test").emit({ body: "ordered" });
+      await telemetry.shutdown();
+      expect(receiver.requests[0]?.headers).toMatchObject({ key: "2" });
+      expect(receiver.requests[0]?.headers).not.toHaveProperty("line");
+      expect(lines.mock.calls).toEqual([
+        [expect.stringContaining('OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs')],
+      ]);
+    },
+  );
 
   it("K3 after shutdown nothing is registered, and it can be set up again", async () => {
     await using receiver = await startReceiver();

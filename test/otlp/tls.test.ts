@@ -12,7 +12,10 @@ import { Workspace } from "../docs/workspace.ts";
 const openssl = "openssl";
 const isInstalled = /^OpenSSL ([3-9]|\d\d)/.test(spawnSync(openssl, ["version"], { encoding: "utf8" }).stdout ?? "");
 const skip = !isInstalled && !process.env["CI"];
-if (skip) console.warn("OpenSSL 3 (openssl) is not in PATH: its tests are skipped. Debian and Ubuntu have it as the package `openssl`.");
+if (skip)
+  console.warn(
+    "OpenSSL 3 (openssl) is not in PATH: its tests are skipped. Debian and Ubuntu have it as the package `openssl`.",
+  );
 
 const workspace = new Workspace();
 const file = (name: string): string => join(workspace.path, name);
@@ -22,7 +25,9 @@ function createCertificate(name: string, issuer?: string): void {
   const by = issuer === undefined ? [] : ["-CA", file(`${issuer}.pem`), "-CAkey", file(`${issuer}.key`)];
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", file(`${name}.key`)];
   const names = ["-subj", `/CN=${name}`, "-addext", "subjectAltName=DNS:localhost"];
-  execFileSync(openssl, ["req", "-x509", "-days", "1", ...key, ...names, ...by, "-out", file(`${name}.pem`)], { stdio: "pipe" });
+  execFileSync(openssl, ["req", "-x509", "-days", "1", ...key, ...names, ...by, "-out", file(`${name}.pem`)], {
+    stdio: "pipe",
+  });
 }
 
 beforeAll(() => {
@@ -40,7 +45,9 @@ afterEach(() => {
 const emptyGrpcMessage = Buffer.alloc(5);
 
 /** A collector that notes for each connection whose certificate came with it. It talks HTTP 1 and 2. */
-async function startTlsCollector(): Promise<AsyncDisposable & { readonly url: string; readonly clients: readonly unknown[] }> {
+async function startTlsCollector(): Promise<
+  AsyncDisposable & { readonly url: string; readonly clients: readonly unknown[] }
+> {
   const clients: unknown[] = [];
   const read = (name: string): Buffer => readFileSync(file(name));
   const files = { key: read("server.key"), cert: read("server.pem"), ca: read("authority.pem") };
@@ -75,22 +82,25 @@ describe.skipIf(skip).each<OtlpProtocol>(["http/json", "http/protobuf", "grpc"])
     clientKey: file("client.key"),
   });
 
-  it.each(["options", "variables"])("%s name the authority to trust, and the certificate and key of the client", async (how) => {
-    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
-    await using collector = await startTlsCollector();
-    if (how === "variables") {
-      vi.stubEnv("OTEL_EXPORTER_OTLP_CERTIFICATE", files().certificate);
-      vi.stubEnv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", files().clientCertificate);
-      vi.stubEnv("OTEL_EXPORTER_OTLP_CLIENT_KEY", files().clientKey);
-    }
-    // The scheme says more than `insecure` does.
-    const options = { protocol, endpoint: collector.url, insecure: true, metrics: false, logs: false } as const;
-    const telemetry = setupOtlp(how === "options" ? { ...options, ...files() } : options);
-    trace.getTracer("test").startSpan("span").end();
-    await telemetry.shutdown();
-    expect(warn.mock.calls).toEqual([]);
-    expect(collector.clients).toEqual(["client"]);
-  });
+  it.each(["options", "variables"])(
+    "%s name the authority to trust, and the certificate and key of the client",
+    async (how) => {
+      const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+      await using collector = await startTlsCollector();
+      if (how === "variables") {
+        vi.stubEnv("OTEL_EXPORTER_OTLP_CERTIFICATE", files().certificate);
+        vi.stubEnv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", files().clientCertificate);
+        vi.stubEnv("OTEL_EXPORTER_OTLP_CLIENT_KEY", files().clientKey);
+      }
+      // The scheme says more than `insecure` does.
+      const options = { protocol, endpoint: collector.url, insecure: true, metrics: false, logs: false } as const;
+      const telemetry = setupOtlp(how === "options" ? { ...options, ...files() } : options);
+      trace.getTracer("test").startSpan("span").end();
+      await telemetry.shutdown();
+      expect(warn.mock.calls).toEqual([]);
+      expect(collector.clients).toEqual(["client"]);
+    },
+  );
 
   it("files that TLS can't use are reported, with the options that name them", async () => {
     const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
@@ -102,8 +112,14 @@ describe.skipIf(skip).each<OtlpProtocol>(["http/json", "http/protobuf", "grpc"])
       await telemetry.shutdown();
     }
     expect(warn.mock.calls).toEqual([
-      ["durable-telemetry: traces are exported without the contents of code: certificate, code: clientKey (a client's certificate and key need each other)"],
-      [expect.stringMatching(/^durable-telemetry: traces are exported without the contents of code: clientCertificate, code: clientKey \(error:.+\)$/)],
+      [
+        "durable-telemetry: traces are exported without the contents of code: certificate, code: clientKey (a client's certificate and key need each other)",
+      ],
+      [
+        expect.stringMatching(
+          /^durable-telemetry: traces are exported without the contents of code: clientCertificate, code: clientKey \(error:.+\)$/,
+        ),
+      ],
     ]);
   });
 });

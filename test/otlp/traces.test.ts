@@ -28,7 +28,9 @@ describe.concurrent("setupOtlp() without options", () => {
     await using receiver = await startReceiver();
     const { order, pay } = await emit(receiver);
 
-    expect(receiver.requests.map(({ path, headers }) => [path, headers["content-type"]])).toEqual([["/v1/traces", "application/json"]]);
+    expect(receiver.requests.map(({ path, headers }) => [path, headers["content-type"]])).toEqual([
+      ["/v1/traces", "application/json"],
+    ]);
     expect(order).toMatchObject({
       parentSpanId: undefined,
       kind: "SERVER",
@@ -67,7 +69,11 @@ describe.concurrent("setupOtlp() without options", () => {
     const [span] = await receiver.waitFor((spans) => spans.length === 1);
     expect(span?.resource["service.name"]).toBe("at-call");
     expect(receiver.requests[0]?.headers["key"]).toBe("at-call");
-    expect(JSON.parse(stdout)).toEqual(["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SERVICE_NAME"]);
+    expect(JSON.parse(stdout)).toEqual([
+      "OTEL_EXPORTER_OTLP_ENDPOINT",
+      "OTEL_EXPORTER_OTLP_HEADERS",
+      "OTEL_SERVICE_NAME",
+    ]);
   });
 });
 
@@ -78,12 +84,19 @@ describe.concurrent("the environment", () => {
       OTEL_SERVICE_NAME: "orders",
       OTEL_RESOURCE_ATTRIBUTES: "service.name=ignored,deployment.environment.name=test,team=a%2Cb",
     });
-    expect(order.resource).toMatchObject({ "service.name": "orders", "deployment.environment.name": "test", team: "a,b" });
+    expect(order.resource).toMatchObject({
+      "service.name": "orders",
+      "deployment.environment.name": "test",
+      team: "a,b",
+    });
   });
 
   it("OTEL_NODE_RESOURCE_DETECTORS selects what is detected, and never hides OTEL_RESOURCE_ATTRIBUTES", async () => {
     await using receiver = await startReceiver();
-    const { order } = await emit(receiver, { OTEL_NODE_RESOURCE_DETECTORS: "host", OTEL_RESOURCE_ATTRIBUTES: "team=a" });
+    const { order } = await emit(receiver, {
+      OTEL_NODE_RESOURCE_DETECTORS: "host",
+      OTEL_RESOURCE_ATTRIBUTES: "team=a",
+    });
     expect(order.resource).toMatchObject({ "host.name": expect.any(String), team: "a" });
     expect(order.resource).not.toHaveProperty("process.pid");
   });
@@ -91,7 +104,9 @@ describe.concurrent("the environment", () => {
   it("OTEL_NODE_RESOURCE_DETECTORS takes the names of SDK 3.x: service, and host with the operating system", async () => {
     await using receiver = await startReceiver();
     const { order } = await emit(receiver, { OTEL_NODE_RESOURCE_DETECTORS: "service,host" });
-    expect(Object.keys(order?.resource ?? {})).toEqual(expect.arrayContaining(["service.instance.id", "host.name", "os.type"]));
+    expect(Object.keys(order?.resource ?? {})).toEqual(
+      expect.arrayContaining(["service.instance.id", "host.name", "os.type"]),
+    );
     expect(order?.resource).not.toHaveProperty(["process.pid"]);
   });
 
@@ -130,54 +145,82 @@ describe.concurrent("the environment", () => {
     expect(receiver.requests[0]?.headers).toMatchObject({ a: "2", b: "1 2" });
   });
 
-  it.each(["OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"])("%s=gzip compresses", async (name) => {
-    await using receiver = await startReceiver();
-    await using gunzip = await startGunzip(receiver.url);
-    const { order, pay } = await emit(receiver, { OTEL_EXPORTER_OTLP_ENDPOINT: gunzip.url, [name]: "gzip" });
-    expect(pay.parentSpanId).toBe(order.spanId);
-  });
+  it.each(["OTEL_EXPORTER_OTLP_COMPRESSION", "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION"])(
+    "%s=gzip compresses",
+    async (name) => {
+      await using receiver = await startReceiver();
+      await using gunzip = await startGunzip(receiver.url);
+      const { order, pay } = await emit(receiver, { OTEL_EXPORTER_OTLP_ENDPOINT: gunzip.url, [name]: "gzip" });
+      expect(pay.parentSpanId).toBe(order.spanId);
+    },
+  );
 
-  it.each(["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])("%s=http/protobuf sends protobuf", async (name) => {
-    await using receiver = await startReceiver();
-    const { order, pay } = await emit(receiver, { [name]: "http/protobuf" }, { headers: { key: "secret" } });
-    expect(receiver.requests.map(({ headers }) => [headers["content-type"], headers["key"]])).toEqual([["application/x-protobuf", "secret"]]);
-    expect(order.attributes).toEqual({ items: 3, price: 9.5, gift: false, tags: ["a", "b"] });
-    expect(pay).toMatchObject({ traceId: order.traceId, parentSpanId: order.spanId, kind: "CLIENT", status: { code: "ERROR" } });
-  });
+  it.each(["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])(
+    "%s=http/protobuf sends protobuf",
+    async (name) => {
+      await using receiver = await startReceiver();
+      const { order, pay } = await emit(receiver, { [name]: "http/protobuf" }, { headers: { key: "secret" } });
+      expect(receiver.requests.map(({ headers }) => [headers["content-type"], headers["key"]])).toEqual([
+        ["application/x-protobuf", "secret"],
+      ]);
+      expect(order.attributes).toEqual({ items: 3, price: 9.5, gift: false, tags: ["a", "b"] });
+      expect(pay).toMatchObject({
+        traceId: order.traceId,
+        parentSpanId: order.spanId,
+        kind: "CLIENT",
+        status: { code: "ERROR" },
+      });
+    },
+  );
 
   it("OTEL_TRACES_SAMPLER=always_off records nothing", async () => {
     await using receiver = await startReceiver();
-    await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_SAMPLER: "always_off" } });
+    await runProgram("emit-spans", {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_SAMPLER: "always_off" },
+    });
     expect(receiver.requests).toEqual([]);
   });
 
   it.each([
     ["0", 0],
     ["1", 2],
-  ])("OTEL_TRACES_SAMPLER_ARG=%s is the ratio of OTEL_TRACES_SAMPLER=parentbased_traceidratio", async (ratio, count) => {
-    await using receiver = await startReceiver();
-    await runProgram("emit-spans", {
-      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_SAMPLER: "parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG: ratio },
-    });
-    expect(receiver.spans).toHaveLength(count);
-  });
+  ])(
+    "OTEL_TRACES_SAMPLER_ARG=%s is the ratio of OTEL_TRACES_SAMPLER=parentbased_traceidratio",
+    async (ratio, count) => {
+      await using receiver = await startReceiver();
+      await runProgram("emit-spans", {
+        env: {
+          OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+          OTEL_TRACES_SAMPLER: "parentbased_traceidratio",
+          OTEL_TRACES_SAMPLER_ARG: ratio,
+        },
+      });
+      expect(receiver.spans).toHaveLength(count);
+    },
+  );
 
   it("OTEL_SDK_DISABLED=true sends nothing and registers nothing", async () => {
     await using receiver = await startReceiver();
-    const { stdout } = await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_SDK_DISABLED: "TRUE" } });
+    const { stdout } = await runProgram("emit-spans", {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_SDK_DISABLED: "TRUE" },
+    });
     expect(receiver.requests).toEqual([]);
     expect(JSON.parse(stdout)).toEqual({});
   });
 
   it("OTEL_TRACES_EXPORTER=none sends nothing", async () => {
     await using receiver = await startReceiver();
-    await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_EXPORTER: "none" } });
+    await runProgram("emit-spans", {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_EXPORTER: "none" },
+    });
     expect(receiver.requests).toEqual([]);
   });
 
   it("OTEL_TRACES_EXPORTER=console prints spans and sends none", async () => {
     await using receiver = await startReceiver();
-    const { stdout } = await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_EXPORTER: "console" } });
+    const { stdout } = await runProgram("emit-spans", {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_EXPORTER: "console" },
+    });
     expect(receiver.requests).toEqual([]);
     expect(stdout).toContain("name: 'pay 0'");
   });
@@ -191,12 +234,19 @@ describe.concurrent("the environment", () => {
     expect(stdout).toContain("name: 'pay 0'");
   });
 
-  it.each(["zipkin", "zipkin,otlp"])("OTEL_TRACES_EXPORTER=%s: the exporter that there is not is reported and ignored", async (value) => {
-    await using receiver = await startReceiver();
-    const { stderr } = await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_EXPORTER: value } });
-    expect(stderr).toBe('durable-telemetry: OTEL_TRACES_EXPORTER="zipkin" is ignored: it must be any of otlp, console, none\n');
-    await receiver.waitFor(two);
-  });
+  it.each(["zipkin", "zipkin,otlp"])(
+    "OTEL_TRACES_EXPORTER=%s: the exporter that there is not is reported and ignored",
+    async (value) => {
+      await using receiver = await startReceiver();
+      const { stderr } = await runProgram("emit-spans", {
+        env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_TRACES_EXPORTER: value },
+      });
+      expect(stderr).toBe(
+        'durable-telemetry: OTEL_TRACES_EXPORTER="zipkin" is ignored: it must be any of otlp, console, none\n',
+      );
+      await receiver.waitFor(two);
+    },
+  );
 
   it.each([
     ["", ["traceparent"]],
@@ -214,7 +264,8 @@ describe.concurrent("the environment", () => {
   it("OTEL_LOG_LEVEL sets how much OpenTelemetry says of itself", async () => {
     await using receiver = await startReceiver();
     const run = async (level: string): Promise<string> =>
-      (await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_LOG_LEVEL: level } })).stdout;
+      (await runProgram("emit-spans", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_LOG_LEVEL: level } }))
+        .stdout;
     expect(await run("debug")).toContain("Registered a global for trace");
     expect(await run("warn")).not.toContain("Registered a global for trace");
   });
@@ -247,7 +298,11 @@ describe.concurrent("the environment", () => {
     ["OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "a number of milliseconds greater than 0 and at most 2147483647"],
     ["OTEL_BSP_SCHEDULE_DELAY", "2147483648", "a number of milliseconds greater than 0 and at most 2147483647"],
     ["OTEL_BSP_MAX_QUEUE_SIZE", "-1", "a whole number greater than 0"],
-    ["OTEL_TRACES_SAMPLER", "sometimes", '"always_on" or "always_off" or "traceidratio" or "parentbased_always_on" or "parentbased_always_off" or "parentbased_traceidratio"'],
+    [
+      "OTEL_TRACES_SAMPLER",
+      "sometimes",
+      '"always_on" or "always_off" or "traceidratio" or "parentbased_always_on" or "parentbased_always_off" or "parentbased_traceidratio"',
+    ],
     ["OTEL_TRACES_SAMPLER_ARG", "2", "a number from 0 to 1"],
     ["OTEL_PROPAGATORS", "smoke", "any of tracecontext, baggage, b3, b3multi, none"],
     ["OTEL_NODE_RESOURCE_DETECTORS", "weather", "any of all, none, env, service, serviceinstance, process, host, os"],
@@ -280,11 +335,17 @@ describe.concurrent("OTEL_BSP_*", () => {
   it("K6 MAX_QUEUE_SIZE bounds what waits: children go before parents", async () => {
     await using receiver = await startReceiver();
     const { stderr } = await runProgram("emit-spans", {
-      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_BSP_MAX_QUEUE_SIZE: "3", OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "3" },
+      env: {
+        OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+        OTEL_BSP_MAX_QUEUE_SIZE: "3",
+        OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "3",
+      },
       input: { spans: 3 },
     });
     expect(receiver.spans.map((span) => span.name)).toEqual(["pay 0", "pay 1", "order"]);
-    expect(stderr).toBe("durable-telemetry: dropped 1 span: more than maxQueueSize (3), or 32 MiB, waited for the collector\n");
+    expect(stderr).toBe(
+      "durable-telemetry: dropped 1 span: more than maxQueueSize (3), or 32 MiB, waited for the collector\n",
+    );
   });
 });
 
@@ -296,7 +357,14 @@ describe.concurrent("options", () => {
       { OTEL_SERVICE_NAME: "from-env", OTEL_RESOURCE_ATTRIBUTES: "team=env,region=env" },
       {
         serviceName: "from-code",
-        resourceAttributes: { "service.name": "weaker", team: "code", shard: 7, ratio: 0.5, primary: true, zones: ["a", "b"] },
+        resourceAttributes: {
+          "service.name": "weaker",
+          team: "code",
+          shard: 7,
+          ratio: 0.5,
+          primary: true,
+          zones: ["a", "b"],
+        },
       },
     );
     expect(order.resource).toMatchObject({
@@ -312,7 +380,11 @@ describe.concurrent("options", () => {
 
   it("service.name in resourceAttributes wins over OTEL_SERVICE_NAME", async () => {
     await using receiver = await startReceiver();
-    const { order } = await emit(receiver, { OTEL_SERVICE_NAME: "from-env" }, { resourceAttributes: { "service.name": "from-code" } });
+    const { order } = await emit(
+      receiver,
+      { OTEL_SERVICE_NAME: "from-env" },
+      { resourceAttributes: { "service.name": "from-code" } },
+    );
     expect(order.resource["service.name"]).toBe("from-code");
   });
 
@@ -346,7 +418,11 @@ describe.concurrent("options", () => {
 
   it("headers are added to those of the environment and win over them, whatever their case", async () => {
     await using receiver = await startReceiver();
-    await emit(receiver, { OTEL_EXPORTER_OTLP_HEADERS: "authorization=env,tenant=env" }, { headers: { Authorization: "code", empty: "" } });
+    await emit(
+      receiver,
+      { OTEL_EXPORTER_OTLP_HEADERS: "authorization=env,tenant=env" },
+      { headers: { Authorization: "code", empty: "" } },
+    );
     expect(receiver.requests[0]?.headers).toMatchObject({ authorization: "code", tenant: "env", empty: "" });
   });
 });

@@ -19,7 +19,12 @@ export type Ended = { readonly result: unknown } | { readonly failed: string };
 export type Body = (ctx: ActivityContext, input: unknown) => unknown;
 
 /** Runs an activity once, in an orchestration. */
-export async function runActivity(hub: Hub, body: Body, use: readonly MiddlewareObject[], input?: unknown): Promise<Ended> {
+export async function runActivity(
+  hub: Hub,
+  body: Body,
+  use: readonly MiddlewareObject[],
+  input?: unknown,
+): Promise<Ended> {
   const name = unique("activity");
   const state = await run(hub, {
     activities: { [name]: body },

@@ -1,10 +1,6 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
-import {
-  MiddlewareContractError,
-  type ActivityMiddlewareContext,
-  type MiddlewareObject,
-} from "../../src/index.ts";
+import { MiddlewareContractError, type ActivityMiddlewareContext, type MiddlewareObject } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { activityMiddleware, counted, failing, runActivity, type AnyActivityMiddleware } from "./activity-cases.ts";
 import { expectNoUnhandledRejections, failureOf, macrotask, run, unique } from "./cases.ts";
@@ -21,7 +17,13 @@ describe("A broken rule of an activity middleware", () => {
   const unawaited = "it did not await next";
   const foreign = "it called next with some other context";
   const both = "it called next after setResult";
-  const wrongs: readonly [what: string, rule: "A1" | "A2", problem: string, runs: number, middleware: AnyActivityMiddleware][] = [
+  const wrongs: readonly [
+    what: string,
+    rule: "A1" | "A2",
+    problem: string,
+    runs: number,
+    middleware: AnyActivityMiddleware,
+  ][] = [
     ["neither next nor setResult", "A1", neither, 0, async () => "mine"],
     ["neither, in a plain function", "A1", neither, 0, () => undefined],
     [
@@ -57,7 +59,13 @@ describe("A broken rule of an activity middleware", () => {
       },
     ],
     ["two at once under Promise.all", "A1", second, 1, (ctx, next) => Promise.all([next(ctx), next(ctx)])],
-    ["two at once under Promise.allSettled", "A1", second, 1, (ctx, next) => Promise.allSettled([next(ctx), next(ctx)])],
+    [
+      "two at once under Promise.allSettled",
+      "A1",
+      second,
+      1,
+      (ctx, next) => Promise.allSettled([next(ctx), next(ctx)]),
+    ],
     [
       "a second next after the first failed, as a retry",
       "A1",
@@ -98,7 +106,13 @@ describe("A broken rule of an activity middleware", () => {
         ctx.setResult("mine");
       },
     ],
-    ["a race that something else wins", "A1", unawaited, 1, (ctx, next) => Promise.race([next(ctx), Promise.resolve("other")])],
+    [
+      "a race that something else wins",
+      "A1",
+      unawaited,
+      1,
+      (ctx, next) => Promise.race([next(ctx), Promise.resolve("other")]),
+    ],
     ["another context", "A1", foreign, 0, (ctx, next) => next({ ...ctx })],
     [
       "another context, then its own",
@@ -178,13 +192,15 @@ describe("A broken rule of an activity middleware", () => {
     );
     const none = activityMiddleware("none", () => undefined);
     expect(await runActivity(hub, () => 1, [seeing, none])).toEqual({
-      failed: 'MiddlewareContractError: Middleware "none" broke rule A1: it neither called next nor setResult; call await next(ctx) or ctx.setResult(value).',
+      failed:
+        'MiddlewareContractError: Middleware "none" broke rule A1: it neither called next nor setResult; call await next(ctx) or ctx.setResult(value).',
     });
     expect(errors[0]).toBeInstanceOf(MiddlewareContractError);
     expect(errors[0]).toMatchObject({ middleware: "none", rule: "A1" });
     const retrying = activityMiddleware("retrying", (ctx, next) => next(ctx).catch(() => next(ctx)));
     expect(await runActivity(hub, failing, [seeing, retrying])).toEqual({
-      failed: 'AggregateError: card refused; Middleware "retrying" broke rule A1: it called next a second time; call it at most once.',
+      failed:
+        'AggregateError: card refused; Middleware "retrying" broke rule A1: it called next a second time; call it at most once.',
     });
   });
 
@@ -194,7 +210,8 @@ describe("A broken rule of an activity middleware", () => {
       await macrotask();
     });
     expect(await runActivity(hub, failing, [hasty])).toEqual({
-      failed: 'AggregateError: card refused; Middleware "hasty" broke rule A1: it did not await next; write await next(ctx).',
+      failed:
+        'AggregateError: card refused; Middleware "hasty" broke rule A1: it did not await next; write await next(ctx).',
     });
   });
 
@@ -211,7 +228,8 @@ describe("A broken rule of an activity middleware", () => {
   it("A5 can't be recovered from, while the activity function's failure beside it can", async () => {
     const retrying = activityMiddleware("retrying", (ctx, next) => next(ctx).catch(() => next(ctx)));
     expect(await runActivity(hub, failing, [recovering, retrying])).toEqual({
-      failed: 'MiddlewareContractError: Middleware "retrying" broke rule A1: it called next a second time; call it at most once.',
+      failed:
+        'MiddlewareContractError: Middleware "retrying" broke rule A1: it called next a second time; call it at most once.',
     });
   });
 
@@ -231,7 +249,9 @@ describe("A broken rule of an activity middleware", () => {
         return next(ctx);
       }),
     ]);
-    expect(ended).toEqual({ failed: expect.stringContaining('Middleware "leaking" broke rule A1: it called next a second time') });
+    expect(ended).toEqual({
+      failed: expect.stringContaining('Middleware "leaking" broke rule A1: it called next a second time'),
+    });
     expect(one.runs).toBe(1);
   });
 
@@ -257,22 +277,23 @@ describe("A broken rule of an activity middleware", () => {
     const gate = Promise.withResolvers<void>();
     const done = Promise.withResolvers<void>();
     const log: string[] = [];
-    const ended = await runActivity(hub, 
-      async () => {
-        await gate.promise;
-        done.resolve();
-        return end();
-      },
-      [
-        activityMiddleware("outer", (ctx, next) => next(ctx).finally(() => log.push("outer ended"))),
-        activityMiddleware("hasty", (ctx, next) => {
-          void next(ctx);
-          return Promise.resolve();
-        }),
-        activityMiddleware("inner", (ctx, next) => next(ctx).finally(() => log.push("inner ended"))),
-      ],
-    );
-    expect(ended).toEqual({ failed: expect.stringContaining('Middleware "hasty" broke rule A1: it did not await next and ended before the rest did') });
+    const ended = await runActivity(hub, async () => {
+      await gate.promise;
+      done.resolve();
+      return end();
+    }, [
+      activityMiddleware("outer", (ctx, next) => next(ctx).finally(() => log.push("outer ended"))),
+      activityMiddleware("hasty", (ctx, next) => {
+        void next(ctx);
+        return Promise.resolve();
+      }),
+      activityMiddleware("inner", (ctx, next) => next(ctx).finally(() => log.push("inner ended"))),
+    ]);
+    expect(ended).toEqual({
+      failed: expect.stringContaining(
+        'Middleware "hasty" broke rule A1: it did not await next and ended before the rest did',
+      ),
+    });
     expect(log).toEqual(["outer ended"]);
     gate.resolve();
     await done.promise;
@@ -283,26 +304,31 @@ describe("A broken rule of an activity middleware", () => {
   it.each([
     ["nothing", []],
     ["another middleware", [activityMiddleware("inner", (ctx, next) => next(ctx))]],
-  ])("A1 A5 what ends late inside a middleware that gave up does not change ctx for those outside: with %s between", async (_, between) => {
-    const late = Promise.withResolvers<string>();
-    const seen: unknown[] = [];
-    const ended = await runActivity(hub, () => late.promise, [
-      activityMiddleware("outer", async (ctx, next) => {
-        try {
-          await next(ctx);
-        } catch (error) {
-          late.resolve("late");
-          await macrotask();
-          seen.push(ctx.failure === error, ctx.result);
-          throw error;
-        }
-      }),
-      activityMiddleware("time limit", (ctx, next) => Promise.race([next(ctx), Promise.reject(new RangeError("too slow"))])),
-      ...between,
-    ]);
-    expect(ended).toEqual({ failed: "RangeError: too slow" });
-    expect(seen).toEqual([true, undefined]);
-  });
+  ])(
+    "A1 A5 what ends late inside a middleware that gave up does not change ctx for those outside: with %s between",
+    async (_, between) => {
+      const late = Promise.withResolvers<string>();
+      const seen: unknown[] = [];
+      const ended = await runActivity(hub, () => late.promise, [
+        activityMiddleware("outer", async (ctx, next) => {
+          try {
+            await next(ctx);
+          } catch (error) {
+            late.resolve("late");
+            await macrotask();
+            seen.push(ctx.failure === error, ctx.result);
+            throw error;
+          }
+        }),
+        activityMiddleware("time limit", (ctx, next) =>
+          Promise.race([next(ctx), Promise.reject(new RangeError("too slow"))]),
+        ),
+        ...between,
+      ]);
+      expect(ended).toEqual({ failed: "RangeError: too slow" });
+      expect(seen).toEqual([true, undefined]);
+    },
+  );
 });
 
 describe("An orchestration", () => {

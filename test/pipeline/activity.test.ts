@@ -3,7 +3,15 @@ import * as fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createMiddlewareFeature, currentFeatures, type MiddlewareObject } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
-import { activityMiddleware, counted, failing, runActivity, type Body, type Ended, type AnyActivityMiddleware } from "./activity-cases.ts";
+import {
+  activityMiddleware,
+  counted,
+  failing,
+  runActivity,
+  type Body,
+  type Ended,
+  type AnyActivityMiddleware,
+} from "./activity-cases.ts";
 import { expectNoUnhandledRejections, macrotask, outputOf, run, unique } from "./cases.ts";
 
 let hub: Hub;
@@ -38,28 +46,37 @@ const transparent: readonly [string, AnyActivityMiddleware][] = [
 describe("An activity middleware that keeps the rules", () => {
   it.each(transparent)("A1 lets the result through, whatever it returns itself: %s", async (_, middleware) => {
     const one = counted((_ctx, input) => [input, "done"]);
-    expect(await runActivity(hub, one.body, [activityMiddleware("through", middleware)], 5)).toEqual({ result: [5, "done"] });
+    expect(await runActivity(hub, one.body, [activityMiddleware("through", middleware)], 5)).toEqual({
+      result: [5, "done"],
+    });
     expect(one.runs).toBe(1);
   });
 
   it("A1 can't replace the result by returning another", async () => {
-    expect(await runActivity(hub, () => "body", [activityMiddleware("returning", async (ctx, next) => (await next(ctx), "mine"))])).toEqual({
+    expect(
+      await runActivity(hub, () => "body", [
+        activityMiddleware("returning", async (ctx, next) => (await next(ctx), "mine")),
+      ]),
+    ).toEqual({
       result: "body",
     });
   });
 
-  it.each([undefined, null, 0, "", false, "cached", { total: 3 }])("A1 may set the result in place of next: %o", async (value) => {
-    const one = counted();
-    const seen: unknown[] = [];
-    const ended = await runActivity(hub, one.body, [
-      activityMiddleware("outer", async (ctx, next) => void seen.push(await next(ctx), ctx.result, ctx.failure)),
-      activityMiddleware("cache", async (ctx) => ctx.setResult(value)),
-      activityMiddleware("inner", (ctx, next) => next(ctx)),
-    ]);
-    expect(ended).toEqual({ result: value ?? null });
-    expect(seen).toEqual([value, value, undefined]);
-    expect(one.runs).toBe(0);
-  });
+  it.each([undefined, null, 0, "", false, "cached", { total: 3 }])(
+    "A1 may set the result in place of next: %o",
+    async (value) => {
+      const one = counted();
+      const seen: unknown[] = [];
+      const ended = await runActivity(hub, one.body, [
+        activityMiddleware("outer", async (ctx, next) => void seen.push(await next(ctx), ctx.result, ctx.failure)),
+        activityMiddleware("cache", async (ctx) => ctx.setResult(value)),
+        activityMiddleware("inner", (ctx, next) => next(ctx)),
+      ]);
+      expect(ended).toEqual({ result: value ?? null });
+      expect(seen).toEqual([value, value, undefined]);
+      expect(one.runs).toBe(0);
+    },
+  );
 
   it("A1 may set it without a promise, and with setResult taken off the context", async () => {
     const use = [
@@ -80,19 +97,22 @@ describe("An activity middleware that keeps the rules", () => {
     expect(await runActivity(hub, failing, use)).toEqual({ result: 2 });
   });
 
-  it.each([undefined, null, 0, "", false, "replaced"])("A3 replaces the result with setResult after next: %o", async (value) => {
-    const seen: unknown[] = [];
-    const ended = await runActivity(hub, () => "body", [
-      activityMiddleware("outer", async (ctx, next) => void seen.push(await next(ctx), ctx.result)),
-      activityMiddleware("replacing", async (ctx, next) => {
-        seen.push(await next(ctx), ctx.result);
-        ctx.setResult(value);
-        seen.push(ctx.result);
-      }),
-    ]);
-    expect(ended).toEqual({ result: value ?? null });
-    expect(seen).toEqual(["body", "body", value, value, value]);
-  });
+  it.each([undefined, null, 0, "", false, "replaced"])(
+    "A3 replaces the result with setResult after next: %o",
+    async (value) => {
+      const seen: unknown[] = [];
+      const ended = await runActivity(hub, () => "body", [
+        activityMiddleware("outer", async (ctx, next) => void seen.push(await next(ctx), ctx.result)),
+        activityMiddleware("replacing", async (ctx, next) => {
+          seen.push(await next(ctx), ctx.result);
+          ctx.setResult(value);
+          seen.push(ctx.result);
+        }),
+      ]);
+      expect(ended).toEqual({ result: value ?? null });
+      expect(seen).toEqual(["body", "body", value, value, value]);
+    },
+  );
 
   it("A3 of several that replace it the outermost wins, and each sees what the one inside made of it", async () => {
     const doubling = (name: string): MiddlewareObject =>
@@ -138,21 +158,24 @@ describe("A failure of an activity", () => {
         ),
     ],
   ];
-  it.each(caught)("A4 that is caught without setResult still fails it, with the activity function's own error: %s", async (_, middleware) => {
-    const errors: unknown[] = [];
-    const ended = await runActivity(hub, failing, [
-      activityMiddleware("outer", (ctx, next) =>
-        next(ctx).catch((error: unknown) => {
-          errors.push(error, ctx.failure);
-          throw error;
-        }),
-      ),
-      activityMiddleware("catching", middleware),
-    ]);
-    expect(ended).toEqual({ failed: "RangeError: card refused" });
-    expect(errors[0]).toBeInstanceOf(RangeError);
-    expect(errors[1]).toBe(errors[0]);
-  });
+  it.each(caught)(
+    "A4 that is caught without setResult still fails it, with the activity function's own error: %s",
+    async (_, middleware) => {
+      const errors: unknown[] = [];
+      const ended = await runActivity(hub, failing, [
+        activityMiddleware("outer", (ctx, next) =>
+          next(ctx).catch((error: unknown) => {
+            errors.push(error, ctx.failure);
+            throw error;
+          }),
+        ),
+        activityMiddleware("catching", middleware),
+      ]);
+      expect(ended).toEqual({ failed: "RangeError: card refused" });
+      expect(errors[0]).toBeInstanceOf(RangeError);
+      expect(errors[1]).toBe(errors[0]);
+    },
+  );
 
   it("A4 A5 that is caught and rethrown by each middleware is one failure", async () => {
     const again = (name: string): MiddlewareObject =>
@@ -163,7 +186,9 @@ describe("A failure of an activity", () => {
           throw error instanceof Error ? error : new Error("not an error");
         }
       });
-    expect(await runActivity(hub, failing, [again("a"), again("b"), again("c")])).toEqual({ failed: "RangeError: card refused" });
+    expect(await runActivity(hub, failing, [again("a"), again("b"), again("c")])).toEqual({
+      failed: "RangeError: card refused",
+    });
   });
 
   it("A4 is not recovered from by a result that was set before it", async () => {
@@ -188,7 +213,9 @@ describe("A failure of an activity", () => {
         throw new TypeError("no tenant");
       },
     ]) {
-      expect(await runActivity(hub, one.body, [activityMiddleware("throwing", throwing)])).toEqual({ failed: "TypeError: no tenant" });
+      expect(await runActivity(hub, one.body, [activityMiddleware("throwing", throwing)])).toEqual({
+        failed: "TypeError: no tenant",
+      });
     }
     expect(one.runs).toBe(0);
   });
@@ -199,7 +226,9 @@ describe("A failure of an activity", () => {
       ctx.setResult("set");
       throw new TypeError("then broke");
     };
-    expect(await runActivity(hub, () => "body", [activityMiddleware("throwing", throwing)])).toEqual({ failed: "TypeError: then broke" });
+    expect(await runActivity(hub, () => "body", [activityMiddleware("throwing", throwing)])).toEqual({
+      failed: "TypeError: then broke",
+    });
   });
 
   it("A5 that joins another becomes an AggregateError whose message holds both", async () => {
@@ -220,15 +249,21 @@ describe("A failure of an activity", () => {
       await next(ctx).catch(() => ctx.setResult("recovered"));
       throw new TypeError("then broke");
     };
-    expect(await runActivity(hub, failing, [activityMiddleware("throwing", throwing)])).toEqual({ failed: "TypeError: then broke" });
+    expect(await runActivity(hub, failing, [activityMiddleware("throwing", throwing)])).toEqual({
+      failed: "TypeError: then broke",
+    });
   });
 
   it.each([["text"], [42], [undefined], [null], [Symbol("odd")]])("A5 need not be an error: %s", async (value) => {
     const raise: Body = () => {
       throw value;
     };
-    expect(await runActivity(hub, raise, [activityMiddleware("through", (ctx, next) => next(ctx))])).toEqual({ failed: `Error: ${String(value)}` });
-    const joined = await runActivity(hub, failing, [activityMiddleware("throwing", (ctx, next) => next(ctx).catch(raise as () => never))]);
+    expect(await runActivity(hub, raise, [activityMiddleware("through", (ctx, next) => next(ctx))])).toEqual({
+      failed: `Error: ${String(value)}`,
+    });
+    const joined = await runActivity(hub, failing, [
+      activityMiddleware("throwing", (ctx, next) => next(ctx).catch(raise as () => never)),
+    ]);
     expect(joined).toEqual({ failed: `AggregateError: card refused; ${String(value)}` });
   });
 });
@@ -246,20 +281,23 @@ describe("The result of an activity", () => {
     ["NaN", Number.NaN],
     ["a function", () => 1],
   ];
-  it.each(values)("A6 is the same value in the activity function's return, next and ctx.result, before serialization: %s", async (_, value) => {
-    const seen: unknown[] = [];
-    const seeing = (name: string): MiddlewareObject =>
-      activityMiddleware(name, async (ctx, next) => {
-        seen.push(await next(ctx));
-        seen.push(ctx.result);
-      });
-    for (const body of [() => value, async () => value]) {
-      const bare = await runActivity(hub, body, []);
-      expect(await runActivity(hub, body, [seeing("outer"), seeing("inner")])).toEqual(bare);
-    }
-    expect(seen).toHaveLength(8);
-    for (const each of seen) expect(Object.is(each, value)).toBe(true);
-  });
+  it.each(values)(
+    "A6 is the same value in the activity function's return, next and ctx.result, before serialization: %s",
+    async (_, value) => {
+      const seen: unknown[] = [];
+      const seeing = (name: string): MiddlewareObject =>
+        activityMiddleware(name, async (ctx, next) => {
+          seen.push(await next(ctx));
+          seen.push(ctx.result);
+        });
+      for (const body of [() => value, async () => value]) {
+        const bare = await runActivity(hub, body, []);
+        expect(await runActivity(hub, body, [seeing("outer"), seeing("inner")])).toEqual(bare);
+      }
+      expect(seen).toHaveLength(8);
+      for (const each of seen) expect(Object.is(each, value)).toBe(true);
+    },
+  );
 
   it("A6 that has no JSON fails as without middleware", async () => {
     const through = activityMiddleware("through", (ctx, next) => next(ctx));
@@ -348,7 +386,8 @@ describe("Any stack of activity middlewares", () => {
     for (let index = (answering === -1 ? stack.length : answering + 1) - 1; index >= 0; index -= 1) {
       const kind = stack[index];
       const failed: boolean = "failed" in ended;
-      if (kind === "answering" || (kind === "replacing" && !failed) || (kind === "recovering" && failed)) ended = { result: `set by ${index}` };
+      if (kind === "answering" || (kind === "replacing" && !failed) || (kind === "recovering" && failed))
+        ended = { result: `set by ${index}` };
       if (kind === "throwing after" && !failed) ended = { failed: `TypeError: set by ${index}` };
     }
     return ended;

@@ -85,7 +85,10 @@ interface Watched {
   readonly places: ReadonlySet<string>;
 }
 
-async function watched(telemetry: DurableTelemetryOptions, use: (log: string[], work: string) => readonly MiddlewareObject[]): Promise<Watched> {
+async function watched(
+  telemetry: DurableTelemetryOptions,
+  use: (log: string[], work: string) => readonly MiddlewareObject[],
+): Promise<Watched> {
   const [name, work, failing] = [unique("watched"), unique("work"), unique("failing")];
   const log: string[] = [];
   await hub.worker(
@@ -133,7 +136,12 @@ describe.each(telemetries)("The async context that middleware sets around next, 
     recordSpans();
     const { places } = await watched(telemetry, (log) => [tenant("a", inOuter, log), tenant("b", inInner, log)]);
     const all = "outer inner acme acme";
-    const ends = [`b after next: ${all}`, "b outside: outer  acme acme", "a after next: outer  acme acme", "a outside:    "];
+    const ends = [
+      `b after next: ${all}`,
+      "b outside: outer  acme acme",
+      "a after next: outer  acme acme",
+      "a outside:    ",
+    ];
     expect(places).toEqual(new Set([...orchestrator(all), ...activity(all), ...ends]));
   });
 
@@ -145,7 +153,12 @@ describe.each(telemetries)("The async context that middleware sets around next, 
       around("c", async (ctx, next) => void (await next(ctx))),
     ]);
     const around_b = "outer  acme acme";
-    const ends = [`b before next: ${around_b}`, `b after next: ${around_b}`, `a after next: ${around_b}`, "a outside:    "];
+    const ends = [
+      `b before next: ${around_b}`,
+      `b after next: ${around_b}`,
+      `a after next: ${around_b}`,
+      "a outside:    ",
+    ];
     expect(places).toEqual(new Set([...orchestrator("outer inner acme acme", true), ...activity(around_b), ...ends]));
   });
 
@@ -242,9 +255,19 @@ it("No call that enters an async context is made for a step", async () => {
       async function* (ctx: OrchestrationContext): Steps<void> {
         for (let step = 0; step < steps; step += 1) yield ctx.callActivity("work");
       },
-      { use: [tenant("a", inOuter, []), around("b", async function* (ctx, next) { return yield* next(ctx); })] },
+      {
+        use: [
+          tenant("a", inOuter, []),
+          around("b", async function* (ctx, next) {
+            return yield* next(ctx);
+          }),
+        ],
+      },
     );
-    const past = Array.from({ length: steps }, (_, index) => [events.newTaskScheduledEvent(index + 1, "work"), events.newTaskCompletedEvent(index + 1)]).flat();
+    const past = Array.from({ length: steps }, (_, index) => [
+      events.newTaskScheduledEvent(index + 1, "work"),
+      events.newTaskCompletedEvent(index + 1),
+    ]).flat();
     for (const spy of spies) spy.mockClear();
     await run(past.slice(0, -1), past.slice(-1));
     return spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0);

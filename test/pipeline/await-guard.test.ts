@@ -10,9 +10,20 @@ import {
   type AwaitGuardOptions,
   type MiddlewareLogger,
   type MiddlewareObject,
-  } from "../../src/index.ts";
+} from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
-import { around, expectNoUnhandledRejections, failureOf, finished, macrotask, microtasks, outputOf, run, unique, type AnyOrchestrationMiddleware } from "./cases.ts";
+import {
+  around,
+  expectNoUnhandledRejections,
+  failureOf,
+  finished,
+  macrotask,
+  microtasks,
+  outputOf,
+  run,
+  unique,
+  type AnyOrchestrationMiddleware,
+} from "./cases.ts";
 import { episodesOf, events, live, shown } from "./episodes.ts";
 import { customOnly } from "../custom-only.ts";
 
@@ -122,19 +133,31 @@ function recordingLogger(): { readonly logger: MiddlewareLogger; readonly warnin
 }
 
 describe.each(places)("A middleware that waits %s", (_place, middleware) => {
-  it.each(notDurable)("D2 fails the orchestration with an error that names it, if that is not durable: %s", async (_, wait) => {
-    for (const use of [
-      [around("guilty", middleware(wait))],
-      [through, catching, around("guilty", middleware(wait)), throughGenerator],
-    ]) {
-      const lifetime = await play(episodesOf(steps, { use }), answer);
-      expect(lifetime.at(-1)?.map((action) => action.replace(/^\d+ /, ""))).toEqual([`failed NonDurableAwaitError: ${accusation}`]);
-    }
-  });
+  it.each(notDurable)(
+    "D2 fails the orchestration with an error that names it, if that is not durable: %s",
+    async (_, wait) => {
+      for (const use of [
+        [around("guilty", middleware(wait))],
+        [through, catching, around("guilty", middleware(wait)), throughGenerator],
+      ]) {
+        const lifetime = await play(episodesOf(steps, { use }), answer);
+        expect(lifetime.at(-1)?.map((action) => action.replace(/^\d+ /, ""))).toEqual([
+          `failed NonDurableAwaitError: ${accusation}`,
+        ]);
+      }
+    },
+  );
 
   it("D2 is left alone where the guard is off", async () => {
     const { logger, warnings } = recordingLogger();
-    const use = [through, around("guilty", middleware(() => sleep(1))), throughGenerator];
+    const use = [
+      through,
+      around(
+        "guilty",
+        middleware(() => sleep(1)),
+      ),
+      throughGenerator,
+    ];
     const lifetime = await play(episodesOf(steps, { use, logger, awaitGuard: { middleware: "off" } }), answer);
     expect(lifetime.at(-1)?.at(-1)).toMatch(/completed \[1,2\]$/);
     expect(warnings).toEqual([]);
@@ -142,7 +165,14 @@ describe.each(places)("A middleware that waits %s", (_place, middleware) => {
 
   it("D2 is warned of once, and goes on, where the guard warns", async () => {
     const { logger, warnings } = recordingLogger();
-    const use = [through, around("guilty", middleware(() => sleep(1))), throughGenerator];
+    const use = [
+      through,
+      around(
+        "guilty",
+        middleware(() => sleep(1)),
+      ),
+      throughGenerator,
+    ];
     const lifetime = await play(episodesOf(steps, { use, logger, awaitGuard: { middleware: "warn" } }), answer);
     expect(lifetime.at(-1)?.at(-1)).toMatch(/completed \[1,2\]$/);
     expect(warnings).toEqual([`durable-telemetry: ${accusation}`]);
@@ -177,9 +207,14 @@ describe("The error", () => {
           await forever();
         }
       });
-    const [actions] = await play(episodesOf(() => 1, { use: [guilty("a"), through, guilty("b"), guilty("c")] }), answer);
+    const [actions] = await play(
+      episodesOf(() => 1, { use: [guilty("a"), through, guilty("b"), guilty("c")] }),
+      answer,
+    );
     expect(actions).toHaveLength(1);
-    expect(actions?.[0]).toMatch(/^1 failed AggregateError: Middleware "c" awaits .*; Middleware "b" awaits .*; Middleware "a" awaits /);
+    expect(actions?.[0]).toMatch(
+      /^1 failed AggregateError: Middleware "c" awaits .*; Middleware "b" awaits .*; Middleware "a" awaits /,
+    );
   });
 
   it("O4 D2 stands beside the orchestrator's own failure", async () => {
@@ -251,17 +286,22 @@ describe("The guard of the orchestrator", () => {
       ["by default", {}],
       ["when it is told to", { orchestrator: "warn" }],
       ["when middleware is not guarded", { orchestrator: "warn", middleware: "off" }],
-    ])("D2 warns of an await that is not durable %s, once in the life of the orchestration, and lets it work", async (_when, awaitGuard) => {
-      const { logger, warnings } = recordingLogger();
-      const lifetime = await play(episodesOf(body, { use, logger, awaitGuard }), answer);
-      expect(lifetime.at(-1)?.at(-1)).toMatch(/completed "done"$/);
-      expect(warnings).toEqual([warning]);
-    });
+    ])(
+      "D2 warns of an await that is not durable %s, once in the life of the orchestration, and lets it work",
+      async (_when, awaitGuard) => {
+        const { logger, warnings } = recordingLogger();
+        const lifetime = await play(episodesOf(body, { use, logger, awaitGuard }), answer);
+        expect(lifetime.at(-1)?.at(-1)).toMatch(/completed "done"$/);
+        expect(warnings).toEqual([warning]);
+      },
+    );
 
     it("D2 fails it when configured to", async () => {
       const { logger, warnings } = recordingLogger();
       const lifetime = await play(episodesOf(body, { use, logger, awaitGuard: { orchestrator: "fail" } }), answer);
-      expect(lifetime.at(-1)?.at(-1)).toContain(`failed NonDurableAwaitError: ${warning.replace("durable-telemetry: ", "")}`);
+      expect(lifetime.at(-1)?.at(-1)).toContain(
+        `failed NonDurableAwaitError: ${warning.replace("durable-telemetry: ", "")}`,
+      );
       expect(warnings).toEqual([]);
     });
 
@@ -310,13 +350,20 @@ describe("The guard of the orchestrator", () => {
       await sleep(1);
       await next(ctx);
     });
-    await play(episodesOf(() => sleep(1, "done"), { use: [waiting], logger, awaitGuard: { middleware: "warn" } }), answer);
-    expect(warnings).toEqual([expect.stringContaining('Middleware "waiting"'), expect.stringContaining('Orchestrator "main"')]);
+    await play(
+      episodesOf(() => sleep(1, "done"), { use: [waiting], logger, awaitGuard: { middleware: "warn" } }),
+      answer,
+    );
+    expect(warnings).toEqual([
+      expect.stringContaining('Middleware "waiting"'),
+      expect.stringContaining('Orchestrator "main"'),
+    ]);
   });
 });
 
 describe("Code that only awaits promises which settle without leaving the microtask queue", () => {
-  const deep = (depth: number): Promise<number> => (depth === 0 ? Promise.resolve(0) : deep(depth - 1).then((n) => n + 1));
+  const deep = (depth: number): Promise<number> =>
+    depth === 0 ? Promise.resolve(0) : deep(depth - 1).then((n) => n + 1);
   async function* count(to: number): AsyncGenerator<number> {
     for (let n = 0; n < to; n += 1) yield n;
   }
@@ -336,7 +383,10 @@ describe("Code that only awaits promises which settle without leaving the microt
     },
     "Promise.all": (n: number) => Promise.all(Array.from({ length: n % 100 }, (_, i) => microtasks(i))),
     "Promise.allSettled": (n: number) => Promise.allSettled([Promise.reject(new Error("no")), microtasks(n)]),
-    rejections: (n: number) => microtasks(n).then(() => Promise.reject(new Error("no"))).catch(() => undefined),
+    rejections: (n: number) =>
+      microtasks(n)
+        .then(() => Promise.reject(new Error("no")))
+        .catch(() => undefined),
     "nested async functions": async (n: number): Promise<void> => {
       const nest = async (left: number): Promise<void> => (left === 0 ? undefined : nest(left - 1));
       await nest(n % 300);
@@ -412,7 +462,9 @@ describe("Code that only awaits promises which settle without leaving the microt
       { workItemFilters: "auto" },
     );
     const inputs = Array.from({ length: 100 }, (_, index) => index);
-    const states = await Promise.all(inputs.map(async (input) => finished(hub, await hub.client.scheduleNewOrchestration(name, input))));
+    const states = await Promise.all(
+      inputs.map(async (input) => finished(hub, await hub.client.scheduleNewOrchestration(name, input))),
+    );
     for (const [input, state] of states.entries()) {
       if (input === 42) expect(failureOf(state)).toEqual({ type: "NonDurableAwaitError", message: accusation });
       else expect(outputOf(state)).toBe(input);
@@ -422,7 +474,14 @@ describe("Code that only awaits promises which settle without leaving the microt
 
 describe("Between an event and the orchestrator's next step", () => {
   const many = Array.from({ length: 6 }, (_, index) =>
-    around(`m${index}`, index % 2 === 0 ? async (ctx, next) => void (await next(ctx)) : async function* (ctx, next) { yield* next(ctx); }),
+    around(
+      `m${index}`,
+      index % 2 === 0
+        ? async (ctx, next) => void (await next(ctx))
+        : async function* (ctx, next) {
+            yield* next(ctx);
+          },
+    ),
   );
   const past = Array.from({ length: 100 }, (_, index) => [
     events.newTaskScheduledEvent(index + 1, "echo"),
@@ -443,7 +502,10 @@ describe("Between an event and the orchestrator's next step", () => {
     // The first of all immediates, and the first of all timers.
     setImmediate(() => (left = true));
     setTimeout(() => (left = true));
-    const actions = await episode(past, [events.newTaskScheduledEvent(101, "echo"), events.newTaskCompletedEvent(101, "100")]);
+    const actions = await episode(past, [
+      events.newTaskScheduledEvent(101, "echo"),
+      events.newTaskCompletedEvent(101, "100"),
+    ]);
     expect(left).toBe(false);
     expect(shown(actions)).toEqual(['102 completed "done"']);
   });

@@ -1,7 +1,20 @@
 /** One orchestration or activity under its own pipeline, on a hub that the tests of a file share. */
-import { OrchestrationStatus, type OrchestrationContext, type OrchestrationState, type Task, type TaskHubGrpcWorker, type TOrchestrator } from "@microsoft/durabletask-js";
+import {
+  OrchestrationStatus,
+  type OrchestrationContext,
+  type OrchestrationState,
+  type Task,
+  type TaskHubGrpcWorker,
+  type TOrchestrator,
+} from "@microsoft/durabletask-js";
 import { afterAll, beforeAll, expect } from "vitest";
-import type { AwaitGuardOptions, Middleware, MiddlewareLogger, MiddlewareObject, OrchestrationMiddleware } from "../../src/index.ts";
+import type {
+  AwaitGuardOptions,
+  Middleware,
+  MiddlewareLogger,
+  MiddlewareObject,
+  OrchestrationMiddleware,
+} from "../../src/index.ts";
 import type { Hub, Steps } from "../harness.ts";
 import { customOnly } from "../custom-only.ts";
 

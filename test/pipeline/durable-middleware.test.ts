@@ -1,6 +1,11 @@
 import { RetryPolicy, whenAll, whenAny, type OrchestrationContext, type Task } from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
-import type { MiddlewareObject, OrchestrationMiddleware, OrchestrationMiddlewareContext, OrchestrationNext } from "../../src/index.ts";
+import type {
+  MiddlewareObject,
+  OrchestrationMiddleware,
+  OrchestrationMiddlewareContext,
+  OrchestrationNext,
+} from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { around, expectNoUnhandledRejections, failureOf, microtasks, outputOf, run, start, unique } from "./cases.ts";
 import { episodesOf, live } from "./episodes.ts";
@@ -13,7 +18,10 @@ beforeAll(async () => {
 expectNoUnhandledRejections();
 
 /** A durable middleware whose `yield`s have the type that their variable says. */
-type Durable = (ctx: OrchestrationMiddlewareContext, next: OrchestrationNext) => AsyncGenerator<Task<unknown>, unknown, never>;
+type Durable = (
+  ctx: OrchestrationMiddlewareContext,
+  next: OrchestrationNext,
+) => AsyncGenerator<Task<unknown>, unknown, never>;
 
 const durable = (name: string, middleware: Durable): MiddlewareObject => around(name, middleware);
 
@@ -322,7 +330,12 @@ describe("Durable actions", () => {
         await next(ctx);
       });
     const actions = await episodesOf(body, { use: [sending("outer"), sending("inner")] })([]);
-    expect(actions.map((action) => [action.getId(), action.getSendevent()?.getName() ?? action.getScheduletask()?.getName()])).toEqual([
+    expect(
+      actions.map((action) => [
+        action.getId(),
+        action.getSendevent()?.getName() ?? action.getScheduletask()?.getName(),
+      ]),
+    ).toEqual([
       [1, "outer"],
       [2, "inner"],
       [3, "one"],

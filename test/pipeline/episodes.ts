@@ -1,8 +1,16 @@
 /** Single episodes: a request goes in, the actions of its response come out, with no task hub between. */
 import { NoOpLogger, TaskHubGrpcWorker, type TOrchestrator } from "@microsoft/durabletask-js";
-import proto, { type HistoryEvent, type OrchestratorAction } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import proto, {
+  type HistoryEvent,
+  type OrchestratorAction,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
-import { withDurableTelemetry, type AwaitGuardOptions, type Middleware, type MiddlewareLogger } from "../../src/index.ts";
+import {
+  withDurableTelemetry,
+  type AwaitGuardOptions,
+  type Middleware,
+  type MiddlewareLogger,
+} from "../../src/index.ts";
 import { customOnly } from "../custom-only.ts";
 
 export { events };
@@ -17,7 +25,10 @@ export interface EpisodeOptions {
 }
 
 /** Runs an episode: `past` has been committed, `fresh` is new. The events that start the execution come by themselves. */
-export type RunEpisode = (past: readonly HistoryEvent[], fresh?: readonly HistoryEvent[]) => Promise<OrchestratorAction[]>;
+export type RunEpisode = (
+  past: readonly HistoryEvent[],
+  fresh?: readonly HistoryEvent[],
+) => Promise<OrchestratorAction[]>;
 
 /** A worker that has no task hub, and runs the episodes of `orchestrator`. */
 export function episodesOf(orchestrator: TOrchestrator, options: EpisodeOptions = {}): RunEpisode {
@@ -35,7 +46,9 @@ export function episodesOf(orchestrator: TOrchestrator, options: EpisodeOptions 
     const request = new proto.OrchestratorRequest();
     request.setInstanceid("instance");
     request.setPasteventsList(fresh === undefined ? [] : [...start, ...past]);
-    request.setNeweventsList(fresh === undefined ? [...start, ...past] : [events.newOrchestratorStartedEvent(new Date(0)), ...fresh]);
+    request.setNeweventsList(
+      fresh === undefined ? [...start, ...past] : [events.newOrchestratorStartedEvent(new Date(0)), ...fresh],
+    );
     const bytes = await worker.processOrchestratorRequest(request.serializeBinary());
     return proto.OrchestratorResponse.deserializeBinary(bytes).getActionsList();
   };
@@ -52,7 +65,10 @@ function describe(action: OrchestratorAction): string {
     const statuses = Object.entries(proto.OrchestrationStatus);
     const status = statuses.find(([, value]) => value === complete.getOrchestrationstatus())?.[0] ?? "";
     const failure = complete.getFailuredetails();
-    const detail = failure === undefined ? (complete.getResult()?.getValue() ?? "") : `${failure.getErrortype()}: ${failure.getErrormessage()}`;
+    const detail =
+      failure === undefined
+        ? (complete.getResult()?.getValue() ?? "")
+        : `${failure.getErrortype()}: ${failure.getErrormessage()}`;
     return `${status.replace("ORCHESTRATION_STATUS_", "").toLowerCase()} ${detail}`.trimEnd();
   }
   const activity = action.getScheduletask();
@@ -94,7 +110,10 @@ export async function live(episode: RunEpisode, answer: (name: string, input: un
   }
 }
 
-function answerOf(action: OrchestratorAction, answer: (name: string, input: unknown) => unknown): { scheduled: HistoryEvent; answered: HistoryEvent } {
+function answerOf(
+  action: OrchestratorAction,
+  answer: (name: string, input: unknown) => unknown,
+): { scheduled: HistoryEvent; answered: HistoryEvent } {
   const id = action.getId();
   const dueAt = action.getCreatetimer()?.getFireat()?.toDate();
   if (dueAt !== undefined) {
@@ -108,6 +127,9 @@ function answerOf(action: OrchestratorAction, answer: (name: string, input: unkn
     const result = answer(activity.getName(), input === undefined ? undefined : JSON.parse(input));
     return { scheduled, answered: events.newTaskCompletedEvent(id, JSON.stringify(result)) };
   } catch (error) {
-    return { scheduled, answered: events.newTaskFailedEvent(id, error instanceof Error ? error : new Error(String(error))) };
+    return {
+      scheduled,
+      answered: events.newTaskFailedEvent(id, error instanceof Error ? error : new Error(String(error))),
+    };
   }
 }

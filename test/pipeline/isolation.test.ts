@@ -18,8 +18,10 @@ function thenable(then: (resolve: (value?: unknown) => void, reject: (error: unk
 }
 
 /** How a callback can misbehave with `fault`, and whether there is something to report. */
-const misbehaviours: Readonly<Record<string, { readonly run: (fault: unknown) => unknown; readonly isFault: boolean }>> = {
-  "throws": {
+const misbehaviours: Readonly<
+  Record<string, { readonly run: (fault: unknown) => unknown; readonly isFault: boolean }>
+> = {
+  throws: {
     run: (fault) => {
       throw fault;
     },
@@ -34,7 +36,10 @@ const misbehaviours: Readonly<Record<string, { readonly run: (fault: unknown) =>
     isFault: true,
   },
   "is asynchronous and rejects": { run: async (fault) => Promise.reject(fault), isFault: true },
-  "rejects some turns of the event loop later": { run: async (fault) => (await macrotask(), Promise.reject(fault)), isFault: true },
+  "rejects some turns of the event loop later": {
+    run: async (fault) => (await macrotask(), Promise.reject(fault)),
+    isFault: true,
+  },
   "returns a rejected promise with another then": {
     // oxlint-disable-next-line unicorn/no-thenable -- the promise has a then either way
     run: (fault) => Object.defineProperty(Promise.reject(fault), "then", { value: () => undefined }),
@@ -104,7 +109,10 @@ const failingLogger = (misbehave: () => unknown): MiddlewareLogger => {
 const logAll = (logger: MiddlewareLogger | undefined): void => {
   for (const level of levels) logger?.[level]("task");
 };
-const hooked = (workItem: NonNullable<MiddlewareObject["workItem"]>): MiddlewareObject => ({ name: "hooked", workItem });
+const hooked = (workItem: NonNullable<MiddlewareObject["workItem"]>): MiddlewareObject => ({
+  name: "hooked",
+  workItem,
+});
 
 /** Every function of a user's that the engine calls and does not need. What must be called for the task itself is in `test/property/hostile.test.ts`. */
 const callbacks: Readonly<Record<string, Case>> = {
@@ -178,7 +186,9 @@ const callbacks: Readonly<Record<string, Case>> = {
   },
   "the logger, for a warning of the engine's": {
     file: "worker/host.ts",
-    logger: (misbehave) => ({ warn: (message) => (message.includes("awaits something") ? (misbehave() as undefined) : undefined) }),
+    logger: (misbehave) => ({
+      warn: (message) => (message.includes("awaits something") ? (misbehave() as undefined) : undefined),
+    }),
     awaits: true,
     use: () => ({ name: "there", orchestration: (ctx, next) => next(ctx) }),
     calls: 1,
@@ -205,15 +215,26 @@ async function runBoth(worker: TaskHubGrpcWorker, inCode: () => void, awaits = f
   const episode = await runEpisode(worker, orchestratorRequest(past));
   const { promise, resolve } = Promise.withResolvers<pb.ActivityResponse>();
   const stub = {
-    completeActivityTask: (response: pb.ActivityResponse, _: unknown, callback: (error: unknown, result: object) => void) => {
+    completeActivityTask: (
+      response: pb.ActivityResponse,
+      _: unknown,
+      callback: (error: unknown, result: object) => void,
+    ) => {
       callback(null, {});
       resolve(response);
     },
   };
-  const request = new pb.ActivityRequest().setName("work").setTaskid(1).setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("instance"));
+  const request = new pb.ActivityRequest()
+    .setName("work")
+    .setTaskid(1)
+    .setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("instance"));
   await (worker as unknown as Internals)._executeActivityInternal(request, "", stub);
   const activity = await promise;
-  return [shown(episode.getActionsList()), activity.getResult()?.getValue(), activity.getFailuredetails()?.getErrormessage()];
+  return [
+    shown(episode.getActionsList()),
+    activity.getResult()?.getValue(),
+    activity.getFailuredetails()?.getErrormessage(),
+  ];
 }
 
 let faults = 0;
@@ -226,36 +247,39 @@ afterEach(() => void vi.useRealTimers());
 const aMinute = 60_000;
 
 describe.each(Object.entries(callbacks))("K1 A callback that misbehaves, %s,", (_, each) => {
-  it.each(Object.entries(misbehaviours))("changes nothing, is counted each time and logged once: it %s", async (_name, { run, isFault }) => {
-    const expected = await runBoth(bareWorker(), () => undefined);
-    const fault = new RangeError("a fault of the callback");
-    let calls = 0;
-    const misbehave = (): unknown => {
-      calls += 1;
-      return run(fault);
-    };
-    const lines: string[] = [];
-    const own = each.logger?.(misbehave);
-    const at =
-      (level: (typeof levels)[number]) =>
-      (message: string): void => {
-        if (message.endsWith("The workflow goes on without it.")) lines.push(message);
-        return own?.[level]?.(message);
+  it.each(Object.entries(misbehaviours))(
+    "changes nothing, is counted each time and logged once: it %s",
+    async (_name, { run, isFault }) => {
+      const expected = await runBoth(bareWorker(), () => undefined);
+      const fault = new RangeError("a fault of the callback");
+      let calls = 0;
+      const misbehave = (): unknown => {
+        calls += 1;
+        return run(fault);
       };
-    const logger: MiddlewareLogger = { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
-    const worker = hostWorker(each.use ? { use: [each.use(misbehave)] } : {}, { logger });
-    expect(await runBoth(worker, () => each.inCode?.(misbehave), each.awaits)).toEqual(expected);
-    await macrotask();
-    await macrotask();
-    const logged = lines.length;
-    vi.advanceTimersByTime(3 * aMinute);
-    expect(calls).toBe(each.calls);
-    expect(faults).toBe(isFault ? calls : 0);
-    expect(logged).toBe(isFault ? each.causes : 0);
-    // The rest is in one line for each cause, a minute later.
-    const more = lines.slice(logged).map((line) => Number(/\((\d+) more within a minute\)/.exec(line)?.[1]));
-    expect(more.reduce((sum, count) => sum + count, logged)).toBe(isFault ? calls : 0);
-  });
+      const lines: string[] = [];
+      const own = each.logger?.(misbehave);
+      const at =
+        (level: (typeof levels)[number]) =>
+        (message: string): void => {
+          if (message.endsWith("The workflow goes on without it.")) lines.push(message);
+          return own?.[level]?.(message);
+        };
+      const logger: MiddlewareLogger = { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug") };
+      const worker = hostWorker(each.use ? { use: [each.use(misbehave)] } : {}, { logger });
+      expect(await runBoth(worker, () => each.inCode?.(misbehave), each.awaits)).toEqual(expected);
+      await macrotask();
+      await macrotask();
+      const logged = lines.length;
+      vi.advanceTimersByTime(3 * aMinute);
+      expect(calls).toBe(each.calls);
+      expect(faults).toBe(isFault ? calls : 0);
+      expect(logged).toBe(isFault ? each.causes : 0);
+      // The rest is in one line for each cause, a minute later.
+      const more = lines.slice(logged).map((line) => Number(/\((\d+) more within a minute\)/.exec(line)?.[1]));
+      expect(more.reduce((sum, count) => sum + count, logged)).toBe(isFault ? calls : 0);
+    },
+  );
 });
 
 it("K1 There is a test for each place in the engine that calls a function which it does not need", () => {
@@ -288,6 +312,9 @@ it("O7 A callback of onSuspend that fails does not keep the others from running"
   expect(ran).toEqual(["waiting"]);
   // And an episode that comes later is as any other.
   const past = startEvents({ name: "main" });
-  const response = await runEpisode(worker, orchestratorRequest([events.newTaskCompletedEvent(1, "1")], [...past, events.newTaskScheduledEvent(1, "work")]));
+  const response = await runEpisode(
+    worker,
+    orchestratorRequest([events.newTaskCompletedEvent(1, "1")], [...past, events.newTaskScheduledEvent(1, "work")]),
+  );
   expect(shown(response.getActionsList())).toEqual(["2 completed"]);
 });

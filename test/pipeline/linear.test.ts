@@ -2,7 +2,13 @@
 import { createHook } from "node:async_hooks";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { InMemoryOrchestrationBackend, OrchestrationStatus, TestOrchestrationClient, TestOrchestrationWorker, type OrchestrationContext } from "@microsoft/durabletask-js";
+import {
+  InMemoryOrchestrationBackend,
+  OrchestrationStatus,
+  TestOrchestrationClient,
+  TestOrchestrationWorker,
+  type OrchestrationContext,
+} from "@microsoft/durabletask-js";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { withDurableTelemetry, type DurableTelemetryOptions, type MiddlewareObject } from "../../src/index.ts";
 import { customOnly } from "../custom-only.ts";
@@ -13,18 +19,29 @@ import { episodesOf, events, type HistoryEvent } from "./episodes.ts";
 const functions = (count: number): MiddlewareObject[] =>
   Array.from({ length: count }, (_, index) => around(`function ${index}`, async (ctx, next) => void (await next(ctx))));
 const generators = (count: number): MiddlewareObject[] =>
-  Array.from({ length: count }, (_, index) => around(`generator ${index}`, async function* (ctx, next) { return yield* next(ctx); }));
+  Array.from({ length: count }, (_, index) =>
+    around(`generator ${index}`, async function* (ctx, next) {
+      return yield* next(ctx);
+    }),
+  );
 
 /** How many promises an episode makes that replays `steps` activities, or receives as many events. */
-async function promisesIn(kind: "activities" | "events", steps: number, use: readonly MiddlewareObject[]): Promise<number> {
+async function promisesIn(
+  kind: "activities" | "events",
+  steps: number,
+  use: readonly MiddlewareObject[],
+): Promise<number> {
   const episode = episodesOf(
     async function* (ctx: OrchestrationContext): Steps<void> {
-      for (let step = 0; step < steps; step += 1) yield kind === "activities" ? ctx.callActivity("work") : ctx.waitForExternalEvent("event");
+      for (let step = 0; step < steps; step += 1)
+        yield kind === "activities" ? ctx.callActivity("work") : ctx.waitForExternalEvent("event");
     },
     { use },
   );
   const history = Array.from({ length: steps }, (_, index): HistoryEvent[] =>
-    kind === "activities" ? [events.newTaskScheduledEvent(index + 1, "work"), events.newTaskCompletedEvent(index + 1)] : [events.newEventRaisedEvent("event")],
+    kind === "activities"
+      ? [events.newTaskScheduledEvent(index + 1, "work"), events.newTaskCompletedEvent(index + 1)]
+      : [events.newEventRaisedEvent("event")],
   ).flat();
   let promises = 0;
   const hook = createHook({ init: (_, type) => void (promises += type === "PROMISE" ? 1 : 0) }).enable();
@@ -63,7 +80,11 @@ describe("O10 An orchestration that continues as new again and again", () => {
   });
 
   // The in-memory worker does not leave the microtask queue meanwhile.
-  async function generations(count: number, options: DurableTelemetryOptions, at: (generation: number) => void): Promise<void> {
+  async function generations(
+    count: number,
+    options: DurableTelemetryOptions,
+    at: (generation: number) => void,
+  ): Promise<void> {
     const backend = new InMemoryOrchestrationBackend();
     const worker = withDurableTelemetry(new TestOrchestrationWorker(backend), options);
     worker.addNamedOrchestrator("generations", (ctx: OrchestrationContext, generation: number) => {
@@ -73,7 +94,11 @@ describe("O10 An orchestration that continues as new again and again", () => {
     });
     await worker.start();
     const client = new TestOrchestrationClient(backend);
-    const state = await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration("generations", 1), true, 80);
+    const state = await client.waitForOrchestrationCompletion(
+      await client.scheduleNewOrchestration("generations", 1),
+      true,
+      80,
+    );
     await worker.stop();
     expect([state?.runtimeStatus, state?.serializedOutput]).toEqual([OrchestrationStatus.COMPLETED, String(count)]);
   }

@@ -42,7 +42,8 @@ function orchestratorOf({ ops, end, shape }: Program, counts: Counts): (ctx: Orc
       if (op.do === "activity") results.push(yield ctx.callActivity("echo", op.n));
       else if (op.do === "timer") yield ctx.createTimer(op.n);
       else if (op.do === "microtasks") await microtasks(op.n * 10);
-      else if (op.do === "fan-out") results.push(yield whenAll(Array.from({ length: op.n }, (_, i) => ctx.callActivity("echo", i))));
+      else if (op.do === "fan-out")
+        results.push(yield whenAll(Array.from({ length: op.n }, (_, i) => ctx.callActivity("echo", i))));
       else {
         try {
           yield ctx.callActivity("fail", op.n);
@@ -85,65 +86,74 @@ const brief = async (what: Spice): Promise<void> => microtasks(what === "nothing
 
 /** The ways to write a middleware. */
 const ways = {
-  async: ({ before, after, enter, leave }) => async (ctx, next) => {
-    enter(ctx);
-    await brief(before);
-    try {
-      return await next(ctx);
-    } finally {
-      await brief(after);
-      leave();
-    }
-  },
-  plain: ({ enter, leave }) => (ctx, next) => {
-    enter(ctx);
-    return next(ctx)
-      .then((result) => result)
-      .finally(leave);
-  },
-  rethrowing: ({ after, enter, leave }) => async (ctx, next) => {
-    enter(ctx);
-    try {
-      await next(ctx);
-    } catch (error) {
-      await brief(after);
-      throw error;
-    } finally {
-      leave();
-    }
-  },
-  generator: ({ before, after, enter, leave }) => async function* (ctx, next) {
-    enter(ctx);
-    yield* season(ctx, before);
-    try {
-      yield* next(ctx);
-    } finally {
-      yield* season(ctx, after);
-      leave();
-    }
-  },
-  "generator with await": ({ before, after, enter, leave }) => async function* (ctx, next) {
-    enter(ctx);
-    yield* season(ctx, before);
-    try {
-      await next(ctx);
-    } finally {
-      yield* season(ctx, after);
-      leave();
-    }
-  },
-  "rethrowing generator": ({ before, after, enter, leave }) => async function* (ctx, next) {
-    enter(ctx);
-    yield* season(ctx, before);
-    try {
-      yield* next(ctx);
-    } catch (error) {
-      yield* season(ctx, after);
-      throw error;
-    } finally {
-      leave();
-    }
-  },
+  async:
+    ({ before, after, enter, leave }) =>
+    async (ctx, next) => {
+      enter(ctx);
+      await brief(before);
+      try {
+        return await next(ctx);
+      } finally {
+        await brief(after);
+        leave();
+      }
+    },
+  plain:
+    ({ enter, leave }) =>
+    (ctx, next) => {
+      enter(ctx);
+      return next(ctx)
+        .then((result) => result)
+        .finally(leave);
+    },
+  rethrowing:
+    ({ after, enter, leave }) =>
+    async (ctx, next) => {
+      enter(ctx);
+      try {
+        await next(ctx);
+      } catch (error) {
+        await brief(after);
+        throw error;
+      } finally {
+        leave();
+      }
+    },
+  generator: ({ before, after, enter, leave }) =>
+    async function* (ctx, next) {
+      enter(ctx);
+      yield* season(ctx, before);
+      try {
+        yield* next(ctx);
+      } finally {
+        yield* season(ctx, after);
+        leave();
+      }
+    },
+  "generator with await": ({ before, after, enter, leave }) =>
+    async function* (ctx, next) {
+      enter(ctx);
+      yield* season(ctx, before);
+      try {
+        await next(ctx);
+      } finally {
+        yield* season(ctx, after);
+        leave();
+      }
+    },
+  "rethrowing generator": ({ before, after, enter, leave }) =>
+    async function* (ctx, next) {
+      enter(ctx);
+      yield* season(ctx, before);
+      try {
+        yield* next(ctx);
+      } catch (error) {
+        yield* season(ctx, after);
+        throw error;
+      } finally {
+        leave();
+      }
+    },
 } satisfies Record<string, (written: Written) => AnyOrchestrationMiddleware>;
 
 interface Recipe {
@@ -168,12 +178,19 @@ function middlewareOf({ way, before, after }: Recipe, log: string[], name: strin
 }
 
 /** How the execution ended, without the number of its last action. */
-const endOf = (lifetime: Lifetime): string | undefined => lifetime.at(-1)?.find((action) => /^\d+ (completed|failed|continued)/.test(action))?.replace(/^\d+ /, "");
+const endOf = (lifetime: Lifetime): string | undefined =>
+  lifetime
+    .at(-1)
+    ?.find((action) => /^\d+ (completed|failed|continued)/.test(action))
+    ?.replace(/^\d+ /, "");
 
 /** The SDK's messages have the number of an activity, which is higher where middleware schedules some. */
 const unnumbered = (end: string | undefined): string | undefined => end?.replaceAll(/#\d+/g, "#");
 
-async function compare(each: Program, recipes: readonly Recipe[]): Promise<{ bare: Lifetime; ours: Lifetime; counts: Counts; log: string[] }> {
+async function compare(
+  each: Program,
+  recipes: readonly Recipe[],
+): Promise<{ bare: Lifetime; ours: Lifetime; counts: Counts; log: string[] }> {
   const bare = await live(episodesOf(orchestratorOf(each, { starts: 0, ends: 0 })), answer);
   const counts: Counts = { starts: 0, ends: 0 };
   const log: string[] = [];

@@ -11,28 +11,48 @@ async function resultUnder(middleware: ActivityMiddleware): Promise<string | und
   worker.addNamedActivity("step", async () => 21);
   const { promise, resolve } = Promise.withResolvers<pb.ActivityResponse>();
   const stub = {
-    completeActivityTask(response: pb.ActivityResponse, _: unknown, callback: (error: unknown, result: object) => void) {
+    completeActivityTask(
+      response: pb.ActivityResponse,
+      _: unknown,
+      callback: (error: unknown, result: object) => void,
+    ) {
       resolve(response);
       callback(null, {});
     },
   };
-  const request = new pb.ActivityRequest().setName("step").setTaskid(1).setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("instance"));
-  void (worker as unknown as { _executeActivityInternal(...args: unknown[]): Promise<void> })._executeActivityInternal(request, "", stub);
+  const request = new pb.ActivityRequest()
+    .setName("step")
+    .setTaskid(1)
+    .setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("instance"));
+  void (worker as unknown as { _executeActivityInternal(...args: unknown[]): Promise<void> })._executeActivityInternal(
+    request,
+    "",
+    stub,
+  );
   const response = await promise;
   return response.getFailuredetails()?.getErrormessage() ?? response.getResult()?.getValue();
 }
 
 it.each<[string, ActivityMiddleware]>([
-  ["async", async (ctx, next) => {
-    const doubled = (async () => ((await next(ctx)) as number) * 2)();
-    await doubled;
-    ctx.setResult(doubled);
-  }],
-  ["then", async (ctx, next) => {
-    const doubled = next(ctx).then((value) => (value as number) * 2);
-    await doubled;
-    ctx.setResult(doubled);
-  }],
-])("A3 a promise that was set as the result is awaited, as one that an activity returns is: of %s", async (_, middleware) => {
-  expect(await resultUnder(middleware)).toBe("42");
-});
+  [
+    "async",
+    async (ctx, next) => {
+      const doubled = (async () => ((await next(ctx)) as number) * 2)();
+      await doubled;
+      ctx.setResult(doubled);
+    },
+  ],
+  [
+    "then",
+    async (ctx, next) => {
+      const doubled = next(ctx).then((value) => (value as number) * 2);
+      await doubled;
+      ctx.setResult(doubled);
+    },
+  ],
+])(
+  "A3 a promise that was set as the result is awaited, as one that an activity returns is: of %s",
+  async (_, middleware) => {
+    expect(await resultUnder(middleware)).toBe("42");
+  },
+);

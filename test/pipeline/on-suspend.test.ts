@@ -56,7 +56,10 @@ function suspended(): { readonly middleware: MiddlewareObject; readonly episode:
 function recordingLogger(): { readonly logger: MiddlewareLogger; readonly warnings: unknown[][] } {
   const warnings: unknown[][] = [];
   const ignore = (): void => undefined;
-  return { warnings, logger: { error: ignore, info: ignore, debug: ignore, warn: (...args) => void warnings.push(args) } };
+  return {
+    warnings,
+    logger: { error: ignore, info: ignore, debug: ignore, warn: (...args) => void warnings.push(args) },
+  };
 }
 
 describe.each(kinds)("The code around next, in %s", (_, kind) => {
@@ -148,7 +151,9 @@ describe.each(kinds)("The code around next, in %s", (_, kind) => {
       },
       { use: [kind("m", log)] },
     );
-    const actions = shown(await episode([events.newTaskScheduledEvent(1, "old name")], [events.newTaskCompletedEvent(1, "1")]));
+    const actions = shown(
+      await episode([events.newTaskScheduledEvent(1, "old name")], [events.newTaskCompletedEvent(1, "1")]),
+    );
     expect(actions.at(-1)).toContain("failed NonDeterminismError");
     expect(log).toEqual(["m before", "m failed"]);
   });
@@ -175,9 +180,11 @@ describe.each(kinds)("The code around next, in %s", (_, kind) => {
     );
     expect(await episode([])).toEqual([]);
     expect(await episode([], [events.newSuspendEvent(), events.newEventRaisedEvent("go", "1")])).toEqual([]);
-    expect(shown(await episode([events.newSuspendEvent(), events.newEventRaisedEvent("go", "1")], [events.newResumeEvent()]))).toEqual([
-      "1 completed 1",
-    ]);
+    expect(
+      shown(
+        await episode([events.newSuspendEvent(), events.newEventRaisedEvent("go", "1")], [events.newResumeEvent()]),
+      ),
+    ).toEqual(["1 completed 1"]);
     expect(log).toEqual(["m before", "m waiting", "m before", "m waiting", "m before", "m after"]);
   });
 });
@@ -218,7 +225,9 @@ describe("onSuspend callbacks", () => {
     expect(await episode).toBe("waiting");
     expect(log).toEqual(["third", "first"]);
     const reports = warnings.filter(([message]) => String(message).startsWith("durable-telemetry"));
-    expect(reports).toEqual([[expect.stringContaining(`an onSuspend callback of orchestration "${started.name}" failed: can't close`)]]);
+    expect(reports).toEqual([
+      [expect.stringContaining(`an onSuspend callback of orchestration "${started.name}" failed: can't close`)],
+    ]);
     await hub.client.raiseOrchestrationEvent(started.id, "go", "gone");
     expect(outputOf(await started.finished())).toBe("gone");
     expect(log).toEqual(["third", "first"]);
@@ -251,9 +260,9 @@ describe("onSuspend callbacks", () => {
       "outer waiting",
     ]);
     log.length = 0;
-    expect(shown(await episode([], [events.newTaskScheduledEvent(1, "audit"), events.newTaskCompletedEvent(1, "1")]))).toEqual([
-      "2 completed 1",
-    ]);
+    expect(
+      shown(await episode([], [events.newTaskScheduledEvent(1, "audit"), events.newTaskCompletedEvent(1, "1")])),
+    ).toEqual(["2 completed 1"]);
     expect(log.filter((line) => /waiting|after/.test(line))).toEqual(["innermost after", "inner after", "outer after"]);
   });
 
@@ -300,7 +309,9 @@ describe("onSuspend callbacks", () => {
   it.each(late)("O7 run when they are registered %s", async (_, middleware) => {
     reasons.length = 0;
     const log: string[] = [];
-    const episode = episodesOf(waits, { use: [logging("outer", log), around("late", middleware), logging("inner", log)] });
+    const episode = episodesOf(waits, {
+      use: [logging("outer", log), around("late", middleware), logging("inner", log)],
+    });
     await episode([]);
     expect(reasons).toEqual(["waiting"]);
     expect(shown(await episode([], [go]))).toEqual(['1 completed "gone"']);

@@ -2,7 +2,18 @@ import { OrchestrationStatus, type OrchestrationContext, type TOrchestrator } fr
 import { beforeAll, describe, expect, it } from "vitest";
 import type { MiddlewareObject } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
-import { around, expectNoUnhandledRejections, failureOf, finished, microtasks, outputOf, run, unique, type Failure, type AnyOrchestrationMiddleware } from "./cases.ts";
+import {
+  around,
+  expectNoUnhandledRejections,
+  failureOf,
+  finished,
+  microtasks,
+  outputOf,
+  run,
+  unique,
+  type Failure,
+  type AnyOrchestrationMiddleware,
+} from "./cases.ts";
 
 let hub: Hub;
 beforeAll(async () => {
@@ -136,7 +147,9 @@ describe("A failure of the orchestrator", () => {
       throw new RangeError("out of stock");
     },
   } satisfies Record<string, TOrchestrator>;
-  const cases = Object.entries(failing).flatMap(([when, body]) => catchers.map(([kind, catcher]) => [when, kind, body, catcher] as const));
+  const cases = Object.entries(failing).flatMap(([when, body]) =>
+    catchers.map(([kind, catcher]) => [when, kind, body, catcher] as const),
+  );
 
   it.each(cases)("O3 that comes %s is not hidden by %s that catches it", async (_when, _kind, body, catcher) => {
     const state = await run(hub, { orchestrator: body, use: [catcher("outer"), catcher("inner")] });
@@ -227,7 +240,12 @@ describe("What a middleware throws", () => {
       },
     ],
     ["after next, in then", (ctx, next) => next(ctx).then(fail)],
-    ["in a generator before next", async function* () { fail(); }],
+    [
+      "in a generator before next",
+      async function* () {
+        fail();
+      },
+    ],
     [
       "in a generator after next",
       async function* (ctx, next) {
@@ -240,7 +258,9 @@ describe("What a middleware throws", () => {
     const bare = await bareFailure(fail);
     for (const use of [
       [around("throwing", middleware)],
-      [catchers[0]?.[1]("a"), around("throwing", middleware), catchers[2]?.[1]("b")].filter((each) => each !== undefined),
+      [catchers[0]?.[1]("a"), around("throwing", middleware), catchers[2]?.[1]("b")].filter(
+        (each) => each !== undefined,
+      ),
     ]) {
       const state = await run(hub, { orchestrator: () => 1, use });
       expect(failureOf(state)).toEqual(bare);
@@ -272,44 +292,50 @@ describe("What a middleware throws", () => {
     ["a bigint", 1n],
     ["an error of another realm's kind", Object.assign(Object.create({ name: "Error" }), { message: "foreign" })],
   ];
-  it.each(thrown)("O4 need not be an error: %s fails the orchestration as it does without middleware", async (_, value) => {
-    const raise = (): never => {
-      throw value;
-    };
-    const bare = await bareFailure(raise);
-    const log: unknown[] = [];
-    const seen = around("seen", (ctx, next) =>
-      next(ctx).catch((error: unknown) => {
-        log.push(Object.is(error, value), Object.is(ctx.failure, value));
-      }),
-    );
-    expect(failureOf(await run(hub, { orchestrator: raise, use: [seen] }))).toEqual(bare);
-    expect(failureOf(await run(hub, { orchestrator: () => 1, use: [seen, around("throwing", async () => raise())] }))).toEqual(bare);
-    expect(log).toEqual([true, true, true, true]);
-  });
-
-  it.each([...thrown, ["an object without a prototype", Object.create(null)], ["an object that can't be a string", { toString: fail }]])(
-    "O4 joins another failure, whatever it is: %s",
+  it.each(thrown)(
+    "O4 need not be an error: %s fails the orchestration as it does without middleware",
     async (_, value) => {
-      const state = await run(hub, {
-        orchestrator: () => {
-          throw new RangeError("out of stock");
-        },
-        use: [
-          around("throwing", async (ctx, next) => {
-            try {
-              await next(ctx);
-            } catch {
-              throw value;
-            }
-          }),
-        ],
-      });
-      const { type, message } = failureOf(state);
-      expect(type).toBe("AggregateError");
-      expect(message).toMatch(/^out of stock; /);
+      const raise = (): never => {
+        throw value;
+      };
+      const bare = await bareFailure(raise);
+      const log: unknown[] = [];
+      const seen = around("seen", (ctx, next) =>
+        next(ctx).catch((error: unknown) => {
+          log.push(Object.is(error, value), Object.is(ctx.failure, value));
+        }),
+      );
+      expect(failureOf(await run(hub, { orchestrator: raise, use: [seen] }))).toEqual(bare);
+      expect(
+        failureOf(await run(hub, { orchestrator: () => 1, use: [seen, around("throwing", async () => raise())] })),
+      ).toEqual(bare);
+      expect(log).toEqual([true, true, true, true]);
     },
   );
+
+  it.each([
+    ...thrown,
+    ["an object without a prototype", Object.create(null)],
+    ["an object that can't be a string", { toString: fail }],
+  ])("O4 joins another failure, whatever it is: %s", async (_, value) => {
+    const state = await run(hub, {
+      orchestrator: () => {
+        throw new RangeError("out of stock");
+      },
+      use: [
+        around("throwing", async (ctx, next) => {
+          try {
+            await next(ctx);
+          } catch {
+            throw value;
+          }
+        }),
+      ],
+    });
+    const { type, message } = failureOf(state);
+    expect(type).toBe("AggregateError");
+    expect(message).toMatch(/^out of stock; /);
+  });
 });
 
 describe("Several failures", () => {
@@ -360,7 +386,11 @@ describe("Several failures", () => {
     });
     expect(failureOf(state)).toEqual({ type: "AggregateError", message: "out of stock; c failed; a failed" });
     expect(caught[0]).toBeInstanceOf(AggregateError);
-    expect((caught[0] as AggregateError).errors.map((error: Error) => error.message)).toEqual(["out of stock", "c failed", "a failed"]);
+    expect((caught[0] as AggregateError).errors.map((error: Error) => error.message)).toEqual([
+      "out of stock",
+      "c failed",
+      "a failed",
+    ]);
   });
 
   it("O4 leave an AggregateError of the orchestrator's own whole", async () => {
@@ -381,7 +411,10 @@ describe("Several failures", () => {
           log.push(error === ctx.failure && error instanceof AggregateError);
         }),
       );
-    await run(hub, { orchestrator: body, use: [seeing("a"), seeing("b"), then("other", () => new TypeError("rollback failed"))] });
+    await run(hub, {
+      orchestrator: body,
+      use: [seeing("a"), seeing("b"), then("other", () => new TypeError("rollback failed"))],
+    });
     expect(log).toEqual([true, true]);
   });
 });

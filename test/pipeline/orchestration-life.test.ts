@@ -1,4 +1,9 @@
-import { HistoryEventType, OrchestrationStatus, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import {
+  HistoryEventType,
+  OrchestrationStatus,
+  type OrchestrationContext,
+  type TaskHubGrpcWorker,
+} from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Middleware } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
@@ -86,10 +91,19 @@ const stories: Record<string, () => Story> = {
     register: (worker, main) =>
       worker.addNamedOrchestrator(main, async function* (ctx: OrchestrationContext): Steps {
         yield ctx.waitForExternalEvent("last");
-        return [yield ctx.waitForExternalEvent("a"), yield ctx.waitForExternalEvent("A"), yield ctx.waitForExternalEvent("b")];
+        return [
+          yield ctx.waitForExternalEvent("a"),
+          yield ctx.waitForExternalEvent("A"),
+          yield ctx.waitForExternalEvent("b"),
+        ];
       }),
     async drive(id) {
-      for (const [name, value] of [["b", 1], ["a", 2], ["a", 3], ["last", 4]] as const) {
+      for (const [name, value] of [
+        ["b", 1],
+        ["a", 2],
+        ["a", 3],
+        ["last", 4],
+      ] as const) {
         await hub.client.raiseOrchestrationEvent(id, name, value);
       }
     },
@@ -129,11 +143,14 @@ const stories: Record<string, () => Story> = {
   }),
   "sub-orchestrations that fail and complete": () => ({
     register: (worker, main) => {
-      worker.addNamedOrchestrator(`${main} child`, async function* (ctx: OrchestrationContext, value: number): Steps<number> {
-        yield ctx.createTimer(0.001);
-        if (value < 0) throw new RangeError("negative");
-        return value * 2;
-      });
+      worker.addNamedOrchestrator(
+        `${main} child`,
+        async function* (ctx: OrchestrationContext, value: number): Steps<number> {
+          yield ctx.createTimer(0.001);
+          if (value < 0) throw new RangeError("negative");
+          return value * 2;
+        },
+      );
       worker.addNamedOrchestrator(main, async function* (ctx: OrchestrationContext): Steps {
         const twice: number = yield ctx.callSubOrchestrator(`${main} child`, 2);
         try {
@@ -184,7 +201,9 @@ const stories: Record<string, () => Story> = {
         },
         next(value: unknown) {
           this.called += 1;
-          return this.called === 1 ? { done: false, value: ctx.callActivity(`${main} echo`, 6) } : { done: true, value };
+          return this.called === 1
+            ? { done: false, value: ctx.callActivity(`${main} echo`, 6) }
+            : { done: true, value };
         },
       }));
     },
@@ -253,7 +272,10 @@ describe("An orchestration under a pipeline", () => {
       const list = action?.getCompleteorchestration()?.getCarryovereventsList() ?? [];
       return list.map((event) => [event.getEventraised()?.getName(), event.getEventraised()?.getInput()?.getValue()]);
     };
-    expect(await carried(pipeline)).toEqual([["second", "2"], ["third", "3"]]);
+    expect(await carried(pipeline)).toEqual([
+      ["second", "2"],
+      ["third", "3"],
+    ]);
     expect(await carried([])).toEqual(await carried(pipeline));
   });
 });

@@ -6,7 +6,16 @@ import {
   type OrchestrationNext,
 } from "../../src/index.ts";
 import { startHub, type Hub } from "../harness.ts";
-import { around, expectNoUnhandledRejections, failureOf, microtasks, outputOf, run, twoSteps, type AnyOrchestrationMiddleware } from "./cases.ts";
+import {
+  around,
+  expectNoUnhandledRejections,
+  failureOf,
+  microtasks,
+  outputOf,
+  run,
+  twoSteps,
+  type AnyOrchestrationMiddleware,
+} from "./cases.ts";
 
 let hub: Hub;
 beforeAll(async () => {
@@ -241,7 +250,10 @@ const places: readonly [place: string, use: (guilty: MiddlewareObject) => readon
   ["inside one that catches", (guilty) => [catching, guilty]],
   ["inside a generator that catches", (guilty) => [catchingGenerator, guilty]],
   ["outside of one that catches", (guilty) => [guilty, catching]],
-  ["between two that catch, and others", (guilty) => [transparent("a"), catchingGenerator, guilty, transparent("b"), catching]],
+  [
+    "between two that catch, and others",
+    (guilty) => [transparent("a"), catchingGenerator, guilty, transparent("b"), catching],
+  ],
 ];
 
 describe.each(places)("A broken rule of next, %s", (_, use) => {
@@ -323,7 +335,10 @@ describe("The error of a broken rule", () => {
     const forking = around("forking", async (ctx, next) => {
       const rest = next(ctx);
       void rest.then(() => undefined);
-      void rest.finally(() => undefined).then(() => undefined).finally(() => undefined);
+      void rest
+        .finally(() => undefined)
+        .then(() => undefined)
+        .finally(() => undefined);
       await rest.finally(() => undefined);
     });
     const state = await run(hub, {
@@ -356,35 +371,59 @@ describe("A middleware that keeps the rules", () => {
     ["return next(ctx)", async (ctx, next) => next(ctx)],
     ["return next(ctx) without async", (ctx, next) => next(ctx)],
     ["next(ctx).then(...) without async", (ctx, next) => next(ctx).then(() => undefined)],
-    ["await later", async (ctx, next) => {
-      const rest = next(ctx);
-      await microtasks(20);
-      await rest;
-    }],
-    ["Promise.all with its own work", async (ctx, next) => {
-      await Promise.all([next(ctx), microtasks(5)]);
-    }],
-    ["await in another function", async (ctx, next) => {
-      const inside = async (): Promise<unknown> => next(ctx);
-      await inside();
-    }],
-    ["await twice", async (ctx, next) => {
-      const rest = next(ctx);
-      await rest;
-      await rest;
-    }],
-    ["await in a generator", async function* (ctx, next) {
-      await next(ctx);
-    }],
-    ["yield* in a generator", async function* (ctx, next) {
-      yield* next(ctx);
-    }],
-    ["return yield* in a generator", async function* (ctx, next) {
-      return yield* next(ctx);
-    }],
-    ["for await over it", async function* (ctx, next) {
-      for await (const _ of next(ctx)) throw new Error("It yields nothing of the inside.");
-    }],
+    [
+      "await later",
+      async (ctx, next) => {
+        const rest = next(ctx);
+        await microtasks(20);
+        await rest;
+      },
+    ],
+    [
+      "Promise.all with its own work",
+      async (ctx, next) => {
+        await Promise.all([next(ctx), microtasks(5)]);
+      },
+    ],
+    [
+      "await in another function",
+      async (ctx, next) => {
+        const inside = async (): Promise<unknown> => next(ctx);
+        await inside();
+      },
+    ],
+    [
+      "await twice",
+      async (ctx, next) => {
+        const rest = next(ctx);
+        await rest;
+        await rest;
+      },
+    ],
+    [
+      "await in a generator",
+      async function* (ctx, next) {
+        await next(ctx);
+      },
+    ],
+    [
+      "yield* in a generator",
+      async function* (ctx, next) {
+        yield* next(ctx);
+      },
+    ],
+    [
+      "return yield* in a generator",
+      async function* (ctx, next) {
+        return yield* next(ctx);
+      },
+    ],
+    [
+      "for await over it",
+      async function* (ctx, next) {
+        for await (const _ of next(ctx)) throw new Error("It yields nothing of the inside.");
+      },
+    ],
   ];
 
   it.each(keepers)("O1 is not accused: %s", async (_, middleware) => {
@@ -398,7 +437,11 @@ describe("A middleware that keeps the rules", () => {
     const { orchestrator, activities } = twoSteps();
     const within = (ctx: OrchestrationMiddlewareContext, next: OrchestrationNext): Promise<unknown> =>
       next(ctx).finally(() => undefined);
-    const state = await run(hub, { orchestrator, activities, use: [around("delegating", (ctx, next) => within(ctx, next))] });
+    const state = await run(hub, {
+      orchestrator,
+      activities,
+      use: [around("delegating", (ctx, next) => within(ctx, next))],
+    });
     expect(outputOf(state)).toBe(3);
   });
 });

@@ -1,7 +1,16 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, it } from "vitest";
 import { startHub, type Hub, type Steps } from "../harness.ts";
-import { around, expectNoUnhandledRejections, failureOf, macrotask, microtasks, run, twoSteps, unique } from "./cases.ts";
+import {
+  around,
+  expectNoUnhandledRejections,
+  failureOf,
+  macrotask,
+  microtasks,
+  run,
+  twoSteps,
+  unique,
+} from "./cases.ts";
 import { episodesOf, events, shown } from "./episodes.ts";
 
 let hub: Hub;
@@ -55,26 +64,29 @@ describe("The orchestrator", () => {
     expect(runs).toBe(0);
   });
 
-  it.each([0, 1, 2, 3, 4, 5, 8, 20])("O2 does not run on when a durable middleware waits for its own task and calls next, %i microtasks later", async (turns) => {
-    const { counts, count, orchestrator, activities } = twoSteps();
-    const [own] = Object.keys(activities);
-    const state = await run(hub, {
-      activities,
-      orchestrator,
-      use: [
-        count,
-        around("eager", async function* (ctx, next) {
-          microtasks(turns)
-            .then(() => next(ctx))
-            .catch(() => undefined);
-          yield ctx.orchestrationContext.callActivity(String(own), 3);
-        }),
-      ],
-    });
-    expect(failureOf(state).message).toContain('Middleware "eager" broke rule O');
-    expect(counts.starts).toBeLessThanOrEqual(counts.episodes);
-    expect(counts.ends).toBe(0);
-  });
+  it.each([0, 1, 2, 3, 4, 5, 8, 20])(
+    "O2 does not run on when a durable middleware waits for its own task and calls next, %i microtasks later",
+    async (turns) => {
+      const { counts, count, orchestrator, activities } = twoSteps();
+      const [own] = Object.keys(activities);
+      const state = await run(hub, {
+        activities,
+        orchestrator,
+        use: [
+          count,
+          around("eager", async function* (ctx, next) {
+            microtasks(turns)
+              .then(() => next(ctx))
+              .catch(() => undefined);
+            yield ctx.orchestrationContext.callActivity(String(own), 3);
+          }),
+        ],
+      });
+      expect(failureOf(state).message).toContain('Middleware "eager" broke rule O');
+      expect(counts.starts).toBeLessThanOrEqual(counts.episodes);
+      expect(counts.ends).toBe(0);
+    },
+  );
 
   it("O2 is dead once a middleware outside of it has ended: what it does then no longer counts", async () => {
     const log: string[] = [];
@@ -108,42 +120,45 @@ describe("The orchestrator", () => {
     expect(log).toEqual(["noted"]);
   });
 
-  it.each([1, 5, 50])("O2 gets no more resumes once a middleware outside of it has ended, %i other events later", async (others) => {
-    const log: unknown[] = [];
-    const episode = episodesOf(
-      async function* (ctx: OrchestrationContext): Steps<string> {
-        log.push(yield ctx.callActivity("charge"));
-        return "done";
-      },
-      {
-        use: [
-          around("compensating", async function* (ctx, next) {
-            try {
-              yield* next(ctx);
-            } catch {
-              log.push(yield ctx.orchestrationContext.callActivity("refund"));
-            }
-          }),
-          around("hasty", async (ctx, next) => {
-            void next(ctx);
-            await microtasks(6);
-          }),
-        ],
-      },
-    );
-    const past = [
-      events.newTaskScheduledEvent(1, "charge"),
-      ...Array.from({ length: others }, (_, index) => events.newEventRaisedEvent(`other ${index}`, "1")),
-    ];
-    const charged = events.newTaskCompletedEvent(1, '"charged"');
-    expect(shown(await episode(past, [charged]))).toEqual(["2 schedule refund"]);
-    expect(log).toEqual([]);
-    const refunded = [events.newTaskScheduledEvent(2, "refund"), events.newTaskCompletedEvent(2, '"refunded"')];
-    expect(shown(await episode([...past, charged], refunded))).toEqual([
-      '3 failed MiddlewareContractError: Middleware "hasty" broke rule O1: it did not await next and ended before the rest did; write await next(ctx).',
-    ]);
-    expect(log).toEqual(["refunded"]);
-  });
+  it.each([1, 5, 50])(
+    "O2 gets no more resumes once a middleware outside of it has ended, %i other events later",
+    async (others) => {
+      const log: unknown[] = [];
+      const episode = episodesOf(
+        async function* (ctx: OrchestrationContext): Steps<string> {
+          log.push(yield ctx.callActivity("charge"));
+          return "done";
+        },
+        {
+          use: [
+            around("compensating", async function* (ctx, next) {
+              try {
+                yield* next(ctx);
+              } catch {
+                log.push(yield ctx.orchestrationContext.callActivity("refund"));
+              }
+            }),
+            around("hasty", async (ctx, next) => {
+              void next(ctx);
+              await microtasks(6);
+            }),
+          ],
+        },
+      );
+      const past = [
+        events.newTaskScheduledEvent(1, "charge"),
+        ...Array.from({ length: others }, (_, index) => events.newEventRaisedEvent(`other ${index}`, "1")),
+      ];
+      const charged = events.newTaskCompletedEvent(1, '"charged"');
+      expect(shown(await episode(past, [charged]))).toEqual(["2 schedule refund"]);
+      expect(log).toEqual([]);
+      const refunded = [events.newTaskScheduledEvent(2, "refund"), events.newTaskCompletedEvent(2, '"refunded"')];
+      expect(shown(await episode([...past, charged], refunded))).toEqual([
+        '3 failed MiddlewareContractError: Middleware "hasty" broke rule O1: it did not await next and ended before the rest did; write await next(ctx).',
+      ]);
+      expect(log).toEqual(["refunded"]);
+    },
+  );
 
   it("O2 O9 is not reached by a durable middleware that is dead: its own steps no longer count either", async () => {
     const episode = episodesOf(() => "body", {
@@ -172,7 +187,9 @@ describe("The orchestrator", () => {
     // The orchestration waits for the refund, not for what the dead middleware began.
     const past = [events.newTaskScheduledEvent(1, "dead"), events.newTaskScheduledEvent(2, "refund")];
     expect(shown(await episode(past, [events.newTaskCompletedEvent(2, "1")]))).toEqual([
-      expect.stringMatching(/^3 failed MiddlewareContractError: Middleware "hasty" broke rule O1: it did not await next/),
+      expect.stringMatching(
+        /^3 failed MiddlewareContractError: Middleware "hasty" broke rule O1: it did not await next/,
+      ),
     ]);
   });
 });

@@ -23,5 +23,10 @@ it("W5 a hook that takes the new events out of their list takes no span away", a
   });
   await hub.run("main");
   await spans.waitFor((finished) => finished.some(({ name }) => name === "orchestration:main"));
-  expect(spans.finished.map(({ name }) => name).toSorted()).toEqual(["activity:step", "activity:step", "create_orchestration:main", "orchestration:main"]);
+  expect(spans.finished.map(({ name }) => name).toSorted()).toEqual([
+    "activity:step",
+    "activity:step",
+    "create_orchestration:main",
+    "orchestration:main",
+  ]);
 });

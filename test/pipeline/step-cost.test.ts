@@ -26,7 +26,16 @@ interface Counts {
   digests: number;
   reads: number;
 }
-const zero = (): Counts => ({ promises: 0, asyncContexts: 0, contextSwitches: 0, contexts: 0, spans: 0, logRecords: 0, digests: 0, reads: 0 });
+const zero = (): Counts => ({
+  promises: 0,
+  asyncContexts: 0,
+  contextSwitches: 0,
+  contexts: 0,
+  spans: 0,
+  logRecords: 0,
+  digests: 0,
+  reads: 0,
+});
 let counts = zero();
 
 class IdleReader extends MetricReader {
@@ -37,7 +46,12 @@ const nothing = async (): Promise<void> => undefined;
 
 const restores: (() => void)[] = [];
 /** Has `counted` called at each call of the method, and `result` change what it returns. */
-function spy(object: object, method: string, counted: () => void, result = (returned: unknown): unknown => returned): () => void {
+function spy(
+  object: object,
+  method: string,
+  counted: () => void,
+  result = (returned: unknown): unknown => returned,
+): () => void {
   const original = Reflect.get(object, method) as (...args: unknown[]) => unknown;
   Reflect.set(object, method, function (this: unknown, ...args: unknown[]) {
     counted();
@@ -49,19 +63,32 @@ function spy(object: object, method: string, counted: () => void, result = (retu
 /** Counts the contexts that derive from `each`: every context has methods of its own. */
 const watch = (each: unknown): (() => void)[] =>
   ["setValue", "deleteValue"].map((method) =>
-    spy(each as object, method, () => (counts.contexts += 1), (made) => {
-      watch(made);
-      return made;
-    }),
+    spy(
+      each as object,
+      method,
+      () => (counts.contexts += 1),
+      (made) => {
+        watch(made);
+        return made;
+      },
+    ),
   );
 
 beforeAll(() => {
-  use(new TracerProvider({
-    idGenerator: new DurableIdGenerator(),
-    spanProcessors: [{ onStart: () => void (counts.spans += 1), onEnd: () => undefined, forceFlush: nothing, shutdown: nothing }],
-  }));
+  use(
+    new TracerProvider({
+      idGenerator: new DurableIdGenerator(),
+      spanProcessors: [
+        { onStart: () => void (counts.spans += 1), onEnd: () => undefined, forceFlush: nothing, shutdown: nothing },
+      ],
+    }),
+  );
   metrics.setGlobalMeterProvider(new MeterProvider({ readers: [new IdleReader()] }));
-  logs.setGlobalLoggerProvider(new LoggerProvider({ processors: [{ onEmit: () => void (counts.logRecords += 1), forceFlush: nothing, shutdown: nothing }] }));
+  logs.setGlobalLoggerProvider(
+    new LoggerProvider({
+      processors: [{ onEmit: () => void (counts.logRecords += 1), forceFlush: nothing, shutdown: nothing }],
+    }),
+  );
   restores.push(
     spy(AsyncLocalStorage.prototype, "run", () => (counts.asyncContexts += 1)),
     spy(context, "with", () => (counts.contextSwitches += 1)),
@@ -76,7 +103,11 @@ afterAll(() => {
   for (const restore of restores) restore();
   metrics.disable();
   logs.disable();
-  use({ getTracer: () => { throw new Error("These tests are over."); } });
+  use({
+    getTracer: () => {
+      throw new Error("These tests are over.");
+    },
+  });
 });
 
 const noOps = (count: number): MiddlewareObject[] =>
@@ -94,7 +125,13 @@ function register<T extends TaskHubGrpcWorker>(worker: T): T {
   return worker;
 }
 const bare = (): TaskHubGrpcWorker => register(new TaskHubGrpcWorker({ logger: new NoOpLogger() }));
-const decorated = (custom: readonly MiddlewareObject[]): TaskHubGrpcWorker => register(withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { use: [...custom], startupCheck: false }));
+const decorated = (custom: readonly MiddlewareObject[]): TaskHubGrpcWorker =>
+  register(
+    withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), {
+      use: [...custom],
+      startupCheck: false,
+    }),
+  );
 
 interface Internals {
   _executeOrchestratorInternal(request: pb.OrchestratorRequest, token: string, stub: object): Promise<void>;
@@ -102,7 +139,11 @@ interface Internals {
 }
 
 /** Runs the episode after `steps` steps, in which an activity completes and the next is scheduled, and then that activity; the backend accepts both. */
-async function step(worker: TaskHubGrpcWorker, past: readonly pb.HistoryEvent[], fresh: readonly pb.HistoryEvent[]): Promise<void> {
+async function step(
+  worker: TaskHubGrpcWorker,
+  past: readonly pb.HistoryEvent[],
+  fresh: readonly pb.HistoryEvent[],
+): Promise<void> {
   const internals = worker as unknown as Internals;
   const responses: pb.OrchestratorResponse[] = [];
   const complete = (response: pb.OrchestratorResponse, _: unknown, done: (error: null) => void): void => {
@@ -110,12 +151,23 @@ async function step(worker: TaskHubGrpcWorker, past: readonly pb.HistoryEvent[],
     done(null);
   };
   const stub = { completeOrchestratorTask: complete, completeActivityTask: complete };
-  const request = new pb.OrchestratorRequest().setInstanceid("instance-1").setExecutionid(text("execution-1")).setPasteventsList([...past]).setNeweventsList([...fresh]);
+  const request = new pb.OrchestratorRequest()
+    .setInstanceid("instance-1")
+    .setExecutionid(text("execution-1"))
+    .setPasteventsList([...past])
+    .setNeweventsList([...fresh]);
   await internals._executeOrchestratorInternal(request, "", stub);
   const [action] = responses.flatMap((response) => response.getActionsList());
   const instance = new pb.OrchestrationInstance().setInstanceid("instance-1").setExecutionid(text("execution-1"));
-  const activity = new pb.ActivityRequest().setName("step").setTaskid(action?.getId() ?? 0).setOrchestrationinstance(instance);
-  await internals._executeActivityInternal(activity.setParenttracecontext(action?.getScheduletask()?.getParenttracecontext()), "", stub);
+  const activity = new pb.ActivityRequest()
+    .setName("step")
+    .setTaskid(action?.getId() ?? 0)
+    .setOrchestrationinstance(instance);
+  await internals._executeActivityInternal(
+    activity.setParenttracecontext(action?.getScheduletask()?.getParenttracecontext()),
+    "",
+    stub,
+  );
   expect(responses).toHaveLength(2);
   // What goes on in slices, and the await guard's look.
   await macrotask();
@@ -123,7 +175,11 @@ async function step(worker: TaskHubGrpcWorker, past: readonly pb.HistoryEvent[],
 
 /** Counts in the step after `steps` steps. */
 async function countIn(worker: TaskHubGrpcWorker, steps: number): Promise<Counts> {
-  const done = Array.from({ length: steps }, (_, index) => [history.episode(index), history.scheduled(index + 1, "step", index), history.completed(index + 1, 1, index)]).flat();
+  const done = Array.from({ length: steps }, (_, index) => [
+    history.episode(index),
+    history.scheduled(index + 1, "step", index),
+    history.completed(index + 1, 1, index),
+  ]).flat();
   const past = [history.episode(0), history.started("steps"), ...done.slice(1, -1)];
   const fresh = [history.episode(steps), ...done.slice(-1)];
   // What is made once (instruments, tracers, the IDs of the execution) is there after the first.
@@ -137,7 +193,9 @@ async function countIn(worker: TaskHubGrpcWorker, steps: number): Promise<Counts
     rounds.push(counts);
   }
   // Promises of others may be among them, and what others do.
-  const [first] = rounds.toSorted((one, other) => one.promises - other.promises || one.reads - other.reads || one.spans - other.spans);
+  const [first] = rounds.toSorted(
+    (one, other) => one.promises - other.promises || one.reads - other.reads || one.spans - other.spans,
+  );
   return first ?? zero();
 }
 
@@ -150,7 +208,11 @@ describe("A step with the default pipeline and providers that record", () => {
       const own = await countIn(decorated([]), steps);
       const sdk = await countIn(bare(), steps);
       // Each replayed step takes two promises that hand it on.
-      beyond.push({ ...own, reads: own.reads - sdk.reads, promises: Math.max(0, own.promises - sdk.promises - 2 * steps) });
+      beyond.push({
+        ...own,
+        reads: own.reads - sdk.reads,
+        promises: Math.max(0, own.promises - sdk.promises - 2 * steps),
+      });
     }
     const [few] = beyond;
     for (const each of beyond) expect(each).toEqual(few);

@@ -1,9 +1,19 @@
 /** Hooks that do what they must not: nothing of the work changes, and each fault is counted and logged. */
-import { NoOpLogger, TaskHubGrpcWorker, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
+import {
+  NoOpLogger,
+  TaskHubGrpcWorker,
+  type ActivityContext,
+  type OrchestrationContext,
+} from "@microsoft/durabletask-js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { withDurableTelemetry, type EpisodeResponse, type WorkItemHooks, type WorkItemMiddleware } from "../../src/index.ts";
+import {
+  withDurableTelemetry,
+  type EpisodeResponse,
+  type WorkItemHooks,
+  type WorkItemMiddleware,
+} from "../../src/index.ts";
 import { customOnly } from "../custom-only.ts";
 import { onFault } from "../../src/telemetry/isolate.ts";
 import type { Steps } from "../harness.ts";
@@ -42,13 +52,20 @@ interface Internals {
 
 const activityResponse = async (worker: TaskHubGrpcWorker, name: string): Promise<Uint8Array> => {
   const { promise, resolve } = Promise.withResolvers<Uint8Array>();
-  const completeActivityTask = (response: pb.ActivityResponse, _: unknown, done: (error: null, result: object) => void): void => {
+  const completeActivityTask = (
+    response: pb.ActivityResponse,
+    _: unknown,
+    done: (error: null, result: object) => void,
+  ): void => {
     // It holds the frames of the caller.
     response.getFailuredetails()?.setStacktrace(undefined);
     resolve(response.serializeBinary());
     done(null, {});
   };
-  const request = new pb.ActivityRequest().setName(name).setTaskid(1).setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("instance"));
+  const request = new pb.ActivityRequest()
+    .setName(name)
+    .setTaskid(1)
+    .setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("instance"));
   await (worker as unknown as Internals)._executeActivityInternal(request, "", { completeActivityTask });
   return promise;
 };
@@ -58,7 +75,9 @@ async function responses(worker: TaskHubGrpcWorker): Promise<readonly string[]> 
   const finished = [events.newTaskScheduledEvent(1, "work", "1"), events.newTaskCompletedEvent(1, "2")];
   const episode = async (name: string, past: boolean): Promise<Uint8Array> => {
     const start = startEvents({ name });
-    const request = past ? orchestratorRequest(finished.slice(1), [...start, ...finished.slice(0, 1)]) : orchestratorRequest(start);
+    const request = past
+      ? orchestratorRequest(finished.slice(1), [...start, ...finished.slice(0, 1)])
+      : orchestratorRequest(start);
     return comparable(await worker.processOrchestratorRequest(request.serializeBinary()));
   };
   const all = [
@@ -82,10 +101,17 @@ const throwing = (): never => {
 const rejecting = async (): Promise<never> => throwing();
 
 /** Hooks as JavaScript may have them. */
-const hooks = (members: unknown): WorkItemMiddleware => () => members as WorkItemHooks;
+const hooks =
+  (members: unknown): WorkItemMiddleware =>
+  () =>
+    members as WorkItemHooks;
 const scoped = (scope: (execute: () => unknown) => unknown): WorkItemMiddleware => hooks({ scope });
 const getting = (name: string): WorkItemMiddleware => hooks(Object.defineProperty({}, name, { get: throwing }));
-const each = (names: readonly string[], what: string, make: (name: string) => WorkItemMiddleware): Readonly<Record<string, WorkItemMiddleware>> =>
+const each = (
+  names: readonly string[],
+  what: string,
+  make: (name: string) => WorkItemMiddleware,
+): Readonly<Record<string, WorkItemMiddleware>> =>
   Object.fromEntries(names.map((name) => [`its ${name} ${what}`, make(name)]));
 
 const called = ["onStart", "onResponse", "onAcknowledged", "onEnd"] as const;
@@ -101,7 +127,9 @@ const counted: Readonly<Record<string, WorkItemMiddleware>> = {
     revoke();
     return proxy;
   },
-  "workItem is async, so that its hooks come too late": (async () => ({ onStart: () => undefined })) as unknown as WorkItemMiddleware,
+  "workItem is async, so that its hooks come too late": (async () => ({
+    onStart: () => undefined,
+  })) as unknown as WorkItemMiddleware,
   "workItem returns a string": hooks("hooks"),
   "workItem returns a function": hooks(() => undefined),
   "workItem returns hooks of which one is spelled wrong": hooks({ onAcknowleged: () => undefined }),
@@ -114,7 +142,9 @@ const counted: Readonly<Record<string, WorkItemMiddleware>> = {
   "its scope calls execute and rejects": scoped((execute) => (execute(), rejecting())),
   "its scope does not call execute": scoped(() => undefined),
   "its scope returns a promise and does not call execute": scoped(() => new Promise(() => undefined)),
-  "its scope calls execute late": scoped((execute) => new Promise((resolve) => void setImmediate(() => resolve(execute())))),
+  "its scope calls execute late": scoped(
+    (execute) => new Promise((resolve) => void setImmediate(() => resolve(execute()))),
+  ),
 };
 
 /** What is odd, and of no consequence. */
@@ -140,8 +170,14 @@ afterEach(() => {
 describe("A middleware with hooks changes no byte of a response, if", () => {
   async function loggedBy(workItem: WorkItemMiddleware): Promise<readonly string[]> {
     const lines: string[] = [];
-    const write = (message: string): void => void (message.endsWith("The workflow goes on without it.") && lines.push(message));
-    const worker = register(hostWorker({ use: [{ name: "faulty", workItem }] }, { logger: { info: write, warn: write, error: write, debug: write } }));
+    const write = (message: string): void =>
+      void (message.endsWith("The workflow goes on without it.") && lines.push(message));
+    const worker = register(
+      hostWorker(
+        { use: [{ name: "faulty", workItem }] },
+        { logger: { info: write, warn: write, error: write, debug: write } },
+      ),
+    );
     expect(await responses(worker)).toEqual(expected);
     await macrotask();
     await macrotask();
@@ -154,7 +190,9 @@ describe("A middleware with hooks changes no byte of a response, if", () => {
     expect(faults).toBe(workItems);
     // Orchestrations and activities are two causes; what only some of them do has a line of its own for each.
     expect(new Set(lines).size).toBe(lines.length);
-    expect(lines.join("\n")).toMatch(/ of middleware ".*" failed in orchestration "steps": .*\. The workflow goes on without it\./);
+    expect(lines.join("\n")).toMatch(
+      / of middleware ".*" failed in orchestration "steps": .*\. The workflow goes on without it\./,
+    );
     expect(lines.join("\n")).toMatch(/ of middleware ".*" failed in activity "work": /);
   });
 
@@ -163,7 +201,13 @@ describe("A middleware with hooks changes no byte of a response, if", () => {
   });
 
   it("W5 the persisted span is given a start that is no time; that is counted, and the response leaves", async () => {
-    await loggedBy(hooks({ onResponse: (response: object) => "persistSpan" in response && (response as EpisodeResponse).persistSpan("00000000000000ff", new Date(Number.NaN)) }));
+    await loggedBy(
+      hooks({
+        onResponse: (response: object) =>
+          "persistSpan" in response &&
+          (response as EpisodeResponse).persistSpan("00000000000000ff", new Date(Number.NaN)),
+      }),
+    );
     expect(faults).toBeGreaterThan(0);
   });
 
@@ -175,7 +219,11 @@ describe("A middleware with hooks changes no byte of a response, if", () => {
       ...customOnly,
       use: [{ name: "listening", workItem: () => ({ onEnd: () => void told.push("end") }) }],
     });
-    expect(() => (worker as unknown as Internals)._executeActivityInternal(new pb.ActivityRequest().setName("work"), "", { completeActivityTask: () => undefined })).toThrow(fault);
+    expect(() =>
+      (worker as unknown as Internals)._executeActivityInternal(new pb.ActivityRequest().setName("work"), "", {
+        completeActivityTask: () => undefined,
+      }),
+    ).toThrow(fault);
     expect(told).toEqual(["end"]);
   });
 });

@@ -1,6 +1,12 @@
 /** Hooks around whole work items: when they are asked for, what they see, and what becomes of the response. */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { NoOpLogger, OrchestrationStatus, TaskHubGrpcWorker, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
+import {
+  NoOpLogger,
+  OrchestrationStatus,
+  TaskHubGrpcWorker,
+  type ActivityContext,
+  type OrchestrationContext,
+} from "@microsoft/durabletask-js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import { beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -29,8 +35,22 @@ beforeAll(async () => {
 expectNoUnhandledRejections();
 
 /** What both a work item and a context of it know. */
-const aboutTask = ({ kind, name, instanceId, executionId, version, tags, rawInput }: Pick<WorkItem, "kind" | "name" | "instanceId" | "executionId" | "version" | "tags" | "rawInput">): object => ({
-  kind, name, instanceId, executionId, version, tags, rawInput,
+const aboutTask = ({
+  kind,
+  name,
+  instanceId,
+  executionId,
+  version,
+  tags,
+  rawInput,
+}: Pick<WorkItem, "kind" | "name" | "instanceId" | "executionId" | "version" | "tags" | "rawInput">): object => ({
+  kind,
+  name,
+  instanceId,
+  executionId,
+  version,
+  tags,
+  rawInput,
 });
 
 /** What became of one work item, in order; whoever runs in it can add to it. */
@@ -75,19 +95,35 @@ class Noting {
   async orchestration(...[ctx, next]: Parameters<NonNullable<MiddlewareObject["orchestration"]>>): Promise<void> {
     const item = this.#items.get(ctx.features);
     note(`${this.name} orchestration`);
-    this.#compare({ ...aboutTask(ctx), parent: ctx.parent }, item && { ...aboutTask(item), parent: item.kind === "orchestration" ? item.parent : "none" });
-    this.#compare([ctx.signal, ctx.orchestrationContext], [item?.signal, item?.kind === "orchestration" && item.orchestrationContext], Object.is);
+    this.#compare(
+      { ...aboutTask(ctx), parent: ctx.parent },
+      item && { ...aboutTask(item), parent: item.kind === "orchestration" ? item.parent : "none" },
+    );
+    this.#compare(
+      [ctx.signal, ctx.orchestrationContext],
+      [item?.signal, item?.kind === "orchestration" && item.orchestrationContext],
+      Object.is,
+    );
     await next(ctx);
   }
   async activity(...[ctx, next]: Parameters<NonNullable<MiddlewareObject["activity"]>>): Promise<void> {
     const item = this.#items.get(ctx.features);
     note(`${this.name} activity`);
-    this.#compare({ ...aboutTask(ctx), taskId: ctx.taskId }, item && { ...aboutTask(item), taskId: item.kind === "activity" ? item.taskId : "none" });
+    this.#compare(
+      { ...aboutTask(ctx), taskId: ctx.taskId },
+      item && { ...aboutTask(item), taskId: item.kind === "activity" ? item.taskId : "none" },
+    );
     this.#compare([ctx.signal], [item?.signal], Object.is);
     await next(ctx);
   }
-  #compare(one: object, other: object | undefined, same: (a: unknown, b: unknown) => boolean = (a, b) => JSON.stringify(a) === JSON.stringify(b)): void {
-    const isSame = Array.isArray(one) ? one.every((each, index) => same(each, Reflect.get(other ?? {}, index))) : same(one, other);
+  #compare(
+    one: object,
+    other: object | undefined,
+    same: (a: unknown, b: unknown) => boolean = (a, b) => JSON.stringify(a) === JSON.stringify(b),
+  ): void {
+    const isSame = Array.isArray(one)
+      ? one.every((each, index) => same(each, Reflect.get(other ?? {}, index)))
+      : same(one, other);
     if (!isSame) this.differences.push([one, other]);
   }
 }
@@ -118,10 +154,17 @@ const inOrder = (notes: readonly string[]): string[] => {
   const out = (each: string): boolean => each.endsWith("scope out");
   const first = notes.findIndex((each) => each.includes("response"));
   const rest = notes.filter((each) => !out(each));
-  return rest.toSpliced(first === -1 ? rest.length : rest.findIndex((each) => each.includes("response")), 0, ...notes.filter(out));
+  return rest.toSpliced(
+    first === -1 ? rest.length : rest.findIndex((each) => each.includes("response")),
+    0,
+    ...notes.filter(out),
+  );
 };
 
-function addTasks(worker: { addNamedOrchestrator: TaskHubGrpcWorker["addNamedOrchestrator"]; addNamedActivity: TaskHubGrpcWorker["addNamedActivity"] }): void {
+function addTasks(worker: {
+  addNamedOrchestrator: TaskHubGrpcWorker["addNamedOrchestrator"];
+  addNamedActivity: TaskHubGrpcWorker["addNamedActivity"];
+}): void {
   worker.addNamedOrchestrator("calls", async function* (ctx: OrchestrationContext, input: unknown): Steps {
     note("the code of calls");
     yield ctx.callActivity("echo", input, { version: "3.1", tags: { tier: "gold" } });
@@ -151,7 +194,8 @@ const expected = [
 ];
 
 describe("Hooks are asked for once for each work item, outermost first, before any code of it", () => {
-  const isOver = (all: readonly (readonly string[])[]): boolean => all.length === expected.length && all.every((notes) => notes.at(-1) === "inner ends");
+  const isOver = (all: readonly (readonly string[])[]): boolean =>
+    all.length === expected.length && all.every((notes) => notes.at(-1) === "inner ends");
 
   it("W1 of a worker over gRPC, and know what the contexts know", async () => {
     const { all, use } = noting();
@@ -178,7 +222,14 @@ describe("Hooks are asked for once for each work item, outermost first, before a
     const worker = hostWorker({ use });
     addTasks(worker);
     const parent = { name: "above", instanceId: "above-1", executionId: "e0", taskId: 4 };
-    await firstEpisode(worker, { name: "child", executionId: "e1", rawInput: "[1]", version: "5", tags: { tenant: "acme" }, parent });
+    await firstEpisode(worker, {
+      name: "child",
+      executionId: "e1",
+      rawInput: "[1]",
+      version: "5",
+      tags: { tenant: "acme" },
+      parent,
+    });
     await macrotask();
     expect(all.map(inOrder)).toEqual([wholeNotes("child", "orchestration", "completed")]);
     expect(use.flatMap(({ differences }) => differences)).toEqual([]);
@@ -190,7 +241,8 @@ describe("Hooks are asked for once for each work item, outermost first, before a
     await firstEpisode(worker, { name: "missing" });
     await runActivity(worker, "missing");
     await macrotask();
-    const without = (notes: string[], kind: string): string[] => notes.filter((each) => !each.startsWith("the code") && each !== `outer ${kind}` && each !== `inner ${kind}`);
+    const without = (notes: string[], kind: string): string[] =>
+      notes.filter((each) => !each.startsWith("the code") && each !== `outer ${kind}` && each !== `inner ${kind}`);
     expect(all.map(inOrder)).toEqual([
       without(wholeNotes("missing", "orchestration", "failed"), "orchestration"),
       without(wholeNotes("missing", "activity", "failed"), "activity"),
@@ -258,7 +310,12 @@ describe("The code of a work item runs in the scopes of its hooks, in their orde
     expect(outputOf(await finished(hub, await hub.client.scheduleNewOrchestration(name)))).toBe("done");
   }
   const both = (named: readonly string[]): string[] => named.flatMap((place) => [`live ${place}`, `replayed ${place}`]);
-  const resumes = [...both(["start", "after a yield", "after an await", "in a catch"]), "live after a timer", "live an activity", "live an activity after I/O"];
+  const resumes = [
+    ...both(["start", "after a yield", "after an await", "in a catch"]),
+    "live after a timer",
+    "live an activity",
+    "live an activity after I/O",
+  ];
   const expectScopes = (where: readonly string[]): void => {
     expect(Object.keys(places)).toEqual(expect.arrayContaining([...where]));
     expect(new Set(Object.values(places).flatMap((each) => [...each]))).toEqual(new Set(["outer inner"]));
@@ -274,8 +331,20 @@ describe("The code of a work item runs in the scopes of its hooks, in their orde
       },
     });
     await runUnder((work) => [scoped("outer"), durable(work), scoped("inner")]);
-    const around = ["outer after next", "inner after next", "outer suspended", "inner suspended", "outer around an activity", "inner after an activity"];
-    expectScopes([...resumes, ...both(["durable middleware, resumed"]), ...around.map((place) => `live ${place}`), "replayed outer before next"]);
+    const around = [
+      "outer after next",
+      "inner after next",
+      "outer suspended",
+      "inner suspended",
+      "outer around an activity",
+      "inner after an activity",
+    ];
+    expectScopes([
+      ...resumes,
+      ...both(["durable middleware, resumed"]),
+      ...around.map((place) => `live ${place}`),
+      "replayed outer before next",
+    ]);
   });
 
   it("W2 the orchestrator and activities where the middlewares have hooks alone", async () => {
@@ -321,7 +390,10 @@ describe("The response is shown once, before it leaves", () => {
           responses.set(item.instanceId, [...of(item.instanceId), seenOf(response)]);
           for (const task of response.scheduled) {
             number += 1;
-            task.setTraceContext?.({ traceparent: `00-${"a".repeat(32)}-${String(number).padStart(16, "0")}-01`, tracestate: `task=${task.name}` });
+            task.setTraceContext?.({
+              traceparent: `00-${"a".repeat(32)}-${String(number).padStart(16, "0")}-01`,
+              tracestate: `task=${task.name}`,
+            });
           }
           response.persistSpan("00000000000000ff", startTime);
         },
@@ -329,7 +401,12 @@ describe("The response is shown once, before it leaves", () => {
     },
   };
   const of = (instanceId: string): readonly SeenResponse[] => responses.get(instanceId) ?? [];
-  const waitsFor = (...scheduled: string[]): SeenResponse => ({ outcome: "waiting", actions: scheduled.length, scheduled, sent: [] });
+  const waitsFor = (...scheduled: string[]): SeenResponse => ({
+    outcome: "waiting",
+    actions: scheduled.length,
+    scheduled,
+    sent: [],
+  });
   const endsAs = (outcome: string, actions = 1): SeenResponse => ({ outcome, actions, scheduled: [], sent: [] });
   const ends = async (instanceId: string, input?: unknown): Promise<OrchestrationStatus> => {
     await hub.client.scheduleNewOrchestration(name, input, { instanceId });
@@ -378,7 +455,9 @@ describe("The response is shown once, before it leaves", () => {
 
   it("W3 with what it sends", async () => {
     expect(await ends("w3-sends", "sends")).toBe(OrchestrationStatus.COMPLETED);
-    expect(of("w3-sends")).toEqual([{ outcome: "completed", actions: 2, scheduled: [], sent: ["event news to w3-elsewhere"] }]);
+    expect(of("w3-sends")).toEqual([
+      { outcome: "completed", actions: 2, scheduled: [], sent: ["event news to w3-elsewhere"] },
+    ]);
   });
 
   it("W3 of an episode that fails, with the failure", async () => {
@@ -404,7 +483,10 @@ describe("The response is shown once, before it leaves", () => {
     expect(await ends("w3-rewound", "is rewound")).toBe(OrchestrationStatus.FAILED);
     await hub.client.rewindInstance("w3-rewound", "once more");
     expect((await finished(hub, "w3-rewound")).runtimeStatus).toBe(OrchestrationStatus.COMPLETED);
-    const [outcomes, scheduled] = [of("w3-rewound").map(({ outcome }) => outcome.split(" ", 1)[0]), of("w3-rewound").map((each) => each.scheduled)];
+    const [outcomes, scheduled] = [
+      of("w3-rewound").map(({ outcome }) => outcome.split(" ", 1)[0]),
+      of("w3-rewound").map((each) => each.scheduled),
+    ];
     expect(outcomes).toEqual(["waiting", "waiting", "failed", "rewound", "waiting", "completed"]);
     expect(scheduled[4]).toEqual([`activity ${name} fails once - 1`]);
   });
@@ -412,7 +494,10 @@ describe("The response is shown once, before it leaves", () => {
   it("W3 and a trace context that is written there travels with the task; the persisted span comes with the next episode", async () => {
     number = 0;
     expect(await ends("w3-traced", "starts a child")).toBe(OrchestrationStatus.COMPLETED);
-    const traceContext = (id: number, task: string): TraceContext => ({ traceparent: `00-${"a".repeat(32)}-${String(id).padStart(16, "0")}-01`, tracestate: `task=${name} ${task}` });
+    const traceContext = (id: number, task: string): TraceContext => ({
+      traceparent: `00-${"a".repeat(32)}-${String(id).padStart(16, "0")}-01`,
+      tracestate: `task=${name} ${task}`,
+    });
     expect(contexts.get(`${name} work`)).toEqual(traceContext(1, "work"));
     expect(contexts.get(`${name} child`)).toEqual(traceContext(2, "child"));
     const span = { spanId: "00000000000000ff", startTime };
@@ -430,11 +515,17 @@ describe("What became of the response is reported exactly once", () => {
   /** A worker that sends a response until it is accepted or rejected, as releases of the SDK after 0.4.0 do. */
   class Retrying extends TaskHubGrpcWorker {}
   type Send = (response: unknown, metadata: unknown, callback: (error: Answer) => void) => void;
-  for (const [method, completion] of [["_executeOrchestratorInternal", "completeOrchestratorTask"], ["_executeActivityInternal", "completeActivityTask"]] as const) {
+  for (const [method, completion] of [
+    ["_executeOrchestratorInternal", "completeOrchestratorTask"],
+    ["_executeActivityInternal", "completeActivityTask"],
+  ] as const) {
     const original = Reflect.get(TaskHubGrpcWorker.prototype, method) as (...args: unknown[]) => Promise<void>;
-    const retrying = (send: Send): Send => function attempt(response, metadata, callback) {
-      send(response, metadata, (error) => (error?.code === 14 ? attempt(response, metadata, callback) : callback(error)));
-    };
+    const retrying = (send: Send): Send =>
+      function attempt(response, metadata, callback) {
+        send(response, metadata, (error) =>
+          error?.code === 14 ? attempt(response, metadata, callback) : callback(error),
+        );
+      };
     Object.defineProperty(Retrying.prototype, method, {
       value(this: unknown, request: object, token: string, stub: Readonly<Record<string, Send>>) {
         const send: Send = (...args) => stub[completion]?.(...args);
@@ -463,33 +554,53 @@ describe("What became of the response is reported exactly once", () => {
         onEnd: () => void reported.push(`${kind} end`),
       }),
     };
-    const worker = withDurableTelemetry(new Retrying({ logger: new NoOpLogger() }), { ...customOnly, use: [listening] });
+    const worker = withDurableTelemetry(new Retrying({ logger: new NoOpLogger() }), {
+      ...customOnly,
+      use: [listening],
+    });
     worker.addNamedOrchestrator("plain", () => 1);
     worker.addNamedActivity("work", () => 1);
     await runEpisodeFor(worker, { fresh: startEvents({ name: "plain" }) }, ...attempts);
     await macrotask();
     await runActivity(worker, "work", ...attempts);
     await macrotask();
-    expect(reported).toEqual(["orchestration", "activity"].flatMap((kind) => [`${kind} response`, `${kind} ${acknowledgement}`, `${kind} end`]));
+    expect(reported).toEqual(
+      ["orchestration", "activity"].flatMap((kind) => [
+        `${kind} response`,
+        `${kind} ${acknowledgement}`,
+        `${kind} end`,
+      ]),
+    );
   });
 });
 
 describe("A pipeline without hooks", () => {
-  const messages = ["HistoryEvent", "OrchestratorAction", "ScheduleTaskAction", "SendEventAction", "ExecutionStartedEvent", "TaskCompletedEvent", "ActivityRequest", "ActivityResponse"] as const;
+  const messages = [
+    "HistoryEvent",
+    "OrchestratorAction",
+    "ScheduleTaskAction",
+    "SendEventAction",
+    "ExecutionStartedEvent",
+    "TaskCompletedEvent",
+    "ActivityRequest",
+    "ActivityResponse",
+  ] as const;
 
   /** How often members of the messages of a work item are read while `code` runs. */
   async function readsIn(code: () => Promise<unknown>): Promise<number> {
     let reads = 0;
     const restore = messages.flatMap((message) => {
       const prototype = pb[message].prototype as object as Record<string, unknown>;
-      return Object.getOwnPropertyNames(prototype).filter((each) => /^(?:get|has)[A-Z]/.test(each)).map((each) => {
-        const original = prototype[each] as (...args: unknown[]) => unknown;
-        prototype[each] = function (this: unknown, ...args: unknown[]) {
-          reads += 1;
-          return Reflect.apply(original, this, args);
-        };
-        return () => void (prototype[each] = original);
-      });
+      return Object.getOwnPropertyNames(prototype)
+        .filter((each) => /^(?:get|has)[A-Z]/.test(each))
+        .map((each) => {
+          const original = prototype[each] as (...args: unknown[]) => unknown;
+          prototype[each] = function (this: unknown, ...args: unknown[]) {
+            reads += 1;
+            return Reflect.apply(original, this, args);
+          };
+          return () => void (prototype[each] = original);
+        });
     });
     try {
       await code();
@@ -518,10 +629,28 @@ describe("A pipeline without hooks", () => {
   };
   const hooked: MiddlewareObject = {
     name: "hooked",
-    workItem: (item) => ({ onResponse: (response) => "scheduled" in response && [response.outcome, response.scheduled, response.sent, item.kind === "orchestration" && item.history.newEvents()] }),
+    workItem: (item) => ({
+      onResponse: (response) =>
+        "scheduled" in response && [
+          response.outcome,
+          response.scheduled,
+          response.sent,
+          item.kind === "orchestration" && item.history.newEvents(),
+        ],
+    }),
   };
   async function readsOf(worker: TaskHubGrpcWorker, count: number): Promise<number> {
-    const past = [...startEvents({ name: "many", rawInput: String(count), traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01` }), ...Array.from({ length: count }, (_, index) => [events.newTaskScheduledEvent(index + 1, "work", String(index)), events.newTaskCompletedEvent(index + 1, "1")]).flat()];
+    const past = [
+      ...startEvents({
+        name: "many",
+        rawInput: String(count),
+        traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01`,
+      }),
+      ...Array.from({ length: count }, (_, index) => [
+        events.newTaskScheduledEvent(index + 1, "work", String(index)),
+        events.newTaskCompletedEvent(index + 1, "1"),
+      ]).flat(),
+    ];
     return readsIn(async () => {
       await runEpisodeFor(worker, { past: past.slice(0, -1), fresh: past.slice(-1) });
       await runActivity(worker, "work");
@@ -530,7 +659,8 @@ describe("A pipeline without hooks", () => {
 
   it("W6 reads as much of histories and responses of 1,000 as of 10, and a pipeline with hooks reads what these ask for", async () => {
     const beyondBare = async (use: readonly MiddlewareObject[], count: number): Promise<number> =>
-      (await readsOf(addMany(hostWorker({ use })), count)) - (await readsOf(addMany(new TaskHubGrpcWorker({ logger: new NoOpLogger() })), count));
+      (await readsOf(addMany(hostWorker({ use })), count)) -
+      (await readsOf(addMany(new TaskHubGrpcWorker({ logger: new NoOpLogger() })), count));
     const few = await beyondBare([plain], 10);
     expect(few).toBeLessThanOrEqual(25);
     expect(await beyondBare([plain], 1_000)).toBe(few);

@@ -15,8 +15,12 @@ function json(value: unknown): string {
 it("W1 F3 a work item in JSON is who it is, as a context is: it can be logged, and shows no payload and nothing of the engine", async () => {
   const hub = await startHub();
   const seen: [string, string][] = [];
-  const who = ({ name, instanceId, executionId, version }: WorkItem): string => json({ name, instanceId, executionId, version });
-  const watching: MiddlewareObject = { name: "watching", workItem: (item) => ({ onResponse: () => void seen.push([json(item), who(item)]) }) };
+  const who = ({ name, instanceId, executionId, version }: WorkItem): string =>
+    json({ name, instanceId, executionId, version });
+  const watching: MiddlewareObject = {
+    name: "watching",
+    workItem: (item) => ({ onResponse: () => void seen.push([json(item), who(item)]) }),
+  };
   await hub.worker({ ...customOnly, use: [watching] }, (worker) => {
     worker.addNamedOrchestrator("main", async function* (ctx: OrchestrationContext): Steps {
       return yield ctx.callActivity("step", "secret");

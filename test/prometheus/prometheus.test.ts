@@ -37,7 +37,12 @@ describe.skipIf(!isInstalled && !process.env["CI"])("Prometheus", () => {
     await workflow.rounds(during);
     scraped = await prometheus.scrapedAfter(Date.now() / 1000);
     const last = await workflow.activityBuckets();
-    counted = new Map([...last].map(([name, buckets]) => [name, new Map([...buckets].map(([bound, count]) => [bound, count - (first.get(name)?.get(bound) ?? 0)]))]));
+    counted = new Map(
+      [...last].map(([name, buckets]) => [
+        name,
+        new Map([...buckets].map(([bound, count]) => [bound, count - (first.get(name)?.get(bound) ?? 0)])),
+      ]),
+    );
   }, 60_000);
   afterAll(async () => {
     await prometheus?.[Symbol.asyncDispose]();
@@ -66,7 +71,10 @@ describe.skipIf(!isInstalled && !process.env["CI"])("Prometheus", () => {
   async function bucketIncreases(): Promise<ReadonlyMap<string, Buckets>> {
     const supposed = await supposedAtMost();
     const increases = new Map<string, Map<number, number>>();
-    for (const { metric, value } of await prometheus.query("sum by (durabletask_task_name, le) (increase(durabletask_activity_duration_bucket[5m]))", scraped)) {
+    for (const { metric, value } of await prometheus.query(
+      "sum by (durabletask_task_name, le) (increase(durabletask_activity_duration_bucket[5m]))",
+      scraped,
+    )) {
       const name = metric["durabletask_task_name"] ?? "";
       const bound = metric["le"] === "+Inf" ? Infinity : Number(metric["le"]);
       const exact = counted.get(name)?.get(bound) ?? Number.NaN;
@@ -79,11 +87,14 @@ describe.skipIf(!isInstalled && !process.env["CI"])("Prometheus", () => {
   }
 
   it("scrapes what the worker has counted, to the last one", async () => {
-    const total = async (query: string): Promise<number | undefined> => (await prometheus.query(`sum(${query})`, scraped))[0]?.value;
+    const total = async (query: string): Promise<number | undefined> =>
+      (await prometheus.query(`sum(${query})`, scraped))[0]?.value;
     const rounds = before + during;
     expect({
       started: await total("durabletask_orchestration_started_total"),
-      failed: await total('durabletask_orchestration_duration_count{durabletask_task_status="Failed",error_type="RangeError"}'),
+      failed: await total(
+        'durabletask_orchestration_duration_count{durabletask_task_status="Failed",error_type="RangeError"}',
+      ),
       shipments: await total('durabletask_activity_duration_count{durabletask_task_name="ship"}'),
       retries: await total('durabletask_task_retries_total{durabletask_task_name="ship",durabletask_type="activity"}'),
       hits: await total('durabletask_activity_cache_requests_total{durabletask_activity_cache_result="hit"}'),
@@ -157,7 +168,10 @@ describe.skipIf(!isInstalled && !process.env["CI"])("Prometheus", () => {
   });
 
   it("finds nothing wrong with the shipped rules", () => {
-    expect(check("check", "rules", "--lint=all", "--lint-fatal", ruleFile)).toMatchObject({ status: 0, output: expect.stringContaining("SUCCESS: 7 rules found") });
+    expect(check("check", "rules", "--lint=all", "--lint-fatal", ruleFile)).toMatchObject({
+      status: 0,
+      output: expect.stringContaining("SUCCESS: 7 rules found"),
+    });
   });
 
   it("gives the answers, and the alerts, that the cases in rules.yml expect", () => {

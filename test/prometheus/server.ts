@@ -25,7 +25,8 @@ const promtool = programPath("promtool");
 
 /** Whether the tests can run here. Where CI is set they must, and fail without the programs. */
 export const isInstalled: boolean = prometheus !== undefined && promtool !== undefined;
-const missing = "Prometheus (prometheus and promtool) is not in PATH; Debian and Ubuntu have it as the package `prometheus`.";
+const missing =
+  "Prometheus (prometheus and promtool) is not in PATH; Debian and Ubuntu have it as the package `prometheus`.";
 if (!isInstalled && !process.env["CI"]) console.warn(`${missing} Its tests are skipped.`);
 
 /** One result of an instant query: a series' labels, and its value. */
@@ -75,10 +76,14 @@ export async function startPrometheus(target: string, ruleFile: string): Promise
   };
   // JSON is YAML.
   writeFileSync(join(directory, "prometheus.yml"), JSON.stringify(configuration));
-  const child = spawn(prometheus, ["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0"], {
-    cwd: directory,
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+  const child = spawn(
+    prometheus,
+    ["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0"],
+    {
+      cwd: directory,
+      stdio: ["ignore", "ignore", "pipe"],
+    },
+  );
   const closed = once(child, "close");
   const stop = async (): Promise<void> => {
     child.kill();
@@ -125,10 +130,13 @@ class Api implements PrometheusServer {
   }
 
   async query(query: string, time?: number): Promise<readonly Sample[]> {
-    const { result } = await this.#get<{ result: { metric: Record<string, string>; value: [number, string] }[] }>("query", {
-      query,
-      ...(time === undefined ? {} : { time: String(time) }),
-    });
+    const { result } = await this.#get<{ result: { metric: Record<string, string>; value: [number, string] }[] }>(
+      "query",
+      {
+        query,
+        ...(time === undefined ? {} : { time: String(time) }),
+      },
+    );
     return result.map(({ metric, value: [, value] }) => ({ metric, value: Number(value) }));
   }
 
@@ -139,7 +147,10 @@ class Api implements PrometheusServer {
 
   scrapedAfter(time: number): Promise<number> {
     return this.until("a scrape", async () => {
-      const [[up], [at]] = await Promise.all([this.query('up{job="worker"}'), this.query('timestamp(up{job="worker"})')]);
+      const [[up], [at]] = await Promise.all([
+        this.query('up{job="worker"}'),
+        this.query('timestamp(up{job="worker"})'),
+      ]);
       return up?.value === 1 && at !== undefined && at.value > time ? at.value : undefined;
     });
   }

@@ -58,7 +58,10 @@ export async function startWorkflow(): Promise<Workflow> {
   const workItems = new WorkItems();
   const hub = await startHub();
   await hub.worker(
-    { caching: { activities: { getQuote: { ttl: "5m" }, getRate: { ttl: "5m" } } }, middlewares: (defaults) => [workItems.middleware, ...defaults] },
+    {
+      caching: { activities: { getQuote: { ttl: "5m" }, getRate: { ttl: "5m" } } },
+      middlewares: (defaults) => [workItems.middleware, ...defaults],
+    },
     register,
   );
   return {
@@ -69,8 +72,11 @@ export async function startWorkflow(): Promise<Workflow> {
     },
     async activityBuckets() {
       const { resourceMetrics } = await reader.collect();
-      const data = resourceMetrics.scopeMetrics.flatMap((scope) => scope.metrics).find(({ descriptor }) => descriptor.name === "durabletask.activity.duration");
-      if (data?.dataPointType !== DataPointType.HISTOGRAM) throw new Error("There is no histogram of activity durations.");
+      const data = resourceMetrics.scopeMetrics
+        .flatMap((scope) => scope.metrics)
+        .find(({ descriptor }) => descriptor.name === "durabletask.activity.duration");
+      if (data?.dataPointType !== DataPointType.HISTOGRAM)
+        throw new Error("There is no histogram of activity durations.");
       const byName = new Map<string, Map<number, number>>();
       for (const { attributes, value } of data.dataPoints) {
         const name = String(attributes["durabletask.task.name"]);
@@ -125,13 +131,18 @@ function register(worker: TaskHubGrpcWorker): void {
     shipments.add(shipment);
     throw new Error("no truck");
   });
-  worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext, { symbol, fails, shipment }: Order): Steps {
-    yield ctx.callActivity("getQuote", symbol);
-    yield ctx.callActivity("pack");
-    yield ctx.callActivity("ship", shipment, { retry: new RetryPolicy({ maxNumberOfAttempts: 2, firstRetryIntervalInMilliseconds: 10 }) });
-    if (fails) throw new RangeError("out of stock");
-    return "shipped";
-  });
+  worker.addNamedOrchestrator(
+    "order",
+    async function* (ctx: OrchestrationContext, { symbol, fails, shipment }: Order): Steps {
+      yield ctx.callActivity("getQuote", symbol);
+      yield ctx.callActivity("pack");
+      yield ctx.callActivity("ship", shipment, {
+        retry: new RetryPolicy({ maxNumberOfAttempts: 2, firstRetryIntervalInMilliseconds: 10 }),
+      });
+      if (fails) throw new RangeError("out of stock");
+      return "shipped";
+    },
+  );
   worker.addNamedOrchestrator("check", async function* (ctx: OrchestrationContext, key: string): Steps {
     return yield ctx.callActivity("getRate", key);
   });

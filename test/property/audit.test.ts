@@ -7,7 +7,18 @@ import { withDurableTelemetry, type Acknowledgement, type MiddlewareObject, type
 import { startHub, type Hub } from "../harness.ts";
 import { breakableConnection } from "./breakable-connection.ts";
 import { ConnectionLogger, drive, everythingEnds, type Subject } from "./drive.ts";
-import { always, bookkeeping, fates, Ledger, register, workflows, type Accident, type Fate, type Step, type Workflow } from "./workflows.ts";
+import {
+  always,
+  bookkeeping,
+  fates,
+  Ledger,
+  register,
+  workflows,
+  type Accident,
+  type Fate,
+  type Step,
+  type Workflow,
+} from "./workflows.ts";
 
 /** The audit records, in three ledgers: what was accepted, what was not, and what nobody knows. Each has `EXECUTION EVENT`. */
 class Trail {
@@ -45,7 +56,9 @@ function eventsOf(item: WorkItem): readonly string[] {
   const { history } = item;
   return history.newEvents().map((event, index) => {
     if (event.type === "task_finished") return `task ${event.task.taskId} finished`;
-    return event.type === "timer_fired" ? `timer ${event.taskId} fired` : `${event.type} #${history.replayedEvents + index}`;
+    return event.type === "timer_fired"
+      ? `timer ${event.taskId} fired`
+      : `${event.type} #${history.replayedEvents + index}`;
   });
 }
 
@@ -95,13 +108,23 @@ function beyond(some: readonly string[], others: readonly string[]): string[] {
   });
 }
 
-const work = (turns: number): Step => ({ do: "wait", for: { kind: "activity", outcome: "ok", turns, retry: "never" }, caught: false });
+const work = (turns: number): Step => ({
+  do: "wait",
+  for: { kind: "activity", outcome: "ok", turns, retry: "never" },
+  caught: false,
+});
 /** What every batch has, so that none goes without an event of each kind: one that is suspended half-way, and one that waits and continues as new. */
 const audited: readonly (readonly [Workflow, Fate])[] = [
-  [{ steps: [1, 10, 11, 12, 12, 12].map(work), next: undefined }, { act: "suspend", after: 1, hold: 1, rewind: false }],
+  [
+    { steps: [1, 10, 11, 12, 12, 12].map(work), next: undefined },
+    { act: "suspend", after: 1, hold: 1, rewind: false },
+  ],
   [
     {
-      steps: [{ do: "wait", for: { kind: "event" }, caught: false }, { do: "wait", for: { kind: "timer", milliseconds: 5 }, caught: false }],
+      steps: [
+        { do: "wait", for: { kind: "event" }, caught: false },
+        { do: "wait", for: { kind: "timer", milliseconds: 5 }, caught: false },
+      ],
       next: { saveEvents: false, steps: [work(1)] },
     },
     { act: "nothing", after: 0, hold: 0, rewind: false },
@@ -109,10 +132,16 @@ const audited: readonly (readonly [Workflow, Fate])[] = [
 ];
 
 /** Runs workflows side by side on two workers, of which one has an accident. */
-async function run(hub: Hub, trail: Trail, batch: readonly (readonly [Workflow, Fate])[], accident: Accident): Promise<Ledger> {
+async function run(
+  hub: Hub,
+  trail: Trail,
+  batch: readonly (readonly [Workflow, Fate])[],
+  accident: Accident,
+): Promise<Ledger> {
   const ledger = new Ledger();
   const { client, sidecar } = hub;
-  ledger.onWaiting = (instanceId) => void context.with(ROOT_CONTEXT, () => client.raiseOrchestrationEvent(instanceId, "go", 1));
+  ledger.onWaiting = (instanceId) =>
+    void context.with(ROOT_CONTEXT, () => client.raiseOrchestrationEvent(instanceId, "go", 1));
   await using connection = await breakableConnection(sidecar.port);
   const workers = [sidecar.address, connection.address].map((hostAddress, number) => {
     const logger = new ConnectionLogger();
@@ -126,15 +155,21 @@ async function run(hub: Hub, trail: Trail, batch: readonly (readonly [Workflow, 
   const [survivor, victim] = workers;
   const over = new AbortController();
   let stopped: Promise<void> | undefined;
-  const struck = ledger.untilRuns(({ worker }) => worker === 1, accident.after, over.signal).then(async () => {
-    if (accident.kind === "stopped") stopped = victim?.worker.stop();
-    if (accident.kind !== "connection lost" || over.signal.aborted) return;
-    connection.cut();
-    // The SDK's worker can't be stopped well while it waits to connect again.
-    await victim?.logger.connectedAgain.promise;
-  });
+  const struck = ledger
+    .untilRuns(({ worker }) => worker === 1, accident.after, over.signal)
+    .then(async () => {
+      if (accident.kind === "stopped") stopped = victim?.worker.stop();
+      if (accident.kind !== "connection lost" || over.signal.aborted) return;
+      connection.cut();
+      // The SDK's worker can't be stopped well while it waits to connect again.
+      await victim?.logger.connectedAgain.promise;
+    });
   try {
-    const subjects = batch.map(([workflow, fate], index): Subject => ({ id: `audited-${index}-`, workflow, fate: { ...fate, rewind: false } }));
+    const subjects = batch.map(([workflow, fate], index): Subject => ({
+      id: `audited-${index}-`,
+      workflow,
+      fate: { ...fate, rewind: false },
+    }));
     const peers = subjects.map(({ id }) => id);
     await Promise.all(subjects.map((subject) => drive(hub, ledger, peers, subject)));
     await everythingEnds(client, "audited-");
@@ -150,37 +185,47 @@ async function run(hub: Hub, trail: Trail, batch: readonly (readonly [Workflow, 
 describe("The audit trail of random workflows, side by side on two workers", () => {
   const accidents: readonly Accident["kind"][] = ["none", "stopped", "connection lost"];
 
-  it.each(accidents)("W4 has each history event and each result of an activity exactly once (accident of one worker: %s)", { timeout: 60_000 }, async (kind) => {
-    const hub = await startHub();
-    const batch = fc.array(fc.tuple(workflows, fates), { minLength: 20, maxLength: 20 });
-    const after = fc.integer({ min: 1, max: 10 });
-    await fc.assert(
-      fc.asyncProperty(batch, after, async (subjects, count) => {
-        const trail = new Trail();
-        const ledger = await run(hub, trail, [...always, ...audited, ...subjects], { kind, after: count });
-        const { accepted, rejected, unconfirmed } = trail.records;
-        expect(beyond(accepted, [...new Set(accepted)])).toEqual([]);
-        if (kind === "none") expect([rejected, unconfirmed]).toEqual([[], []]);
+  it.each(accidents)(
+    "W4 has each history event and each result of an activity exactly once (accident of one worker: %s)",
+    { timeout: 60_000 },
+    async (kind) => {
+      const hub = await startHub();
+      const batch = fc.array(fc.tuple(workflows, fates), { minLength: 20, maxLength: 20 });
+      const after = fc.integer({ min: 1, max: 10 });
+      await fc.assert(
+        fc.asyncProperty(batch, after, async (subjects, count) => {
+          const trail = new Trail();
+          const ledger = await run(hub, trail, [...always, ...audited, ...subjects], { kind, after: count });
+          const { accepted, rejected, unconfirmed } = trail.records;
+          expect(beyond(accepted, [...new Set(accepted)])).toEqual([]);
+          if (kind === "none") expect([rejected, unconfirmed]).toEqual([[], []]);
 
-        const histories = await Promise.all([...trail.instances].map((id) => hub.client.getOrchestrationHistory(id)));
-        const truth = histories.flatMap((history) => truthOf(history));
-        const records = accepted.map(withoutPlace);
-        // Of a response of which nobody knows, the hub may have taken note.
-        expect(beyond(beyond(truth, records), unconfirmed.map(withoutPlace))).toEqual([]);
-        // The hub keeps no history of an execution that was continued or replaced, and none of an activity that came too late.
-        const kept = new Set(truth.map((each) => each.split(" ", 1)[0]));
-        const known = records.filter((each) => kept.has(each.split(" ", 1)[0]) && !each.includes(" activity "));
-        expect(beyond(known, truth)).toEqual([]);
+          const histories = await Promise.all([...trail.instances].map((id) => hub.client.getOrchestrationHistory(id)));
+          const truth = histories.flatMap((history) => truthOf(history));
+          const records = accepted.map(withoutPlace);
+          // Of a response of which nobody knows, the hub may have taken note.
+          expect(beyond(beyond(truth, records), unconfirmed.map(withoutPlace))).toEqual([]);
+          // The hub keeps no history of an execution that was continued or replaced, and none of an activity that came too late.
+          const kept = new Set(truth.map((each) => each.split(" ", 1)[0]));
+          const known = records.filter((each) => kept.has(each.split(" ", 1)[0]) && !each.includes(" activity "));
+          expect(beyond(known, truth)).toEqual([]);
 
-        const continued = [...ledger.executions.values()].filter(({ executionId }) => accepted.includes(`${executionId} orchestration continued_as_new`));
-        const following = [...ledger.executions.values()].filter(({ generation }) => generation > 1);
-        expect(following.length).toBeGreaterThan(0);
-        expect(continued.length + unconfirmed.filter((each) => each.includes("continued_as_new")).length).toBeGreaterThanOrEqual(following.length);
-        expect(accepted.length).toBeGreaterThan(100);
-        expect(new Set(records.map((each) => each.split(" ")[1]))).toEqual(new Set(["started", "task", "activity", "timer", "event_raised", "suspended", "resumed", "orchestration"]));
-      }),
-      // The instance IDs are those of one batch.
-      { numRuns: 1, endOnFailure: true },
-    );
-  });
+          const continued = [...ledger.executions.values()].filter(({ executionId }) =>
+            accepted.includes(`${executionId} orchestration continued_as_new`),
+          );
+          const following = [...ledger.executions.values()].filter(({ generation }) => generation > 1);
+          expect(following.length).toBeGreaterThan(0);
+          expect(
+            continued.length + unconfirmed.filter((each) => each.includes("continued_as_new")).length,
+          ).toBeGreaterThanOrEqual(following.length);
+          expect(accepted.length).toBeGreaterThan(100);
+          expect(new Set(records.map((each) => each.split(" ")[1]))).toEqual(
+            new Set(["started", "task", "activity", "timer", "event_raised", "suspended", "resumed", "orchestration"]),
+          );
+        }),
+        // The instance IDs are those of one batch.
+        { numRuns: 1, endOnFailure: true },
+      );
+    },
+  );
 });

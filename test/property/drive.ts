@@ -26,7 +26,12 @@ export interface Subject {
 }
 
 /** Runs a workflow to its end, or beyond if it is rewound; returns how it ended. */
-export async function drive({ client }: Hub, ledger: Ledger, peers: readonly string[], { id, workflow, fate }: Subject): Promise<OrchestrationStatus | undefined> {
+export async function drive(
+  { client }: Hub,
+  ledger: Ledger,
+  peers: readonly string[],
+  { id, workflow, fate }: Subject,
+): Promise<OrchestrationStatus | undefined> {
   await client.scheduleNewOrchestration("play", { workflow, generation: 1, peers } satisfies Play, { instanceId: id });
   const over = new AbortController();
   const end = client.waitForOrchestrationCompletion(id, false, 20).finally(() => over.abort());
@@ -37,13 +42,17 @@ export async function drive({ client }: Hub, ledger: Ledger, peers: readonly str
       for (let call = 0; call < fate.hold; call += 1) await client.getOrchestrationState(id);
       await client.resumeOrchestration(id);
     } else {
-      await client.terminateOrchestration(id, terminateOptions({ output: "enough", recursive: fate.act === "terminate with children" }));
+      await client.terminateOrchestration(
+        id,
+        terminateOptions({ output: "enough", recursive: fate.act === "terminate with children" }),
+      );
     }
   }
   const state = await end;
   if (state?.runtimeStatus !== OrchestrationStatus.FAILED || !fate.rewind) return state?.runtimeStatus;
   await everythingEnds(client, id);
-  for (const { instanceId } of ledger.executions.values()) if (instanceId.startsWith(id)) ledger.rewound.add(instanceId);
+  for (const { instanceId } of ledger.executions.values())
+    if (instanceId.startsWith(id)) ledger.rewound.add(instanceId);
   await client.rewindInstance(id, "once more");
   return (await client.waitForOrchestrationCompletion(id, false, 20))?.runtimeStatus;
 }
@@ -51,7 +60,7 @@ export async function drive({ client }: Hub, ledger: Ledger, peers: readonly str
 /** Children may go on when their parent has ended. */
 export async function everythingEnds(client: Hub["client"], prefix: string): Promise<void> {
   const statuses = [OrchestrationStatus.PENDING, OrchestrationStatus.RUNNING, OrchestrationStatus.SUSPENDED];
-  for (let found = true; found; ) {
+  for (let found = true; found;) {
     found = false;
     for await (const { instanceId } of client.getAllInstances({ instanceIdPrefix: prefix, statuses })) {
       found = true;

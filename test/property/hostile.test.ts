@@ -1,5 +1,12 @@
-import { InMemoryOrchestrationBackend, TestOrchestrationWorker, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
-import pb, { type HistoryEvent, type OrchestratorAction } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import {
+  InMemoryOrchestrationBackend,
+  TestOrchestrationWorker,
+  type TaskHubGrpcWorker,
+} from "@microsoft/durabletask-js";
+import pb, {
+  type HistoryEvent,
+  type OrchestratorAction,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -9,12 +16,24 @@ import { recordSpans } from "../harness.ts";
 import { expectNoUnhandledRejections } from "../pipeline/cases.ts";
 import { shown } from "../pipeline/episodes.ts";
 import { bareWorker, hostWorker, orchestratorRequest, startEvents, text } from "../worker/requests.ts";
-import { activityOf, everyValueInEveryPlace, hostileActivities, hostileOrchestrators, orchestratorOf, type HostileActivity, type HostileOrchestrator } from "./hostile.ts";
+import {
+  activityOf,
+  everyValueInEveryPlace,
+  hostileActivities,
+  hostileOrchestrators,
+  orchestratorOf,
+  type HostileActivity,
+  type HostileOrchestrator,
+} from "./hostile.ts";
 import { comparable } from "./simulate.ts";
 
 expectNoUnhandledRejections();
 
-const plain: Middleware = { name: "plain", orchestration: async (ctx, next) => void (await next(ctx)), activity: async (ctx, next) => void (await next(ctx)) };
+const plain: Middleware = {
+  name: "plain",
+  orchestration: async (ctx, next) => void (await next(ctx)),
+  activity: async (ctx, next) => void (await next(ctx)),
+};
 const durable: Middleware = {
   name: "durable",
   async *orchestration(ctx, next) {
@@ -68,7 +87,11 @@ interface Tasks {
   readonly activity?: HostileActivity;
 }
 
-function register(worker: Pick<TaskHubGrpcWorker, "addNamedOrchestrator" | "addNamedActivity">, tasks: Tasks, seen: unknown[]): void {
+function register(
+  worker: Pick<TaskHubGrpcWorker, "addNamedOrchestrator" | "addNamedActivity">,
+  tasks: Tasks,
+  seen: unknown[],
+): void {
   if (tasks.orchestrator) worker.addNamedOrchestrator("main", orchestratorOf(tasks.orchestrator, seen));
   if (tasks.activity) worker.addNamedActivity("work", activityOf(tasks.activity, seen));
 }
@@ -90,7 +113,11 @@ function requestPath(tasks: Tasks, seen: unknown[], options?: DurableTelemetryOp
     activity: () => {
       const { promise, resolve } = Promise.withResolvers<pb.ActivityResponse>();
       const stub = {
-        completeActivityTask: (response: pb.ActivityResponse, _: unknown, callback: (error: unknown, result: object) => void) => {
+        completeActivityTask: (
+          response: pb.ActivityResponse,
+          _: unknown,
+          callback: (error: unknown, result: object) => void,
+        ) => {
           resolve(response);
           callback(null, {});
         },
@@ -98,7 +125,9 @@ function requestPath(tasks: Tasks, seen: unknown[], options?: DurableTelemetryOp
       const request = new pb.ActivityRequest()
         .setName("work")
         .setTaskid(1)
-        .setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("instance").setExecutionid(text("execution")));
+        .setOrchestrationinstance(
+          new pb.OrchestrationInstance().setInstanceid("instance").setExecutionid(text("execution")),
+        );
       void (worker as unknown as Internals)._executeActivityInternal(request, "", stub);
       return made(
         promise.then((response) => {
@@ -116,7 +145,8 @@ function inMemory(tasks: Tasks, seen: unknown[], options?: DurableTelemetryOptio
   const { promise: activity, resolve: onActivity } = Promise.withResolvers<unknown>();
   Object.assign(backend, {
     completeOrchestration: (_: string, __: number, actions: readonly OrchestratorAction[]) => onEpisode(actions),
-    completeActivity: (_: string, __: number, result: unknown, error?: Error) => onActivity(error === undefined ? { result } : { error: [error.name, error.message] }),
+    completeActivity: (_: string, __: number, result: unknown, error?: Error) =>
+      onActivity(error === undefined ? { result } : { error: [error.name, error.message] }),
   });
   const worker = new TestOrchestrationWorker(backend);
   const members = worker as unknown as {
@@ -127,7 +157,12 @@ function inMemory(tasks: Tasks, seen: unknown[], options?: DurableTelemetryOptio
   register(worker, tasks, seen);
   return {
     episode: (past, fresh) => {
-      void members.processOrchestration({ instanceId: "instance", completionToken: 1, history: past, pendingEvents: fresh });
+      void members.processOrchestration({
+        instanceId: "instance",
+        completionToken: 1,
+        history: past,
+        pendingEvents: fresh,
+      });
       return made(episode.then(readable));
     },
     activity: () => {
@@ -148,10 +183,18 @@ const episodes: readonly (() => { past: HistoryEvent[]; fresh: HistoryEvent[] })
   () => ({ past: [], fresh: start() }),
   () => ({ past: [...start(), scheduled(1)], fresh: [events.newTaskFailedEvent(1, new Error("failed"))] }),
   () => ({ past: [...start(), scheduled(1)], fresh: [events.newTaskCompletedEvent(1, "1")] }),
-  () => ({ past: [...start(), scheduled(1), events.newTaskCompletedEvent(1, "1"), scheduled(2)], fresh: [events.newTaskCompletedEvent(2, "1")] }),
+  () => ({
+    past: [...start(), scheduled(1), events.newTaskCompletedEvent(1, "1"), scheduled(2)],
+    fresh: [events.newTaskCompletedEvent(2, "1")],
+  }),
 ];
 
-async function episodesUnder(entry: EntryOf, orchestrator: HostileOrchestrator, count: number, options?: DurableTelemetryOptions): Promise<unknown[]> {
+async function episodesUnder(
+  entry: EntryOf,
+  orchestrator: HostileOrchestrator,
+  count: number,
+  options?: DurableTelemetryOptions,
+): Promise<unknown[]> {
   const seen: unknown[] = [];
   const results: unknown[] = [];
   for (const episode of episodes.slice(0, count)) {
@@ -161,7 +204,11 @@ async function episodesUnder(entry: EntryOf, orchestrator: HostileOrchestrator, 
   return [...results, seen];
 }
 
-async function activityUnder(entry: EntryOf, activity: HostileActivity, options?: DurableTelemetryOptions): Promise<unknown[]> {
+async function activityUnder(
+  entry: EntryOf,
+  activity: HostileActivity,
+  options?: DurableTelemetryOptions,
+): Promise<unknown[]> {
   const seen: unknown[] = [];
   return [await entry({ activity }, seen, options).activity(), seen];
 }
@@ -169,13 +216,15 @@ async function activityUnder(entry: EntryOf, activity: HostileActivity, options?
 /** Expects that `run` comes to the same under each of the pipelines as under none; returns that. */
 async function expectSame(run: (options?: DurableTelemetryOptions) => Promise<unknown[]>): Promise<unknown[]> {
   const bare = await run();
-  for (const [name, options] of Object.entries(pipelines)) expect([name, ...(await run(options))]).toEqual([name, ...bare]);
+  for (const [name, options] of Object.entries(pipelines))
+    expect([name, ...(await run(options))]).toEqual([name, ...bare]);
   return bare;
 }
 
 // The SDK's in-memory worker logs to the console.
 beforeAll(() => {
-  for (const method of ["info", "debug", "warn", "error"] as const) vi.spyOn(console, method).mockReturnValue(undefined);
+  for (const method of ["info", "debug", "warn", "error"] as const)
+    vi.spyOn(console, method).mockReturnValue(undefined);
 });
 afterAll(() => void vi.restoreAllMocks());
 
@@ -218,20 +267,24 @@ const isHostile = (name: string): boolean => name === "main";
 const hostileMiddlewares: Readonly<Record<string, (hostile: HostileOrchestrator) => Middleware>> = {
   "in place of next": (hostile) => ({
     name: "hostile",
-    orchestration: (ctx, next) => (isHostile(ctx.name) ? (orchestratorOf(hostile, [])(ctx.orchestrationContext, undefined) as Promise<void>) : next(ctx)),
+    orchestration: (ctx, next) =>
+      isHostile(ctx.name)
+        ? (orchestratorOf(hostile, [])(ctx.orchestrationContext, undefined) as Promise<void>)
+        : next(ctx),
   }),
   "after next, in a function": (hostile) => ({
     name: "hostile",
     orchestration: async (ctx, next) => {
       await next(ctx);
-      if (isHostile(ctx.name)) await (orchestratorOf(hostile, [])(ctx.orchestrationContext, undefined) as Promise<unknown>);
+      if (isHostile(ctx.name))
+        await (orchestratorOf(hostile, [])(ctx.orchestrationContext, undefined) as Promise<unknown>);
     },
   }),
   "after next, in a generator": (hostile) => ({
     name: "hostile",
     orchestration: async function* (ctx, next) {
       yield* next(ctx);
-      if (isHostile(ctx.name)) yield (orchestratorOf(hostile, [])(ctx.orchestrationContext, undefined) as never);
+      if (isHostile(ctx.name)) yield orchestratorOf(hostile, [])(ctx.orchestrationContext, undefined) as never;
     },
   }),
 };
@@ -247,13 +300,20 @@ describe.each(Object.entries(hostileMiddlewares))("A middleware that is hostile 
     const spans = recordSpans();
     const ends = new Set<string>();
     for (const hostile of everyValueInEveryPlace) {
-      const worker = hostWorker({ tracing: true, metrics: true, logging: true, use: [plain, middleware(hostile), durable] });
+      const worker = hostWorker({
+        tracing: true,
+        metrics: true,
+        logging: true,
+        use: [plain, middleware(hostile), durable],
+      });
       worker.addNamedOrchestrator("main", () => "done");
       worker.addNamedOrchestrator("neighbour", () => "undisturbed");
       const run = (name: string): Promise<Made> =>
         made(
           worker
-            .processOrchestratorRequest(orchestratorRequest(startEvents({ name }), [], { instanceId: name }).serializeBinary())
+            .processOrchestratorRequest(
+              orchestratorRequest(startEvents({ name }), [], { instanceId: name }).serializeBinary(),
+            )
             .then((bytes) => shown(pb.OrchestratorResponse.deserializeBinary(bytes).getActionsList())),
         );
       const [end, neighbour] = await Promise.all([run("main"), run("neighbour")]);

@@ -18,7 +18,10 @@ function revoked(target: object = {}): object {
   return proxy;
 }
 
-function thenable(then: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void, others: object = {}): object {
+function thenable(
+  then: (resolve: (value: unknown) => void, reject: (error: unknown) => void) => void,
+  others: object = {},
+): object {
   // oxlint-disable-next-line unicorn/no-thenable -- a thenable is the point
   return { ...others, kind: "thenable", then };
 }
@@ -31,8 +34,8 @@ function quietRejection(): Promise<never> {
 
 /** Values that an orchestrator or an activity can return, yield or throw; each call makes a new one. */
 const values: Readonly<Record<string, () => unknown>> = {
-  "undefined": () => undefined,
-  "null": () => null,
+  undefined: () => undefined,
+  null: () => null,
   "a number": () => 7,
   "not a number": () => Number.NaN,
   "a string": () => "text",
@@ -42,7 +45,8 @@ const values: Readonly<Record<string, () => unknown>> = {
   "an object": () => ({ is: "an object" }),
   "an error": () => new RangeError("an error", { cause: new Error("its cause") }),
   "an error without a message": () => getter("message", new Error("none")),
-  "an error with a name that throws": () => Object.defineProperty(new Error("named"), "name", { get: throwing("the name") }),
+  "an error with a name that throws": () =>
+    Object.defineProperty(new Error("named"), "name", { get: throwing("the name") }),
   "an aggregate": () => new AggregateError([new Error("one"), new Error("two")], "both"),
   "an object without a prototype": () => Object.create(null) as unknown,
   "a cycle": () => {
@@ -54,7 +58,8 @@ const values: Readonly<Record<string, () => unknown>> = {
   "a revoked proxy": () => revoked(),
   "a revoked proxy of a function": () => revoked(() => 7),
   "a proxy without a prototype": () => new Proxy({}, { getPrototypeOf: throwing("getPrototypeOf") }),
-  "a proxy that has nothing": () => new Proxy({}, { get: throwing("get"), has: throwing("has"), ownKeys: throwing("ownKeys") }),
+  "a proxy that has nothing": () =>
+    new Proxy({}, { get: throwing("get"), has: throwing("has"), ownKeys: throwing("ownKeys") }),
   "a getter that throws": () => getter("value"),
   "a then getter that throws": () => getter("then"),
   "toJSON throws": () => ({ toJSON: throwing("toJSON") }),
@@ -62,7 +67,8 @@ const values: Readonly<Record<string, () => unknown>> = {
   "an iterator getter that throws": () => getter(Symbol.asyncIterator as unknown as string),
   "an iterator that is none": () => ({ [Symbol.asyncIterator]: 7 }),
   "an iterator without methods": () => ({ [Symbol.asyncIterator]: () => 7 }),
-  "a function with an iterator": () => Object.assign(() => 7, { [Symbol.asyncIterator]: () => 7, next: () => ({ done: true, value: 7 }) }),
+  "a function with an iterator": () =>
+    Object.assign(() => 7, { [Symbol.asyncIterator]: () => 7, next: () => ({ done: true, value: 7 }) }),
   "a promise": () => Promise.resolve("promised"),
   "a rejection": quietRejection,
   "a thenable": () => thenable((resolve) => resolve("adopted")),
@@ -76,12 +82,19 @@ const values: Readonly<Record<string, () => unknown>> = {
       throw new Error("fourth");
     }),
   "a thenable that never calls back": () => thenable(() => undefined),
-  "a thenable with a toJSON": () => thenable((resolve) => resolve("adopted"), { toJSON: (key: string) => `as JSON, key "${key}"` }),
-  "a thenable with a toJSON that throws": () => thenable((resolve) => resolve("adopted"), { toJSON: throwing("toJSON") }),
+  "a thenable with a toJSON": () =>
+    thenable((resolve) => resolve("adopted"), { toJSON: (key: string) => `as JSON, key "${key}"` }),
+  "a thenable with a toJSON that throws": () =>
+    thenable((resolve) => resolve("adopted"), { toJSON: throwing("toJSON") }),
   "a thenable that can't be serialized": () => thenable((resolve) => resolve("adopted"), { big: 7n }),
-  "a function that is a thenable": () => Object.assign(() => 7, thenable((resolve) => resolve("adopted"))),
-  // oxlint-disable-next-line unicorn/no-thenable -- a thenable is the point
-  "an array that is a thenable": () => Object.assign([1, 2], { then: (resolve: (value: unknown) => void) => resolve("adopted") }),
+  "a function that is a thenable": () =>
+    Object.assign(
+      () => 7,
+      thenable((resolve) => resolve("adopted")),
+    ),
+  "an array that is a thenable": () =>
+    // oxlint-disable-next-line unicorn/no-thenable -- a thenable is the point
+    Object.assign([1, 2], { then: (resolve: (value: unknown) => void) => resolve("adopted") }),
 };
 
 /** The name of one of the values. */
@@ -101,8 +114,19 @@ type How = "sync" | "async" | "thenable";
 
 export type HostileOrchestrator =
   | { readonly form: "returns" | "throws"; readonly how: How; readonly value: ValueName }
-  | { readonly form: "generator"; readonly yields: readonly ValueName[]; readonly catches: boolean; readonly ends: "returns" | "throws"; readonly value: ValueName }
-  | { readonly form: "iterator"; readonly how: How; readonly steps: readonly Step[]; readonly lacks: "nothing" | "next" | "throw" };
+  | {
+      readonly form: "generator";
+      readonly yields: readonly ValueName[];
+      readonly catches: boolean;
+      readonly ends: "returns" | "throws";
+      readonly value: ValueName;
+    }
+  | {
+      readonly form: "iterator";
+      readonly how: How;
+      readonly steps: readonly Step[];
+      readonly lacks: "nothing" | "next" | "throw";
+    };
 
 export interface HostileActivity {
   readonly ends: "returns" | "throws";
@@ -186,7 +210,10 @@ export function orchestratorOf(hostile: HostileOrchestrator, seen: unknown[]): T
   } as TOrchestrator;
 }
 
-async function* generate(ctx: OrchestrationContext, hostile: Extract<HostileOrchestrator, { form: "generator" }>): AsyncGenerator<unknown, unknown, unknown> {
+async function* generate(
+  ctx: OrchestrationContext,
+  hostile: Extract<HostileOrchestrator, { form: "generator" }>,
+): AsyncGenerator<unknown, unknown, unknown> {
   const results: unknown[] = [];
   for (const name of hostile.yields) {
     try {
@@ -215,20 +242,33 @@ const doneName = fc.constantFrom("undefined", "null", "a number", "an object", "
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom<Step>({ does: "task" }, { does: "promise of a task" }) },
   { weight: 2, arbitrary: fc.record({ does: fc.constant("step"), done: doneName, value: valueName }) },
-  { weight: 4, arbitrary: fc.record({ does: fc.constantFrom("returns", "resolves", "throws", "rejects"), value: valueName }) },
-  { weight: 1, arbitrary: fc.record({ does: fc.constant("getter"), of: fc.constantFrom("done", "value"), done: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ does: fc.constantFrom("returns", "resolves", "throws", "rejects"), value: valueName }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ does: fc.constant("getter"), of: fc.constantFrom("done", "value"), done: fc.boolean() }),
+  },
 );
 
 export const hostileOrchestrators: fc.Arbitrary<HostileOrchestrator> = fc.oneof(
   fc.record({ form: fc.constantFrom("returns", "throws"), how, value: valueName }),
   fc.record({
     form: fc.constant("generator"),
-    yields: fc.array(fc.oneof({ weight: 2, arbitrary: fc.constant("task") }, { weight: 1, arbitrary: valueName }), { maxLength: 3 }),
+    yields: fc.array(fc.oneof({ weight: 2, arbitrary: fc.constant("task") }, { weight: 1, arbitrary: valueName }), {
+      maxLength: 3,
+    }),
     catches: fc.boolean(),
     ends: fc.constantFrom("returns", "throws"),
     value: valueName,
   }),
-  fc.record({ form: fc.constant("iterator"), how, steps: fc.array(step, { maxLength: 4 }), lacks: fc.constantFrom("nothing", "nothing", "nothing", "next", "throw") }),
+  fc.record({
+    form: fc.constant("iterator"),
+    how,
+    steps: fc.array(step, { maxLength: 4 }),
+    lacks: fc.constantFrom("nothing", "nothing", "nothing", "next", "throw"),
+  }),
 );
 
 export const hostileActivities: readonly HostileActivity[] = (["returns", "throws"] as const).flatMap((ends) =>
@@ -236,13 +276,22 @@ export const hostileActivities: readonly HostileActivity[] = (["returns", "throw
 );
 
 /** The orchestrators of one step: every value in every place. */
-export const everyValueInEveryPlace: readonly HostileOrchestrator[] = valueNames.flatMap((value): HostileOrchestrator[] => [
-  ...(["returns", "throws"] as const).flatMap((form) => (["sync", "async", "thenable"] as const).map((each) => ({ form, how: each, value }))),
-  { form: "generator", yields: [value], catches: false, ends: "returns", value: "undefined" },
-  { form: "generator", yields: ["task", value], catches: true, ends: "throws", value },
-  ...(["returns", "resolves", "throws", "rejects"] as const).flatMap((does): HostileOrchestrator[] => [
-    { form: "iterator", how: "sync", steps: [{ does, value }], lacks: "nothing" },
-    { form: "iterator", how: "sync", steps: [{ does: "task" }, { does, value }], lacks: "nothing" },
-  ]),
-  { form: "iterator", how: "sync", steps: [{ does: "task" }, { does: "step", done: value, value }], lacks: "nothing" },
-]);
+export const everyValueInEveryPlace: readonly HostileOrchestrator[] = valueNames.flatMap(
+  (value): HostileOrchestrator[] => [
+    ...(["returns", "throws"] as const).flatMap((form) =>
+      (["sync", "async", "thenable"] as const).map((each) => ({ form, how: each, value })),
+    ),
+    { form: "generator", yields: [value], catches: false, ends: "returns", value: "undefined" },
+    { form: "generator", yields: ["task", value], catches: true, ends: "throws", value },
+    ...(["returns", "resolves", "throws", "rejects"] as const).flatMap((does): HostileOrchestrator[] => [
+      { form: "iterator", how: "sync", steps: [{ does, value }], lacks: "nothing" },
+      { form: "iterator", how: "sync", steps: [{ does: "task" }, { does, value }], lacks: "nothing" },
+    ]),
+    {
+      form: "iterator",
+      how: "sync",
+      steps: [{ does: "task" }, { does: "step", done: value, value }],
+      lacks: "nothing",
+    },
+  ],
+);

@@ -41,26 +41,35 @@ function withoutSpanFromNoDate(request: Uint8Array): Uint8Array {
   }
 }
 
-it("D3 A request with mutated bytes has the response, or the error, that it has without the pipeline", { timeout: 60_000 + runs * 50 }, async () => {
-  const spans = recordSpans();
-  const bare = bareWorker();
-  const decorated = hostWorker({ tracing: true, metrics: true, logging: true, use: [{ name: "own", orchestration: async (ctx, next) => void (await next(ctx)) }] });
-  for (const worker of [bare, decorated]) worker.addNamedOrchestrator("durable", durable);
-  const requests = await realRequests(40, (request) => bare.processOrchestratorRequest(request));
-  const counts = { responses: 0, errors: 0 };
-  await fc.assert(
-    fc.asyncProperty(fc.constantFrom(...requests), mutations, async (request, changes) => {
-      const bytes = mutated(request, changes);
-      // The orchestrator does what its input says: not so much that it takes minutes.
-      fc.pre(!/"count":\d{4,}/.test(Buffer.from(bytes).toString("latin1")));
-      const expected = await answerOf(bare, withoutSpanFromNoDate(bytes));
-      expect(await answerOf(decorated, bytes)).toEqual(expected);
-      counts[typeof expected === "string" ? "errors" : "responses"] += 1;
-      spans.reset();
-    }),
-    { numRuns: runs },
-  );
-  // Most mutations give a message that can be read.
-  expect(counts.responses).toBeGreaterThan(runs / 2);
-  console.info(`mutated requests: ${JSON.stringify({ tried: runs, of: requests.length, ...counts })}`);
-});
+it(
+  "D3 A request with mutated bytes has the response, or the error, that it has without the pipeline",
+  { timeout: 60_000 + runs * 50 },
+  async () => {
+    const spans = recordSpans();
+    const bare = bareWorker();
+    const decorated = hostWorker({
+      tracing: true,
+      metrics: true,
+      logging: true,
+      use: [{ name: "own", orchestration: async (ctx, next) => void (await next(ctx)) }],
+    });
+    for (const worker of [bare, decorated]) worker.addNamedOrchestrator("durable", durable);
+    const requests = await realRequests(40, (request) => bare.processOrchestratorRequest(request));
+    const counts = { responses: 0, errors: 0 };
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...requests), mutations, async (request, changes) => {
+        const bytes = mutated(request, changes);
+        // The orchestrator does what its input says: not so much that it takes minutes.
+        fc.pre(!/"count":\d{4,}/.test(Buffer.from(bytes).toString("latin1")));
+        const expected = await answerOf(bare, withoutSpanFromNoDate(bytes));
+        expect(await answerOf(decorated, bytes)).toEqual(expected);
+        counts[typeof expected === "string" ? "errors" : "responses"] += 1;
+        spans.reset();
+      }),
+      { numRuns: runs },
+    );
+    // Most mutations give a message that can be read.
+    expect(counts.responses).toBeGreaterThan(runs / 2);
+    console.info(`mutated requests: ${JSON.stringify({ tried: runs, of: requests.length, ...counts })}`);
+  },
+);

@@ -7,7 +7,14 @@ import { decodeFields, encodeFields, placesOf, type Field, type Place } from "./
 /** A change of a request; positions are fractions of its length, or of the number of its fields. */
 export type Mutation =
   /** Changes a field, and leaves the rest a message that can be read. */
-  | { readonly does: "field"; readonly how: "remove" | "repeat" | "renumber" | "swap" | "change"; readonly at: number; readonly with: number; readonly varint: bigint; readonly byte: number }
+  | {
+      readonly does: "field";
+      readonly how: "remove" | "repeat" | "renumber" | "swap" | "change";
+      readonly at: number;
+      readonly with: number;
+      readonly varint: bigint;
+      readonly byte: number;
+    }
   /** Changes bytes, whatever they mean. */
   | { readonly does: "flip"; readonly at: number; readonly bit: number }
   | { readonly does: "set"; readonly at: number; readonly to: number }
@@ -20,7 +27,11 @@ const position = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
 const length = fc.integer({ min: 1, max: 64 });
 const byte = fc.oneof(fc.nat({ max: 255 }), fc.constantFrom(0x00, 0x7f, 0x80, 0xff));
 
-const varint = fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.bigInt({ min: 0n, max: 12n }), fc.constantFrom(2n ** 31n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n));
+const varint = fc.oneof(
+  fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  fc.bigInt({ min: 0n, max: 12n }),
+  fc.constantFrom(2n ** 31n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n),
+);
 
 const fieldMutation: fc.Arbitrary<Mutation> = fc.record({
   does: fc.constant("field"),
@@ -33,7 +44,14 @@ const fieldMutation: fc.Arbitrary<Mutation> = fc.record({
 const byteMutation: fc.Arbitrary<Mutation> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ does: fc.constant("flip"), at: position, bit: fc.nat({ max: 7 }) }) },
   { weight: 4, arbitrary: fc.record({ does: fc.constant("set"), at: position, to: byte }) },
-  { weight: 1, arbitrary: fc.record({ does: fc.constant("insert"), at: position, bytes: fc.uint8Array({ minLength: 1, maxLength: 12 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      does: fc.constant("insert"),
+      at: position,
+      bytes: fc.uint8Array({ minLength: 1, maxLength: 12 }),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ does: fc.constantFrom("remove", "repeat"), at: position, length }) },
   { weight: 1, arbitrary: fc.record({ does: fc.constant("swap"), at: position, with: position, length }) },
   { weight: 1, arbitrary: fc.record({ does: fc.constant("cut"), at: position }) },
@@ -88,7 +106,11 @@ function withField(bytes: Buffer, change: Extract<Mutation, { does: "field" }>):
   return encodeFields(fields);
 }
 
-function changePlace({ siblings, index, field }: Place, other: Place, { how, byte: number }: Extract<Mutation, { does: "field" }>): void {
+function changePlace(
+  { siblings, index, field }: Place,
+  other: Place,
+  { how, byte: number }: Extract<Mutation, { does: "field" }>,
+): void {
   if (how === "remove") siblings.splice(index, 1);
   else if (how === "repeat") siblings.splice(index, 0, structuredClone(field));
   else if (how === "renumber") field.number = (number % 31) + 1;

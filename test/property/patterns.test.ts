@@ -109,7 +109,11 @@ function told(state: OrchestrationState | undefined): Told {
 }
 
 /** What both hubs tell of the orchestration, which must be the same. */
-async function same(name: string, input?: unknown, act: (hub: Hub, id: string) => Promise<void> = async () => undefined): Promise<Told> {
+async function same(
+  name: string,
+  input?: unknown,
+  act: (hub: Hub, id: string) => Promise<void> = async () => undefined,
+): Promise<Told> {
   recordSpans();
   const [without, withThem] = await Promise.all(
     [bare, decorated].map(async (hub) => {
@@ -148,7 +152,10 @@ describe("The well-known patterns, over gRPC, with and without tracing and middl
       await hub.client.raiseOrchestrationEvent(id, "Approval", { by: "Ada" });
     });
     expect(approved).toMatchObject({ output: '"approved by Ada"', customStatus: '"approved"' });
-    expect(await same("approval", 0.02)).toMatchObject({ output: '"timed out"', customStatus: '"waiting for approval"' });
+    expect(await same("approval", 0.02)).toMatchObject({
+      output: '"timed out"',
+      customStatus: '"waiting for approval"',
+    });
   });
 
   it("D3 termination from outside is the same", async () => {

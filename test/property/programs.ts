@@ -1,10 +1,23 @@
 /** Workflows as data: what an orchestrator of the property tests does, and how to make such workflows at random. */
-import { EntityInstanceId, RetryPolicy, whenAll, whenAny, type LockHandle, type OrchestrationContext, type Task } from "@microsoft/durabletask-js";
+import {
+  EntityInstanceId,
+  RetryPolicy,
+  whenAll,
+  whenAny,
+  type LockHandle,
+  type OrchestrationContext,
+  type Task,
+} from "@microsoft/durabletask-js";
 import * as fc from "fast-check";
 
 /** Something that an orchestrator can wait for. The name of an activity or child says how it ends; see `simulate.ts`. */
 export type Wait =
-  | { readonly wait: "activity" | "child"; readonly outcome: Outcome; readonly input: unknown; readonly attempts?: number }
+  | {
+      readonly wait: "activity" | "child";
+      readonly outcome: Outcome;
+      readonly input: unknown;
+      readonly attempts?: number;
+    }
   | { readonly wait: "timer"; readonly seconds: number }
   | { readonly wait: "event"; readonly name: string }
   /** An operation of an entity; its name says how it ends. */
@@ -18,8 +31,19 @@ export type Step =
   | { readonly do: "wait"; readonly for: Wait; readonly caught: boolean }
   | { readonly do: "start"; readonly what: Wait }
   /** Calls entities, one after the other, while it has the locks of some. */
-  | { readonly do: "lock"; readonly keys: readonly string[]; readonly calls: readonly Wait[]; readonly releases: boolean }
-  | { readonly do: "signal"; readonly key: string; readonly operation: string; readonly input: unknown; readonly delayed: boolean }
+  | {
+      readonly do: "lock";
+      readonly keys: readonly string[];
+      readonly calls: readonly Wait[];
+      readonly releases: boolean;
+    }
+  | {
+      readonly do: "signal";
+      readonly key: string;
+      readonly operation: string;
+      readonly input: unknown;
+      readonly delayed: boolean;
+    }
   | { readonly do: "status"; readonly value: unknown }
   /** A custom status that JSON has no text for. */
   | { readonly do: "bad status"; readonly what: "bigint" | "cycle" | "getter" | "function" }
@@ -90,7 +114,12 @@ async function act(ctx: OrchestrationContext, step: Step, program: Program, log:
       start(ctx, step.what);
       return false;
     case "signal":
-      ctx.entities.signalEntity(entity(step.key), step.operation, step.input, step.delayed ? { signalTime: new Date(Date.UTC(2031, 0, 1)) } : {});
+      ctx.entities.signalEntity(
+        entity(step.key),
+        step.operation,
+        step.input,
+        step.delayed ? { signalTime: new Date(Date.UTC(2031, 0, 1)) } : {},
+      );
       return false;
     case "status":
       ctx.setCustomStatus(step.value);
@@ -126,7 +155,11 @@ async function act(ctx: OrchestrationContext, step: Step, program: Program, log:
   }
 }
 
-async function* critical(ctx: OrchestrationContext, { keys, calls, releases }: Extract<Step, { do: "lock" }>, log: unknown[]): AsyncGenerator<Task<unknown>, void, unknown> {
+async function* critical(
+  ctx: OrchestrationContext,
+  { keys, calls, releases }: Extract<Step, { do: "lock" }>,
+  log: unknown[],
+): AsyncGenerator<Task<unknown>, void, unknown> {
   try {
     const lock = (yield ctx.entities.lockEntities(...keys.map(entity))) as LockHandle;
     log.push(ctx.entities.isInCriticalSection().inSection);
@@ -142,7 +175,10 @@ async function* critical(ctx: OrchestrationContext, { keys, calls, releases }: E
 }
 
 /** An orchestrator that does what its input says. */
-export async function* durable(ctx: OrchestrationContext, program: Program): AsyncGenerator<Task<unknown>, unknown, unknown> {
+export async function* durable(
+  ctx: OrchestrationContext,
+  program: Program,
+): AsyncGenerator<Task<unknown>, unknown, unknown> {
   const log: unknown[] = [];
   for (const step of program.steps) {
     if (step.do === "wait") {
@@ -182,8 +218,20 @@ const key = fc.constantFrom("a", "B", "@c");
 const call: fc.Arbitrary<Wait> = fc.record({ wait: fc.constant("entity"), key, outcome, input: value });
 
 const task: fc.Arbitrary<Wait> = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ wait: fc.constant("activity"), outcome, input: value, attempts: fc.constantFrom(2, 3) }, { requiredKeys: ["wait", "outcome", "input"] }) },
-  { weight: 2, arbitrary: fc.record({ wait: fc.constant("child"), outcome, input: value, attempts: fc.constant(2) }, { requiredKeys: ["wait", "outcome", "input"] }) },
+  {
+    weight: 4,
+    arbitrary: fc.record(
+      { wait: fc.constant("activity"), outcome, input: value, attempts: fc.constantFrom(2, 3) },
+      { requiredKeys: ["wait", "outcome", "input"] },
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record(
+      { wait: fc.constant("child"), outcome, input: value, attempts: fc.constant(2) },
+      { requiredKeys: ["wait", "outcome", "input"] },
+    ),
+  },
   { weight: 2, arbitrary: fc.record({ wait: fc.constant("timer"), seconds: fc.integer({ min: 0, max: 100 }) }) },
   { weight: 2, arbitrary: fc.record({ wait: fc.constant("event"), name: eventName }) },
   { weight: 2, arbitrary: call },
@@ -198,10 +246,41 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 10, arbitrary: fc.record({ do: fc.constant("wait"), for: wait, caught: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("start"), what: wait }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("status"), value }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("bad status"), what: fc.constantFrom("bigint", "cycle", "getter", "function") }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("send"), to: fc.constantFrom("other", "instance"), event: eventName, data: value }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("signal"), key, operation: fc.constantFrom("add", "__proto__"), input: value, delayed: fc.boolean() }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("lock"), keys: fc.array(key, { maxLength: 2 }), calls: fc.array(call, { maxLength: 2 }), releases: fc.constantFrom(true, true, false) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("bad status"),
+      what: fc.constantFrom("bigint", "cycle", "getter", "function"),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("send"),
+      to: fc.constantFrom("other", "instance"),
+      event: eventName,
+      data: value,
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("signal"),
+      key,
+      operation: fc.constantFrom("add", "__proto__"),
+      input: value,
+      delayed: fc.boolean(),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("lock"),
+      keys: fc.array(key, { maxLength: 2 }),
+      calls: fc.array(call, { maxLength: 2 }),
+      releases: fc.constantFrom(true, true, false),
+    }),
+  },
   { weight: 1, arbitrary: fc.constant<Step>({ do: "time" }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("microtasks"), count: fc.integer({ min: 1, max: 30 }) }) },
 );

@@ -88,10 +88,15 @@ class Hub {
         .setInput(activity.getInput())
         .setParenttracecontext(this.#fate.carries ? activity.getParenttracecontext() : undefined);
       this.#past.push(this.#event(id).setTaskscheduled(scheduled));
-      const failure = this.#failureOf(`activity ${activity.getName()} ${activity.getInput()?.getValue()}`, activity.getName());
+      const failure = this.#failureOf(
+        `activity ${activity.getName()} ${activity.getInput()?.getValue()}`,
+        activity.getName(),
+      );
       this.#pending.push(
         failure === undefined
-          ? this.#event().setTaskcompleted(new pb.TaskCompletedEvent().setTaskscheduledid(id).setResult(activity.getInput()))
+          ? this.#event().setTaskcompleted(
+              new pb.TaskCompletedEvent().setTaskscheduledid(id).setResult(activity.getInput()),
+            )
           : this.#event().setTaskfailed(new pb.TaskFailedEvent().setTaskscheduledid(id).setFailuredetails(failure)),
       );
     } else if (child !== undefined) {
@@ -113,20 +118,31 @@ class Hub {
       );
     } else if (timer !== undefined) {
       this.#past.push(this.#event(id).setTimercreated(new pb.TimerCreatedEvent().setFireat(timer.getFireat())));
-      this.#pending.push(this.#event().setTimerfired(new pb.TimerFiredEvent().setTimerid(id).setFireat(timer.getFireat())));
+      this.#pending.push(
+        this.#event().setTimerfired(new pb.TimerFiredEvent().setTimerid(id).setFireat(timer.getFireat())),
+      );
     } else if (sent !== undefined) {
-      const event = new pb.EventSentEvent().setInstanceid(sent.getInstance()?.getInstanceid() ?? "").setName(sent.getName()).setInput(sent.getData());
+      const event = new pb.EventSentEvent()
+        .setInstanceid(sent.getInstance()?.getInstanceid() ?? "")
+        .setName(sent.getName())
+        .setInput(sent.getData());
       this.#past.push(this.#event(id).setEventsent(event));
       if (event.getInstanceid() === "instance") this.#pending.push(this.#raised(sent.getName()));
     } else if (toEntity !== undefined) {
-      this.#past.push(this.#fate.classicEntities ? this.#event(id).setEventsent(classicMessage(toEntity)) : entityEvent(this.#event(id), toEntity));
+      this.#past.push(
+        this.#fate.classicEntities
+          ? this.#event(id).setEventsent(classicMessage(toEntity))
+          : entityEvent(this.#event(id), toEntity),
+      );
       const answer = this.#answer(toEntity);
       if (answer !== undefined) this.#pending.push(answer);
     } else if (complete?.getOrchestrationstatus() === pb.OrchestrationStatus.ORCHESTRATION_STATUS_CONTINUED_AS_NEW) {
       this.#execution += 1;
       this.#past = [];
       // Answers of entities come all the same.
-      this.#pending = this.#pending.filter((event) => event.hasEventraised() || event.hasEntityoperationcompleted() || event.hasEntitylockgranted());
+      this.#pending = this.#pending.filter(
+        (event) => event.hasEventraised() || event.hasEntityoperationcompleted() || event.hasEntitylockgranted(),
+      );
       this.#suspended = false;
       this.#carried = undefined;
       this.#fresh = [...this.#start(complete.getResult()?.getValue()), ...complete.getCarryovereventsList()];
@@ -153,7 +169,8 @@ class Hub {
     }
     // A backend may deliver something twice.
     if (draw % 13 === 1) happening.push(...happening.slice(-1));
-    if (happening.length === 0 || draw % 7 === 1) happening.push(this.#raised(eventNames[this.episodes % eventNames.length] ?? ""));
+    if (happening.length === 0 || draw % 7 === 1)
+      happening.push(this.#raised(eventNames[this.episodes % eventNames.length] ?? ""));
     if (this.#suspended && draw % 2 === 0) {
       this.#suspended = false;
       happening.push(this.#event().setExecutionresumed(new pb.ExecutionResumedEvent()));
@@ -170,21 +187,35 @@ class Hub {
 
   #answer(message: pb.SendEntityMessageAction): pb.HistoryEvent | undefined {
     const lock = message.getEntitylockrequested();
-    if (lock !== undefined) return this.#event().setEntitylockgranted(new pb.EntityLockGrantedEvent().setCriticalsectionid(lock.getCriticalsectionid()));
+    if (lock !== undefined)
+      return this.#event().setEntitylockgranted(
+        new pb.EntityLockGrantedEvent().setCriticalsectionid(lock.getCriticalsectionid()),
+      );
     const call = message.getEntityoperationcalled();
     if (call === undefined) return undefined;
     const id = call.getRequestid();
-    const failure = this.#failureOf(`entity ${call.getTargetinstanceid()?.getValue()} ${call.getInput()?.getValue()}`, call.getOperation());
+    const failure = this.#failureOf(
+      `entity ${call.getTargetinstanceid()?.getValue()} ${call.getInput()?.getValue()}`,
+      call.getOperation(),
+    );
     if (this.#fate.classicEntities) {
       const answer =
         failure === undefined
           ? { result: call.getInput()?.getValue() ?? null }
-          : { result: null, exceptionType: failure.getErrormessage(), failureDetails: { ErrorType: "Error", ErrorMessage: failure.getErrormessage() } };
+          : {
+              result: null,
+              exceptionType: failure.getErrormessage(),
+              failureDetails: { ErrorType: "Error", ErrorMessage: failure.getErrormessage() },
+            };
       return this.#event().setEventraised(new pb.EventRaisedEvent().setName(id).setInput(text(JSON.stringify(answer))));
     }
     return failure === undefined
-      ? this.#event().setEntityoperationcompleted(new pb.EntityOperationCompletedEvent().setRequestid(id).setOutput(call.getInput()))
-      : this.#event().setEntityoperationfailed(new pb.EntityOperationFailedEvent().setRequestid(id).setFailuredetails(failure));
+      ? this.#event().setEntityoperationcompleted(
+          new pb.EntityOperationCompletedEvent().setRequestid(id).setOutput(call.getInput()),
+        )
+      : this.#event().setEntityoperationfailed(
+          new pb.EntityOperationFailedEvent().setRequestid(id).setFailuredetails(failure),
+        );
   }
 
   #start(rawInput: string | undefined): pb.HistoryEvent[] {
@@ -192,13 +223,20 @@ class Hub {
     const start = {
       name: this.#name,
       ...(rawInput === undefined ? {} : { rawInput }),
-      ...(carries ? { executionId: `execution-${this.#execution}`, traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" } : {}),
+      ...(carries
+        ? {
+            executionId: `execution-${this.#execution}`,
+            traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+          }
+        : {}),
     };
     return startEvents(start, new Date(this.#now));
   }
 
   #raised(name: string): pb.HistoryEvent {
-    return this.#event().setEventraised(new pb.EventRaisedEvent().setName(name).setInput(text(JSON.stringify({ at: this.episodes }))));
+    return this.#event().setEventraised(
+      new pb.EventRaisedEvent().setName(name).setInput(text(JSON.stringify({ at: this.episodes }))),
+    );
   }
 
   #terminated(): pb.HistoryEvent {
@@ -221,12 +259,22 @@ function entityEvent(event: pb.HistoryEvent, message: pb.SendEntityMessageAction
 function classicMessage(message: pb.SendEntityMessageAction): pb.EventSentEvent {
   const operation = message.getEntityoperationcalled() ?? message.getEntityoperationsignaled();
   const lock = message.getEntitylockrequested();
-  const target = operation?.getTargetinstanceid()?.getValue() ?? lock?.getLocksetList()[0] ?? message.getEntityunlocksent()?.getTargetinstanceid()?.getValue() ?? "";
+  const target =
+    operation?.getTargetinstanceid()?.getValue() ??
+    lock?.getLocksetList()[0] ??
+    message.getEntityunlocksent()?.getTargetinstanceid()?.getValue() ??
+    "";
   const input =
     operation === undefined
-      ? { id: lock?.getCriticalsectionid() ?? message.getEntityunlocksent()?.getCriticalsectionid(), ...(lock === undefined ? {} : { lockset: lock.getLocksetList() }) }
+      ? {
+          id: lock?.getCriticalsectionid() ?? message.getEntityunlocksent()?.getCriticalsectionid(),
+          ...(lock === undefined ? {} : { lockset: lock.getLocksetList() }),
+        }
       : { op: operation.getOperation(), id: operation.getRequestid(), signal: message.hasEntityoperationsignaled() };
-  return new pb.EventSentEvent().setInstanceid(target).setName(lock === undefined && operation === undefined ? "release" : "op").setInput(text(JSON.stringify(input)));
+  return new pb.EventSentEvent()
+    .setInstanceid(target)
+    .setName(lock === undefined && operation === undefined ? "release" : "op")
+    .setInput(text(JSON.stringify(input)));
 }
 
 /** A response without what may differ: trace contexts, and stack traces, which hold the frames of the caller. */
@@ -236,7 +284,11 @@ export function comparable(response: Uint8Array): Uint8Array {
   for (const action of message.getActionsList()) {
     action.getScheduletask()?.setParenttracecontext(undefined);
     action.getCreatesuborchestration()?.setParenttracecontext(undefined);
-    for (let failure = action.getCompleteorchestration()?.getFailuredetails(); failure !== undefined; failure = failure.getInnerfailure()) {
+    for (
+      let failure = action.getCompleteorchestration()?.getFailuredetails();
+      failure !== undefined;
+      failure = failure.getInnerfailure()
+    ) {
       failure.setStacktrace(undefined);
     }
   }

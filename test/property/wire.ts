@@ -2,7 +2,11 @@
 
 export interface Field {
   number: number;
-  value: { type: "varint"; varint: bigint } | { type: "bytes"; bytes: Buffer } | { type: "message"; fields: Field[] } | { type: "fixed"; bytes: Buffer };
+  value:
+    | { type: "varint"; varint: bigint }
+    | { type: "bytes"; bytes: Buffer }
+    | { type: "message"; fields: Field[] }
+    | { type: "fixed"; bytes: Buffer };
 }
 
 /** The fields of a message; `undefined` if `bytes` are none. */
@@ -37,7 +41,11 @@ export function decodeFields(bytes: Buffer): Field[] | undefined {
     at += length;
     const inner = wireType === 2 && length > 0 ? decodeFields(content) : undefined;
     if (wireType !== 2) fields.push({ number, value: { type: "fixed", bytes: content } });
-    else fields.push({ number, value: inner === undefined ? { type: "bytes", bytes: content } : { type: "message", fields: inner } });
+    else
+      fields.push({
+        number,
+        value: inner === undefined ? { type: "bytes", bytes: content } : { type: "message", fields: inner },
+      });
   }
   return fields;
 }

@@ -15,7 +15,12 @@ import type { Steps } from "../harness.ts";
 
 /** Something that an orchestrator can wait for. */
 export type Part =
-  | { readonly kind: "activity"; readonly outcome: "ok" | "fail" | "flaky"; readonly turns: number; readonly retry: Retry }
+  | {
+      readonly kind: "activity";
+      readonly outcome: "ok" | "fail" | "flaky";
+      readonly turns: number;
+      readonly retry: Retry;
+    }
   | { readonly kind: "child"; readonly workflow: Workflow; readonly retry: Retry }
   | { readonly kind: "timer"; readonly milliseconds: number }
   | { readonly kind: "event" }
@@ -132,7 +137,12 @@ export function bookkeeping(ledger: Ledger): MiddlewareObject {
     async orchestration(ctx, next) {
       const { executionId = "none", instanceId, parent } = ctx;
       const { generation } = ctx.input as Play;
-      ledger.executions.set(executionId, { executionId, instanceId, parentExecutionId: parent?.executionId, generation });
+      ledger.executions.set(executionId, {
+        executionId,
+        instanceId,
+        parentExecutionId: parent?.executionId,
+        generation,
+      });
       ctx.features.set(CurrentExecution, executionId);
       await next(ctx);
     },
@@ -147,14 +157,26 @@ const user = (): ReturnType<typeof trace.getTracer> => trace.getTracer("user");
 
 /** Registers what the workflows run on the worker with that number. */
 export function register(worker: TaskHubGrpcWorker, number: number, ledger: Ledger): void {
-  worker.addNamedActivity("work", async (ctx: ActivityContext, { outcome, turns }: Extract<Part, { kind: "activity" }>) => {
-    const run = ledger.ran({ key: currentFeatures()?.get(CurrentRun) ?? "none", instanceId: ctx.orchestrationId, worker: number });
-    for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
-    user().startActiveSpan("in activity", { attributes: { number: run.number, instance: ctx.orchestrationId } }, (span) => span.end());
-    const fails = outcome === "fail" || (outcome === "flaky" && ledger.attempt(`${ctx.orchestrationId} ${turns}`) % 2 === 1);
-    if (fails) throw new RangeError(outcome);
-    return turns;
-  });
+  worker.addNamedActivity(
+    "work",
+    async (ctx: ActivityContext, { outcome, turns }: Extract<Part, { kind: "activity" }>) => {
+      const run = ledger.ran({
+        key: currentFeatures()?.get(CurrentRun) ?? "none",
+        instanceId: ctx.orchestrationId,
+        worker: number,
+      });
+      for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
+      user().startActiveSpan(
+        "in activity",
+        { attributes: { number: run.number, instance: ctx.orchestrationId } },
+        (span) => span.end(),
+      );
+      const fails =
+        outcome === "fail" || (outcome === "flaky" && ledger.attempt(`${ctx.orchestrationId} ${turns}`) % 2 === 1);
+      if (fails) throw new RangeError(outcome);
+      return turns;
+    },
+  );
   worker.addNamedOrchestrator("play", (ctx: OrchestrationContext, input: Play) => play(ledger, ctx, input));
 }
 
@@ -163,7 +185,9 @@ async function* play(ledger: Ledger, ctx: OrchestrationContext, { workflow, gene
   for (const [index, step] of workflow.steps.entries()) {
     const key = `${executionId} ${index}`;
     if (!ctx.isReplaying) ledger.steps.set(key, (ledger.steps.get(key) ?? 0) + 1);
-    user().startSpan("in orchestrator", { attributes: { key, instance: ctx.instanceId } }).end();
+    user()
+      .startSpan("in orchestrator", { attributes: { key, instance: ctx.instanceId } })
+      .end();
     switch (step.do) {
       case "wait":
         try {
@@ -188,7 +212,11 @@ async function* play(ledger: Ledger, ctx: OrchestrationContext, { workflow, gene
     }
   }
   if (workflow.next !== undefined) {
-    const following = { workflow: { steps: workflow.next.steps, next: undefined }, generation: generation + 1, peers } satisfies Play;
+    const following = {
+      workflow: { steps: workflow.next.steps, next: undefined },
+      generation: generation + 1,
+      peers,
+    } satisfies Play;
     ctx.continueAsNew(following, workflow.next.saveEvents);
   }
   return workflow.steps.length;
@@ -207,10 +235,20 @@ function start(ledger: Ledger, ctx: OrchestrationContext, part: Part, peers: rea
     case "activity":
     case "child": {
       const options =
-        part.retry === "never" ? {} : { retry: part.retry === "by policy" ? policy : async ({ lastAttemptNumber }: { lastAttemptNumber: number }) => lastAttemptNumber < 3 };
+        part.retry === "never"
+          ? {}
+          : {
+              retry:
+                part.retry === "by policy"
+                  ? policy
+                  : async ({ lastAttemptNumber }: { lastAttemptNumber: number }) => lastAttemptNumber < 3,
+            };
       return part.kind === "activity"
         ? ctx.callActivity("work", part, options)
-        : ctx.callSubOrchestrator("play", { workflow: part.workflow, generation: 1, peers } satisfies Play, { ...options, instanceId: `${ctx.instanceId}${ctx.newGuid()}` });
+        : ctx.callSubOrchestrator("play", { workflow: part.workflow, generation: 1, peers } satisfies Play, {
+            ...options,
+            instanceId: `${ctx.instanceId}${ctx.newGuid()}`,
+          });
     }
     case "timer":
       return ctx.createTimer(part.milliseconds / 1000);
@@ -236,7 +274,8 @@ const simple: fc.Arbitrary<Part> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("timer"), milliseconds: fc.constantFrom(0, 5, 20) }) },
   { weight: 2, arbitrary: fc.constant<Part>({ kind: "event" }) },
 );
-const child = (deeper: fc.Arbitrary<Workflow>): fc.Arbitrary<Part> => fc.record({ kind: fc.constant("child"), workflow: deeper, retry });
+const child = (deeper: fc.Arbitrary<Workflow>): fc.Arbitrary<Part> =>
+  fc.record({ kind: fc.constant("child"), workflow: deeper, retry });
 
 // The loser of a race may be a timer that would take an hour.
 const late: Part = { kind: "timer", milliseconds: 3_600_000 };
@@ -244,20 +283,33 @@ const late: Part = { kind: "timer", milliseconds: 3_600_000 };
 function steps(part: fc.Arbitrary<Part>): fc.Arbitrary<readonly Step[]> {
   const wait = fc.oneof(
     { weight: 5, arbitrary: part },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant("all"), of: fc.array(part, { minLength: 1, maxLength: 5 }) }) },
     {
       weight: 2,
-      arbitrary: fc.record({ kind: fc.constant("any"), of: fc.tuple(part, fc.array(fc.oneof(part, fc.constant(late)), { maxLength: 3 })).map(([one, more]) => [one, ...more]) }),
+      arbitrary: fc.record({ kind: fc.constant("all"), of: fc.array(part, { minLength: 1, maxLength: 5 }) }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        kind: fc.constant("any"),
+        of: fc
+          .tuple(part, fc.array(fc.oneof(part, fc.constant(late)), { maxLength: 3 }))
+          .map(([one, more]) => [one, ...more]),
+      }),
     },
   );
   const step = fc.oneof(
-    { weight: 10, arbitrary: fc.record({ do: fc.constant("wait"), for: wait, caught: fc.nat({ max: 3 }).map((draw) => draw > 0) }) },
+    {
+      weight: 10,
+      arbitrary: fc.record({ do: fc.constant("wait"), for: wait, caught: fc.nat({ max: 3 }).map((draw) => draw > 0) }),
+    },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("start"), what: part }) },
     { weight: 1, arbitrary: fc.constant<Step>({ do: "status" }) },
     { weight: 1, arbitrary: fc.record({ do: fc.constant("send"), to: fc.nat({ max: 20 }) }) },
   );
   const fail = fc.nat({ max: 9 }).map((draw): readonly Step[] => (draw === 9 ? [{ do: "fail" }] : []));
-  return fc.tuple(fc.array(step as fc.Arbitrary<Step>, { minLength: 1, maxLength: 5 }), fail).map(([list, end]) => [...list, ...end]);
+  return fc
+    .tuple(fc.array(step as fc.Arbitrary<Step>, { minLength: 1, maxLength: 5 }), fail)
+    .map(([list, end]) => [...list, ...end]);
 }
 
 function workflowsOf(part: fc.Arbitrary<Part>): fc.Arbitrary<Workflow> {
@@ -269,7 +321,9 @@ const leaf = workflowsOf(simple);
 const inner = workflowsOf(fc.oneof({ weight: 6, arbitrary: simple }, { weight: 1, arbitrary: child(leaf) }));
 
 /** A workflow, at most three orchestrations deep. */
-export const workflows: fc.Arbitrary<Workflow> = workflowsOf(fc.oneof({ weight: 4, arbitrary: simple }, { weight: 1, arbitrary: child(inner) }));
+export const workflows: fc.Arbitrary<Workflow> = workflowsOf(
+  fc.oneof({ weight: 4, arbitrary: simple }, { weight: 1, arbitrary: child(inner) }),
+);
 
 /** What happens to an orchestration from outside. */
 export interface Fate {
@@ -306,7 +360,15 @@ export const always: readonly (readonly [Workflow, Fate])[] = [
     {
       steps: [
         { do: "start", what: { ...work, turns: 12 } },
-        { do: "wait", for: { kind: "child", workflow: { steps: [{ do: "wait", for: work, caught: false }, { do: "fail" }], next: undefined }, retry: "never" }, caught: false },
+        {
+          do: "wait",
+          for: {
+            kind: "child",
+            workflow: { steps: [{ do: "wait", for: work, caught: false }, { do: "fail" }], next: undefined },
+            retry: "never",
+          },
+          caught: false,
+        },
       ],
       next: undefined,
     },
@@ -315,7 +377,20 @@ export const always: readonly (readonly [Workflow, Fate])[] = [
   [
     {
       steps: [
-        { do: "start", what: { kind: "child", workflow: { steps: [{ do: "wait", for: work, caught: false }, { do: "wait", for: late, caught: false }], next: undefined }, retry: "never" } },
+        {
+          do: "start",
+          what: {
+            kind: "child",
+            workflow: {
+              steps: [
+                { do: "wait", for: work, caught: false },
+                { do: "wait", for: late, caught: false },
+              ],
+              next: undefined,
+            },
+            retry: "never",
+          },
+        },
         { do: "wait", for: late, caught: false },
       ],
       next: undefined,

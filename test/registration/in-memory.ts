@@ -71,7 +71,10 @@ export function noting(name: string, log: string[]): MiddlewareObject {
 }
 
 /** A middleware that is there for its name. */
-export const named = (name: string): MiddlewareObject => ({ name, activity: async (ctx, next) => void (await next(ctx)) });
+export const named = (name: string): MiddlewareObject => ({
+  name,
+  activity: async (ctx, next) => void (await next(ctx)),
+});
 
 const asynchronous: MiddlewareFunction = async (ctx, next) => void (await next(ctx));
 const durable: DurableMiddleware = async function* (ctx, next) {

@@ -1,5 +1,10 @@
 /** Mistakes in middleware that used to pass unnoticed. */
-import { NoOpLogger, TaskHubGrpcWorker, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
+import {
+  NoOpLogger,
+  TaskHubGrpcWorker,
+  type ActivityContext,
+  type OrchestrationContext,
+} from "@microsoft/durabletask-js";
 import { describe, expect, it, vi } from "vitest";
 import { caching, logging, metrics, tracing } from "../../middlewares/index.ts";
 import { DurableTaskInstrumentation } from "../../src/instrumentation/index.ts";
@@ -26,7 +31,10 @@ describe("A middleware that returns a value", () => {
   }
 
   it("A1 around activities: the value has no effect, and one warning names the middleware and setResult", async () => {
-    const cached = { name: "cached", activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => (await next(ctx), "cached") };
+    const cached = {
+      name: "cached",
+      activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => (await next(ctx), "cached"),
+    };
     const { output, warnings } = await activityWith(cached);
     expect(output).toBe("3");
     expect(warnings).toEqual([
@@ -35,7 +43,10 @@ describe("A middleware that returns a value", () => {
   });
 
   it("A1 each such middleware is warned of", async () => {
-    const returning = (name: string) => ({ name, activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => (await next(ctx), name) });
+    const returning = (name: string) => ({
+      name,
+      activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => (await next(ctx), name),
+    });
     const { warnings } = await activityWith(returning("a"), returning("b"));
     expect(warnings.map((warning) => /Middleware "(.)"/.exec(warning)?.[1])).toEqual(["b", "a"]);
   });
@@ -43,11 +54,14 @@ describe("A middleware that returns a value", () => {
   it("A1 what next resolved with, or setResult was given, may be returned", async () => {
     const { output, warnings } = await activityWith(
       async (ctx: never, next: (ctx: never) => Promise<unknown>) => next(ctx),
-      { name: "set", activity: async (ctx: { setResult(value: unknown): void }, next: (ctx: never) => Promise<unknown>) => {
-        await next(any(ctx));
-        ctx.setResult("set");
-        return "set";
-      } },
+      {
+        name: "set",
+        activity: async (ctx: { setResult(value: unknown): void }, next: (ctx: never) => Promise<unknown>) => {
+          await next(any(ctx));
+          ctx.setResult("set");
+          return "set";
+        },
+      },
     );
     expect(output).toBe('"set"');
     expect(warnings).toEqual([]);
@@ -55,23 +69,32 @@ describe("A middleware that returns a value", () => {
 
   it.each<[string, unknown]>([
     ["an async function", async (ctx: never, next: (ctx: never) => Promise<unknown>) => (await next(ctx), "other")],
-    ["a durable middleware", async function* (ctx: never, next: (ctx: never) => AsyncIterable<unknown>) {
-      yield* next(ctx);
-      return "other";
-    }],
+    [
+      "a durable middleware",
+      async function* (ctx: never, next: (ctx: never) => AsyncIterable<unknown>) {
+        yield* next(ctx);
+        return "other";
+      },
+    ],
   ])("O3 around orchestrations, %s: the result stays, and one warning says why", async (_, orchestration) => {
     const warnings: string[] = [];
     const logger = Object.assign(new NoOpLogger(), { warn: (message: string) => void warnings.push(message) });
-    const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger }), { use: [any({ name: "other", orchestration })] });
+    const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger }), {
+      use: [any({ name: "other", orchestration })],
+    });
     worker.addNamedOrchestrator("plain", () => 1);
-    for (const instanceId of ["a", "b"]) expect(resultIn(await firstEpisode(worker, { name: "plain", instanceId }))).toBe(1);
+    for (const instanceId of ["a", "b"])
+      expect(resultIn(await firstEpisode(worker, { name: "plain", instanceId }))).toBe(1);
     expect(warnings).toEqual([
-      'durable-telemetry: Middleware "other" returned a value, which has no effect. An orchestration\'s result can\'t be replaced (O3); return nothing.',
+      "durable-telemetry: Middleware \"other\" returned a value, which has no effect. An orchestration's result can't be replaced (O3); return nothing.",
     ]);
   });
 
   it("A1 two workers warn each for itself", async () => {
-    const shared = { name: "shared", activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => (await next(ctx), 1) };
+    const shared = {
+      name: "shared",
+      activity: async (ctx: never, next: (ctx: never) => Promise<unknown>) => (await next(ctx), 1),
+    };
     expect((await activityWith(shared)).warnings).toHaveLength(1);
     vi.mocked(console.warn).mockClear();
     expect((await activityWith(shared)).warnings).toHaveLength(1);
@@ -81,7 +104,8 @@ describe("A middleware that returns a value", () => {
 describe("An unknown member of a middleware object", () => {
   const activity = async (ctx: never, next: (ctx: never) => Promise<unknown>): Promise<void> => void (await next(ctx));
   const misspelled = { name: "audit", activity, orchestraton: activity };
-  const message = /Middleware "audit" has an unknown member "orchestraton"; the members are name, orchestration, activity, workItem\./;
+  const message =
+    /Middleware "audit" has an unknown member "orchestraton"; the members are name, orchestration, activity, workItem\./;
 
   it("R7 is refused by defineMiddleware, with the members there are", () => {
     expect(() => defineMiddleware(any(misspelled))).toThrow(TypeError);
@@ -93,7 +117,9 @@ describe("An unknown member of a middleware object", () => {
     expect(() => worker.use(any(misspelled))).toThrow(message);
     expect(() => worker.use(any(Object.assign(Object.create(null), misspelled)))).toThrow(message);
     expect(worker.middlewares).toEqual([]);
-    expect(() => withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { use: [any(misspelled)] })).toThrow(message);
+    expect(() =>
+      withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { use: [any(misspelled)] }),
+    ).toThrow(message);
   });
 
   it("R7 is a class instance's own business", () => {
@@ -132,8 +158,24 @@ describe("An option that is undefined", () => {
     expect(metrics(undefineds("nameLimit")).name).toBe("metrics");
     expect(logging(undefineds("logger", "include", "redact")).name).toBe("logging");
     expect(logging({ include: { input: undefined, output: undefined } }).name).toBe("logging");
-    const policy = { ttl: "1m", key: undefined, namespace: undefined, version: undefined, shouldCache: undefined, staleFor: undefined, jitter: undefined, lockFor: undefined } as const;
-    const cache = caching({ activities: { work: policy }, store: undefined, timeout: undefined, maxEntries: undefined, maxBytes: undefined, maxValueSize: undefined });
+    const policy = {
+      ttl: "1m",
+      key: undefined,
+      namespace: undefined,
+      version: undefined,
+      shouldCache: undefined,
+      staleFor: undefined,
+      jitter: undefined,
+      lockFor: undefined,
+    } as const;
+    const cache = caching({
+      activities: { work: policy },
+      store: undefined,
+      timeout: undefined,
+      maxEntries: undefined,
+      maxBytes: undefined,
+      maxValueSize: undefined,
+    });
     expect(cache.name).toBe("caching");
   });
 

@@ -106,7 +106,11 @@ describe("The order of middleware", () => {
       "durable",
       "object",
     ]);
-    expect(inMemoryHub({ ...customOnly, use: noOps }).worker.middlewares).toEqual(["asynchronous", "durable", "object"]);
+    expect(inMemoryHub({ ...customOnly, use: noOps }).worker.middlewares).toEqual([
+      "asynchronous",
+      "durable",
+      "object",
+    ]);
   });
 
   it("R6 `middlewares` gets the members that the other options make and has full control of the list", () => {
@@ -155,9 +159,12 @@ describe("The forms of middleware", () => {
 
   it.each(["useOrchestrationMiddleware", "useActivityMiddleware"] as const)("R5 %s takes a position", (add) => {
     const { worker } = inMemoryHub({ use: [named("a"), named("b")] });
-    worker[add](async function placed(ctx: never, next: (ctx: never) => Promise<unknown>) {
-      await next(ctx);
-    }, { before: "b" });
+    worker[add](
+      async function placed(ctx: never, next: (ctx: never) => Promise<unknown>) {
+        await next(ctx);
+      },
+      { before: "b" },
+    );
     expect(worker.middlewares).toEqual(["a", "placed", "b"]);
   });
 
@@ -165,10 +172,21 @@ describe("The forms of middleware", () => {
     const log: string[] = [];
     const { activity, orchestration } = noting("one", log);
     if (activity === undefined || orchestration === undefined) throw new Error("noting makes both");
-    const hub = inMemoryHub({ use: [{ name: "a", activity }, { name: "o", orchestration }] });
+    const hub = inMemoryHub({
+      use: [
+        { name: "a", activity },
+        { name: "o", orchestration },
+      ],
+    });
     addTasks(hub);
     await hub.run("greeting");
-    expect(log).toEqual(["one: greeting in", "one: greet in", "one: greet out", "one: greeting in", "one: greeting out"]);
+    expect(log).toEqual([
+      "one: greeting in",
+      "one: greet in",
+      "one: greet out",
+      "one: greeting in",
+      "one: greeting out",
+    ]);
   });
 
   it("R7 a class instance is such an object, and its methods keep their `this`, private members and inheritance", async () => {

@@ -11,7 +11,8 @@ const bareWorker = (): TaskHubGrpcWorker => new TaskHubGrpcWorker({ logger });
 
 /** Calls as JavaScript does, which no type checker stops. */
 const decorate = (...args: unknown[]): object => Reflect.apply(withDurableTelemetry, undefined, args);
-const call = (object: object, method: string, args: readonly unknown[]): unknown => Reflect.apply(Reflect.get(object, method), object, args);
+const call = (object: object, method: string, args: readonly unknown[]): unknown =>
+  Reflect.apply(Reflect.get(object, method), object, args);
 const namesOf = (worker: object): unknown => Reflect.get(worker, "middlewares");
 
 /** Everything that can be seen of an object from outside. */
@@ -40,10 +41,18 @@ describe("Options that are refused", () => {
     ["null for options", null, /^withDurableTelemetry: the options must be an object\.$/],
     ["an array for options", [], /the options must be an object/],
     ["a string for options", "tracing", /the options must be an object/],
-    ["an unknown name", { tracings: true }, /^withDurableTelemetry: unknown option "tracings"; the options are .*tracing, .*use, middlewares, awaitGuard/],
+    [
+      "an unknown name",
+      { tracings: true },
+      /^withDurableTelemetry: unknown option "tracings"; the options are .*tracing, .*use, middlewares, awaitGuard/,
+    ],
     ["a name of Object.prototype", { toString: 1 }, /unknown option "toString"; the options are /],
     ["an own __proto__", JSON.parse('{"__proto__": {}}'), /unknown option "__proto__"; the options are /],
-    ["a string for tracing", { tracing: "on" }, /^withDurableTelemetry: option "tracing" must be an object with tracing options, true or false\.$/],
+    [
+      "a string for tracing",
+      { tracing: "on" },
+      /^withDurableTelemetry: option "tracing" must be an object with tracing options, true or false\.$/,
+    ],
     ["null for tracing", { tracing: null }, /option "tracing" must be an object/],
     ["an array for tracing", { tracing: [] }, /option "tracing" must be an object/],
     ["a function for tracing", { tracing: () => ({}) }, /option "tracing" must be an object/],
@@ -52,42 +61,84 @@ describe("Options that are refused", () => {
     ["a lone middleware for use", { use: named("a") }, /option "use" must be an array/],
     ["null for awaitGuard", { awaitGuard: null }, /^withDurableTelemetry: option "awaitGuard" must be an object\.$/],
     ["a mode for awaitGuard", { awaitGuard: "off" }, /option "awaitGuard" must be an object/],
-    ["an unknown mode", { awaitGuard: { middleware: "ignore" } }, /^withDurableTelemetry: awaitGuard: option "middleware" must be "fail" or "warn" or "off"\.$/],
-    ["a boolean for a mode", { awaitGuard: { orchestrator: true } }, /awaitGuard: option "orchestrator" must be "fail" or "warn" or "off"/],
-    ["an unknown kind of code", { awaitGuard: { activity: "off" } }, /awaitGuard: unknown option "activity"; the options are middleware, orchestrator\.$/],
+    [
+      "an unknown mode",
+      { awaitGuard: { middleware: "ignore" } },
+      /^withDurableTelemetry: awaitGuard: option "middleware" must be "fail" or "warn" or "off"\.$/,
+    ],
+    [
+      "a boolean for a mode",
+      { awaitGuard: { orchestrator: true } },
+      /awaitGuard: option "orchestrator" must be "fail" or "warn" or "off"/,
+    ],
+    [
+      "an unknown kind of code",
+      { awaitGuard: { activity: "off" } },
+      /awaitGuard: unknown option "activity"; the options are middleware, orchestrator\.$/,
+    ],
     ["a list for middlewares", { middlewares: [] }, /option "middlewares" must be a function/],
-  ])("R6 %s gives a TypeError that names the key and what is allowed, and leaves the worker as it was", (_, options, message) => {
-    const worker = bareWorker();
-    const error = refused(worker, () => decorate(worker, options));
-    expect(error).toBeInstanceOf(TypeError);
-    expect(String(error)).toMatch(new RegExp(message.source.replace(/^\^/, "^TypeError: ")));
-  });
+  ])(
+    "R6 %s gives a TypeError that names the key and what is allowed, and leaves the worker as it was",
+    (_, options, message) => {
+      const worker = bareWorker();
+      const error = refused(worker, () => decorate(worker, options));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(String(error)).toMatch(new RegExp(message.source.replace(/^\^/, "^TypeError: ")));
+    },
+  );
 
   it.each<[string, unknown[], RegExp]>([
-    ["undefined", [undefined], /must be a function or an object \{ name, orchestration\?, activity\?, workItem\? \}, not undefined/],
+    [
+      "undefined",
+      [undefined],
+      /must be a function or an object \{ name, orchestration\?, activity\?, workItem\? \}, not undefined/,
+    ],
     ["null", [null], /must be a function or an object \{ name, orchestration\?, activity\?, workItem\? \}, not null/],
     ["a string", ["tracing"], /must be a function or an object .*, not string/],
     ["an array", [[named("a")]], /needs a name|must be a function or an object/],
     ["an object without a name", [{ activity: () => undefined }], /needs a name: a non-empty string/],
     ["an empty name", [{ name: "", activity: () => undefined }], /needs a name: a non-empty string/],
     ["a symbol for a name", [{ name: Symbol("a"), activity: () => undefined }], /needs a name: a non-empty string/],
-    ["an object without a function", [{ name: "idle" }], /"idle" has neither an orchestration nor an activity nor a workItem function/],
-    ["a member that is no function", [{ name: "odd", activity: "later" }], /"odd": activity must be a function, not string/],
-    ["a null member", [{ name: "odd", orchestration: null, activity: () => undefined }], /"odd": orchestration must be a function/],
-    ["a class in place of an instance", [class Audit { readonly name = "audit"; }], /"Audit" is a class; add an instance of it: new Audit\(\)/],
+    [
+      "an object without a function",
+      [{ name: "idle" }],
+      /"idle" has neither an orchestration nor an activity nor a workItem function/,
+    ],
+    [
+      "a member that is no function",
+      [{ name: "odd", activity: "later" }],
+      /"odd": activity must be a function, not string/,
+    ],
+    [
+      "a null member",
+      [{ name: "odd", orchestration: null, activity: () => undefined }],
+      /"odd": orchestration must be a function/,
+    ],
+    [
+      "a class in place of an instance",
+      [
+        class Audit {
+          readonly name = "audit";
+        },
+      ],
+      /"Audit" is a class; add an instance of it: new Audit\(\)/,
+    ],
     ["a plain generator", [function* plain() {}], /"plain" is a plain generator; .*async function\*/],
-  ])("R7 %s in `use`, in what `middlewares` returns, or for worker.use is refused with the way out", (_, list, message) => {
-    for (const options of [{ use: list }, { use: [named("good"), ...list] }, { middlewares: () => list }]) {
-      const worker = bareWorker();
-      const error = refused(worker, () => decorate(worker, options));
-      expect(error).toBeInstanceOf(TypeError);
-      expect(String(error)).toMatch(message);
-      expect(String(error)).toContain("use" in options ? '"use"' : '"middlewares"');
-    }
-    const { worker } = inMemoryHub({ use: [named("good")] });
-    expect(() => call(worker, "use", list)).toThrow(message);
-    expect(worker.middlewares).toEqual(["good"]);
-  });
+  ])(
+    "R7 %s in `use`, in what `middlewares` returns, or for worker.use is refused with the way out",
+    (_, list, message) => {
+      for (const options of [{ use: list }, { use: [named("good"), ...list] }, { middlewares: () => list }]) {
+        const worker = bareWorker();
+        const error = refused(worker, () => decorate(worker, options));
+        expect(error).toBeInstanceOf(TypeError);
+        expect(String(error)).toMatch(message);
+        expect(String(error)).toContain("use" in options ? '"use"' : '"middlewares"');
+      }
+      const { worker } = inMemoryHub({ use: [named("good")] });
+      expect(() => call(worker, "use", list)).toThrow(message);
+      expect(worker.middlewares).toEqual(["good"]);
+    },
+  );
 
   it.each<[string, unknown]>([
     ["nothing", undefined],
@@ -115,15 +166,31 @@ describe("Options that are refused", () => {
   it("R6 an option that is undefined stands for one that is not given", () => {
     const options = { tracing: undefined, use: undefined, middlewares: undefined, awaitGuard: undefined };
     expect(namesOf(decorate(bareWorker(), options))).toEqual(["tracing", "metrics", "logging"]);
-    expect(namesOf(decorate(bareWorker(), { awaitGuard: { middleware: undefined } }))).toEqual(["tracing", "metrics", "logging"]);
+    expect(namesOf(decorate(bareWorker(), { awaitGuard: { middleware: undefined } }))).toEqual([
+      "tracing",
+      "metrics",
+      "logging",
+    ]);
   });
 });
 
 describe("Names and positions that are refused", () => {
   it.each<[string, DurableTelemetryOptions, RegExp]>([
-    ["two of one name in `use`", { use: [named("a"), named("a")] }, /There is already a middleware "a" \(tracing, metrics, logging, a\); give this one another name/],
-    ["a built-in's name", { use: [named("tracing")] }, /There is already a middleware "tracing" \(tracing, metrics, logging\)/],
-    ["two of one name from `middlewares`", { middlewares: () => [named("a"), named("b"), named("a")] }, /already a middleware "a" \(a, b\)/],
+    [
+      "two of one name in `use`",
+      { use: [named("a"), named("a")] },
+      /There is already a middleware "a" \(tracing, metrics, logging, a\); give this one another name/,
+    ],
+    [
+      "a built-in's name",
+      { use: [named("tracing")] },
+      /There is already a middleware "tracing" \(tracing, metrics, logging\)/,
+    ],
+    [
+      "two of one name from `middlewares`",
+      { middlewares: () => [named("a"), named("b"), named("a")] },
+      /already a middleware "a" \(a, b\)/,
+    ],
   ])("R5 %s is refused with the names there are, and leaves the worker as it was", (_, options, message) => {
     const worker = bareWorker();
     expect(String(refused(worker, () => withDurableTelemetry(worker, options)))).toMatch(message);
@@ -149,12 +216,16 @@ describe("Names and positions that are refused", () => {
 
   it("R5 a name that is taken is refused by worker.use too", () => {
     const { worker } = inMemoryHub({ use: [named("a"), named("b")] });
-    expect(() => worker.use(named("b"), { before: "a" })).toThrow('There is already a middleware "b" (a, b); give this one another name.');
+    expect(() => worker.use(named("b"), { before: "a" })).toThrow(
+      'There is already a middleware "b" (a, b); give this one another name.',
+    );
     expect(worker.middlewares).toEqual(["a", "b"]);
   });
 
   it("R5 with no middleware there yet, an unknown name says so", () => {
-    expect(() => inMemoryHub().worker.use(named("a"), { before: "b" })).toThrow('There is no middleware "b"; there are: none yet.');
+    expect(() => inMemoryHub().worker.use(named("a"), { before: "b" })).toThrow(
+      'There is no middleware "b"; there are: none yet.',
+    );
   });
 
   it.each(["useOrchestrationMiddleware", "useActivityMiddleware"] as const)(
@@ -171,7 +242,9 @@ describe("Names and positions that are refused", () => {
   it("R7 a durable middleware runs around orchestrations only: useActivityMiddleware refuses it", () => {
     const { worker } = inMemoryHub();
     const policy = async function* policy(): AsyncGenerator<never> {};
-    expect(() => call(worker, "useActivityMiddleware", [policy])).toThrow(/"policy" is a generator: only orchestration middleware/);
+    expect(() => call(worker, "useActivityMiddleware", [policy])).toThrow(
+      /"policy" is a generator: only orchestration middleware/,
+    );
   });
 });
 
@@ -230,7 +303,9 @@ describe("Workers that are refused", () => {
   ])("R1 a worker that is %s is refused with an error that says so, and is as it was", (_, close) => {
     const worker = close(bareWorker());
     const before = shape(worker);
-    expect(() => withDurableTelemetry(worker)).toThrow(/^withDurableTelemetry: this TaskHubGrpcWorker can't be decorated: .*(frozen|sealed)/);
+    expect(() => withDurableTelemetry(worker)).toThrow(
+      /^withDurableTelemetry: this TaskHubGrpcWorker can't be decorated: .*(frozen|sealed)/,
+    );
     expect(shape(worker)).toEqual(before);
   });
 
@@ -248,7 +323,9 @@ describe("Workers that are refused", () => {
     );
     expect(shape(worker)).toEqual(before);
     for (const registry of [undefined, null, "registry"]) {
-      expect(() => withDurableTelemetry({ _registry: registry })).toThrow(/lacks .*_registry\.getOrchestrator, _registry\.getActivity/);
+      expect(() => withDurableTelemetry({ _registry: registry })).toThrow(
+        /lacks .*_registry\.getOrchestrator, _registry\.getActivity/,
+      );
     }
   });
 
@@ -259,13 +336,16 @@ describe("Workers that are refused", () => {
     );
   });
 
-  it.each(["0.3.9", "0.0.1", "1.0.0", "2.0.0-beta.1", "10.4.0", "nightly"])("R1 SDK version %s is out of range", (version) => {
-    const worker = bareWorker();
-    expect(String(refused(worker, () => adapterFor(worker, () => ({ sdk: durableTaskSdk, version }))))).toBe(
-      `Error: withDurableTelemetry: the Durable Task SDK is out of range: found @microsoft/durabletask-js ${version}, ` +
-        "supported is >=0.4.0 <1. Install a version in the range.",
-    );
-  });
+  it.each(["0.3.9", "0.0.1", "1.0.0", "2.0.0-beta.1", "10.4.0", "nightly"])(
+    "R1 SDK version %s is out of range",
+    (version) => {
+      const worker = bareWorker();
+      expect(String(refused(worker, () => adapterFor(worker, () => ({ sdk: durableTaskSdk, version }))))).toBe(
+        `Error: withDurableTelemetry: the Durable Task SDK is out of range: found @microsoft/durabletask-js ${version}, ` +
+          "supported is >=0.4.0 <1. Install a version in the range.",
+      );
+    },
+  );
 
   it.each(["0.4.0", "0.4.12", "0.5.0-alpha.2", "0.10.0"])("R1 SDK version %s is in range", (version) => {
     expect(adapterFor(bareWorker(), () => ({ sdk: durableTaskSdk, version })).kind).toBe("TaskHubGrpcWorker");

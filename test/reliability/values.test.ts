@@ -11,17 +11,21 @@ describe("A worker whose values are hard to send", () => {
   let result: ProgramResult;
   beforeAll(async () => {
     receiver = await startReceiver();
-    result = await runProgram("../../reliability/fixtures/values-worker", { env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url } });
+    result = await runProgram("../../reliability/fixtures/values-worker", {
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url },
+    });
     return () => receiver.close();
   });
-  const spans = (name: string, kind: string) => receiver.spans.filter((span) => span.name === name && span.kind === kind);
+  const spans = (name: string, kind: string) =>
+    receiver.spans.filter((span) => span.name === name && span.kind === kind);
   const textOf = ({ body }: { readonly body: unknown }): string => (typeof body === "string" ? body : "");
   const record = (body: string) => receiver.logs.find((each) => each.body === body);
 
   it("K5 loses nothing, and says nothing", () => {
     expect(result.stderr).toBe("");
     expect(spans("orchestration:order", "SERVER")).toHaveLength(1);
-    for (const name of ["logs", "huge", "fetches"]) for (const kind of ["CLIENT", "SERVER"]) expect(spans(`activity:${name}`, kind)).toHaveLength(1);
+    for (const name of ["logs", "huge", "fetches"])
+      for (const kind of ["CLIENT", "SERVER"]) expect(spans(`activity:${name}`, kind)).toHaveLength(1);
     // An orchestration and 24 activities, and 5,000 lines that one of them writes.
     expect(receiver.logs.filter(({ eventName }) => eventName.startsWith("durabletask."))).toHaveLength(2 + 24 * 2);
     expect(new Set(receiver.logs.map(textOf).filter((body) => /^line \d+$/.test(body))).size).toBe(5000);
@@ -37,7 +41,10 @@ describe("A worker whose values are hard to send", () => {
       expect(message.length).toBeGreaterThan(limit / 2);
       expect(Buffer.byteLength(message)).toBeLessThanOrEqual(limit);
     }
-    const failed = receiver.logs.find(({ eventName, attributes }) => eventName === "durabletask.activity.failed" && attributes["durabletask.task.name"] === "huge");
+    const failed = receiver.logs.find(
+      ({ eventName, attributes }) =>
+        eventName === "durabletask.activity.failed" && attributes["durabletask.task.name"] === "huge",
+    );
     expect(failed?.attributes["exception.message"]).toMatch(mark);
     expect(failed?.attributes["exception.type"]).toBe("RangeError");
     expect(failed && textOf(failed).length).toBeLessThanOrEqual(limit);
@@ -75,19 +82,31 @@ describe("A worker whose values are hard to send", () => {
 });
 
 describe("K4 a queue", () => {
-  it.each(["traces", "logs"] as const)("of %s is bounded in bytes too: of 900 large ones it keeps 32 MiB, what matters most among them, and counts the rest", async (signal) => {
-    await using receiver = await startReceiver();
-    // A busy machine takes its time to send 32 MiB.
-    const env = { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT: "60000", OTEL_EXPORTER_OTLP_TIMEOUT: "60000" };
-    const { stderr } = await runProgram("burst", { env, input: { signal, spans: 900, isLarge: true } });
-    const arrived = receiver.spans.length + receiver.logs.length;
-    const [, dropped] = /^durable-telemetry: dropped (\d+) (?:spans|log records): more than maxQueueSize \(32768\), or 32 MiB, waited for the collector\n$/.exec(stderr) ?? [];
-    expect(arrived + Number(dropped)).toBe(901);
-    // Two values of 32 KiB each.
-    expect(arrived).toBeGreaterThan(400);
-    expect(arrived).toBeLessThan(600);
-    expect([...receiver.spans.map(({ name }) => name), ...receiver.logs.map(({ body }) => body)]).toContain(signal === "traces" ? "parent" : "history event");
-  });
+  it.each(["traces", "logs"] as const)(
+    "of %s is bounded in bytes too: of 900 large ones it keeps 32 MiB, what matters most among them, and counts the rest",
+    async (signal) => {
+      await using receiver = await startReceiver();
+      // A busy machine takes its time to send 32 MiB.
+      const env = {
+        OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+        DURABLE_TELEMETRY_SHUTDOWN_TIMEOUT: "60000",
+        OTEL_EXPORTER_OTLP_TIMEOUT: "60000",
+      };
+      const { stderr } = await runProgram("burst", { env, input: { signal, spans: 900, isLarge: true } });
+      const arrived = receiver.spans.length + receiver.logs.length;
+      const [, dropped] =
+        /^durable-telemetry: dropped (\d+) (?:spans|log records): more than maxQueueSize \(32768\), or 32 MiB, waited for the collector\n$/.exec(
+          stderr,
+        ) ?? [];
+      expect(arrived + Number(dropped)).toBe(901);
+      // Two values of 32 KiB each.
+      expect(arrived).toBeGreaterThan(400);
+      expect(arrived).toBeLessThan(600);
+      expect([...receiver.spans.map(({ name }) => name), ...receiver.logs.map(({ body }) => body)]).toContain(
+        signal === "traces" ? "parent" : "history event",
+      );
+    },
+  );
 });
 
 it.each([

@@ -13,7 +13,9 @@ import { durableTaskSdk } from "../distributions/trial.ts";
 
 const offline = await isOffline();
 const minutes = 60_000;
-const { engines } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { readonly engines: { readonly node: string } };
+const { engines } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
+  readonly engines: { readonly node: string };
+};
 
 /** A project with the package, and with a runtime, which is an npm package. */
 class RuntimeProject extends Project {
@@ -29,7 +31,9 @@ class RuntimeProject extends Project {
     await this.npmOk("install", tarball, durableTaskSdk, "@opentelemetry/sdk-node@0.301.0");
     const { code } = await this.npm("install", runtime);
     const program = join(this.path, "node_modules", ".bin", runtime.replace(/@.*/, ""));
-    const works = code === 0 && (await run(program, ["--version"], { cwd: this.path, env: inherited(), timeout: minutes })).code === 0;
+    const works =
+      code === 0 &&
+      (await run(program, ["--version"], { cwd: this.path, env: inherited(), timeout: minutes })).code === 0;
     if (works) this.#program = program;
     else if (process.env["CI"]) throw new Error(`${runtime} can't be installed.`);
     else console.warn(`${runtime} can't be installed from the npm registry: its tests are skipped.`);
@@ -38,7 +42,11 @@ class RuntimeProject extends Project {
   /** Runs a program with it. */
   async run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> {
     if (this.#program === undefined) throw new Error("The runtime is not installed.");
-    return run(this.#program, args, { cwd: this.path, env: { ...inherited(), NO_COLOR: "1", ...env }, timeout: minutes });
+    return run(this.#program, args, {
+      cwd: this.path,
+      env: { ...inherited(), NO_COLOR: "1", ...env },
+      timeout: minutes,
+    });
   }
 }
 
@@ -63,17 +71,32 @@ describe.skipIf(offline)("On another runtime", () => {
     }, 5 * minutes);
     afterAll(() => project[Symbol.dispose]());
 
-    it.for(["", "/middlewares", "/otlp", "/instrumentation", "/register", "/testing"])("durable-telemetry%s warns in one line when it is loaded, imported or required", async (entry, { skip }) => {
-      skip(project.isMissing);
-      const imported = await project.run(["--input-type=module", "-e", `await import("durable-telemetry${entry}"); await import("durable-telemetry${entry}")`]);
-      const required = await project.run(["-e", `require("durable-telemetry${entry}"); import("durable-telemetry${entry}")`]);
-      for (const ended of [imported, required]) expect(ended).toEqual({ code: 0, stdout: "", stderr: line });
-    });
+    it.for(["", "/middlewares", "/otlp", "/instrumentation", "/register", "/testing"])(
+      "durable-telemetry%s warns in one line when it is loaded, imported or required",
+      async (entry, { skip }) => {
+        skip(project.isMissing);
+        const imported = await project.run([
+          "--input-type=module",
+          "-e",
+          `await import("durable-telemetry${entry}"); await import("durable-telemetry${entry}")`,
+        ]);
+        const required = await project.run([
+          "-e",
+          `require("durable-telemetry${entry}"); import("durable-telemetry${entry}")`,
+        ]);
+        for (const ended of [imported, required]) expect(ended).toEqual({ code: 0, stdout: "", stderr: line });
+      },
+    );
 
     it("--import durable-telemetry/register leaves the application and its exit code alone", async ({ skip }) => {
       skip(project.isMissing);
       for (const option of ["--import", "--require"]) {
-        const ended = await project.run([option, "durable-telemetry/register", "-e", "console.log('ran'); process.exitCode = 7"]);
+        const ended = await project.run([
+          option,
+          "durable-telemetry/register",
+          "-e",
+          "console.log('ran'); process.exitCode = 7",
+        ]);
         expect(ended).toEqual({ code: 7, stdout: "ran\n", stderr: line });
       }
     });
@@ -105,13 +128,25 @@ describe.skipIf(offline)("On another runtime", () => {
       await using backend = await startOtlp();
       const ended = await project.run([...args, "main.mjs"], { ...backend.env, HOST_ADDRESS: sidecar.address });
       expect(ended).toMatchObject({ code: 0 });
-      expect(accountFor(backend.received(), 1)).toMatchObject({ whole: 1, torn: 0, orphans: 0, doubled: 0, tooShort: 0, logs: 16, metrics: 11 });
+      expect(accountFor(backend.received(), 1)).toMatchObject({
+        whole: 1,
+        torn: 0,
+        orphans: 0,
+        doubled: 0,
+        tooShort: 0,
+        logs: 16,
+        metrics: 11,
+      });
     });
 
     it("durable-telemetry/register instruments the workers, or logs that it can't", async ({ skip }) => {
       skip(project.isMissing);
       await using backend = await startOtlp();
-      const ended = await project.run([...args, "registered.mjs"], { ...backend.env, UNDECORATED: "1", HOST_ADDRESS: sidecar.address });
+      const ended = await project.run([...args, "registered.mjs"], {
+        ...backend.env,
+        UNDECORATED: "1",
+        HOST_ADDRESS: sidecar.address,
+      });
       expect(ended).toMatchObject({ code: 0 });
       const lines = ended.stderr.split("\n").filter((line) => line.includes("durable-telemetry"));
       const { whole } = accountFor(backend.received(), 1);

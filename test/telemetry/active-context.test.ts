@@ -9,21 +9,48 @@ const load = async (): Promise<typeof import("../../src/telemetry/active-context
 };
 
 function manage(manager: Partial<ContextManager>): void {
-  const complete: ContextManager = { active: () => ROOT_CONTEXT, with: (_, fn, self, ...args) => fn.apply(self, args), bind: (_, target) => target, enable: () => complete, disable: () => complete, ...manager };
+  const complete: ContextManager = {
+    active: () => ROOT_CONTEXT,
+    with: (_, fn, self, ...args) => fn.apply(self, args),
+    bind: (_, target) => target,
+    enable: () => complete,
+    disable: () => complete,
+    ...manager,
+  };
   context.setGlobalContextManager(complete);
 }
 afterEach(() => context.disable());
 
 describe("K1 a function that runs in a context", () => {
   it("K1 throws its own error, not one that the context manager makes of it", async () => {
-    manage({ with: ((_: unknown, fn: () => unknown) => { try { return fn(); } catch { throw new Error("another"); } }) as never });
+    manage({
+      with: ((_: unknown, fn: () => unknown) => {
+        try {
+          return fn();
+        } catch {
+          throw new Error("another");
+        }
+      }) as never,
+    });
     const { runIn, takeContextFault } = await load();
-    expect(() => runIn(ROOT_CONTEXT, () => { throw new RangeError("its own"); })).toThrow(new RangeError("its own"));
+    expect(() =>
+      runIn(ROOT_CONTEXT, () => {
+        throw new RangeError("its own");
+      }),
+    ).toThrow(new RangeError("its own"));
     expect(takeContextFault()).toBeUndefined();
   });
 
   it.each<[string, Partial<ContextManager>, string]>([
-    ["throws", { with: () => { throw new Error("broken on purpose"); } }, "its with() throws"],
+    [
+      "throws",
+      {
+        with: () => {
+          throw new Error("broken on purpose");
+        },
+      },
+      "its with() throws",
+    ],
     ["does not call it", { with: () => undefined as never }, "its with() does not call the function"],
   ])("K1 runs once though the context manager %s, which is said once", async (_, manager, fault) => {
     manage(manager);
@@ -39,8 +66,16 @@ describe("K1 a function that runs in a context", () => {
     process.on("unhandledRejection", unhandled);
     onTestFinished(() => void process.off("unhandledRejection", unhandled));
     const { runIn } = await load();
-    await expect(runIn(ROOT_CONTEXT, async () => { throw new RangeError("its own"); })).rejects.toThrow(new RangeError("its own"));
-    expect(() => runIn(ROOT_CONTEXT, () => { throw new RangeError("its own"); })).toThrow(new RangeError("its own"));
+    await expect(
+      runIn(ROOT_CONTEXT, async () => {
+        throw new RangeError("its own");
+      }),
+    ).rejects.toThrow(new RangeError("its own"));
+    expect(() =>
+      runIn(ROOT_CONTEXT, () => {
+        throw new RangeError("its own");
+      }),
+    ).toThrow(new RangeError("its own"));
     await setImmediate();
     expect(unhandled).not.toHaveBeenCalled();
   });

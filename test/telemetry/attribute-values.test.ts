@@ -5,7 +5,10 @@ import { defaultValueLimit } from "../../src/telemetry/value-limits.ts";
 import { fault, nested, revokedProxy, withThen } from "./misbehaviour.ts";
 
 /** The attributes, and what was thrown on the way. */
-function converted(source: object, size: number = defaultValueLimit.size): { readonly attributes: AttributeMembers; readonly faults: readonly unknown[] } {
+function converted(
+  source: object,
+  size: number = defaultValueLimit.size,
+): { readonly attributes: AttributeMembers; readonly faults: readonly unknown[] } {
   const faults: unknown[] = [];
   return { attributes: attributesOf(source, { size, unit: "characters" }, (error) => faults.push(error)), faults };
 }
@@ -61,8 +64,25 @@ describe("L4 an attribute has a form that people can read, and JSON can hold", (
     ["a URL", new URL("https://example.com/a?b=c"), "https://example.com/a?b=c"],
     ["search parameters", new URLSearchParams({ a: "1", b: "2" }), "a=1&b=2"],
     ["a regular expression", /a+/giu, "/a+/giu"],
-    ["a Map", new Map<string, unknown>([["a", 1n], ["b", new Date(0)]]), { a: "1", b: "1970-01-01T00:00:00.000Z" }],
-    ["a Map whose keys are no strings", new Map<unknown, unknown>([[1, "a"], [{ id: 2 }, "b"]]), [[1, "a"], [{ id: 2 }, "b"]]],
+    [
+      "a Map",
+      new Map<string, unknown>([
+        ["a", 1n],
+        ["b", new Date(0)],
+      ]),
+      { a: "1", b: "1970-01-01T00:00:00.000Z" },
+    ],
+    [
+      "a Map whose keys are no strings",
+      new Map<unknown, unknown>([
+        [1, "a"],
+        [{ id: 2 }, "b"],
+      ]),
+      [
+        [1, "a"],
+        [{ id: 2 }, "b"],
+      ],
+    ],
     ["a Set", new Set(["a", 1n]), ["a", "1"]],
     ["bytes", new Uint8Array([1, 2, 255]), "AQL/"],
     ["a Buffer", Buffer.from("text"), "dGV4dA=="],
@@ -79,23 +99,39 @@ describe("L4 an attribute has a form that people can read, and JSON can hold", (
     ["an empty object", {}, {}],
     ["an empty array", [], []],
     ["an object without a prototype", Object.assign(Object.create(null) as object, { a: 1 }), { a: 1 }],
-    ["plain objects that contain all that", { at: [{ date: new Date(0), big: 1n, none: undefined }] }, { at: [{ date: "1970-01-01T00:00:00.000Z", big: "1" }] }],
+    [
+      "plain objects that contain all that",
+      { at: [{ date: new Date(0), big: 1n, none: undefined }] },
+      { at: [{ date: "1970-01-01T00:00:00.000Z", big: "1" }] },
+    ],
     ["undefined in an array", [undefined, 1], [null, 1]],
     ["a member with the name of a class's", { constructor: "Audi" }, '{"constructor":"Audi"}'],
-    ["a name that would replace the prototype", JSON.parse('{"__proto__":{"a":1}}'), JSON.parse('{"__proto__":{"a":1}}')],
+    [
+      "a name that would replace the prototype",
+      JSON.parse('{"__proto__":{"a":1}}'),
+      JSON.parse('{"__proto__":{"a":1}}'),
+    ],
   ])("L4 %s", (_, given, expected) => {
     expect(value(given)).toStrictEqual(expected);
     expect(JSON.parse(JSON.stringify(value(given)))).toEqual(expected);
   });
 
   it("L4 an error has its type, message, stack trace, causes and own fields", () => {
-    const refused = Object.assign(new AggregateError([new Error("connect ECONNREFUSED ::1:80")], ""), { code: "ECONNREFUSED" });
+    const refused = Object.assign(new AggregateError([new Error("connect ECONNREFUSED ::1:80")], ""), {
+      code: "ECONNREFUSED",
+    });
     const error = new TypeError("fetch failed", { cause: refused });
     expect(value(error)).toEqual({
       type: "TypeError",
       message: "fetch failed",
       stack: error.stack,
-      cause: { type: "AggregateError", message: "", code: "ECONNREFUSED", stack: refused.stack, errors: [expect.objectContaining({ message: "connect ECONNREFUSED ::1:80" })] },
+      cause: {
+        type: "AggregateError",
+        message: "",
+        code: "ECONNREFUSED",
+        stack: refused.stack,
+        errors: [expect.objectContaining({ message: "connect ECONNREFUSED ::1:80" })],
+      },
     });
   });
 
@@ -106,9 +142,25 @@ describe("L4 an attribute has a form that people can read, and JSON can hold", (
   it("L4 OpenTelemetry's SDK takes every one of them", () => {
     const records: ReadableLogRecord[] = [];
     const provider = new LoggerProvider({
-      processors: [{ onEmit: (record) => void records.push(record), forceFlush: async () => undefined, shutdown: async () => undefined }],
+      processors: [
+        {
+          onEmit: (record) => void records.push(record),
+          forceFlush: async () => undefined,
+          shutdown: async () => undefined,
+        },
+      ],
     });
-    const given = { cycle, big: 1n, order: new Order("7"), money: new Money(1), map: new Map([["a", new Set([1])]]), error: new Error("no"), constructor: { constructor: 1 }, kind: Symbol("kind"), none: null };
+    const given = {
+      cycle,
+      big: 1n,
+      order: new Order("7"),
+      money: new Money(1),
+      map: new Map([["a", new Set([1])]]),
+      error: new Error("no"),
+      constructor: { constructor: 1 },
+      kind: Symbol("kind"),
+      none: null,
+    };
     const { attributes } = converted(given);
     provider.getLogger("tests").emit({ attributes });
     expect(records[0]?.attributes).toEqual(attributes);
@@ -118,13 +170,33 @@ describe("L4 an attribute has a form that people can read, and JSON can hold", (
 
 describe("K1 a value that misbehaves costs itself, and nothing beside it", () => {
   it.each<[string, unknown, unknown, faults: number]>([
-    ["a throwing getter", Object.defineProperty({ kept: 1 }, "lost", { enumerable: true, get: () => fault("no") }), { kept: 1, lost: "[threw]" }, 1],
+    [
+      "a throwing getter",
+      Object.defineProperty({ kept: 1 }, "lost", { enumerable: true, get: () => fault("no") }),
+      { kept: 1, lost: "[threw]" },
+      1,
+    ],
     ["a revoked proxy", revokedProxy(), "[threw]", 1],
     ["a proxy whose members throw", new Proxy({ a: 1 }, { get: () => fault("no") }), "[threw]", 1],
     ["a toJSON that throws", { toJSON: () => fault("no") }, "[threw]", 1],
-    ["a toJSON that returns itself", { a: 1, toJSON() { return this; } }, { a: 1, toJSON: "[Function toJSON]" }, 0],
+    [
+      "a toJSON that returns itself",
+      {
+        a: 1,
+        toJSON() {
+          return this;
+        },
+      },
+      { a: 1, toJSON: "[Function toJSON]" },
+      0,
+    ],
     ["a toString that throws", Object.create({ toString: () => fault("no") }), "[threw]", 1],
-    ["an error whose message throws", Object.defineProperty(new Error("no"), "message", { get: () => fault("no") }), "[threw]", 1],
+    [
+      "an error whose message throws",
+      Object.defineProperty(new Error("no"), "message", { get: () => fault("no") }),
+      "[threw]",
+      1,
+    ],
     ["an array with a throwing iterator", Object.assign([1], { [Symbol.iterator]: () => fault("no") }), "[threw]", 1],
     ["a thenable", { other: 1, nested: withThen(() => fault("no")) }, { other: 1, nested: {} }, 0],
   ])("K1 %s", (_, given, expected, count) => {
@@ -158,12 +230,20 @@ describe("K4 attributes are bounded", () => {
     expect(value(wide)).toEqual([...wide.slice(0, 128), "... [872 more]"]);
     expect(value(new Set(wide))).toEqual([...wide.slice(0, 128), "... [872 more]"]);
     expect(value(Int32Array.from(wide))).toEqual([...wide.slice(0, 128), "... [872 more]"]);
-    expect(value(Object.fromEntries(wide.map((index) => [`key ${index}`, index])))).toMatchObject({ "key 127": 127, "...": "[872 more]" });
+    expect(value(Object.fromEntries(wide.map((index) => [`key ${index}`, index])))).toMatchObject({
+      "key 127": 127,
+      "...": "[872 more]",
+    });
   });
 
   it("K4 in the length of each string, names and bytes included", () => {
-    const { attributes } = converted({ text: "x".repeat(1_500_000), bytes: new Uint8Array(1_500_000), [`name ${"x".repeat(1_500_000)}`]: 1 });
-    for (const each of [...Object.keys(attributes), ...Object.values(attributes)]) expect(JSON.stringify(each).length - 2).toBeLessThanOrEqual(32 * 1024);
+    const { attributes } = converted({
+      text: "x".repeat(1_500_000),
+      bytes: new Uint8Array(1_500_000),
+      [`name ${"x".repeat(1_500_000)}`]: 1,
+    });
+    for (const each of [...Object.keys(attributes), ...Object.values(attributes)])
+      expect(JSON.stringify(each).length - 2).toBeLessThanOrEqual(32 * 1024);
     expect(attributes["text"]).toMatch(/^x+\.\.\. \[\d+ characters cut\]$/);
     expect(attributes["bytes"]).toMatch(/^A+\.\.\. \[1477140 bytes cut\]$/);
   });
@@ -179,7 +259,11 @@ describe("K4 attributes are bounded", () => {
 
   it("K4 in the steps that it takes: they don't grow with what is cut", () => {
     let read = 0;
-    const counted = (length: number): unknown => new Proxy([], { get: (_, member) => (member === "length" ? length : member === Symbol.iterator ? Array.prototype[Symbol.iterator] : (read += 1)) });
+    const counted = (length: number): unknown =>
+      new Proxy([], {
+        get: (_, member) =>
+          member === "length" ? length : member === Symbol.iterator ? Array.prototype[Symbol.iterator] : (read += 1),
+      });
     for (const length of [1_000, 100_000]) {
       read = 0;
       expect(value(counted(length))).toHaveLength(129);

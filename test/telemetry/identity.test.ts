@@ -1,6 +1,13 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { activitySpanId, bitsOf, continuedIds, episodeSpanId, executionIds, taskSpanId } from "../../src/telemetry/identity.ts";
+import {
+  activitySpanId,
+  bitsOf,
+  continuedIds,
+  episodeSpanId,
+  executionIds,
+  taskSpanId,
+} from "../../src/telemetry/identity.ts";
 
 const spanIds = fc.stringMatching(/^[0-9a-f]{16}$/);
 const taskIds = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
@@ -49,7 +56,9 @@ describe("I2 The IDs that follow from others are the same in every process", () 
 
   it("a task's is so many steps of 2^64 divided by the golden ratio from the orchestration's", () => {
     const byBigInt = (spanId: string, steps: bigint): string =>
-      BigInt.asUintN(64, BigInt(`0x${spanId}`) + steps * 0x9e3779b97f4a7c15n).toString(16).padStart(16, "0");
+      BigInt.asUintN(64, BigInt(`0x${spanId}`) + steps * 0x9e3779b97f4a7c15n)
+        .toString(16)
+        .padStart(16, "0");
     fc.assert(
       fc.property(spanIds, taskIds, fc.nat(2 ** 30), (spanId, taskId, events) => {
         expect(taskSpanId(bitsOf(spanId), taskId)).toBe(byBigInt(spanId, 2n * BigInt(taskId) + 1n));

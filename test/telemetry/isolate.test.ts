@@ -16,7 +16,10 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout"] });
   counted.length = logged.length = 0;
   onFault((middleware) => counted.push(middleware));
-  diag.setLogger({ error: (line) => void logged.push(line), warn: none, info: none, debug: none, verbose: none }, { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true });
+  diag.setLogger(
+    { error: (line) => void logged.push(line), warn: none, info: none, debug: none, verbose: none },
+    { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true },
+  );
   return () => {
     vi.runOnlyPendingTimers();
     vi.runOnlyPendingTimers();
@@ -39,7 +42,8 @@ const line = (message: string): string => `durable-telemetry: ${message}. The wo
 
 describe("K1 a fault", () => {
   it("is counted each time, and logged at once and then once a minute with its number, for as long as it goes on", () => {
-    for (const cause of ["one", "one", "two", "one"]) expect(isolated.run("lost", () => fault(new Error(cause)))).toBeUndefined();
+    for (const cause of ["one", "one", "two", "one"])
+      expect(isolated.run("lost", () => fault(new Error(cause)))).toBeUndefined();
     expect(logged).toEqual([line("lost: one"), line("lost: two")]);
     logged.length = 0;
     vi.advanceTimersByTime(60_000);
@@ -125,7 +129,11 @@ describe("K1 a fault", () => {
 
   it.each<[string, unknown, string]>([
     ["a revoked proxy", revokedProxy(), "what was thrown can't be read"],
-    ["an error whose message throws", Object.defineProperty(new Error("hidden"), "message", { get: () => fault("no message") }), "what was thrown can't be read"],
+    [
+      "an error whose message throws",
+      Object.defineProperty(new Error("hidden"), "message", { get: () => fault("no message") }),
+      "what was thrown can't be read",
+    ],
     ["an object without a prototype", Object.create(null), "what was thrown can't be read"],
     ["undefined", undefined, "undefined"],
     ["a symbol", Symbol("thrown"), "Symbol(thrown)"],
@@ -139,7 +147,8 @@ describe("K1 a fault", () => {
 
 describe("K1 a callback whose result is needed now", () => {
   it("returns any value that is no promise", () => {
-    for (const value of [undefined, null, 0, "text", withThen("later"), () => 1]) expect(isolated.call("lost", () => value)).toBe(value);
+    for (const value of [undefined, null, 0, "text", withThen("later"), () => 1])
+      expect(isolated.call("lost", () => value)).toBe(value);
     expect(counted).toEqual([]);
   });
 
@@ -170,8 +179,14 @@ describe("K1 a callback whose result is not used", () => {
     ["itself", vi.fn<() => void>],
     ["a promise", async () => 1],
     ["a promise that is never settled", () => new Promise(none)],
-    ["a thenable that calls back twice", () => withThen((resolve: () => void, reject: () => void) => void [resolve(), reject(), resolve()])],
-    ["a thenable that throws when it has called back", () => withThen((resolve: () => void) => [resolve(), fault("late")])],
+    [
+      "a thenable that calls back twice",
+      () => withThen((resolve: () => void, reject: () => void) => void [resolve(), reject(), resolve()]),
+    ],
+    [
+      "a thenable that throws when it has called back",
+      () => withThen((resolve: () => void) => [resolve(), fault("late")]),
+    ],
     ["a thenable that never calls back", () => withThen(none)],
   ])("may return %s", async (_, callback) => {
     isolated.start("lost", callback);
@@ -182,9 +197,18 @@ describe("K1 a callback whose result is not used", () => {
   it.each<[string, () => unknown]>([
     ["throws", () => fault(new Error("cause"))],
     ["rejects", async () => fault(new Error("cause"))],
-    ["rejects with a promise whose then throws", () => withThen(() => fault("then"), Promise.reject(new Error("cause")))],
+    [
+      "rejects with a promise whose then throws",
+      () => withThen(() => fault("then"), Promise.reject(new Error("cause"))),
+    ],
     ["returns a thenable that throws", () => withThen(() => fault(new Error("cause")))],
-    ["returns a thenable that rejects twice", () => withThen((_: unknown, reject: (error: Error) => void) => void [reject(new Error("cause")), reject(new Error("2"))])],
+    [
+      "returns a thenable that rejects twice",
+      () =>
+        withThen(
+          (_: unknown, reject: (error: Error) => void) => void [reject(new Error("cause")), reject(new Error("2"))],
+        ),
+    ],
     ["returns what has a throwing then", () => withThrowingThen(new Error("cause"))],
   ])("is one fault if it %s", async (_, callback) => {
     isolated.start("lost", callback);

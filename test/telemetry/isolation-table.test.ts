@@ -1,5 +1,13 @@
 import { OrchestrationStatus, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
-import { diag, DiagLogLevel, logs, metrics as metricsApi, type LoggerProvider, type Meter, type MeterProvider } from "@opentelemetry/api";
+import {
+  diag,
+  DiagLogLevel,
+  logs,
+  metrics as metricsApi,
+  type LoggerProvider,
+  type Meter,
+  type MeterProvider,
+} from "@opentelemetry/api";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { caching, logging, metrics } from "../../middlewares/index.ts";
 import { currentLogger, type Middleware, type MiddlewareLogger } from "../../src/index.ts";
@@ -14,9 +22,9 @@ import { fault, nested, revokedProxy, settle, withThen, withThrowingThen } from 
 type Does = () => unknown;
 
 const misbehaviours = {
-  "throws": () => fault(new Error("thrown")),
+  throws: () => fault(new Error("thrown")),
   "throws what can't be read": () => fault(revokedProxy()),
-  "rejects": async () => fault(new Error("rejected")),
+  rejects: async () => fault(new Error("rejected")),
   "never settles": () => new Promise(() => undefined),
   "returns a thenable that calls back twice": () =>
     withThen((resolve: (value?: unknown) => void, reject: (error: Error) => void) => {
@@ -27,7 +35,8 @@ const misbehaviours = {
   "returns a thenable that throws": () => withThen(() => fault(new Error("thrown by then"))),
   "returns what has a throwing then": () => withThrowingThen(new Error("no then")),
   "returns a revoked proxy": revokedProxy,
-  "returns what has a throwing getter": () => Object.defineProperty({}, "lost", { enumerable: true, get: () => fault(new Error("no getter")) }),
+  "returns what has a throwing getter": () =>
+    Object.defineProperty({}, "lost", { enumerable: true, get: () => fault(new Error("no getter")) }),
   "returns what is nested 20,000 deep": () => nested(20_000),
 } satisfies Record<string, Does>;
 type Misbehaviour = keyof typeof misbehaviours;
@@ -40,10 +49,17 @@ interface Callback {
 }
 
 const odd: readonly Misbehaviour[] = ["returns what has a throwing getter", "returns what is nested 20,000 deep"];
-const silent: MiddlewareLogger = { error: () => undefined, warn: () => undefined, info: () => undefined, debug: () => undefined };
+const silent: MiddlewareLogger = {
+  error: () => undefined,
+  warn: () => undefined,
+  info: () => undefined,
+  debug: () => undefined,
+};
 const include = { input: true, output: true };
 
-const cached = (options: Record<string, unknown>): readonly Middleware[] => [caching({ activities: { charge: { ttl: "1m", ...options } } })];
+const cached = (options: Record<string, unknown>): readonly Middleware[] => [
+  caching({ activities: { charge: { ttl: "1m", ...options } } }),
+];
 const stored = (member: string, does: Does): readonly Middleware[] => {
   const entries = new Map<string, string>();
   const store = {
@@ -73,9 +89,15 @@ const callbacks: Readonly<Record<string, Callback>> = {
   "caching: namespace": { middlewares: (namespace) => cached({ namespace }), harmless: odd },
   "caching: shouldCache": { middlewares: (shouldCache) => cached({ shouldCache }), harmless: [] },
   "caching: store.get": { middlewares: (does) => stored("get", does), harmless: [] },
-  "caching: store.set": { middlewares: (does) => stored("set", does), harmless: ["returns a thenable that calls back twice", ...odd] },
+  "caching: store.set": {
+    middlewares: (does) => stored("set", does),
+    harmless: ["returns a thenable that calls back twice", ...odd],
+  },
   "caching: store.setIfAbsent": { middlewares: (does) => stored("setIfAbsent", does), harmless: [] },
-  "caching: store.deleteIfEqual": { middlewares: (does) => stored("deleteIfEqual", does), harmless: ["returns a thenable that calls back twice", ...odd] },
+  "caching: store.deleteIfEqual": {
+    middlewares: (does) => stored("deleteIfEqual", does),
+    harmless: ["returns a thenable that calls back twice", ...odd],
+  },
 };
 
 const unhandled: unknown[] = [];
@@ -84,7 +106,10 @@ const lines: string[] = [];
 const none = (): void => undefined;
 beforeAll(() => {
   process.on("unhandledRejection", onUnhandled);
-  diag.setLogger({ error: (line) => void lines.push(line), warn: none, info: none, debug: none, verbose: none }, { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true });
+  diag.setLogger(
+    { error: (line) => void lines.push(line), warn: none, info: none, debug: none, verbose: none },
+    { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true },
+  );
 });
 afterAll(async () => {
   await settle();
@@ -102,7 +127,10 @@ async function run(middlewares: readonly Middleware[]): Promise<unknown> {
   });
   hub.worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext, amount: number): Steps {
     for (const level of ["error", "warn", "info"] as const) currentLogger()?.[level]("ordering", { amount });
-    const [first, second]: number[] = [yield ctx.callActivity("charge", amount), yield ctx.callActivity("charge", amount)];
+    const [first, second]: number[] = [
+      yield ctx.callActivity("charge", amount),
+      yield ctx.callActivity("charge", amount),
+    ];
     return (first ?? 0) + (second ?? 0);
   });
   const { runtimeStatus, serializedOutput } = await hub.run("order", 1);
@@ -119,7 +147,8 @@ describe.each(Object.entries(callbacks))("K1 %s", (name, { middlewares, harmless
     onTestFinished(() => metricsApi.disable());
     expect(await run(middlewares(misbehaviours[how]))).toBe(4);
     const [middleware = ""] = name.split(":");
-    const faults = async (): Promise<Record<string, number>> => (await recorded.collect()).counts("durabletask.middleware.errors", "durabletask.middleware");
+    const faults = async (): Promise<Record<string, number>> =>
+      (await recorded.collect()).counts("durabletask.middleware.errors", "durabletask.middleware");
     // A lock is given back after the activity: nobody waits for it but its time limit.
     const expected = harmless.includes(how) ? {} : { [middleware]: expect.any(Number) as number };
     await vi.waitFor(async () => expect(await faults()).toEqual(expected), { interval: 1 });
@@ -130,7 +159,8 @@ describe.each(Object.entries(callbacks))("K1 %s", (name, { middlewares, harmless
 const emptyMeter = (member: string, does: Does): Meter => {
   const instrument = { record: none, add: none };
   const meter: Record<string, unknown> = {};
-  for (const each of ["createHistogram", "createCounter", "createUpDownCounter"]) meter[each] = () => (Object.hasOwn(instrument, member) ? { ...instrument, [member]: does } : instrument);
+  for (const each of ["createHistogram", "createCounter", "createUpDownCounter"])
+    meter[each] = () => (Object.hasOwn(instrument, member) ? { ...instrument, [member]: does } : instrument);
   return (Object.hasOwn(meter, member) ? { ...meter, [member]: does } : meter) as unknown as Meter;
 };
 const listening = { emit: none, enabled: () => true };
@@ -144,7 +174,8 @@ const providers: Readonly<Record<string, (does: Does) => void>> = {
   ),
   "LoggerProvider.getLogger": (does) => void logs.setGlobalLoggerProvider({ getLogger: does } as LoggerProvider),
   "a logger's emit": (does) => void logs.setGlobalLoggerProvider({ getLogger: () => ({ ...listening, emit: does }) }),
-  "a logger's enabled": (does) => void logs.setGlobalLoggerProvider({ getLogger: () => ({ ...listening, enabled: does as () => boolean }) }),
+  "a logger's enabled": (does) =>
+    void logs.setGlobalLoggerProvider({ getLogger: () => ({ ...listening, enabled: does as () => boolean }) }),
 };
 
 describe.each(Object.entries(providers))("K1 %s", (_, register) => {

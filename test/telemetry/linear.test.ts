@@ -27,7 +27,9 @@ async function expectLinear(steps: (size: number) => number | Promise<number>): 
   const counts: number[] = [];
   for (const size of sizes) counts.push(await steps(size));
   expect(counts[0]).toBeGreaterThan(sizes[0] / 2);
-  counts.slice(1).forEach((count, index) => expect(count / (counts[index] ?? 0), counts.join(", ")).toBeLessThan(mostGrowth));
+  counts
+    .slice(1)
+    .forEach((count, index) => expect(count / (counts[index] ?? 0), counts.join(", ")).toBeLessThan(mostGrowth));
 }
 
 let reads = 0;
@@ -56,9 +58,20 @@ const range = (size: number): readonly number[] => Array.from({ length: size }, 
 const started = (): readonly HistoryEvent[] => [history.episode(), history.started("plain")];
 
 describe("Linear: what logging and metrics do of an episode", () => {
-  const events: Readonly<Record<string, (size: number) => { readonly past: readonly HistoryEvent[]; readonly fresh: readonly HistoryEvent[] }>> = {
-    "external events": (size) => ({ past: [], fresh: [...started(), ...range(size).map(() => history.raised("go", 1))] }),
-    "suspensions and resumptions": (size) => ({ past: [], fresh: [...started(), ...range(size).map((each) => (each % 2 === 0 ? history.resumed(1) : history.suspended(1)))] }),
+  const events: Readonly<
+    Record<
+      string,
+      (size: number) => { readonly past: readonly HistoryEvent[]; readonly fresh: readonly HistoryEvent[] }
+    >
+  > = {
+    "external events": (size) => ({
+      past: [],
+      fresh: [...started(), ...range(size).map(() => history.raised("go", 1))],
+    }),
+    "suspensions and resumptions": (size) => ({
+      past: [],
+      fresh: [...started(), ...range(size).map((each) => (each % 2 === 0 ? history.resumed(1) : history.suspended(1)))],
+    }),
     "activities that complete": (size) => ({
       past: [...started(), ...range(size).map((id) => history.scheduled(id, "charge", 1))],
       fresh: [history.episode(2), ...range(size).map((id) => history.completed(id, null, 2))],
@@ -71,14 +84,19 @@ describe("Linear: what logging and metrics do of an episode", () => {
       past: [...started(), ...range(size).map((id) => history.timerCreated(id, 2, 1))],
       fresh: [history.episode(2), ...range(size).map((id) => history.timerFired(id, 2, 2))],
     }),
-    "retries that it schedules": (size) => ({ past: [...started(), ...range(size).map((id) => history.scheduled(id, "charge", 1))], fresh: [history.episode(2)] }),
+    "retries that it schedules": (size) => ({
+      past: [...started(), ...range(size).map((id) => history.scheduled(id, "charge", 1))],
+      fresh: [history.episode(2)],
+    }),
   };
 
   it.each(Object.entries(events))("grows with its %s, and no faster, up to 100,000", async (_, make) => {
     logs.setGlobalLoggerProvider(loggerProvider().provider);
     metricsApi.setGlobalMeterProvider(meterProvider().provider);
     const host = new PipelineHost(new Pipeline(() => false), new NoOpLogger());
-    const hooks = [metrics(), logging()].flatMap(({ name, workItem: run }) => (run === undefined ? [] : [{ name, run }]));
+    const hooks = [metrics(), logging()].flatMap(({ name, workItem: run }) =>
+      run === undefined ? [] : [{ name, run }],
+    );
     const episodes = sizes.map((size) => [size, make(size)] as const);
     countReads();
     await expectLinear((size) => {
@@ -87,8 +105,25 @@ describe("Linear: what logging and metrics do of an episode", () => {
       if (item === undefined) throw new Error("There is no start.");
       item.run(hooks, () => undefined);
       reads = 0;
-      const scheduled = range(size).map((taskId) => ({ type: "activity", taskId: size + taskId, name: "charge", version: undefined, scheduledAt: undefined, traceContext: undefined, attempt: 2 }) as const);
-      item.respond({ outcome: { status: "completed" }, actions: size, scheduled, sent: [], persistSpan: () => undefined });
+      const scheduled = range(size).map(
+        (taskId) =>
+          ({
+            type: "activity",
+            taskId: size + taskId,
+            name: "charge",
+            version: undefined,
+            scheduledAt: undefined,
+            traceContext: undefined,
+            attempt: 2,
+          }) as const,
+      );
+      item.respond({
+        outcome: { status: "completed" },
+        actions: size,
+        scheduled,
+        sent: [],
+        persistSpan: () => undefined,
+      });
       item.acknowledge("accepted");
       finishSlices();
       return reads;
@@ -123,32 +158,43 @@ describe("Linear: what the activity cache does", () => {
   it.each<[string, (each: number) => unknown]>([
     ["identical calls", () => 1],
     ["different calls", (each) => each],
-  ])("for %s at the same time grows with their number, and no faster, whatever the store can take", async (_, input) => {
-    const features = new MiddlewareFeatures();
-    await expectLinear(async (size) => {
-      let steps = 0;
-      const step = <T>(value: T): T => {
-        steps += 1;
-        return value;
-      };
-      const entries = new Map<string, string>();
-      const store = {
-        get: async (key: string) => step(entries.get(key)),
-        set: async (key: string, value: string) => void step(entries.set(key, value)),
-        delete: (key: string) => step(entries.delete(key)),
-      };
-      // How often it looks whether a run is good, which it asks the clock for.
-      const runtime = { ...realRuntime, elapsed: () => step(realRuntime.elapsed()) };
-      const cache = new PipelineCache({ store, timeout: "1h", activities: { charge: { ttl: "1m", namespace: "tenant" } } }, runtime);
-      const gate = Promise.withResolvers<void>();
-      const next = async (): Promise<void> => gate.promise;
-      const calls = range(size).map(async (each) => cache.activity({ name: "charge", input: input(each), features, tags: {}, setResult: () => undefined } as never, next as never));
-      gate.resolve();
-      await Promise.all(calls);
-      await cache.deleteNamespace("tenant");
-      return steps;
-    });
-  });
+  ])(
+    "for %s at the same time grows with their number, and no faster, whatever the store can take",
+    async (_, input) => {
+      const features = new MiddlewareFeatures();
+      await expectLinear(async (size) => {
+        let steps = 0;
+        const step = <T>(value: T): T => {
+          steps += 1;
+          return value;
+        };
+        const entries = new Map<string, string>();
+        const store = {
+          get: async (key: string) => step(entries.get(key)),
+          set: async (key: string, value: string) => void step(entries.set(key, value)),
+          delete: (key: string) => step(entries.delete(key)),
+        };
+        // How often it looks whether a run is good, which it asks the clock for.
+        const runtime = { ...realRuntime, elapsed: () => step(realRuntime.elapsed()) };
+        const cache = new PipelineCache(
+          { store, timeout: "1h", activities: { charge: { ttl: "1m", namespace: "tenant" } } },
+          runtime,
+        );
+        const gate = Promise.withResolvers<void>();
+        const next = async (): Promise<void> => gate.promise;
+        const calls = range(size).map(async (each) =>
+          cache.activity(
+            { name: "charge", input: input(each), features, tags: {}, setResult: () => undefined } as never,
+            next as never,
+          ),
+        );
+        gate.resolve();
+        await Promise.all(calls);
+        await cache.deleteNamespace("tenant");
+        return steps;
+      });
+    },
+  );
 });
 
 describe("Linear: what long strings cost", () => {

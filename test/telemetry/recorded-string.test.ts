@@ -12,7 +12,10 @@ describe("K5 a string that is cut", () => {
     vi.useFakeTimers({ toFake: ["setTimeout"] });
     const none = (): void => undefined;
     const logged: string[] = [];
-    diag.setLogger({ error: (text) => void logged.push(text), warn: none, info: none, debug: none, verbose: none }, { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true });
+    diag.setLogger(
+      { error: (text) => void logged.push(text), warn: none, info: none, debug: none, verbose: none },
+      { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true },
+    );
     onTestFinished(() => {
       vi.useRealTimers();
       diag.disable();
@@ -20,7 +23,8 @@ describe("K5 a string that is cut", () => {
     const warn = vi.fn<(message: string) => void>();
     const item = { logger: { warn } } as unknown as Episode;
     runInWorkItem(item, () => {
-      for (let times = 0; times < 5; times += 1) expect(recordedString("x".repeat(40_000), defaultValueLimit)).toMatch(/^x+\.\.\. \[\d+ characters cut\]$/);
+      for (let times = 0; times < 5; times += 1)
+        expect(recordedString("x".repeat(40_000), defaultValueLimit)).toMatch(/^x+\.\.\. \[\d+ characters cut\]$/);
       expect(recordedString("short", defaultValueLimit)).toBe("short");
     });
     expect([logged, warn.mock.calls]).toEqual([[line("")], [[line("")]]]);

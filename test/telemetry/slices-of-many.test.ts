@@ -12,7 +12,12 @@ it("K1 the spans of many episodes together hold the event loop no longer than 20
   const startAll = (): void => {
     for (let episode = 0; episode < episodes; episode += 1) {
       // 0.2 ms each, as a span takes about that long.
-      inSlices(Array.from({ length: steps }), () => (now += 0.2), () => done.add(episode), () => expect.unreachable());
+      inSlices(
+        Array.from({ length: steps }),
+        () => (now += 0.2),
+        () => done.add(episode),
+        () => expect.unreachable(),
+      );
     }
   };
   // The start of each belongs to its own work item.

@@ -51,7 +51,9 @@ describe("I12 The check at the start of a worker says", () => {
       'no OpenTelemetry TracerProvider and no MeterProvider is registered, so nothing arrives there. Call setupOtlp() of "durable-telemetry/otlp", or start your OpenTelemetry SDK, before worker.start().',
     ]);
     metrics.setGlobalMeterProvider(new MeterProvider());
-    expect(startupProblems(defaults)).toEqual([expect.stringMatching(/^no OpenTelemetry TracerProvider is registered/)]);
+    expect(startupProblems(defaults)).toEqual([
+      expect.stringMatching(/^no OpenTelemetry TracerProvider is registered/),
+    ]);
     expect(startupProblems(["metrics"])).toEqual([]);
   });
 
@@ -60,7 +62,9 @@ describe("I12 The check at the start of a worker says", () => {
     Reflect.set(globalThis, apiKey, { version: "1.8.0", trace: {}, metrics: {} });
     const [problem, ...more] = startupProblems(defaults);
     expect(more).toEqual([]);
-    expect(problem).toContain(`TracerProvider and MeterProvider registered with @opentelemetry/api 1.8.0 (${directory}), which the copy of this package, 1.10.0 (`);
+    expect(problem).toContain(
+      `TracerProvider and MeterProvider registered with @opentelemetry/api 1.8.0 (${directory}), which the copy of this package, 1.10.0 (`,
+    );
     expect(problem).toContain('"npm ls @opentelemetry/api"');
   });
 
@@ -69,6 +73,8 @@ describe("I12 The check at the start of a worker says", () => {
     Reflect.set(globalThis, apiKey, { version: "1.9.0" });
     expect(trace.setGlobalTracerProvider(new TracerProvider())).toBe(false);
     const [problem] = startupProblems(defaults);
-    expect(problem).toContain(`@opentelemetry/api 1.9.0 (${directory}) was used first in this process, and refuses what other versions register: 1.10.0 (`);
+    expect(problem).toContain(
+      `@opentelemetry/api 1.9.0 (${directory}) was used first in this process, and refuses what other versions register: 1.10.0 (`,
+    );
   });
 });

@@ -63,15 +63,22 @@ describe("the limits of the environment", () => {
     const environment = { OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: "100", OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: "50000" };
     expect(readValueLimit("span", environment)).toEqual(characters(50_000));
     expect(readValueLimit("log", environment)).toEqual(characters(100));
-    expect(readValueLimit("log", { ...environment, OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT: "7" })).toEqual(characters(7));
+    expect(readValueLimit("log", { ...environment, OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT: "7" })).toEqual(
+      characters(7),
+    );
   });
 
   test.each(["0", "-1", "many", "NaN"])("%s is ignored, and reported", (value) => {
     const warn = vi.fn<(message: string) => void>();
     const none = (): void => undefined;
-    diag.setLogger({ warn, error: none, info: none, debug: none, verbose: none }, { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true });
+    diag.setLogger(
+      { warn, error: none, info: none, debug: none, verbose: none },
+      { logLevel: DiagLogLevel.ALL, suppressOverrideMessage: true },
+    );
     const environment = { OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: value, OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: "9" };
     expect(readValueLimit("span", environment)).toEqual(characters(9));
-    expect(warn).toHaveBeenCalledWith("durable-telemetry: OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT is ignored: it must be a positive number.");
+    expect(warn).toHaveBeenCalledWith(
+      "durable-telemetry: OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT is ignored: it must be a positive number.",
+    );
   });
 });

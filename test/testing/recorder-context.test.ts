@@ -1,8 +1,23 @@
 /** The recorder has its own context manager and propagators; the SDK's say what they must do. */
 import { EventEmitter } from "node:events";
-import { createContextKey, defaultTextMapGetter, defaultTextMapSetter, propagation, ROOT_CONTEXT, trace, TraceFlags, type ContextManager, type TextMapPropagator } from "@opentelemetry/api";
+import {
+  createContextKey,
+  defaultTextMapGetter,
+  defaultTextMapSetter,
+  propagation,
+  ROOT_CONTEXT,
+  trace,
+  TraceFlags,
+  type ContextManager,
+  type TextMapPropagator,
+} from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
-import { CompositePropagator, suppressTracing, W3CBaggagePropagator, W3CTraceContextPropagator } from "@opentelemetry/core";
+import {
+  CompositePropagator,
+  suppressTracing,
+  W3CBaggagePropagator,
+  W3CTraceContextPropagator,
+} from "@opentelemetry/core";
 import { describe, expect, it } from "vitest";
 import { AsyncContextManager } from "../../src/testing/recorder/context-manager.ts";
 import { w3cPropagator } from "../../src/testing/recorder/propagators.ts";
@@ -51,7 +66,12 @@ async function contextsSeen(manager: ContextManager): Promise<readonly unknown[]
   for (const add of ["on", "addListener", "prependListener", "once", "prependOnceListener"] as const) {
     const event = `by ${add}`;
     emitter[add](event, listener);
-    seen.push(emitter.listenerCount(event), emitter.emit(event, 1), emitter.emit(event, 2), emitter.listenerCount(event));
+    seen.push(
+      emitter.listenerCount(event),
+      emitter.emit(event, 1),
+      emitter.emit(event, 2),
+      emitter.listenerCount(event),
+    );
     emitter.removeListener(event, listener);
     seen.push(emitter.listenerCount(event));
     emitter[add](event, listener);
@@ -105,7 +125,10 @@ const headers: readonly (readonly [title: string, carrier: Record<string, string
   ["no flags", { traceparent: parent }],
   ["two parents", { traceparent: [`${parent}-01`, `${parent}-00`] }],
   ["baggage", { baggage: "user=ada,plan=pro" }],
-  ["baggage with spaces, escapes and properties", { baggage: " user = Ada%20L , plan=pro;until=2030;trial, =x, nothing=, broken=%zz ,alone" }],
+  [
+    "baggage with spaces, escapes and properties",
+    { baggage: " user = Ada%20L , plan=pro;until=2030;trial, =x, nothing=, broken=%zz ,alone" },
+  ],
   ["baggage in two headers", { baggage: ["user=ada", "plan=pro"] }],
   ["both", { traceparent: `${parent}-01`, baggage: "user=ada" }],
 ];
@@ -115,7 +138,11 @@ describe("The propagators of a recorder", () => {
     const context = propagator.extract(ROOT_CONTEXT, carrier, defaultTextMapGetter);
     const { traceState, ...ids } = trace.getSpanContext(context) ?? {};
     const entries = propagation.getBaggage(context)?.getAllEntries();
-    return { ids, state: traceState?.serialize(), baggage: entries?.map(([name, { value, metadata }]) => [name, value, metadata?.toString()]) };
+    return {
+      ids,
+      state: traceState?.serialize(),
+      baggage: entries?.map(([name, { value, metadata }]) => [name, value, metadata?.toString()]),
+    };
   };
 
   it.each(headers)("take from headers what the SDK's take: %s", (_, carrier) => {

@@ -37,8 +37,11 @@ require("node:test")("a recorder in CommonJS", async () => {
 
 describe("The test in docs/testing.md", () => {
   it("passes with node:test, and fails if the trace is another one", async () => {
-    const run = async (file: string): Promise<number | null> => (await workspace.run(program("node"), ["--test", file])).code;
-    expect(await Promise.all([run("passes.test.ts"), run("fails.test.ts"), run("required.test.cjs")])).toEqual([0, 1, 0]);
+    const run = async (file: string): Promise<number | null> =>
+      (await workspace.run(program("node"), ["--test", file])).code;
+    expect(await Promise.all([run("passes.test.ts"), run("fails.test.ts"), run("required.test.cjs")])).toEqual([
+      0, 1, 0,
+    ]);
   });
 });
 

@@ -1,5 +1,13 @@
 /** A recorder for a test, and a task hub to record. */
-import { NoOpLogger, RetryPolicy, TaskHubGrpcClient, TaskHubGrpcWorker, whenAll, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
+import {
+  NoOpLogger,
+  RetryPolicy,
+  TaskHubGrpcClient,
+  TaskHubGrpcWorker,
+  whenAll,
+  type ActivityContext,
+  type OrchestrationContext,
+} from "@microsoft/durabletask-js";
 import { trace } from "@opentelemetry/api";
 import { withDurableTelemetry } from "../../src/index.ts";
 import {

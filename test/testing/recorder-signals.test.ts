@@ -35,13 +35,23 @@ function countingIds(): TelemetryRecorderOptions["idGenerator"] & object {
 
 const sampler: sdk3.Sampler = {
   shouldSample: (_, __, name) => ({
-    decision: name.startsWith("left out") ? sdk3.SamplingDecision.NOT_RECORD : name.startsWith("not sampled") ? sdk3.SamplingDecision.RECORD : sdk3.SamplingDecision.RECORD_AND_SAMPLED,
+    decision: name.startsWith("left out")
+      ? sdk3.SamplingDecision.NOT_RECORD
+      : name.startsWith("not sampled")
+        ? sdk3.SamplingDecision.RECORD
+        : sdk3.SamplingDecision.RECORD_AND_SAMPLED,
     attributes: { "sampler.saw": name },
     ...(name === "with state" ? { traceState: createTraceState("sampler=yes") } : {}),
   }),
 };
 
-const remote: SpanContext = { traceId: "a".repeat(32), spanId: "b".repeat(16), traceFlags: TraceFlags.SAMPLED, isRemote: true, traceState: createTraceState("vendor=1") };
+const remote: SpanContext = {
+  traceId: "a".repeat(32),
+  spanId: "b".repeat(16),
+  traceFlags: TraceFlags.SAMPLED,
+  isRemote: true,
+  traceState: createTraceState("vendor=1"),
+};
 const at = (milliseconds: number): [number, number] => [1_700_000_000, milliseconds * 1e6];
 const cyclic: { self?: unknown } = {};
 cyclic.self = cyclic;
@@ -67,7 +77,15 @@ const values = {
   cyclic,
   "": "no key",
 };
-const exceptions: Exception[] = ["text", new TypeError("wrong"), { code: 7, message: "coded" }, { name: "Named" }, { message: "only" }, {} as Exception, null as unknown as Exception];
+const exceptions: Exception[] = [
+  "text",
+  new TypeError("wrong"),
+  { code: 7, message: "coded" },
+  { name: "Named" },
+  { message: "only" },
+  {} as Exception,
+  null as unknown as Exception,
+];
 
 function spansOf(tracer: Tracer): readonly SpanContext[] {
   const made: SpanContext[] = [];
@@ -76,7 +94,11 @@ function spansOf(tracer: Tracer): readonly SpanContext[] {
     made.push(span.spanContext());
     return span;
   };
-  const root = start("root", { kind: SpanKind.SERVER, attributes: values, startTime: at(1), links: [{ context: remote, attributes: values }] }, ROOT_CONTEXT);
+  const root = start(
+    "root",
+    { kind: SpanKind.SERVER, attributes: values, startTime: at(1), links: [{ context: remote, attributes: values }] },
+    ROOT_CONTEXT,
+  );
   const below = trace.setSpan(ROOT_CONTEXT, root);
   start("child", { kind: SpanKind.CLIENT, startTime: new Date(1_700_000_000_005) }, below)
     .setAttributes(values)
@@ -90,14 +112,30 @@ function spansOf(tracer: Tracer): readonly SpanContext[] {
     .end(at(9));
   const failing = start("failing", { startTime: at(1) }, below);
   for (const exception of exceptions) failing.recordException(exception, at(2));
-  failing.setStatus({ code: SpanStatusCode.ERROR, message: "first" }).setStatus({ code: SpanStatusCode.ERROR }).setStatus({ code: SpanStatusCode.UNSET, message: "ignored" });
+  failing
+    .setStatus({ code: SpanStatusCode.ERROR, message: "first" })
+    .setStatus({ code: SpanStatusCode.ERROR })
+    .setStatus({ code: SpanStatusCode.UNSET, message: "ignored" });
   failing.setStatus({ code: SpanStatusCode.ERROR, message: "last" }).end(at(2));
-  failing.setAttribute("late", 1).addEvent("late").addLink({ context: remote }).updateName("late").setStatus({ code: SpanStatusCode.OK }).end(at(8));
-  start("ok", { startTime: at(1) }, below).setStatus({ code: SpanStatusCode.OK, message: "no message" }).setStatus({ code: SpanStatusCode.ERROR, message: "too late" }).end(at(1));
+  failing
+    .setAttribute("late", 1)
+    .addEvent("late")
+    .addLink({ context: remote })
+    .updateName("late")
+    .setStatus({ code: SpanStatusCode.OK })
+    .end(at(8));
+  start("ok", { startTime: at(1) }, below)
+    .setStatus({ code: SpanStatusCode.OK, message: "no message" })
+    .setStatus({ code: SpanStatusCode.ERROR, message: "too late" })
+    .end(at(1));
   start("backwards", { startTime: at(5) }, below).end(at(4));
   start("a root of its own", { root: true, startTime: at(5) }, below).end(at(6));
   start("remote", { startTime: at(5) }, trace.setSpanContext(ROOT_CONTEXT, remote)).end(at(6));
-  start("below an invalid one", { startTime: at(5) }, trace.setSpanContext(ROOT_CONTEXT, { ...remote, traceId: "no ID" })).end(at(6));
+  start(
+    "below an invalid one",
+    { startTime: at(5) },
+    trace.setSpanContext(ROOT_CONTEXT, { ...remote, traceId: "no ID" }),
+  ).end(at(6));
   start("with state", { startTime: at(5) }, below).end(at(6));
   start("suppressed", {}, suppressTracing(below)).end();
   start("not sampled", { startTime: at(5) }, below).end(at(6));
@@ -135,7 +173,13 @@ describe("Spans of a recorder are as those of the SDK", () => {
       forceFlush: async () => undefined,
       shutdown: async () => undefined,
     };
-    const made = spansOf(new sdk3.TracerProvider({ sampler, idGenerator: countingIds(), spanProcessors: [processor] }).getTracer("shop", "1.2.3", { schemaUrl: "https://schema" }));
+    const made = spansOf(
+      new sdk3.TracerProvider({ sampler, idGenerator: countingIds(), spanProcessors: [processor] }).getTracer(
+        "shop",
+        "1.2.3",
+        { schemaUrl: "https://schema" },
+      ),
+    );
     const expected = ended.splice(0);
 
     const recorder = record({ sampler, idGenerator: countingIds(), spanProcessors: [processor] });
@@ -154,7 +198,8 @@ describe("Spans of a recorder are as those of the SDK", () => {
       span.addEvent("at once").end();
     });
     trace.getTracer("shop").startSpan("by performance.now()", { startTime: performance.now() }).end(performance.now());
-    const milliseconds = ([seconds, nanoseconds]: readonly [number, number]): number => seconds * 1000 + nanoseconds / 1e6;
+    const milliseconds = ([seconds, nanoseconds]: readonly [number, number]): number =>
+      seconds * 1000 + nanoseconds / 1e6;
     for (const { startTime, endTime, duration } of recorder.spans()) {
       expect(milliseconds(startTime)).toBeGreaterThanOrEqual(before - 1);
       expect(milliseconds(endTime)).toBeLessThanOrEqual(Date.now() + 1);
@@ -235,11 +280,27 @@ function readData({ descriptor: { name, unit, description }, ...data }: MetricDa
   const rest = { name, unit, description, scope: "shop" };
   const nothing = { count: undefined, sum: undefined, min: undefined, max: undefined, buckets: undefined };
   if (data.dataPointType === DataPointType.HISTOGRAM) {
-    return { ...rest, kind: "histogram", points: data.dataPoints.map(({ attributes, value: { count, sum, min, max, buckets } }) => ({ attributes, value: undefined, count, sum, min, max, buckets })) };
+    return {
+      ...rest,
+      kind: "histogram",
+      points: data.dataPoints.map(({ attributes, value: { count, sum, min, max, buckets } }) => ({
+        attributes,
+        value: undefined,
+        count,
+        sum,
+        min,
+        max,
+        buckets,
+      })),
+    };
   }
   if (data.dataPointType === DataPointType.EXPONENTIAL_HISTOGRAM) throw new Error("Nobody asked for one.");
   const sum = data.dataPointType === DataPointType.SUM && data.isMonotonic ? "counter" : "up-down counter";
-  return { ...rest, kind: data.dataPointType === DataPointType.GAUGE ? "gauge" : sum, points: data.dataPoints.map(({ attributes, value }) => ({ attributes, value, ...nothing })) };
+  return {
+    ...rest,
+    kind: data.dataPointType === DataPointType.GAUGE ? "gauge" : sum,
+    points: data.dataPoints.map(({ attributes, value }) => ({ attributes, value, ...nothing })),
+  };
 }
 
 describe("Metrics of a recorder are as those of the SDK", () => {
@@ -248,7 +309,8 @@ describe("Metrics of a recorder are as those of the SDK", () => {
     measureWith(new MeterProvider({ readers: [reader] }).getMeter("shop"));
     const recorder = record();
     measureWith(metrics.getMeter("shop"));
-    const byName = (all: readonly RecordedMetric[]): unknown => Object.fromEntries(all.map((metric) => [metric.name, metric]));
+    const byName = (all: readonly RecordedMetric[]): unknown =>
+      Object.fromEntries(all.map((metric) => [metric.name, metric]));
     // Twice, as what is observed is a total and nothing to add.
     for (let time = 0; time < 2; time += 1) {
       const { resourceMetrics, errors } = await reader.collect();
@@ -264,7 +326,8 @@ describe("Metrics of a recorder are as those of the SDK", () => {
     let shop = "a";
     const open = metrics.getMeter("shop").createObservableGauge("open");
     open.addCallback((result) => result.observe(1, { shop }));
-    const seen = async (): Promise<unknown> => (await recorder.metrics("open"))[0]?.points.map(({ attributes }) => attributes["shop"]);
+    const seen = async (): Promise<unknown> =>
+      (await recorder.metrics("open"))[0]?.points.map(({ attributes }) => attributes["shop"]);
     expect(await seen()).toEqual(["a"]);
     shop = "b";
     expect(await seen()).toEqual(["b"]);
@@ -280,7 +343,8 @@ describe("Metrics of a recorder are as those of the SDK", () => {
       for (const each of [a, b]) result.observe(each, 1);
     };
     meter.addBatchObservableCallback(observe, [a, b]);
-    const names = async (): Promise<unknown> => (await recorder.metrics(({ name }) => name === "a" || name === "b")).map(({ name }) => name);
+    const names = async (): Promise<unknown> =>
+      (await recorder.metrics(({ name }) => name === "a" || name === "b")).map(({ name }) => name);
     expect(await names()).toEqual(["a", "b"]);
     metrics.getMeter("shop").removeBatchObservableCallback(observe, [a]);
     expect(await names()).toEqual(["b"]);
@@ -294,30 +358,61 @@ describe("Log records of a recorder are as those of the SDK", () => {
   it("in all that a program can emit", () => {
     const emitAll = (logger: ReturnType<typeof logs.getLogger>): void => {
       const times = { timestamp: at(1), observedTimestamp: new Date(1_700_000_000_002) };
-      logger.emit({ ...times, severityNumber: SeverityNumber.WARN, severityText: "WARN", body: { a: [1] }, eventName: "sold", attributes: values, context: trace.setSpanContext(ROOT_CONTEXT, remote) });
-      logger.emit({ ...times, body: "no span", context: trace.setSpanContext(ROOT_CONTEXT, { ...remote, spanId: "" }) });
+      logger.emit({
+        ...times,
+        severityNumber: SeverityNumber.WARN,
+        severityText: "WARN",
+        body: { a: [1] },
+        eventName: "sold",
+        attributes: values,
+        context: trace.setSpanContext(ROOT_CONTEXT, remote),
+      });
+      logger.emit({
+        ...times,
+        body: "no span",
+        context: trace.setSpanContext(ROOT_CONTEXT, { ...remote, spanId: "" }),
+      });
       context.with(trace.setSpanContext(ROOT_CONTEXT, remote), () => logger.emit({ ...times, body: 5 }));
-      for (const exception of exceptions) logger.emit({ ...times, exception, attributes: { "exception.type": "mine" } });
+      for (const exception of exceptions)
+        logger.emit({ ...times, exception, attributes: { "exception.type": "mine" } });
     };
     const exporter = new InMemoryLogRecordExporter();
     const provider = new LoggerProvider({ processors: [new SimpleLogRecordProcessor({ exporter })] });
     const recorder = record();
     emitAll(provider.getLogger("shop", "1.2.3", { schemaUrl: "https://schema" }));
     emitAll(logs.getLogger("shop", "1.2.3", { schemaUrl: "https://schema" }));
-    const expected = exporter.getFinishedLogRecords().map(({ hrTime, hrTimeObserved, spanContext, severityNumber, severityText, body, eventName, attributes, instrumentationScope }) => ({
-      hrTime,
-      hrTimeObserved,
-      spanContext,
-      severityNumber,
-      severityText,
-      body,
-      eventName,
-      attributes,
-      instrumentationScope,
-    }));
+    const expected = exporter
+      .getFinishedLogRecords()
+      .map(
+        ({
+          hrTime,
+          hrTimeObserved,
+          spanContext,
+          severityNumber,
+          severityText,
+          body,
+          eventName,
+          attributes,
+          instrumentationScope,
+        }) => ({
+          hrTime,
+          hrTimeObserved,
+          spanContext,
+          severityNumber,
+          severityText,
+          body,
+          eventName,
+          attributes,
+          instrumentationScope,
+        }),
+      );
     expect(expected).toHaveLength(3 + exceptions.length);
-    expect(recorder.logs()).toMatchObject(expected.map((each) => Object.fromEntries(Object.entries(each).filter(([, value]) => value !== undefined))));
+    expect(recorder.logs()).toMatchObject(
+      expected.map((each) => Object.fromEntries(Object.entries(each).filter(([, value]) => value !== undefined))),
+    );
     expect(recorder.logs().map(({ attributes }) => attributes)).toEqual(expected.map(({ attributes }) => attributes));
-    expect(recorder.logs().map(({ spanContext }) => spanContext)).toEqual(expected.map(({ spanContext }) => spanContext));
+    expect(recorder.logs().map(({ spanContext }) => spanContext)).toEqual(
+      expected.map(({ spanContext }) => spanContext),
+    );
   });
 });

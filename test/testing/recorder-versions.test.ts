@@ -104,60 +104,97 @@ afterAll(() => workspace[Symbol.dispose]());
 let packed: string;
 beforeAll(async () => {
   // Without the scripts: `dist` is built already, and other tests may be reading it.
-  const ended = await workspace.run("npm", ["pack", fileURLToPath(root), "--ignore-scripts", "--offline", "--silent", "--pack-destination", workspace.path]);
+  const ended = await workspace.run("npm", [
+    "pack",
+    fileURLToPath(root),
+    "--ignore-scripts",
+    "--offline",
+    "--silent",
+    "--pack-destination",
+    workspace.path,
+  ]);
   expect(ended).toMatchObject({ code: 0 });
   packed = join(workspace.path, ended.stdout.trim());
 });
 
-describe.each(["api@1.9.0 sdk-trace-base@2.12.0 api-logs@0.223.0", "api@1.9.1 api-logs@0.57.2", "api@1.10.0"])("Beside %s, a recorder", (names) => {
-  const installed = names.split(" ").map((name) => `@opentelemetry/${name}`);
-  const sdk = installed.some((name) => name.includes("sdk"));
-  const logsApi = installed.some((name) => name.includes("api-logs")) ? "@opentelemetry/api-logs" : "@opentelemetry/api";
-  const project = new Workspace();
-  afterAll(() => project[Symbol.dispose]());
-  beforeAll(async () => {
-    project.write("package.json", JSON.stringify({ type: "module" }));
-    const flags = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"];
-    expect(await project.run("npm", ["install", ...flags, packed, "@microsoft/durabletask-js@0.4.0", ...installed])).toMatchObject({ code: 0 });
-    const before = `import { createRequire } from "node:module"; const require = createRequire(import.meta.url);`;
-    project.write("note.cjs", noteLoaded);
-    project.write("program.mjs", `${before}${sdkOptions}${steps((name) => `(await import("${name}"))`)}`);
-    project.write("program.cjs", `${sdkOptions}(async () => {${steps((name) => `require("${name}")`)}})();`);
-  });
-
-  const result = (ended: Ended): unknown => {
-    expect(ended).toMatchObject({ code: 0, stderr: "" });
-    return JSON.parse(ended.stdout) as unknown;
-  };
-  const signals = (time: number, scope: string): unknown => ({
-    tree: "outer internal\n└─ inner internal",
-    log: [{ at: time }, scope, true],
-    metrics: [["orders", 2], ["size", "0,1,0"], ["stock", 5 + time]],
-    enabled: true,
-  });
-
-  it.each(["program.mjs", "program.cjs"])("records all three signals of a program and of a workflow, in %s, and loads no package of OpenTelemetry but the API", async (file) => {
-    const env = { LOGS: logsApi, ...(sdk ? { SDK: "2" } : {}) };
-    const { loaded, seen, workflow, exported } = result(await project.run(process.execPath, ["--require", "./note.cjs", file], env)) as Record<string, unknown>;
-    expect(loaded).toEqual(["@opentelemetry/api"]);
-    expect(seen).toMatchObject([signals(0, "early"), signals(1, "late")]);
-    expect(workflow).toEqual({
-      tree: [
-        "create_orchestration:order producer ok",
-        '└─ orchestration:order server {durabletask.task.status="Completed"}',
-        "   └─ activity:charge client",
-        "      └─ activity:charge server",
-      ],
-      orchestrations: 1,
-      isLogged: true,
+describe.each(["api@1.9.0 sdk-trace-base@2.12.0 api-logs@0.223.0", "api@1.9.1 api-logs@0.57.2", "api@1.10.0"])(
+  "Beside %s, a recorder",
+  (names) => {
+    const installed = names.split(" ").map((name) => `@opentelemetry/${name}`);
+    const sdk = installed.some((name) => name.includes("sdk"));
+    const logsApi = installed.some((name) => name.includes("api-logs"))
+      ? "@opentelemetry/api-logs"
+      : "@opentelemetry/api";
+    const project = new Workspace();
+    afterAll(() => project[Symbol.dispose]());
+    beforeAll(async () => {
+      project.write("package.json", JSON.stringify({ type: "module" }));
+      const flags = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"];
+      expect(
+        await project.run("npm", ["install", ...flags, packed, "@microsoft/durabletask-js@0.4.0", ...installed]),
+      ).toMatchObject({ code: 0 });
+      const before = `import { createRequire } from "node:module"; const require = createRequire(import.meta.url);`;
+      project.write("note.cjs", noteLoaded);
+      project.write("program.mjs", `${before}${sdkOptions}${steps((name) => `(await import("${name}"))`)}`);
+      project.write("program.cjs", `${sdkOptions}(async () => {${steps((name) => `require("${name}")`)}})();`);
     });
-    // The processor was shut down with the first recorder.
-    expect(exported).toEqual(sdk ? ["inner", "outer"].map((name) => [name, "unknown_service:node"]) : undefined);
-  });
 
-  it("has types that compile with those of the API, without skipLibCheck", async () => {
-    project.write("types.ts", types + (sdk ? sdkTypes : ""));
-    const flags = ["--noEmit", "--strict", "--exactOptionalPropertyTypes", "--module", "nodenext", "--target", "es2023", "--lib", "es2023,esnext.disposable,dom", "--types", "", "types.ts"];
-    expect(await project.run(program("tsc"), flags)).toEqual({ code: 0, stdout: "", stderr: "" });
-  });
-});
+    const result = (ended: Ended): unknown => {
+      expect(ended).toMatchObject({ code: 0, stderr: "" });
+      return JSON.parse(ended.stdout) as unknown;
+    };
+    const signals = (time: number, scope: string): unknown => ({
+      tree: "outer internal\n└─ inner internal",
+      log: [{ at: time }, scope, true],
+      metrics: [
+        ["orders", 2],
+        ["size", "0,1,0"],
+        ["stock", 5 + time],
+      ],
+      enabled: true,
+    });
+
+    it.each(["program.mjs", "program.cjs"])(
+      "records all three signals of a program and of a workflow, in %s, and loads no package of OpenTelemetry but the API",
+      async (file) => {
+        const env = { LOGS: logsApi, ...(sdk ? { SDK: "2" } : {}) };
+        const { loaded, seen, workflow, exported } = result(
+          await project.run(process.execPath, ["--require", "./note.cjs", file], env),
+        ) as Record<string, unknown>;
+        expect(loaded).toEqual(["@opentelemetry/api"]);
+        expect(seen).toMatchObject([signals(0, "early"), signals(1, "late")]);
+        expect(workflow).toEqual({
+          tree: [
+            "create_orchestration:order producer ok",
+            '└─ orchestration:order server {durabletask.task.status="Completed"}',
+            "   └─ activity:charge client",
+            "      └─ activity:charge server",
+          ],
+          orchestrations: 1,
+          isLogged: true,
+        });
+        // The processor was shut down with the first recorder.
+        expect(exported).toEqual(sdk ? ["inner", "outer"].map((name) => [name, "unknown_service:node"]) : undefined);
+      },
+    );
+
+    it("has types that compile with those of the API, without skipLibCheck", async () => {
+      project.write("types.ts", types + (sdk ? sdkTypes : ""));
+      const flags = [
+        "--noEmit",
+        "--strict",
+        "--exactOptionalPropertyTypes",
+        "--module",
+        "nodenext",
+        "--target",
+        "es2023",
+        "--lib",
+        "es2023,esnext.disposable,dom",
+        "--types",
+        "",
+        "types.ts",
+      ];
+      expect(await project.run(program("tsc"), flags)).toEqual({ code: 0, stdout: "", stderr: "" });
+    });
+  },
+);

@@ -23,7 +23,11 @@ describe("A wait", () => {
 
   it("for a log record ends when the record is emitted, by event name, body or function", async () => {
     const recorder = record();
-    const waits = [recorder.waitForLog("paid"), recorder.waitForLog("a line"), recorder.waitForLog(({ attributes }) => attributes["amount"] === 3)];
+    const waits = [
+      recorder.waitForLog("paid"),
+      recorder.waitForLog("a line"),
+      recorder.waitForLog(({ attributes }) => attributes["amount"] === 3),
+    ];
     logger.emit({ eventName: "paid", body: "text" });
     logger.emit({ body: "a line", attributes: { amount: 3 } });
     const [event, line, byAttribute] = await Promise.all(waits);
@@ -66,7 +70,9 @@ describe("A wait", () => {
     tracer.startSpan("begun");
     expect(await waiting).toBe(true);
     const never = new Promise<never>(() => undefined);
-    expect((await refusal(() => recorder.waitFor(() => never, { timeout: 5 }))).code).toBe("DURABLE_TELEMETRY_WAIT_TIMED_OUT");
+    expect((await refusal(() => recorder.waitFor(() => never, { timeout: 5 }))).code).toBe(
+      "DURABLE_TELEMETRY_WAIT_TIMED_OUT",
+    );
   });
 
   it("for a condition that throws ends with what it threw, and the span's code is not disturbed", async () => {
@@ -115,9 +121,12 @@ describe("A wait", () => {
 
   it("that lasts too long can show every body that a log record may have", async () => {
     const recorder = record();
-    for (const body of [{ amount: 3 }, ["a", 1], Object.assign(Object.create(null), { amount: 4 }), undefined]) logger.emit({ body });
+    for (const body of [{ amount: 3 }, ["a", 1], Object.assign(Object.create(null), { amount: 4 }), undefined])
+      logger.emit({ body });
     const { message } = await refusal(() => recorder.waitForLog("paid", { timeout: 5 }));
-    expect(message).toContain("Log records: { amount: 3 }, [ 'a', 1 ], [Object: null prototype] { amount: 4 }, one without a body.");
+    expect(message).toContain(
+      "Log records: { amount: 3 }, [ 'a', 1 ], [Object: null prototype] { amount: 4 }, one without a body.",
+    );
   });
 
   it("ends with what the making of its error throws", async () => {
@@ -125,8 +134,14 @@ describe("A wait", () => {
     tracer.startSpan("ended").end();
     const broken = new RangeError("broken on purpose");
     // As when something that is printed has a getter of its own.
-    Object.defineProperty(recorder.spans("ended")[0], "name", { get: () => { throw broken; } });
-    await expect(recorder.waitForLog("never", { timeout: 5 })).rejects.toMatchObject({ code: "DURABLE_TELEMETRY_WAIT_TIMED_OUT" });
+    Object.defineProperty(recorder.spans("ended")[0], "name", {
+      get: () => {
+        throw broken;
+      },
+    });
+    await expect(recorder.waitForLog("never", { timeout: 5 })).rejects.toMatchObject({
+      code: "DURABLE_TELEMETRY_WAIT_TIMED_OUT",
+    });
     await expect(recorder.waitForSpan(() => false, { timeout: 5 })).rejects.toBe(broken);
   });
 
@@ -137,7 +152,10 @@ describe("A wait", () => {
     const observe = (result: { observe(value: number): void }): void => result.observe((reads += 1));
     stock.addCallback(observe);
     onTestFinished(() => stock.removeCallback(observe));
-    expect(await recorder.waitForMetric(({ points }) => points[0]?.value === 3)).toMatchObject({ name: "stock", points: [{ value: 3 }] });
+    expect(await recorder.waitForMetric(({ points }) => points[0]?.value === 3)).toMatchObject({
+      name: "stock",
+      points: [{ value: 3 }],
+    });
   });
 
   it("leaves no timer behind that would keep the process running", async () => {
@@ -160,7 +178,7 @@ describe("A wait", () => {
     let looked = 0;
     const waiting = recorder.waitFor(() => {
       looked += 1;
-      for (const until = performance.now() + 10; performance.now() < until; );
+      for (const until = performance.now() + 10; performance.now() < until;);
       return recorder.spans("last").length > 0;
     });
     for (let step = 0; step < 100; step += 1) {
@@ -176,7 +194,9 @@ describe("A wait", () => {
     const recorder = record();
     vi.useFakeTimers();
     onTestFinished(() => void vi.useRealTimers());
-    expect((await refusal(() => recorder.waitForSpan("never", { timeout: 5 }))).code).toBe("DURABLE_TELEMETRY_WAIT_TIMED_OUT");
+    expect((await refusal(() => recorder.waitForSpan("never", { timeout: 5 }))).code).toBe(
+      "DURABLE_TELEMETRY_WAIT_TIMED_OUT",
+    );
   });
 
   it("ends with an error when the recorder is shut down, and so does one that begins later", async () => {
@@ -190,10 +210,16 @@ describe("A wait", () => {
   it("with a wrong option is refused", async () => {
     const recorder = record();
     for (const timeout of [-1, Number.NaN, 2 ** 31]) {
-      await expect(async () => recorder.waitForSpan("a", { timeout })).rejects.toThrow('waitForSpan: option "timeout" must be a number of milliseconds');
+      await expect(async () => recorder.waitForSpan("a", { timeout })).rejects.toThrow(
+        'waitForSpan: option "timeout" must be a number of milliseconds',
+      );
     }
-    await expect(async () => recorder.waitForLog("a", { timeOut: 1 } as object)).rejects.toThrow('unknown option "timeOut"; the options are timeout.');
-    await expect(recorder.waitForTrace("a", { timeOut: 1 } as object)).rejects.toThrow('the options are timeout, remoteParents.');
+    await expect(async () => recorder.waitForLog("a", { timeOut: 1 } as object)).rejects.toThrow(
+      'unknown option "timeOut"; the options are timeout.',
+    );
+    await expect(recorder.waitForTrace("a", { timeOut: 1 } as object)).rejects.toThrow(
+      "the options are timeout, remoteParents.",
+    );
   });
 });
 
@@ -209,7 +235,12 @@ describe("A wait for a trace", () => {
     recorder.assertWhole(traceId);
     // The parent's, the sub-orchestration's, and each attempt at the delivery.
     const count = (name: string): number => recorder.spans(name).length;
-    expect([count("orchestration:order"), count("orchestration:delivery"), count("activity:charge"), count("activity:ship")]).toEqual([1, 2, 6, 4]);
+    expect([
+      count("orchestration:order"),
+      count("orchestration:delivery"),
+      count("activity:charge"),
+      count("activity:ship"),
+    ]).toEqual([1, 2, 6, 4]);
     expect((await shop.client.getOrchestrationState(id))?.serializedOutput).toBe('"on its way"');
   });
 
@@ -220,12 +251,18 @@ describe("A wait for a trace", () => {
   ])("waits for $what that nobody waited for", async ({ type, kind }) => {
     const recorder = record();
     const root = tracer.startSpan("root", { kind: SpanKind.SERVER });
-    const sent = tracer.startSpan("notify", { kind, attributes: { "durabletask.type": type } }, trace.setSpan(ROOT_CONTEXT, root));
+    const sent = tracer.startSpan(
+      "notify",
+      { kind, attributes: { "durabletask.type": type } },
+      trace.setSpan(ROOT_CONTEXT, root),
+    );
     sent.end();
     root.end();
     const error = await refusal(() => recorder.waitForTrace("root", { timeout: 5 }));
     const { traceId, spanId } = sent.spanContext();
-    expect(error.message).toContain(`Trace ${traceId} is not complete:\n- missing: the SERVER span of what notify ${SpanKind[kind]} ${spanId} sent off`);
+    expect(error.message).toContain(
+      `Trace ${traceId} is not complete:\n- missing: the SERVER span of what notify ${SpanKind[kind]} ${spanId} sent off`,
+    );
     const waiting = recorder.waitForTrace("root");
     tracer.startSpan("notify", { kind: SpanKind.SERVER }, trace.setSpan(ROOT_CONTEXT, sent)).end();
     expect(await waiting).toBe(traceId);
@@ -244,7 +281,12 @@ describe("A wait for a trace", () => {
 
   it("says which spans are open and which parents are missing, and takes parents that are known", async () => {
     const recorder = record();
-    const remote = { traceId: "4bf92f3577b34da6a3ce929d0e0e4736", spanId: "b".repeat(16), traceFlags: TraceFlags.SAMPLED, isRemote: true };
+    const remote = {
+      traceId: "4bf92f3577b34da6a3ce929d0e0e4736",
+      spanId: "b".repeat(16),
+      traceFlags: TraceFlags.SAMPLED,
+      isRemote: true,
+    };
     const open = tracer.startSpan("open", {}, trace.setSpanContext(ROOT_CONTEXT, remote));
     tracer.startSpan("step", {}, trace.setSpan(ROOT_CONTEXT, open)).end();
     const error = await refusal(() => recorder.waitForTrace("step", { timeout: 5 }));
@@ -263,7 +305,9 @@ describe("A wait for a trace", () => {
   });
 
   it("ends with a trace in which a span is there twice: that is assertWhole's to tell", async () => {
-    const recorder = record({ idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => "2".repeat(16) } });
+    const recorder = record({
+      idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => "2".repeat(16) },
+    });
     for (const name of ["one", "two"]) tracer.startSpan(name).end();
     expect(await recorder.waitForTrace("two")).toBe("1".repeat(32));
     expect((await refusal(() => recorder.assertWhole())).problems).toMatchObject([{ kind: "duplicate" }]);

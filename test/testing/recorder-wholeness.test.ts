@@ -1,4 +1,12 @@
-import { ROOT_CONTEXT, SpanKind, trace, TraceFlags, type Attributes, type Context, type Span } from "@opentelemetry/api";
+import {
+  ROOT_CONTEXT,
+  SpanKind,
+  trace,
+  TraceFlags,
+  type Attributes,
+  type Context,
+  type Span,
+} from "@opentelemetry/api";
 import { describe, expect, it } from "vitest";
 import { record, refusal, startShop } from "./recorder-fixture.ts";
 
@@ -32,12 +40,30 @@ describe("assertWhole", () => {
     const { code, message, problems } = await refusal(() => recorder.assertWhole(traceId));
     expect(code).toBe("DURABLE_TELEMETRY_TRACE_NOT_WHOLE");
     expect(problems).toEqual([
-      { kind: "orphan", name: "one", spanKind: "INTERNAL", traceId, spanId: idOf(local), parentSpanId: "a".repeat(16), remote: false },
-      { kind: "orphan", name: "two", spanKind: "SERVER", traceId, spanId: idOf(remote), parentSpanId: "b".repeat(16), remote: true },
+      {
+        kind: "orphan",
+        name: "one",
+        spanKind: "INTERNAL",
+        traceId,
+        spanId: idOf(local),
+        parentSpanId: "a".repeat(16),
+        remote: false,
+      },
+      {
+        kind: "orphan",
+        name: "two",
+        spanKind: "SERVER",
+        traceId,
+        spanId: idOf(remote),
+        parentSpanId: "b".repeat(16),
+        remote: true,
+      },
     ]);
     expect(message).toContain(`Trace ${traceId} is not whole:`);
     expect(message).toContain(`- orphan: one INTERNAL ${idOf(local)}: its parent ${"a".repeat(16)} was not recorded`);
-    expect(message).toContain(`- orphan: two SERVER ${idOf(remote)}: its remote parent ${"b".repeat(16)} was not recorded`);
+    expect(message).toContain(
+      `- orphan: two SERVER ${idOf(remote)}: its remote parent ${"b".repeat(16)} was not recorded`,
+    );
     // And the trace as a waterfall.
     expect(message).toMatch(/^✓ one \[orphan\]/m);
   });
@@ -66,8 +92,11 @@ describe("assertWhole", () => {
   });
 
   it("I4 tells every span that has another one's ID", async () => {
-    const recorder = record({ idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => "2".repeat(16) } });
-    for (const name of ["one", "two", "three"]) tracer.startSpan(name, { startTime: [1_700_000_000, name.length] }).end();
+    const recorder = record({
+      idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => "2".repeat(16) },
+    });
+    for (const name of ["one", "two", "three"])
+      tracer.startSpan(name, { startTime: [1_700_000_000, name.length] }).end();
     const { problems, message } = await refusal(() => recorder.assertWhole("1".repeat(32)));
     expect(problems).toMatchObject([
       { kind: "duplicate", name: "two", of: "2".repeat(16) },
@@ -80,7 +109,11 @@ describe("assertWhole", () => {
     const recorder = record();
     const root = tracer.startSpan("orchestration:order", { kind: SpanKind.SERVER });
     const task = (attributes: Attributes, parent: Span = root): Span => {
-      const span = tracer.startSpan("activity:charge", { kind: SpanKind.CLIENT, attributes: { "durabletask.type": "activity", ...attributes } }, under(parent));
+      const span = tracer.startSpan(
+        "activity:charge",
+        { kind: SpanKind.CLIENT, attributes: { "durabletask.type": "activity", ...attributes } },
+        under(parent),
+      );
       span.end();
       return span;
     };
@@ -99,37 +132,52 @@ describe("assertWhole", () => {
     const [one, two] = ["1".repeat(32), "2".repeat(32)];
     const spanIds = ["a".repeat(16), "a".repeat(16), "b".repeat(16)];
     let next = 0;
-    const recorder = record({ idGenerator: { generateTraceId: () => (next === 1 ? one : two), generateSpanId: () => spanIds[next++] ?? "" } });
+    const recorder = record({
+      idGenerator: { generateTraceId: () => (next === 1 ? one : two), generateSpanId: () => spanIds[next++] ?? "" },
+    });
     for (const name of ["in one", "in two"]) tracer.startSpan(name).end();
     // As tracing does with a span whose identity it has chosen.
     const child = tracer.startSpan("child", {}, from(two, "a".repeat(16)));
-    Object.assign(child, { parentSpanContext: { traceId: one, spanId: "a".repeat(16), traceFlags: 1, isRemote: true } });
+    Object.assign(child, {
+      parentSpanContext: { traceId: one, spanId: "a".repeat(16), traceFlags: 1, isRemote: true },
+    });
     child.end();
     const { problems, message } = await refusal(() => recorder.assertWhole(two));
-    expect(problems).toMatchObject([{ kind: "orphan", name: "child", parentSpanId: "a".repeat(16), parentTraceId: one, remote: false }]);
-    expect(message).toContain(`- orphan: child INTERNAL ${"b".repeat(16)}: its parent ${"a".repeat(16)} is in another trace, ${one}`);
+    expect(problems).toMatchObject([
+      { kind: "orphan", name: "child", parentSpanId: "a".repeat(16), parentTraceId: one, remote: false },
+    ]);
+    expect(message).toContain(
+      `- orphan: child INTERNAL ${"b".repeat(16)}: its parent ${"a".repeat(16)} is in another trace, ${one}`,
+    );
     recorder.assertWhole(one);
   });
 
   it("S1 tells every root after the first", async () => {
     let next = 0;
-    const recorder = record({ idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => `${(next += 1)}`.repeat(16) } });
+    const recorder = record({
+      idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => `${(next += 1)}`.repeat(16) },
+    });
     for (const name of ["one", "two", "three"]) tracer.startSpan(name, { startTime: [1_700_000_000, next] }).end();
     // Entries that have one caller are no roots.
     for (const name of ["four", "five"]) tracer.startSpan(name, {}, from("1".repeat(32), "c".repeat(16))).end();
-    const { problems, message } = await refusal(() => recorder.assertWhole("1".repeat(32), { remoteParents: ["c".repeat(16)] }));
+    const { problems, message } = await refusal(() =>
+      recorder.assertWhole("1".repeat(32), { remoteParents: ["c".repeat(16)] }),
+    );
     expect(problems).toMatchObject([
       { kind: "root", name: "two", of: "1".repeat(16) },
       { kind: "root", name: "three", of: "1".repeat(16) },
     ]);
-    expect(message).toContain(`- root: two INTERNAL ${"2".repeat(16)}: it has no parent, and neither has ${"1".repeat(16)}`);
+    expect(message).toContain(
+      `- root: two INTERNAL ${"2".repeat(16)}: it has no parent, and neither has ${"1".repeat(16)}`,
+    );
   });
 
   it("tells every problem of a big trace, and leaves the waterfall out", async () => {
     const recorder = record();
     const traceId = "4bf92f3577b34da6a3ce929d0e0e4736";
     const count = 501;
-    for (let number = 1; number <= count; number += 1) tracer.startSpan("step", {}, from(traceId, number.toString(16).padStart(16, "0"))).end();
+    for (let number = 1; number <= count; number += 1)
+      tracer.startSpan("step", {}, from(traceId, number.toString(16).padStart(16, "0"))).end();
     const { problems, message } = await refusal(() => recorder.assertWhole(traceId));
     expect(problems).toHaveLength(count);
     expect(message.split("\n")).toHaveLength(count + 1);
@@ -138,7 +186,9 @@ describe("assertWhole", () => {
   it("tells a span that is its own ancestor", async () => {
     const spanIds = ["a".repeat(16), "b".repeat(16)];
     let next = 0;
-    const recorder = record({ idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => spanIds[next++] ?? "" } });
+    const recorder = record({
+      idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => spanIds[next++] ?? "" },
+    });
     tracer.startSpan("hen", { startTime: [1_700_000_000, 1] }, from("1".repeat(32), "b".repeat(16))).end();
     tracer.startSpan("egg", { startTime: [1_700_000_000, 2] }, from("1".repeat(32), "a".repeat(16))).end();
     const { problems } = await refusal(() => recorder.assertWhole());
@@ -151,8 +201,12 @@ describe("assertWhole", () => {
     tracer.startSpan("only").end();
     const { code, message } = await refusal(() => recorder.assertWhole("0af7651916cd43dd8448eb211c80319c"));
     expect(code).toBe("DURABLE_TELEMETRY_TRACE_UNKNOWN");
-    expect(message).toBe("assertWhole: no span of trace 0af7651916cd43dd8448eb211c80319c was recorded. Spans that ended: only.");
-    expect(() => recorder.assertWhole(undefined, { remoteParents: ["00-abc"] })).toThrow('option "remoteParents" must be an array of span IDs');
+    expect(message).toBe(
+      "assertWhole: no span of trace 0af7651916cd43dd8448eb211c80319c was recorded. Spans that ended: only.",
+    );
+    expect(() => recorder.assertWhole(undefined, { remoteParents: ["00-abc"] })).toThrow(
+      'option "remoteParents" must be an array of span IDs',
+    );
     expect(() => recorder.assertWhole(undefined, { parents: [] } as object)).toThrow('unknown option "parents"');
   });
 
@@ -167,7 +221,11 @@ describe("assertWhole", () => {
     const recorder = record();
     const shop = await startShop({ bare: true });
     await shop.run("order", [10]);
-    await recorder.waitFor(() => recorder.spans("orchestration:order").some(({ attributes }) => attributes["durabletask.task.status"] === "Completed"));
+    await recorder.waitFor(() =>
+      recorder
+        .spans("orchestration:order")
+        .some(({ attributes }) => attributes["durabletask.task.status"] === "Completed"),
+    );
     const traceId = recorder.spans("orchestration:order")[0]?.spanContext().traceId;
     const { problems } = await refusal(() => recorder.assertWhole(traceId));
     const found = new Set(problems.map(({ kind, name, spanKind }) => `${kind} ${name} ${spanKind}`));

@@ -11,27 +11,30 @@ const isExecution = ({ name, kind }: { readonly name: string; readonly kind: Spa
   kind === SpanKind.SERVER && name.startsWith("orchestration:");
 
 describe("A recorder of workflows of all shapes", () => {
-  it.each(scenarios)("S1 $name: waits until every trace is complete, and finds each one whole", async ({ run, executions, traces }) => {
-    const recorder = record();
-    const { client, ...shop } = await startShop({ register });
-    const hub: Runs = {
-      client,
-      async run(name, input) {
-        const state = await client.getOrchestrationState(await shop.run(name, input));
-        if (state === undefined) throw new Error(`${name} is unknown.`);
-        return state;
-      },
-    };
-    await run(hub);
-    await recorder.waitFor(() => recorder.spans(isExecution).length === executions);
-    const traceIds = new Set(recorder.spans().map((span) => span.spanContext().traceId));
-    expect(traceIds.size).toBe(traces);
-    for (const traceId of traceIds) {
-      await recorder.waitForTrace(traceId);
-      recorder.assertWhole(traceId);
-    }
-    recorder.assertWhole();
-  });
+  it.each(scenarios)(
+    "S1 $name: waits until every trace is complete, and finds each one whole",
+    async ({ run, executions, traces }) => {
+      const recorder = record();
+      const { client, ...shop } = await startShop({ register });
+      const hub: Runs = {
+        client,
+        async run(name, input) {
+          const state = await client.getOrchestrationState(await shop.run(name, input));
+          if (state === undefined) throw new Error(`${name} is unknown.`);
+          return state;
+        },
+      };
+      await run(hub);
+      await recorder.waitFor(() => recorder.spans(isExecution).length === executions);
+      const traceIds = new Set(recorder.spans().map((span) => span.spanContext().traceId));
+      expect(traceIds.size).toBe(traces);
+      for (const traceId of traceIds) {
+        await recorder.waitForTrace(traceId);
+        recorder.assertWhole(traceId);
+      }
+      recorder.assertWhole();
+    },
+  );
 
   it("S1 a rewind: the run that failed and the one that repaired it are no duplicates", async () => {
     const recorder = record();

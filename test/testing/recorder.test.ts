@@ -1,10 +1,21 @@
 import { createRequire } from "node:module";
 import { context, diag, logs, metrics, propagation, trace, type BatchObservableResult } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
-import { AlwaysOffSampler as AlwaysOffSampler2, InMemorySpanExporter, RandomIdGenerator, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-base";
+import {
+  AlwaysOffSampler as AlwaysOffSampler2,
+  InMemorySpanExporter,
+  RandomIdGenerator,
+  SimpleSpanProcessor,
+} from "@opentelemetry/sdk-trace-base";
 import { LoggerProvider } from "@opentelemetry/sdk-logs";
 import { MeterProvider } from "@opentelemetry/sdk-metrics";
-import { AlwaysOffSampler, SamplingDecision, TracerProvider, type Sampler, type SpanProcessor } from "@opentelemetry/sdk-trace";
+import {
+  AlwaysOffSampler,
+  SamplingDecision,
+  TracerProvider,
+  type Sampler,
+  type SpanProcessor,
+} from "@opentelemetry/sdk-trace";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { withChosenIds } from "../../src/telemetry/chosen-ids.ts";
 import { createTelemetryRecorder } from "../../src/testing/index.ts";
@@ -34,18 +45,27 @@ describe("A recorder of a real worker's telemetry", () => {
     const charges = recorder.spans("activity:charge").map((span) => span.spanContext().spanId);
     expect(parents.every((parent) => charges.includes(parent ?? ""))).toBe(true);
 
-    const started = await recorder.waitForLog(({ eventName, attributes }) => eventName === "durabletask.orchestration.started" && attributes["durabletask.task.name"] === "order");
+    const started = await recorder.waitForLog(
+      ({ eventName, attributes }) =>
+        eventName === "durabletask.orchestration.started" && attributes["durabletask.task.name"] === "order",
+    );
     expect(started.spanContext?.traceId).toBe(traceId);
     expect(recorder.logs("durabletask.activity.started")).toHaveLength(4);
 
-    const duration = await recorder.waitForMetric(({ name, points }) => name === "durabletask.activity.duration" && points.length === 3);
+    const duration = await recorder.waitForMetric(
+      ({ name, points }) => name === "durabletask.activity.duration" && points.length === 3,
+    );
     expect(duration).toMatchObject({ kind: "histogram", unit: "s", scope: "durable-telemetry" });
     const charged = duration.points.find(({ attributes }) => attributes["durabletask.task.name"] === "charge");
     expect(charged?.count).toBe(2);
     expect(charged?.sum).toBeGreaterThan(0);
     expect(charged?.sum).toBeLessThanOrEqual(2 * (charged?.max ?? 0));
     const [retries] = await recorder.metrics("durabletask.task.retries");
-    expect(retries).toMatchObject({ kind: "counter", unit: "{attempt}", points: [{ value: 1, attributes: { "durabletask.task.name": "ship" } }] });
+    expect(retries).toMatchObject({
+      kind: "counter",
+      unit: "{attempt}",
+      points: [{ value: 1, attributes: { "durabletask.task.name": "ship" } }],
+    });
   });
 
   it("S1 finds whole traces where the backend drops trace contexts too", async () => {
@@ -85,7 +105,11 @@ describe("One recorder after the other", () => {
       expect(recorder.logs().map(({ body }) => body)).toEqual([name]);
       expect(recorder.logs(name)[0]?.spanContext?.spanId).toBe(recorder.spans()[0]?.spanContext().spanId);
       // Nothing is left: others can register theirs.
-      const left = [trace.setGlobalTracerProvider(new TracerProvider()), logs.setGlobalLoggerProvider(new LoggerProvider()), metrics.setGlobalMeterProvider(new MeterProvider())];
+      const left = [
+        trace.setGlobalTracerProvider(new TracerProvider()),
+        logs.setGlobalLoggerProvider(new LoggerProvider()),
+        metrics.setGlobalMeterProvider(new MeterProvider()),
+      ];
       for (const api of [trace, logs, metrics]) api.disable();
       expect(left).toEqual([true, true, true]);
       expect(propagation.fields()).toEqual([]);
@@ -135,7 +159,12 @@ describe("One recorder after the other", () => {
       histogram.record(4);
     };
     const values = async (recorder: typeof first): Promise<unknown> =>
-      Object.fromEntries((await recorder.metrics()).map(({ name, kind, points }) => [name, [kind, ...points.map(({ value, count, sum }) => value ?? [count, sum])]]));
+      Object.fromEntries(
+        (await recorder.metrics()).map(({ name, kind, points }) => [
+          name,
+          [kind, ...points.map(({ value, count, sum }) => value ?? [count, sum])],
+        ]),
+      );
     const expected = {
       orders: ["counter", 2],
       open: ["up-down counter", -1],
@@ -148,7 +177,12 @@ describe("One recorder after the other", () => {
     measure();
     expect(await values(first)).toEqual(expected);
     const [orders] = await first.metrics("orders");
-    expect(orders).toMatchObject({ unit: "{order}", description: "Orders.", scope: "shop", points: [{ attributes: { shop: "a" } }] });
+    expect(orders).toMatchObject({
+      unit: "{order}",
+      description: "Orders.",
+      scope: "shop",
+      points: [{ attributes: { shop: "a" } }],
+    });
     await first.shutdown();
     measure();
 
@@ -200,7 +234,11 @@ describe("One recorder after the other", () => {
     ["MeterProvider", () => metrics.setGlobalMeterProvider(new MeterProvider()), () => metrics.disable()],
     ["LoggerProvider", () => logs.setGlobalLoggerProvider(new LoggerProvider()), () => logs.disable()],
     // That of @opentelemetry/api-logs, which the SDK 2.x uses.
-    ["LoggerProvider", () => Reflect.set(globalThis, apiLogsKey, () => new LoggerProvider()), () => Reflect.deleteProperty(globalThis, apiLogsKey)],
+    [
+      "LoggerProvider",
+      () => Reflect.set(globalThis, apiLogsKey, () => new LoggerProvider()),
+      () => Reflect.deleteProperty(globalThis, apiLogsKey),
+    ],
   ])("is refused while a %s is registered, and registers nothing", async (name, register, unregister) => {
     register();
     onTestFinished(unregister);
@@ -233,7 +271,10 @@ describe("One recorder after the other", () => {
     const recorder = record();
     early.tracer.startSpan("required").end();
     early.logger.emit({ body: "required" });
-    expect([recorder.spans().map(({ name }) => name), recorder.logs().map(({ body }) => body)]).toEqual([["required"], ["required"]]);
+    expect([recorder.spans().map(({ name }) => name), recorder.logs().map(({ body }) => body)]).toEqual([
+      ["required"],
+      ["required"],
+    ]);
   });
 
   it("records a worker that was decorated, and has worked, before there was any recorder", async () => {
@@ -243,8 +284,13 @@ describe("One recorder after the other", () => {
     await shop.run("delivery");
     const traceId = await recorder.waitForTrace("create_orchestration:delivery");
     recorder.assertWhole(traceId);
-    await recorder.waitForMetric(({ points }) => points.some(({ attributes, count }) => attributes["durabletask.task.name"] === "delivery" && count === 1));
-    await recorder.waitForLog(({ eventName, spanContext }) => eventName === "durabletask.orchestration.finished" && spanContext?.traceId === traceId);
+    await recorder.waitForMetric(({ points }) =>
+      points.some(({ attributes, count }) => attributes["durabletask.task.name"] === "delivery" && count === 1),
+    );
+    await recorder.waitForLog(
+      ({ eventName, spanContext }) =>
+        eventName === "durabletask.orchestration.finished" && spanContext?.traceId === traceId,
+    );
   });
 
   it("leaves a context manager and a propagator alone that were there before", async () => {
@@ -281,8 +327,14 @@ describe("One recorder after the other", () => {
 
 describe("Options of createTelemetryRecorder", () => {
   it("that are unknown or wrong are refused with a TypeError that names them", () => {
-    expect(() => createTelemetryRecorder({ samplers: [] } as object)).toThrow(new TypeError('createTelemetryRecorder: unknown option "samplers"; the options are sampler, idGenerator, spanProcessors.'));
-    expect(() => createTelemetryRecorder({ spanProcessors: {} } as never)).toThrow('option "spanProcessors" must be an array');
+    expect(() => createTelemetryRecorder({ samplers: [] } as object)).toThrow(
+      new TypeError(
+        'createTelemetryRecorder: unknown option "samplers"; the options are sampler, idGenerator, spanProcessors.',
+      ),
+    );
+    expect(() => createTelemetryRecorder({ spanProcessors: {} } as never)).toThrow(
+      'option "spanProcessors" must be an array',
+    );
     // Nothing was registered.
     expect(trace.setGlobalTracerProvider(new TracerProvider())).toBe(true);
     trace.disable();
@@ -301,7 +353,10 @@ describe("Options of createTelemetryRecorder", () => {
 
   it("take what SDK 2.x has for them", async () => {
     const exporter = new InMemorySpanExporter();
-    const recorder = createTelemetryRecorder({ spanProcessors: [new SimpleSpanProcessor(exporter)], idGenerator: new RandomIdGenerator() });
+    const recorder = createTelemetryRecorder({
+      spanProcessors: [new SimpleSpanProcessor(exporter)],
+      idGenerator: new RandomIdGenerator(),
+    });
     tracer.startSpan("seen").end();
     expect(exporter.getFinishedSpans().map(({ name }) => name)).toEqual(["seen"]);
     expect(recorder.spans("seen")).toHaveLength(1);
@@ -316,7 +371,12 @@ describe("Options of createTelemetryRecorder", () => {
     const fail = (method: typeof broken) => (): void => {
       if (method === broken) throw new Error("on purpose");
     };
-    const processor: SpanProcessor = { onStart: fail("onStart"), onEnd: fail("onEnd"), forceFlush: async () => undefined, shutdown: async () => undefined };
+    const processor: SpanProcessor = {
+      onStart: fail("onStart"),
+      onEnd: fail("onEnd"),
+      forceFlush: async () => undefined,
+      shutdown: async () => undefined,
+    };
     const recorder = record({ spanProcessors: [processor] });
     const waiting = recorder.waitForSpan("ended");
     expect(() => tracer.startSpan("ended").end()).toThrow("on purpose");
@@ -347,13 +407,19 @@ describe("Options of createTelemetryRecorder", () => {
     const shutdown = async (): Promise<void> => {
       throw new Error("on purpose");
     };
-    const recorder = createTelemetryRecorder({ spanProcessors: [{ onStart: () => undefined, onEnd: () => undefined, forceFlush: async () => undefined, shutdown }] });
+    const recorder = createTelemetryRecorder({
+      spanProcessors: [
+        { onStart: () => undefined, onEnd: () => undefined, forceFlush: async () => undefined, shutdown },
+      ],
+    });
     await expect(recorder.shutdown()).rejects.toThrow("on purpose");
     await createTelemetryRecorder().shutdown();
   });
 
   it("let an ID generator give the IDs", () => {
-    const recorder = record({ idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => "2".repeat(16) } });
+    const recorder = record({
+      idGenerator: { generateTraceId: () => "1".repeat(32), generateSpanId: () => "2".repeat(16) },
+    });
     tracer.startSpan("chosen").end();
     expect(recorder.spans()[0]?.spanContext()).toMatchObject({ traceId: "1".repeat(32), spanId: "2".repeat(16) });
   });
@@ -369,7 +435,12 @@ describe("A reset", () => {
     counter.add(1);
     recorder.reset();
     open.end();
-    expect([recorder.spans(), recorder.openSpans(), recorder.logs(), await recorder.metrics()]).toEqual([[], [], [], []]);
+    expect([recorder.spans(), recorder.openSpans(), recorder.logs(), await recorder.metrics()]).toEqual([
+      [],
+      [],
+      [],
+      [],
+    ]);
     counter.add(1);
     expect(await recorder.metrics("orders")).toMatchObject([{ points: [{ value: 1 }] }]);
     await recorder.shutdown();

@@ -206,7 +206,10 @@ Trace 4bf92f3577b34da6a3ce929d0e0e4736 · 9 spans · 1.00 s · 2 failed
     });
 
     it("leave some of a name beside its marks", () => {
-      const spans = [{ id: 1, name: "root", end: 9 }, ...[5, 6].map((start) => ({ id: 2, parent: 9, name: "important", start, end: 1 }))];
+      const spans = [
+        { id: 1, name: "root", end: 9 },
+        ...[5, 6].map((start) => ({ id: 2, parent: 9, name: "important", start, end: 1 })),
+      ];
       expect(plain(spans, 60).at(-2)).toMatch(/^✓ impor… \[orphan\]/);
     });
 
@@ -284,9 +287,13 @@ Trace 4bf92f3577b34da6a3ce929d0e0e4736 · 9 spans · 1.00 s · 2 failed
         { requiredKeys: ["spanContext"] },
       );
       fc.assert(
-        fc.property(fc.oneof(fc.array(fc.oneof(spanLike, fc.anything())), fc.anything()), fc.double(), (spans, width) => {
-          expect(Reflect.apply(renderTrace, undefined, [spans, { width, color: false }])).toBeTypeOf("string");
-        }),
+        fc.property(
+          fc.oneof(fc.array(fc.oneof(spanLike, fc.anything())), fc.anything()),
+          fc.double(),
+          (spans, width) => {
+            expect(Reflect.apply(renderTrace, undefined, [spans, { width, color: false }])).toBeTypeOf("string");
+          },
+        ),
       );
     });
   });

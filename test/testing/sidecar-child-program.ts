@@ -14,6 +14,8 @@ const client = new TaskHubGrpcClient({ hostAddress, logger });
 await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration("sleep", 0.01));
 await client.waitForOrchestrationStart(await client.scheduleNewOrchestration("sleep", 3_600));
 await client.scheduleNewOrchestration("sleep", 1, { startAt: new Date("2999-01-01") });
-await client.signalEntity(new EntityInstanceId("account", "a"), "close", undefined, { signalTime: new Date("2999-01-01") });
+await client.signalEntity(new EntityInstanceId("account", "a"), "close", undefined, {
+  signalTime: new Date("2999-01-01"),
+});
 await Promise.all([worker.stop(), client.stop()]);
 await sidecar.close();

@@ -30,10 +30,12 @@ async function connected() {
 }
 
 /** Fills a request for the instance ID "same" with the statuses that it may replace. */
-const reuse = (...statuses: pb.OrchestrationStatus[]) => (request: pb.CreateInstanceRequest) =>
-  request
-    .setInstanceid("same")
-    .setOrchestrationidreusepolicy(new pb.OrchestrationIdReusePolicy().setReplaceablestatusList(statuses));
+const reuse =
+  (...statuses: pb.OrchestrationStatus[]) =>
+  (request: pb.CreateInstanceRequest) =>
+    request
+      .setInstanceid("same")
+      .setOrchestrationidreusepolicy(new pb.OrchestrationIdReusePolicy().setReplaceablestatusList(statuses));
 
 function criteria(statuses: OrchestrationStatus[], from: Date): PurgeInstanceCriteria {
   const purge = new PurgeInstanceCriteria();
@@ -111,7 +113,9 @@ describe("starting an orchestration", () => {
     const ended = worker.call<pb.GetInstanceResponse>((stub, done) => stub.waitForInstanceCompletion(ends, done));
     await worker.start("second", reuse(Status.ORCHESTRATION_STATUS_PENDING, Status.ORCHESTRATION_STATUS_TERMINATED));
     // Who waited for the first one is not left to wait for the second.
-    expect((await ended).getOrchestrationstate()?.getOrchestrationstatus()).toBe(Status.ORCHESTRATION_STATUS_TERMINATED);
+    expect((await ended).getOrchestrationstate()?.getOrchestrationstatus()).toBe(
+      Status.ORCHESTRATION_STATUS_TERMINATED,
+    );
     const fresh = await worker.episode();
     expect(fresh.request.getExecutionid()?.getValue()).not.toBe(stale.request.getExecutionid()?.getValue());
     await expect(worker.answer(stale, [act.complete(1)])).rejects.toMatchObject({ code: grpc.status.NOT_FOUND });
@@ -120,19 +124,26 @@ describe("starting an orchestration", () => {
     expect([state?.getName(), state?.getOutput()?.getValue()]).toEqual(["second", '"second"']);
   });
 
-  it.each(["RUNNING", "PENDING", "SUSPENDED"] as const)("refuses an ID reuse policy that allows %s and not TERMINATED, with INVALID_ARGUMENT, whether or not the ID is taken", async (status) => {
-    const worker = await hub.rawWorker(await hub.start());
-    const running = Status[`ORCHESTRATION_STATUS_${status}`];
-    const refusal = {
-      code: grpc.status.INVALID_ARGUMENT,
-      details: expect.stringContaining("cannot exclude 'Terminated' while also allowing reuse of running instances") as unknown,
-    };
-    await expect(worker.start("first", reuse(running))).rejects.toMatchObject(refusal);
-    await worker.start("first", reuse(Status.ORCHESTRATION_STATUS_COMPLETED));
-    await worker.episode();
-    await expect(worker.start("second", reuse(running, Status.ORCHESTRATION_STATUS_COMPLETED))).rejects.toMatchObject(refusal);
-    expect((await worker.state("same"))?.getName()).toBe("first");
-  });
+  it.each(["RUNNING", "PENDING", "SUSPENDED"] as const)(
+    "refuses an ID reuse policy that allows %s and not TERMINATED, with INVALID_ARGUMENT, whether or not the ID is taken",
+    async (status) => {
+      const worker = await hub.rawWorker(await hub.start());
+      const running = Status[`ORCHESTRATION_STATUS_${status}`];
+      const refusal = {
+        code: grpc.status.INVALID_ARGUMENT,
+        details: expect.stringContaining(
+          "cannot exclude 'Terminated' while also allowing reuse of running instances",
+        ) as unknown,
+      };
+      await expect(worker.start("first", reuse(running))).rejects.toMatchObject(refusal);
+      await worker.start("first", reuse(Status.ORCHESTRATION_STATUS_COMPLETED));
+      await worker.episode();
+      await expect(worker.start("second", reuse(running, Status.ORCHESTRATION_STATUS_COMPLETED))).rejects.toMatchObject(
+        refusal,
+      );
+      expect((await worker.state("same"))?.getName()).toBe("first");
+    },
+  );
 
   it.each([
     ["longer than 100 characters", "i".repeat(101), "101 characters long"],
@@ -156,21 +167,28 @@ describe("starting an orchestration", () => {
   it("fails the orchestration that starts a sub-orchestration under such an ID", async () => {
     const sidecar = await hub.start();
     await hub.worker(sidecar, (worker) => {
-      worker.addNamedOrchestrator("parent", async function* (ctx: OrchestrationContext, instanceId: string): Steps<unknown> {
-        return yield ctx.callSubOrchestrator("child", null, { instanceId });
-      });
+      worker.addNamedOrchestrator(
+        "parent",
+        async function* (ctx: OrchestrationContext, instanceId: string): Steps<unknown> {
+          return yield ctx.callSubOrchestrator("child", null, { instanceId });
+        },
+      );
     });
     const client = hub.client(sidecar);
     const id = await client.scheduleNewOrchestration("parent", "i".repeat(101));
     const state = await client.waitForOrchestrationCompletion(id);
     expect(state?.runtimeStatus).toBe(OrchestrationStatus.FAILED);
-    expect(state?.failureDetails).toMatchObject({ errorType: "InvalidArgument", message: expect.stringContaining("101 characters long") as unknown });
+    expect(state?.failureDetails).toMatchObject({
+      errorType: "InvalidArgument",
+      message: expect.stringContaining("101 characters long") as unknown,
+    });
   });
 
   it("gives the ExecutionStarted event the ID 0, in the first execution and in those that continue it", async () => {
     const worker = await hub.rawWorker(await hub.start());
     await worker.start("loop");
-    const startIds = (events: readonly pb.HistoryEvent[]): number[] => events.filter((event) => event.hasExecutionstarted()).map((event) => event.getEventid());
+    const startIds = (events: readonly pb.HistoryEvent[]): number[] =>
+      events.filter((event) => event.hasExecutionstarted()).map((event) => event.getEventid());
     const first = await worker.episode();
     expect(startIds(first.request.getNeweventsList())).toEqual([0]);
     await worker.answer(first, [act.continueAsNew(1, "2")]);
@@ -285,8 +303,12 @@ describe("events, suspension and termination", () => {
   it("does not suspend or resume twice, nor show one that has not started as suspended", async () => {
     const worker = await hub.rawWorker(await hub.start());
     const request = new pb.ResumeRequest();
-    const resume = (id: string) => worker.call<pb.ResumeResponse>((stub, done) => stub.resumeInstance(request.setInstanceid(id), done));
-    const suspend = (id: string) => worker.call<pb.SuspendResponse>((stub, done) => stub.suspendInstance(new pb.SuspendRequest().setInstanceid(id), done));
+    const resume = (id: string) =>
+      worker.call<pb.ResumeResponse>((stub, done) => stub.resumeInstance(request.setInstanceid(id), done));
+    const suspend = (id: string) =>
+      worker.call<pb.SuspendResponse>((stub, done) =>
+        stub.suspendInstance(new pb.SuspendRequest().setInstanceid(id), done),
+      );
     const id = await worker.start("wait");
     await resume(id);
     await suspend(id);
@@ -296,7 +318,10 @@ describe("events, suspension and termination", () => {
     await worker.answer(first, []);
     expect((await worker.state(id))?.getOrchestrationstatus()).toBe(Status.ORCHESTRATION_STATUS_SUSPENDED);
     const second = await worker.episode();
-    expect([first.events, second.events]).toEqual([["orchestratorstarted", "executionstarted"], ["orchestratorstarted", "executionsuspended"]]);
+    expect([first.events, second.events]).toEqual([
+      ["orchestratorstarted", "executionstarted"],
+      ["orchestratorstarted", "executionsuspended"],
+    ]);
   });
 
   it("terminates an orchestration, suspended or not, with the output given", async () => {
@@ -323,7 +348,9 @@ describe("events, suspension and termination", () => {
       await client.terminateOrchestration(id, terminateOptions({ output: "stop", recursive }));
       await client.waitForOrchestrationCompletion(id);
       if (!recursive) await client.raiseOrchestrationEvent(`${id}.1.0`, "go");
-      const states = await Promise.all([id, `${id}.1`, `${id}.1.0`].map((at) => client.waitForOrchestrationCompletion(at)));
+      const states = await Promise.all(
+        [id, `${id}.1`, `${id}.1.0`].map((at) => client.waitForOrchestrationCompletion(at)),
+      );
       expect(states.map((state) => state?.runtimeStatus)).toEqual([
         OrchestrationStatus.TERMINATED,
         ...Array(2).fill(recursive ? OrchestrationStatus.TERMINATED : OrchestrationStatus.COMPLETED),
@@ -486,7 +513,9 @@ describe("queries", () => {
     const sent = Array.from({ length: 250 }, (_, index) =>
       new pb.OrchestratorAction()
         .setId(index)
-        .setSendevent(new pb.SendEventAction().setInstance(new pb.OrchestrationInstance().setInstanceid("x")).setName("e")),
+        .setSendevent(
+          new pb.SendEventAction().setInstance(new pb.OrchestrationInstance().setInstanceid("x")).setName("e"),
+        ),
     );
     await worker.answer(await worker.episode(), [...sent, act.complete(250)]);
     const chunks: number[][] = [];
@@ -550,7 +579,9 @@ describe("a task hub", () => {
       raw.call<pb.CreateTaskHubResponse>((stub, done) =>
         stub.createTaskHub(new pb.CreateTaskHubRequest().setRecreateifexists(anew), done),
       );
-    const id = await raw.start("echo", (request) => request.setScheduledstarttimestamp(timestamp(new Date("2999-01-01"))));
+    const id = await raw.start("echo", (request) =>
+      request.setScheduledstarttimestamp(timestamp(new Date("2999-01-01"))),
+    );
     await create(false);
     expect(await raw.state(id)).toBeDefined();
     await raw.call((stub, done) => stub.deleteTaskHub(new pb.DeleteTaskHubRequest(), done));

@@ -47,7 +47,10 @@ class Counter extends TaskEntity<{ count: number; log: unknown[] }> {
   }
   tell(key: string): void {
     this.context?.signalEntity(counter(key), "add", 7);
-    this.context?.scheduleNewOrchestration("ask", ["late", "get"], { instanceId: `never-${key}`, startAt: new Date("2999-01-01") });
+    this.context?.scheduleNewOrchestration("ask", ["late", "get"], {
+      instanceId: `never-${key}`,
+      startAt: new Date("2999-01-01"),
+    });
     this.context?.scheduleNewOrchestration("ask", [key, "log"], { instanceId: `started-${key}` });
   }
 }
@@ -55,10 +58,13 @@ class Counter extends TaskEntity<{ count: number; log: unknown[] }> {
 /** An entity, and orchestrations that ask it. */
 function counting(worker: TaskHubGrpcWorker): void {
   worker.addNamedEntity("Counter", () => new Counter());
-  worker.addNamedOrchestrator("ask", async function* (ctx: OrchestrationContext, [key, ...ask]: [string, string, unknown]): Steps<unknown> {
-    const id = key.startsWith("@") ? EntityInstanceId.fromString(key) : counter(key);
-    return yield ctx.entities.callEntity(id, ...ask);
-  });
+  worker.addNamedOrchestrator(
+    "ask",
+    async function* (ctx: OrchestrationContext, [key, ...ask]: [string, string, unknown]): Steps<unknown> {
+      const id = key.startsWith("@") ? EntityInstanceId.fromString(key) : counter(key);
+      return yield ctx.entities.callEntity(id, ...ask);
+    },
+  );
   worker.addNamedOrchestrator("main", async function* (ctx: OrchestrationContext, key: string): Steps<unknown> {
     ctx.entities.signalEntity(counter(key), "add", 1);
     const sum: number = yield ctx.entities.callEntity<number>(counter(key), "add", 2);
@@ -106,7 +112,9 @@ describe("an entity", () => {
         } catch (error) {
           if (!(error instanceof exceptions.EntityOperationFailedException)) throw error;
           const { errorType, errorMessage } = error.failureDetails;
-          const counts: number[] = yield whenAll(["one", "other"].map((key) => ctx.entities.callEntity<number>(counter(key), "get")));
+          const counts: number[] = yield whenAll(
+            ["one", "other"].map((key) => ctx.entities.callEntity<number>(counter(key), "get")),
+          );
           return [errorType, errorMessage, ...counts];
         }
         return "not failed";
@@ -202,7 +210,9 @@ describe("several workers", () => {
       }));
       worker.addNamedOrchestrator("main", async function* (ctx: OrchestrationContext): Steps<number[]> {
         const keys = Array.from({ length: 20 }, (_, index) => String(index % 4));
-        return yield whenAll(keys.map((key) => ctx.entities.callEntity<number>(new EntityInstanceId("busy", key), "work")));
+        return yield whenAll(
+          keys.map((key) => ctx.entities.callEntity<number>(new EntityInstanceId("busy", key), "work")),
+        );
       });
     };
     await Promise.all(["a", "b"].map((name) => hub.worker(sidecar, named(name))));
@@ -257,7 +267,9 @@ describe("several workers", () => {
     await hub.worker(sidecar, (worker) => void worker.addNamedOrchestrator("none", () => null), options);
     await hub.worker(sidecar, counting, options);
     const client = hub.client(sidecar);
-    const ids = await Promise.all(Array.from({ length: 5 }, (_, key) => client.scheduleNewOrchestration("main", `${key}`)));
+    const ids = await Promise.all(
+      Array.from({ length: 5 }, (_, key) => client.scheduleNewOrchestration("main", `${key}`)),
+    );
     for (const id of ids) expect((await client.waitForOrchestrationCompletion(id))?.serializedOutput).toBe("[3,6,10]");
   });
 });
@@ -283,7 +295,8 @@ describe("a client", () => {
       worker.addNamedEntity("counters", () => new Counter());
     });
     for (const key of ["a1", "a2", "a3", "b1"]) await run("main", key);
-    const modified = async (key: string): Promise<number> => (await client.getEntity(counter(key)))?.lastModifiedTime.getTime() ?? 0;
+    const modified = async (key: string): Promise<number> =>
+      (await client.getEntity(counter(key)))?.lastModifiedTime.getTime() ?? 0;
     const since = new Date((await modified("b1")) + 1);
     while ((await modified("a3")) < since.getTime()) await run("ask", ["a3", "add", 1]);
     await run("ask", ["b1", "delete"]);
@@ -321,7 +334,10 @@ describe("a client", () => {
     const raw = hub.rawClient(await hub.start());
     const invalid = { code: grpc.status.INVALID_ARGUMENT };
     for (const id of ["", "counter", "@counter", "@@one"]) {
-      await expect(raw.signal(id, "add")).rejects.toMatchObject({ ...invalid, details: expect.stringContaining(`'${id}'`) });
+      await expect(raw.signal(id, "add")).rejects.toMatchObject({
+        ...invalid,
+        details: expect.stringContaining(`'${id}'`),
+      });
     }
     await expect(raw.signal("@counter@one", "")).rejects.toMatchObject(invalid);
   });
@@ -329,13 +345,16 @@ describe("a client", () => {
 
 it("A call and a request for a lock are open tasks until the answer is among the events", () => {
   const at = new Date();
-  const [call, lock] = [act.callEntity(1, "@counter@one", "get"), act.lock(2, "section", ["@counter@one"])].map((action) =>
-    recordMessage(event(at, action.getId()), action.getSendentitymessage() ?? new pb.SendEntityMessageAction()),
+  const [call, lock] = [act.callEntity(1, "@counter@one", "get"), act.lock(2, "section", ["@counter@one"])].map(
+    (action) =>
+      recordMessage(event(at, action.getId()), action.getSendentitymessage() ?? new pb.SendEntityMessageAction()),
   );
   if (call === undefined || lock === undefined) throw new Error("A message has no event.");
   expect(openTasks([call, lock])).toEqual([call, lock]);
   expect(openTasks([call, lock, entityOperationCompleted(at, "call 1", undefined)])).toEqual([lock]);
-  expect(openTasks([call, lock, entityOperationFailed(at, "call 1", undefined), entityLockGranted(at, "section")])).toEqual([]);
+  expect(
+    openTasks([call, lock, entityOperationFailed(at, "call 1", undefined), entityLockGranted(at, "section")]),
+  ).toEqual([]);
 });
 
 describe("the history of an orchestration", () => {
@@ -352,12 +371,16 @@ describe("the history of an orchestration", () => {
     const add = await worker.batch();
     await worker.answer(await worker.episode(), [act.unlock(5, "section", "@counter@two")]);
     await worker.completeBatch(add, "1", (result) =>
-      result.setResultsList([new pb.OperationResult().setSuccess(new pb.OperationResultSuccess().setResult(text("one")))]),
+      result.setResultsList([
+        new pb.OperationResult().setSuccess(new pb.OperationResultSuccess().setResult(text("one"))),
+      ]),
     );
     await worker.answer(await worker.episode(), []);
     const failure = new pb.TaskFailureDetails().setErrortype("RangeError");
     await worker.completeBatch(await worker.batch(), "1", (result) =>
-      result.setResultsList([new pb.OperationResult().setFailure(new pb.OperationResultFailure().setFailuredetails(failure))]),
+      result.setResultsList([
+        new pb.OperationResult().setFailure(new pb.OperationResultFailure().setFailuredetails(failure)),
+      ]),
     );
     const { request } = await worker.episode();
     const history = [...request.getPasteventsList(), ...request.getNeweventsList()];
@@ -367,17 +390,34 @@ describe("the history of an orchestration", () => {
     }
     const ofEntities = history.flatMap((each) => {
       const { eventid, timestamp: _, ...types } = each.toObject();
-      const [type, details] = Object.entries(types).find(([name, value]) => name.startsWith("entity") && value !== undefined) ?? [];
+      const [type, details] =
+        Object.entries(types).find(([name, value]) => name.startsWith("entity") && value !== undefined) ?? [];
       return type === undefined ? [] : [[eventid, type, details]];
     });
     const target = { value: "@counter@one" };
     const operation = { input: { value: "1" }, targetinstanceid: target };
     expect(ofEntities).toMatchObject([
       // Whom a message is from stands in the message only.
-      [1, "entityoperationcalled", { ...operation, requestid: "call 1", operation: "add", parentinstanceid: undefined }],
-      [2, "entityoperationcalled", { ...operation, requestid: "call 2", operation: "fail", parentexecutionid: undefined }],
-      [3, "entityoperationsignaled", { ...operation, requestid: "signal 3", operation: "later", scheduledtime: { nanos: 0 } }],
-      [4, "entitylockrequested", { criticalsectionid: "section", locksetList: ["@counter@two"], parentinstanceid: undefined }],
+      [
+        1,
+        "entityoperationcalled",
+        { ...operation, requestid: "call 1", operation: "add", parentinstanceid: undefined },
+      ],
+      [
+        2,
+        "entityoperationcalled",
+        { ...operation, requestid: "call 2", operation: "fail", parentexecutionid: undefined },
+      ],
+      [
+        3,
+        "entityoperationsignaled",
+        { ...operation, requestid: "signal 3", operation: "later", scheduledtime: { nanos: 0 } },
+      ],
+      [
+        4,
+        "entitylockrequested",
+        { criticalsectionid: "section", locksetList: ["@counter@two"], parentinstanceid: undefined },
+      ],
       [-1, "entitylockgranted", { criticalsectionid: "section" }],
       [5, "entityunlocksent", { criticalsectionid: "section", targetinstanceid: { value: "@counter@two" } }],
       [-1, "entityoperationcompleted", { requestid: "call 1", output: { value: "one" } }],
@@ -389,7 +429,9 @@ describe("the history of an orchestration", () => {
     const { client, run } = await connected();
     await run("main", "one");
     const [id = ""] = (await client.listInstanceIds()).values;
-    const types = (await client.getOrchestrationHistory(id)).map(({ type }) => type).filter((type) => type.startsWith("Entity"));
+    const types = (await client.getOrchestrationHistory(id))
+      .map(({ type }) => type)
+      .filter((type) => type.startsWith("Entity"));
     expect(types).toEqual([
       "EntityOperationSignaled",
       "EntityOperationCalled",
@@ -445,7 +487,10 @@ describe("the history of an orchestration", () => {
     await worker.answer(last, [act.lock(3, "section", ["@counter@three"]), act.continueAsNew(4, "null")]);
     const next = await worker.episode();
     expect([next.past, next.events]).toEqual([[], ["orchestratorstarted", "executionstarted"]]);
-    await worker.answer(next, [act.callEntity(1, "@counter@three", "other"), act.callEntity(2, "@counter@four", "other")]);
+    await worker.answer(next, [
+      act.callEntity(1, "@counter@three", "other"),
+      act.callEntity(2, "@counter@four", "other"),
+    ]);
     await worker.completeBatch(late, "1");
     await worker.raise(id, "meanwhile");
     const batches = [await worker.batch(), await worker.batch()];
@@ -470,7 +515,9 @@ describe("the history of an orchestration", () => {
     await worker.call((stub, done) => stub.rewindInstance(new pb.RewindInstanceRequest().setInstanceid(id), done));
     const rewind = await worker.episode();
     const history = [...rewind.request.getPasteventsList(), ...rewind.request.getNeweventsList()];
-    const rewound = new pb.RewindOrchestrationAction().setNewhistoryList(history.filter((each) => !each.hasExecutioncompleted()));
+    const rewound = new pb.RewindOrchestrationAction().setNewhistoryList(
+      history.filter((each) => !each.hasExecutioncompleted()),
+    );
     await worker.answer(rewind, [new pb.OrchestratorAction().setRewindorchestration(rewound)]);
     await worker.answer(await worker.episode(), []);
     await worker.completeBatch(call, "1");
@@ -489,38 +536,53 @@ describe("An entity ID of more than 100 characters", () => {
   it("is refused with INVALID_ARGUMENT where a client signals or reads the entity; one of 100 is not", async () => {
     const { client } = await connected();
     expect([long.toString().length, fits.toString().length]).toEqual([101, 100]);
-    const refusal = { code: grpc.status.INVALID_ARGUMENT, details: expect.stringContaining("101 characters long") as unknown };
+    const refusal = {
+      code: grpc.status.INVALID_ARGUMENT,
+      details: expect.stringContaining("101 characters long") as unknown,
+    };
     await expect(client.signalEntity(long, "add", 1)).rejects.toMatchObject(refusal);
     await expect(client.getEntity(long)).rejects.toMatchObject(refusal);
     await client.signalEntity(fits, "add", 1);
     expect(await client.getEntity(counter("nobody"))).toBeUndefined();
   });
 
-  it.each(["callEntity", "signalEntity", "lockEntities"] as const)("fails the orchestration that uses it in %s", async (method) => {
-    const { client } = await connected((worker) => {
-      worker.addNamedOrchestrator("use", async function* (ctx: OrchestrationContext): Steps<unknown> {
-        if (method === "callEntity") return yield ctx.entities.callEntity(long, "get");
-        if (method === "lockEntities") return yield ctx.entities.lockEntities(fits, long);
-        ctx.entities.signalEntity(long, "add", 1);
-        return "sent";
+  it.each(["callEntity", "signalEntity", "lockEntities"] as const)(
+    "fails the orchestration that uses it in %s",
+    async (method) => {
+      const { client } = await connected((worker) => {
+        worker.addNamedOrchestrator("use", async function* (ctx: OrchestrationContext): Steps<unknown> {
+          if (method === "callEntity") return yield ctx.entities.callEntity(long, "get");
+          if (method === "lockEntities") return yield ctx.entities.lockEntities(fits, long);
+          ctx.entities.signalEntity(long, "add", 1);
+          return "sent";
+        });
       });
-    });
-    const state = await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration("use"));
-    expect(state?.runtimeStatus).toBe(OrchestrationStatus.FAILED);
-    expect(state?.failureDetails).toMatchObject({ errorType: "InvalidArgument", message: expect.stringContaining("101 characters long") as unknown });
-  });
+      const state = await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration("use"));
+      expect(state?.runtimeStatus).toBe(OrchestrationStatus.FAILED);
+      expect(state?.failureDetails).toMatchObject({
+        errorType: "InvalidArgument",
+        message: expect.stringContaining("101 characters long") as unknown,
+      });
+    },
+  );
 
   it("has the answer of an entity refused that signals it, or starts an orchestration under such an ID", async () => {
     const worker = await hub.rawWorker(await hub.start());
     await worker.signal("@counter@1", "tell");
     const batch = await worker.batch();
-    const signal = new pb.OperationAction().setSendsignal(new pb.SendSignalAction().setInstanceid(long.toString()).setName("add"));
-    const start = new pb.OperationAction().setStartneworchestration(new pb.StartNewOrchestrationAction().setInstanceid("i".repeat(101)).setName("ask"));
+    const signal = new pb.OperationAction().setSendsignal(
+      new pb.SendSignalAction().setInstanceid(long.toString()).setName("add"),
+    );
+    const start = new pb.OperationAction().setStartneworchestration(
+      new pb.StartNewOrchestrationAction().setInstanceid("i".repeat(101)).setName("ask"),
+    );
     for (const action of [signal, start]) {
-      await expect(worker.completeBatch(batch, "1", (result) => result.setActionsList([action]))).rejects.toMatchObject({
-        code: grpc.status.INVALID_ARGUMENT,
-        details: expect.stringContaining("101 characters long") as unknown,
-      });
+      await expect(worker.completeBatch(batch, "1", (result) => result.setActionsList([action]))).rejects.toMatchObject(
+        {
+          code: grpc.status.INVALID_ARGUMENT,
+          details: expect.stringContaining("101 characters long") as unknown,
+        },
+      );
     }
     // Nothing of it was done.
     await worker.completeBatch(batch, "2");

@@ -7,7 +7,8 @@ import { act, text, timestamp, traceContext, type RawWorker } from "./sidecar-ra
 const hub = sidecars();
 const ONE = "@counter@one";
 
-const traceparent = (span: number): string => `00-4bf92f3577b34da6a3ce929d0e0e4736-${String(span).padStart(16, "0")}-01`;
+const traceparent = (span: number): string =>
+  `00-4bf92f3577b34da6a3ce929d0e0e4736-${String(span).padStart(16, "0")}-01`;
 const success = (): pb.OperationResult => new pb.OperationResult().setSuccess(new pb.OperationResultSuccess());
 
 const sendSignal = (entity: string, name: string, context?: pb.TraceContext): pb.OperationAction =>
@@ -31,7 +32,10 @@ describe("a batch", () => {
     await signalled(worker, "c", "d");
     await worker.completeBatch(first, "1");
     const second = await worker.batch();
-    expect([first.operations, second.operations]).toEqual([["a", "b"], ["c", "d"]]);
+    expect([first.operations, second.operations]).toEqual([
+      ["a", "b"],
+      ["c", "d"],
+    ]);
     expect(first.request.toObject()).toMatchObject({
       instanceid: ONE,
       entitystate: undefined,
@@ -80,7 +84,9 @@ describe("a batch", () => {
     const batch = await worker.batch();
     const invalid = { code: grpc.status.INVALID_ARGUMENT, details: expect.stringContaining(ONE) };
     for (const results of [[], [success(), success()]]) {
-      await expect(worker.completeBatch(batch, "1", (result) => result.setResultsList(results))).rejects.toMatchObject(invalid);
+      await expect(worker.completeBatch(batch, "1", (result) => result.setResultsList(results))).rejects.toMatchObject(
+        invalid,
+      );
     }
     const refused = { code: grpc.status.NOT_FOUND };
     await expect(worker.completeBatch({ ...batch, token: "?" }, "1")).rejects.toMatchObject(refused);
@@ -122,11 +128,16 @@ describe("a batch", () => {
     const worker = await rawWorker();
     const clean = async (): Promise<number> => {
       const request = new pb.CleanEntityStorageRequest().setRemoveemptyentities(true).setReleaseorphanedlocks(true);
-      const response = await worker.call<pb.CleanEntityStorageResponse>((stub, done) => stub.cleanEntityStorage(request, done));
+      const response = await worker.call<pb.CleanEntityStorageResponse>((stub, done) =>
+        stub.cleanEntityStorage(request, done),
+      );
       return response.getEmptyentitiesremoved();
     };
     await worker.start("main");
-    await worker.answer(await worker.episode(), [act.callEntity(1, ONE, "call"), act.lock(2, "section", ["@counter@two"])]);
+    await worker.answer(await worker.episode(), [
+      act.callEntity(1, ONE, "call"),
+      act.lock(2, "section", ["@counter@two"]),
+    ]);
     const batch = await worker.batch();
     expect(await clean()).toBe(0);
     await worker.answer(await worker.episode(), [act.unlock(3, "section", "@counter@two")]);

@@ -24,15 +24,18 @@ class Account extends TaskEntity<number> {
 function banking(worker: TaskHubGrpcWorker): void {
   worker.addNamedEntity("account", () => new Account());
   worker.addNamedActivity("think", () => null);
-  worker.addNamedOrchestrator("move", async function* (ctx: OrchestrationContext, [from, to]: [string, string]): Steps<void> {
-    const lock: LockHandle = yield ctx.entities.lockEntities(account(from), account(to));
-    const mine: number = yield ctx.entities.callEntity<number>(account(from), "get");
-    const other: number = yield ctx.entities.callEntity<number>(account(to), "get");
-    yield ctx.callActivity("think");
-    yield ctx.entities.callEntity(account(from), "set", mine - 1);
-    yield ctx.entities.callEntity(account(to), "set", other + 1);
-    lock.release();
-  });
+  worker.addNamedOrchestrator(
+    "move",
+    async function* (ctx: OrchestrationContext, [from, to]: [string, string]): Steps<void> {
+      const lock: LockHandle = yield ctx.entities.lockEntities(account(from), account(to));
+      const mine: number = yield ctx.entities.callEntity<number>(account(from), "get");
+      const other: number = yield ctx.entities.callEntity<number>(account(to), "get");
+      yield ctx.callActivity("think");
+      yield ctx.entities.callEntity(account(from), "set", mine - 1);
+      yield ctx.entities.callEntity(account(to), "set", other + 1);
+      lock.release();
+    },
+  );
   worker.addNamedOrchestrator("hold", async function* (ctx: OrchestrationContext, how: string): Steps<void> {
     yield ctx.entities.lockEntities(account("a"), account("b"));
     if (how === "fails") throw new Error("on purpose");
@@ -64,7 +67,11 @@ async function locking(worker: RawWorker, name: string, entities: string[]): Pro
 /** The next episode, which must be that of a granted lock. */
 async function granted(worker: RawWorker, name: string): Promise<Episode> {
   const episode = await worker.episode();
-  expect([episode.request.getInstanceid(), ...episode.events]).toEqual([name, "orchestratorstarted", "entitylockgranted"]);
+  expect([episode.request.getInstanceid(), ...episode.events]).toEqual([
+    name,
+    "orchestratorstarted",
+    "entitylockgranted",
+  ]);
   return episode;
 }
 
@@ -128,7 +135,11 @@ describe("a lock", () => {
     await worker.completeBatch(before, "0");
     // The lock waits for what came before it.
     const alsoBefore = await worker.batch();
-    expect([before.operations, alsoBefore.operations, await holder(worker, A)]).toEqual([["before"], ["also before"], undefined]);
+    expect([before.operations, alsoBefore.operations, await holder(worker, A)]).toEqual([
+      ["before"],
+      ["also before"],
+      undefined,
+    ]);
     await worker.completeBatch(alsoBefore, "1");
     const inside = await granted(worker, "owner");
     await worker.answer(inside, [act.callEntity(2, A, "inside")]);
@@ -180,7 +191,9 @@ describe("a lock", () => {
     await worker.answer(inside, [act.callEntity(2, A, "inside")]);
     const call = await worker.batch();
     await worker.call((stub, done) => stub.terminateInstance(new pb.TerminateRequest().setInstanceid("owner"), done));
-    await worker.answer(await worker.episode(), [act.finish(3, pb.OrchestrationStatus.ORCHESTRATION_STATUS_TERMINATED)]);
+    await worker.answer(await worker.episode(), [
+      act.finish(3, pb.OrchestrationStatus.ORCHESTRATION_STATUS_TERMINATED),
+    ]);
     expect(await holder(worker, A)).toBeUndefined();
     await worker.completeBatch(call, "1");
     await granted(worker, "next");
@@ -188,7 +201,8 @@ describe("a lock", () => {
 
   it("takes back what is queued and may not be done any more", async () => {
     const sidecar = await hub.start();
-    const taking = (filters: pb.WorkItemFilters) => hub.rawWorker(sidecar, new pb.GetWorkItemsRequest().setWorkitemfilters(filters));
+    const taking = (filters: pb.WorkItemFilters) =>
+      hub.rawWorker(sidecar, new pb.GetWorkItemsRequest().setWorkitemfilters(filters));
     const orchestrations = ["owner", "next"].map((name) => new pb.OrchestrationFilter().setName(name));
     // While there is none that takes entities, their work stays queued.
     const worker = await taking(new pb.WorkItemFilters().setOrchestrationsList(orchestrations));

@@ -36,7 +36,8 @@ describe("options", () => {
       [{ host: 127 }, "The option 'host' of startLocalSidecar must be a host name or IP address."],
       [{ traceContext: true }, `The option 'traceContext' of startLocalSidecar must be "carry" or "drop".`],
     ];
-    for (const [options, message] of wrong) await expect(startLocalSidecar(options)).rejects.toThrow(new TypeError(message));
+    for (const [options, message] of wrong)
+      await expect(startLocalSidecar(options)).rejects.toThrow(new TypeError(message));
   });
 
   it("can be left out: the sidecar takes a free port of 127.0.0.1", async () => {
@@ -125,7 +126,11 @@ describe("closing", () => {
 
   it("leaves nothing that keeps Node running, and the sidecar has written nothing", async () => {
     const child = spawn(process.execPath, [script("sidecar-child-program.ts")], { stdio: ["ignore", "pipe", "pipe"] });
-    const [stdout, stderr, [code]] = await Promise.all([textOf(child.stdout), textOf(child.stderr), once(child, "exit")]);
+    const [stdout, stderr, [code]] = await Promise.all([
+      textOf(child.stdout),
+      textOf(child.stderr),
+      once(child, "exit"),
+    ]);
     expect({ stdout, stderr, code }).toEqual({ stdout: "", stderr: "", code: 0 });
   });
 });

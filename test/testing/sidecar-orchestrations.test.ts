@@ -1,4 +1,10 @@
-import { HistoryEventType, OrchestrationStatus, RetryPolicy, TaskFailedError, whenAll } from "@microsoft/durabletask-js";
+import {
+  HistoryEventType,
+  OrchestrationStatus,
+  RetryPolicy,
+  TaskFailedError,
+  whenAll,
+} from "@microsoft/durabletask-js";
 import type { ActivityContext, HistoryEvent, OrchestrationContext, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { describe, expect, it } from "vitest";
@@ -150,9 +156,15 @@ describe("timers", () => {
     await client.waitForOrchestrationCompletion(id);
     const history = await client.getOrchestrationHistory(id);
     const fired = history.filter((event) => event.type === HistoryEventType.TimerFired);
-    const created = new Map(history.filter((event) => event.type === HistoryEventType.TimerCreated).map(({ eventId, timestamp }) => [eventId, timestamp]));
+    const created = new Map(
+      history
+        .filter((event) => event.type === HistoryEventType.TimerCreated)
+        .map(({ eventId, timestamp }) => [eventId, timestamp]),
+    );
     // Those that are due when they are created are due then; a slow machine makes more of these.
-    const dues = fired.map(({ timerId, fireAt }) => Math.max(fireAt?.getTime() ?? Infinity, created.get(timerId)?.getTime() ?? Infinity));
+    const dues = fired.map(({ timerId, fireAt }) =>
+      Math.max(fireAt?.getTime() ?? Infinity, created.get(timerId)?.getTime() ?? Infinity),
+    );
     expect(dues).toHaveLength(5);
     dues.forEach((due, index) => expect(due).toBeGreaterThan((dues[index - 1] ?? 0) - 20));
     for (const { fireAt, timestamp } of fired) {
@@ -182,7 +194,11 @@ describe("sub-orchestrations", () => {
         return ctx.parent;
       });
       worker.addNamedOrchestrator("main", async function* (ctx: OrchestrationContext): Steps<unknown> {
-        const parent: unknown = yield ctx.callSubOrchestrator("child", false, { instanceId: "kid", version: "9", tags: { a: "b" } });
+        const parent: unknown = yield ctx.callSubOrchestrator("child", false, {
+          instanceId: "kid",
+          version: "9",
+          tags: { a: "b" },
+        });
         try {
           yield ctx.callSubOrchestrator("child", true);
         } catch (error) {
@@ -286,7 +302,9 @@ describe("events between orchestrations", () => {
     const sender = await client.scheduleNewOrchestration("sender", receiver);
     expect((await client.waitForOrchestrationCompletion(receiver))?.serializedOutput).toBe('[1,2,3,"end"]');
     await client.waitForOrchestrationCompletion(sender);
-    const sent = (await client.getOrchestrationHistory(sender)).filter((event) => event.type === HistoryEventType.EventSent);
+    const sent = (await client.getOrchestrationHistory(sender)).filter(
+      (event) => event.type === HistoryEventType.EventSent,
+    );
     expect(sent.map(({ eventId, instanceId, input }) => [eventId, instanceId, input])).toEqual([
       [1, "nobody", "0"],
       [2, receiver, "1"],
@@ -377,7 +395,10 @@ describe("continue-as-new", () => {
     expect(second.request.getExecutionid()?.getValue()).not.toBe(first.request.getExecutionid()?.getValue());
     const started = second.request.getNeweventsList()[1]?.getExecutionstarted();
     expect([started?.getVersion()?.getValue(), started?.getInput()?.getValue()]).toEqual(["v2", "2"]);
-    expect(started?.getTagsMap().getEntryList()).toEqual([["a", "b"], ["c", "d"]]);
+    expect(started?.getTagsMap().getEntryList()).toEqual([
+      ["a", "b"],
+      ["c", "d"],
+    ]);
     for (const event of second.request.getNeweventsList()) {
       expect(event.getTimestamp()?.toDate().getTime()).toBeGreaterThan(Date.now() - 60_000);
     }
@@ -408,7 +429,10 @@ describe("continue-as-new", () => {
     const timeouts = (): number => process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
     const before = timeouts();
     for (let generation = 0; generation < 20; generation += 1) {
-      await worker.answer(await worker.episode(), [act.timer(1, new Date(Date.now() + 3_600_000)), act.continueAsNew(2, "null")]);
+      await worker.answer(await worker.episode(), [
+        act.timer(1, new Date(Date.now() + 3_600_000)),
+        act.continueAsNew(2, "null"),
+      ]);
     }
     await worker.episode();
     expect(timeouts() - before).toBeLessThan(10);
@@ -429,15 +453,24 @@ describe("continue-as-new", () => {
     await worker.complete(activity);
     await worker.answer(last, [act.continueAsNew(2, "null")]);
     const next = await worker.episode();
-    expect(next.events).toEqual(["orchestratorstarted", "executionstarted", "executionsuspended", "executionterminated"]);
-    expect((await worker.state(id))?.getOrchestrationstatus()).toBe(pb.OrchestrationStatus.ORCHESTRATION_STATUS_SUSPENDED);
+    expect(next.events).toEqual([
+      "orchestratorstarted",
+      "executionstarted",
+      "executionsuspended",
+      "executionterminated",
+    ]);
+    expect((await worker.state(id))?.getOrchestrationstatus()).toBe(
+      pb.OrchestrationStatus.ORCHESTRATION_STATUS_SUSPENDED,
+    );
   });
 
   it("keeps the custom status until the new generation sets its own", async () => {
     const worker = await rawWorker();
     const id = await worker.start("main");
     const status = async (): Promise<string | undefined> => (await worker.state(id))?.getCustomstatus()?.getValue();
-    await worker.answer(await worker.episode(), [act.continueAsNew(1, "1")], (response) => response.setCustomstatus(text('"a"')));
+    await worker.answer(await worker.episode(), [act.continueAsNew(1, "1")], (response) =>
+      response.setCustomstatus(text('"a"')),
+    );
     expect(await status()).toBe('"a"');
     await worker.answer(await worker.episode(), []);
     expect(await status()).toBe('"a"');

@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import grpc from "@grpc/grpc-js";
-import services, { type TaskHubSidecarServiceClient } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_grpc_pb.js";
+import services, {
+  type TaskHubSidecarServiceClient,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_grpc_pb.js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
 import wrappers from "google-protobuf/google/protobuf/wrappers_pb.js";
@@ -33,7 +35,9 @@ export class RawClient {
   }
 
   /** @param make - Starts the call, with the callback it is given. */
-  call<Response>(make: (stub: TaskHubSidecarServiceClient, callback: Callback<Response>) => unknown): Promise<Response> {
+  call<Response>(
+    make: (stub: TaskHubSidecarServiceClient, callback: Callback<Response>) => unknown,
+  ): Promise<Response> {
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     make(this.stub, (error, response) => (error === null ? resolve(response) : reject(error)));
     return promise;
@@ -197,7 +201,11 @@ export const act = {
   },
   timer: (id: number, at: Date): pb.OrchestratorAction =>
     new pb.OrchestratorAction().setId(id).setCreatetimer(new pb.CreateTimerAction().setFireat(timestamp(at))),
-  child: (id: number, name: string, fill?: (action: pb.CreateSubOrchestrationAction) => unknown): pb.OrchestratorAction => {
+  child: (
+    id: number,
+    name: string,
+    fill?: (action: pb.CreateSubOrchestrationAction) => unknown,
+  ): pb.OrchestratorAction => {
     const action = new pb.CreateSubOrchestrationAction().setName(name);
     fill?.(action);
     return new pb.OrchestratorAction().setId(id).setCreatesuborchestration(action);
@@ -251,7 +259,11 @@ export const act = {
   },
   complete: (id: number, result = "null"): pb.OrchestratorAction =>
     act.finish(id, pb.OrchestrationStatus.ORCHESTRATION_STATUS_COMPLETED, (action) => action.setResult(text(result))),
-  continueAsNew: (id: number, input: string, fill?: (action: pb.CompleteOrchestrationAction) => unknown): pb.OrchestratorAction =>
+  continueAsNew: (
+    id: number,
+    input: string,
+    fill?: (action: pb.CompleteOrchestrationAction) => unknown,
+  ): pb.OrchestratorAction =>
     act.finish(id, pb.OrchestrationStatus.ORCHESTRATION_STATUS_CONTINUED_AS_NEW, (action) => {
       action.setResult(text(input));
       fill?.(action);

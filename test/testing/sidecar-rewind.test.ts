@@ -69,7 +69,9 @@ it("A rewind runs the failed activity again and nothing else, under a new execut
   expect(state.executions).toBe(2);
   expect((await raw.state(id))?.getExecutionid()?.getValue()).not.toBe(execution);
   const history = await client.getOrchestrationHistory(id);
-  expect(history.find((event) => event.type === HistoryEventType.ExecutionRewound)).toMatchObject({ reason: "repaired" });
+  expect(history.find((event) => event.type === HistoryEventType.ExecutionRewound)).toMatchObject({
+    reason: "repaired",
+  });
   expect(history.some((event) => event.type === HistoryEventType.TaskFailed)).toBe(false);
   const times = history.map(({ timestamp }) => timestamp.getTime());
   expect(Math.min(...times)).toBeGreaterThan(Date.now() - 60_000);
@@ -112,7 +114,10 @@ it("A rewind goes down into the sub-orchestrations that failed, and keeps the li
   state.broken = false;
   await client.rewindInstance(id, "why");
   expect(await completed(client, id)).toBe("ok");
-  for (const [child, parent] of [["middle", id], ["leaf", "middle"]] as const) {
+  for (const [child, parent] of [
+    ["middle", id],
+    ["leaf", "middle"],
+  ] as const) {
     const history = await client.getOrchestrationHistory(child);
     const executionId = (await raw.state(parent))?.getExecutionid()?.getValue();
     expect(history.find((event) => event.type === HistoryEventType.ExecutionStarted)).toMatchObject({
@@ -234,7 +239,10 @@ it("Of the results that come after the failure, failures are rewound too, and th
   const rewind = await worker.episode();
   const committed = ["orchestratorstarted", "executionstarted", "taskscheduled", "taskscheduled", "executioncompleted"];
   expect(rewind.past).toEqual([...committed, "taskfailed"]);
-  const { actions } = rewinding.buildRewindResult(rewind.request.getPasteventsList(), rewind.request.getNeweventsList());
+  const { actions } = rewinding.buildRewindResult(
+    rewind.request.getPasteventsList(),
+    rewind.request.getNeweventsList(),
+  );
   await worker.answer(rewind, actions);
   const next = await worker.episode();
   expect(next.past.filter((kind) => kind === "taskscheduled")).toHaveLength(1);
@@ -255,7 +263,10 @@ it("What came while the failing episode ran is delivered after the rewind, but f
   await worker.answer(failing, [fail(2)]);
   await rewindRaw(worker, id);
   const rewind = await worker.episode();
-  const { actions } = rewinding.buildRewindResult(rewind.request.getPasteventsList(), rewind.request.getNeweventsList());
+  const { actions } = rewinding.buildRewindResult(
+    rewind.request.getPasteventsList(),
+    rewind.request.getNeweventsList(),
+  );
   await worker.answer(rewind, actions);
   expect((await worker.episode()).events).toEqual(["orchestratorstarted", "taskcompleted", "eventraised"]);
 });
@@ -301,7 +312,10 @@ it("The request for a rewind stands alone, and events that come meanwhile are in
   expect(rewind.past).toEqual(["orchestratorstarted", "executionstarted", "executioncompleted"]);
   expect(rewind.events).toEqual(["orchestratorstarted", "executionrewound"]);
   await worker.raise(id, "meanwhile");
-  const { actions } = rewinding.buildRewindResult(rewind.request.getPasteventsList(), rewind.request.getNeweventsList());
+  const { actions } = rewinding.buildRewindResult(
+    rewind.request.getPasteventsList(),
+    rewind.request.getNeweventsList(),
+  );
   await worker.answer(rewind, actions);
   const next = await worker.episode();
   expect(next.past).toEqual(["orchestratorstarted", "executionstarted", "orchestratorstarted", "executionrewound"]);

@@ -44,13 +44,19 @@ async function carriedBy(worker: RawWorker) {
   await worker.complete(activity);
   const second = await worker.episode();
   const [, , scheduled, created] = second.request.getPasteventsList();
-  await worker.answer(second, [act.continueAsNew(3, "null")], (response) => response.setOrchestrationtracecontext(identity));
+  await worker.answer(second, [act.continueAsNew(3, "null")], (response) =>
+    response.setOrchestrationtracecontext(identity),
+  );
   const next = await worker.episode();
-  await worker.answer(next, [
-    act.finish(1, pb.OrchestrationStatus.ORCHESTRATION_STATUS_FAILED, (action) =>
-      action.setFailuredetails(new pb.TaskFailureDetails()),
-    ),
-  ], (response) => response.setOrchestrationtracecontext(identity));
+  await worker.answer(
+    next,
+    [
+      act.finish(1, pb.OrchestrationStatus.ORCHESTRATION_STATUS_FAILED, (action) =>
+        action.setFailuredetails(new pb.TaskFailureDetails()),
+      ),
+    ],
+    (response) => response.setOrchestrationtracecontext(identity),
+  );
   await worker.call((stub, done) => stub.rewindInstance(new pb.RewindInstanceRequest().setInstanceid("main"), done));
   const rewind = await worker.episode();
   const history = [...rewind.request.getPasteventsList(), ...rewind.request.getNeweventsList()];

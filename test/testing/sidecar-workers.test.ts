@@ -47,7 +47,8 @@ describe("several workers", () => {
     for (const worker of workers) {
       for (let count = 0; count < 2; count++) await worker.answer(await worker.episode(), [act.schedule(1, "work")]);
     }
-    for (const worker of workers) for (let count = 0; count < 2; count++) await worker.complete(await worker.activity());
+    for (const worker of workers)
+      for (let count = 0; count < 2; count++) await worker.complete(await worker.activity());
     for (const worker of workers) for (let count = 0; count < 2; count++) await worker.episode();
     expect(workers.map(({ received }) => received.length)).toEqual([6, 6]);
   });
@@ -110,9 +111,9 @@ describe("a worker's wishes", () => {
     expect((await picky.activity()).request.getTaskid()).toBe(3);
     const anything = await hub.rawWorker(sidecar);
     const left = [await anything.next(), await anything.next(), await anything.next(), await anything.next()];
-    expect(left.map((item) => item.getOrchestratorrequest()?.getInstanceid() ?? item.getActivityrequest()?.getTaskid())).toEqual(
-      [other, old, 1, 2],
-    );
+    expect(
+      left.map((item) => item.getOrchestratorrequest()?.getInstanceid() ?? item.getActivityrequest()?.getTaskid()),
+    ).toEqual([other, old, 1, 2]);
     expect(picky.received).toHaveLength(2);
   });
 
@@ -196,10 +197,16 @@ describe("a completion token", () => {
     const refused = { code: grpc.status.NOT_FOUND, details: expect.stringContaining("completion token") };
     await expect(worker.answer(episode, [act.complete(2)])).rejects.toMatchObject(refused);
     await expect(worker.answer({ ...episode, token: "?" }, [act.complete(2)])).rejects.toMatchObject(refused);
-    await expect(worker.answer({ ...episode, token: activity.token }, [act.complete(2)])).rejects.toMatchObject(refused);
+    await expect(worker.answer({ ...episode, token: activity.token }, [act.complete(2)])).rejects.toMatchObject(
+      refused,
+    );
     const abandon = new pb.AbandonActivityTaskRequest().setCompletiontoken(episode.token);
-    await expect(worker.call((stub, done) => stub.abandonTaskActivityWorkItem(abandon, done))).rejects.toMatchObject(refused);
-    expect((await worker.state(id))?.getOrchestrationstatus()).toBe(pb.OrchestrationStatus.ORCHESTRATION_STATUS_RUNNING);
+    await expect(worker.call((stub, done) => stub.abandonTaskActivityWorkItem(abandon, done))).rejects.toMatchObject(
+      refused,
+    );
+    expect((await worker.state(id))?.getOrchestrationstatus()).toBe(
+      pb.OrchestrationStatus.ORCHESTRATION_STATUS_RUNNING,
+    );
     await worker.complete(activity);
     await expect(worker.complete(activity)).rejects.toMatchObject(refused);
     expect((await worker.episode()).events).toEqual(["orchestratorstarted", "taskcompleted"]);
@@ -270,21 +277,24 @@ describe("a worker that is lost", () => {
     expect((await heir.episode()).request.getInstanceid()).toBe(second);
   });
 
-  it.each(["activity", "orchestration"])("by SIGKILL in the middle of an %s does not stop the orchestration", async (kind) => {
-    const sidecar = await hub.start();
-    const child = spawn(process.execPath, [CHILD, sidecar.address, kind], { stdio: ["ignore", "pipe", "inherit"] });
-    children.add(child);
-    const client = hub.client(sidecar);
-    const id = await client.scheduleNewOrchestration("main", 3);
-    const [output] = await once(child.stdout, "data");
-    expect(String(output)).toBe(`in ${kind}\n`);
-    child.kill("SIGKILL");
-    await once(child, "exit");
-    await hub.worker(sidecar, (worker) => {
-      worker.addNamedActivity("work", () => "heir");
-      callsWork(worker);
-    });
-    const state = await client.waitForOrchestrationCompletion(id);
-    expect(state?.serializedOutput).toBe('"heir"');
-  });
+  it.each(["activity", "orchestration"])(
+    "by SIGKILL in the middle of an %s does not stop the orchestration",
+    async (kind) => {
+      const sidecar = await hub.start();
+      const child = spawn(process.execPath, [CHILD, sidecar.address, kind], { stdio: ["ignore", "pipe", "inherit"] });
+      children.add(child);
+      const client = hub.client(sidecar);
+      const id = await client.scheduleNewOrchestration("main", 3);
+      const [output] = await once(child.stdout, "data");
+      expect(String(output)).toBe(`in ${kind}\n`);
+      child.kill("SIGKILL");
+      await once(child, "exit");
+      await hub.worker(sidecar, (worker) => {
+        worker.addNamedActivity("work", () => "heir");
+        callsWork(worker);
+      });
+      const state = await client.waitForOrchestrationCompletion(id);
+      expect(state?.serializedOutput).toBe('"heir"');
+    },
+  );
 });

@@ -8,7 +8,10 @@ function outline(node: SpanNode<unknown>): Outline {
   return node.children.length === 0 ? node.name : { [node.name]: node.children.map(outline) };
 }
 
-function tree(spans: readonly FinishedSpan[]): { readonly outline: readonly Outline[]; readonly nodes: readonly SpanNode[] } {
+function tree(spans: readonly FinishedSpan[]): {
+  readonly outline: readonly Outline[];
+  readonly nodes: readonly SpanNode[];
+} {
   const { traces } = buildSpanForest(spans);
   expect(traces).toHaveLength(1);
   const trace = traces.flatMap((found) => found.roots);
@@ -107,7 +110,9 @@ describe("buildSpanForest", () => {
       finishedSpan({ id: index + 1, start: index, ...(index > 0 && { parent: index }) }),
     );
     expect(buildSpanForest(chain).traces[0]?.nodes).toHaveLength(size);
-    const fan = Array.from({ length: size }, (_, index) => finishedSpan({ id: index + 1, ...(index > 0 && { parent: 1 }) }));
+    const fan = Array.from({ length: size }, (_, index) =>
+      finishedSpan({ id: index + 1, ...(index > 0 && { parent: 1 }) }),
+    );
     expect(buildSpanForest(fan).traces[0]?.nodes).toHaveLength(size);
   });
 

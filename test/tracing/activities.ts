@@ -35,6 +35,7 @@ export async function runActivity(worker: TaskHubGrpcWorker, options: ActivityRe
     _executeActivityInternal(request: unknown, token: string, stub: unknown): Promise<void>;
   };
   await internal._executeActivityInternal(request, "", {
-    completeActivityTask: (response: ActivityResponse, _: unknown, done: (error: unknown) => void): void => done(complete?.(response) ?? null),
+    completeActivityTask: (response: ActivityResponse, _: unknown, done: (error: unknown) => void): void =>
+      done(complete?.(response) ?? null),
   });
 }

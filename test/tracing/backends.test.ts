@@ -1,6 +1,9 @@
 /** What backends and other SDKs' workers send, the odd included: single episodes and activities. */
 import type { OrchestrationContext, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
-import type { HistoryEvent, OrchestratorResponse } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type {
+  HistoryEvent,
+  OrchestratorResponse,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import { SpanKind, trace } from "@opentelemetry/api";
@@ -27,7 +30,8 @@ function register(worker: TaskHubGrpcWorker): void {
 const ids = (span: ReadableSpan): string => `${span.spanContext().traceId}-${span.spanContext().spanId}`;
 const named = (spans: RecordedSpans, kind: SpanKind, name?: string): ReadableSpan => {
   const found = spans.finished.find((span) => span.kind === kind && (name === undefined || span.name === name));
-  if (found === undefined) throw new Error(`No span of kind ${SpanKind[kind]} among ${spans.finished.map((span) => span.name).join(", ")}.`);
+  if (found === undefined)
+    throw new Error(`No span of kind ${SpanKind[kind]} among ${spans.finished.map((span) => span.name).join(", ")}.`);
   return found;
 };
 
@@ -54,7 +58,10 @@ function timed(event: HistoryEvent, time: "none" | "zero" | number): HistoryEven
 }
 
 /** The two episodes of an orchestration with one activity; `change` is applied to each event. */
-function episodes(start: Parameters<typeof history.started>[1] = {}, change = (event: HistoryEvent): HistoryEvent => event): readonly EpisodeRequest[] {
+function episodes(
+  start: Parameters<typeof history.started>[1] = {},
+  change = (event: HistoryEvent): HistoryEvent => event,
+): readonly EpisodeRequest[] {
   const first = [history.episode(0), history.started("order", start)].map(change);
   const past = [...first, ...[history.scheduled(1, "charge", 5)].map(change)];
   return [{ fresh: first }, { past, fresh: [history.episode(20), history.completed(1, "charged", 18)].map(change) }];
@@ -125,20 +132,27 @@ describe("The trace context that started an execution", () => {
     expect(named(spans, SpanKind.SERVER)).toMatchObject({ parentSpanContext: { traceId, spanId: caller } });
   });
 
-  it.each([true, false])("I5 records nothing where it is unsampled, and hands that on (with DurableIdGenerator: %s)", async (generator) => {
-    const spans = recordSpans({ generator });
-    const responses = await runAll(episodes({ traceparent: `00-${traceId}-${caller}-00` }));
-    const [sent] = responses.flatMap(outgoing);
-    expect(sent).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-00$`));
-    const activity = episodeWorker((worker) =>
-      worker.addNamedActivity("charge", () => trace.getTracer("user").startSpan("in activity").end()),
-    );
-    await runActivity(activity, { name: "charge", traceContext: traceContext(sent ?? "") });
-    expect(spans.finished).toEqual([]);
-    expect(spans.open).toBe(0);
-  });
+  it.each([true, false])(
+    "I5 records nothing where it is unsampled, and hands that on (with DurableIdGenerator: %s)",
+    async (generator) => {
+      const spans = recordSpans({ generator });
+      const responses = await runAll(episodes({ traceparent: `00-${traceId}-${caller}-00` }));
+      const [sent] = responses.flatMap(outgoing);
+      expect(sent).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-00$`));
+      const activity = episodeWorker((worker) =>
+        worker.addNamedActivity("charge", () => trace.getTracer("user").startSpan("in activity").end()),
+      );
+      await runActivity(activity, { name: "charge", traceContext: traceContext(sent ?? "") });
+      expect(spans.finished).toEqual([]);
+      expect(spans.open).toBe(0);
+    },
+  );
 
-  it.each([["03", "01"], ["02", "00"], ["ff", "01"]])("I5 with flags %s hands on %s: the sampling decision alone", async (flags, expected) => {
+  it.each([
+    ["03", "01"],
+    ["02", "00"],
+    ["ff", "01"],
+  ])("I5 with flags %s hands on %s: the sampling decision alone", async (flags, expected) => {
     const spans = recordSpans();
     const [sent] = (await runAll(episodes({ traceparent: `00-${traceId}-${caller}-${flags}` }))).flatMap(outgoing);
     expect(sent?.slice(-2)).toBe(expected);
@@ -165,24 +179,30 @@ describe("The persisted span context of an orchestration", () => {
 describe("Times and execution IDs that a backend does not send", () => {
   const started = (spans: RecordedSpans): string[] => spans.finished.map((span) => `${span.name} ${ids(span)}`);
 
-  it.each(["none", "zero"] as const)("I1 with timestamps that are %s the identity follows from the execution ID, and the tree is whole", async (time) => {
-    const spans = recordSpans();
-    await runAll(episodes({}, (event) => timed(event, time)));
-    const expected = recordSpans();
-    await runAll(episodes());
-    expect(started(spans)).toEqual(started(expected));
-    for (const span of spans.finished) expect(hrTimeToMilliseconds(span.duration)).toBeLessThan(30_000);
-  });
+  it.each(["none", "zero"] as const)(
+    "I1 with timestamps that are %s the identity follows from the execution ID, and the tree is whole",
+    async (time) => {
+      const spans = recordSpans();
+      await runAll(episodes({}, (event) => timed(event, time)));
+      const expected = recordSpans();
+      await runAll(episodes());
+      expect(started(spans)).toEqual(started(expected));
+      for (const span of spans.finished) expect(hrTimeToMilliseconds(span.duration)).toBeLessThan(30_000);
+    },
+  );
 
-  it.each(["none", "zero"] as const)("I1 with neither execution ID nor timestamps (%s) every episode still computes the same identity", async (time) => {
-    const spans = recordSpans();
-    const responses = await runAll(episodes({ executionId: null }, (event) => timed(event, time)));
-    expect(responses.flatMap(outgoing)).toEqual([`00-${ids(named(spans, SpanKind.CLIENT))}-01`]);
-    expect(new Set(responses.map((response) => response.getOrchestrationtracecontext()?.getSpanid()?.getValue()))).toEqual(
-      new Set([named(spans, SpanKind.SERVER).spanContext().spanId]),
-    );
-    expect(wholeness(spans.finished)).toMatchObject({ spans: 2, traces: 1, orphans: 0 });
-  });
+  it.each(["none", "zero"] as const)(
+    "I1 with neither execution ID nor timestamps (%s) every episode still computes the same identity",
+    async (time) => {
+      const spans = recordSpans();
+      const responses = await runAll(episodes({ executionId: null }, (event) => timed(event, time)));
+      expect(responses.flatMap(outgoing)).toEqual([`00-${ids(named(spans, SpanKind.CLIENT))}-01`]);
+      expect(
+        new Set(responses.map((response) => response.getOrchestrationtracecontext()?.getSpanid()?.getValue())),
+      ).toEqual(new Set([named(spans, SpanKind.SERVER).spanContext().spanId]));
+      expect(wholeness(spans.finished)).toMatchObject({ spans: 2, traces: 1, orphans: 0 });
+    },
+  );
 
   it("I1 a history without OrchestratorStarted has its start from ExecutionStarted", async () => {
     const spans = recordSpans();
@@ -248,10 +268,17 @@ describe("Tasks in the history", () => {
   it("I2 task IDs of any size have spans of their own", async () => {
     const spans = recordSpans();
     const taskIds = [0, 1, 2, 255, 65_536, 2_147_483_647, -1, -2_147_483_648];
-    const past = [history.episode(0), history.started("order"), ...taskIds.map((id) => history.scheduled(id, "charge", 5))];
+    const past = [
+      history.episode(0),
+      history.started("order"),
+      ...taskIds.map((id) => history.scheduled(id, "charge", 5)),
+    ];
     const fresh = [history.episode(20), ...taskIds.map((id) => history.completed(id, 1, 18))];
     // Nothing is registered: what the orchestrator would do has no part in it.
-    await runEpisode(episodeWorker(() => undefined), { past, fresh });
+    await runEpisode(
+      episodeWorker(() => undefined),
+      { past, fresh },
+    );
     const clients = spans.finished.filter(({ kind }) => kind === SpanKind.CLIENT);
     expect(clients.map(({ attributes }) => attributes["durabletask.task.task_id"])).toEqual(taskIds);
     expect(wholeness(spans.finished)).toMatchObject({ spans: taskIds.length + 1, duplicates: 0, orphans: 0 });
@@ -261,7 +288,9 @@ describe("Tasks in the history", () => {
   it("S1 the completion of an unknown task makes no span", async () => {
     const spans = recordSpans();
     const past = [history.episode(0), history.started("order"), history.scheduled(1, "charge", 5)];
-    await runAll([{ past, fresh: [history.episode(10), history.completed(7, 1, 8), history.failed(9, new Error("?"), 9)] }]);
+    await runAll([
+      { past, fresh: [history.episode(10), history.completed(7, 1, 8), history.failed(9, new Error("?"), 9)] },
+    ]);
     expect(spans.finished).toEqual([]);
     await runAll([{ past, fresh: [history.episode(10), history.timerFired(7, 5, 8), history.completed(1, 1, 9)] }]);
     expect(wholeness(spans.finished)).toMatchObject({ duplicates: 0, orphans: 0, orchestrations: 1 });
@@ -270,10 +299,24 @@ describe("Tasks in the history", () => {
   it("S1 a completion that a backend delivers twice, in one episode or in a later one, makes one span", async () => {
     const spans = recordSpans();
     const done = [history.completed(1, 1, 18), history.timerFired(2, 15, 18)];
-    const past = [history.episode(0), history.started("order"), history.scheduled(1, "charge", 5), history.timerCreated(2, 15, 5)];
-    await runEpisode(episodeWorker(() => undefined), { past, fresh: [history.episode(20), ...done, ...done] });
-    await runEpisode(episodeWorker(() => undefined), { past: [...past, history.episode(20), ...done], fresh: [history.episode(30), ...done] });
-    expect(spans.finished.filter(({ kind }) => kind !== SpanKind.SERVER).map(({ name }) => name)).toEqual(["activity:charge", "orchestration:order:timer"]);
+    const past = [
+      history.episode(0),
+      history.started("order"),
+      history.scheduled(1, "charge", 5),
+      history.timerCreated(2, 15, 5),
+    ];
+    await runEpisode(
+      episodeWorker(() => undefined),
+      { past, fresh: [history.episode(20), ...done, ...done] },
+    );
+    await runEpisode(
+      episodeWorker(() => undefined),
+      { past: [...past, history.episode(20), ...done], fresh: [history.episode(30), ...done] },
+    );
+    expect(spans.finished.filter(({ kind }) => kind !== SpanKind.SERVER).map(({ name }) => name)).toEqual([
+      "activity:charge",
+      "orchestration:order:timer",
+    ]);
   });
 
   it("S1 an action that a suspended orchestration returns again and again, as SDK 0.4.0 does, is one span when it is terminated", async () => {
@@ -288,7 +331,10 @@ describe("Tasks in the history", () => {
     ]);
     expect(responses.map((response) => outgoing(response).length)).toEqual([1, 1, 1]);
     expect(new Set(responses.flatMap(outgoing))).toEqual(new Set([`00-${ids(named(spans, SpanKind.CLIENT))}-01`]));
-    expect(spans.finished.map(({ name, kind }) => `${name} ${SpanKind[kind]}`)).toEqual(["activity:charge CLIENT", "orchestration:order SERVER"]);
+    expect(spans.finished.map(({ name, kind }) => `${name} ${SpanKind[kind]}`)).toEqual([
+      "activity:charge CLIENT",
+      "orchestration:order SERVER",
+    ]);
   });
 
   it("S1 nor is it another one if its task is done when the suspended orchestration is terminated", async () => {
@@ -300,19 +346,30 @@ describe("Tasks in the history", () => {
       { past: [...first, ...done], fresh: [history.episode(30), history.terminated(29)] },
     ]);
     expect(responses.map((response) => outgoing(response).length)).toEqual([1, 1]);
-    expect(spans.finished.map(({ name, kind }) => `${name} ${SpanKind[kind]}`)).toEqual(["activity:charge CLIENT", "orchestration:order SERVER"]);
+    expect(spans.finished.map(({ name, kind }) => `${name} ${SpanKind[kind]}`)).toEqual([
+      "activity:charge CLIENT",
+      "orchestration:order SERVER",
+    ]);
   });
 
   it("S1 a task is one span too where the orchestrator's code was changed, and its actions don't match the history any more", async () => {
     const spans = recordSpans();
-    const past = [history.episode(0), history.started("order", { traceparent }), history.scheduled(1, "charge before", 5), history.episode(20), history.completed(1, 1, 18)];
+    const past = [
+      history.episode(0),
+      history.started("order", { traceparent }),
+      history.scheduled(1, "charge before", 5),
+      history.episode(20),
+      history.completed(1, 1, 18),
+    ];
     await runAll([
       { past: past.slice(0, 3), fresh: past.slice(3) },
       { past, fresh: [history.episode(30), history.completed(2, 1, 28)] },
     ]);
     const failed = spans.finished.filter(({ kind }) => kind === SpanKind.SERVER);
     expect(failed[0]).toMatchObject({ attributes: { "durabletask.task.status": "Failed" } });
-    expect(spans.finished.filter(({ kind }) => kind === SpanKind.CLIENT).map(({ name }) => name)).toEqual(["activity:charge before"]);
+    expect(spans.finished.filter(({ kind }) => kind === SpanKind.CLIENT).map(({ name }) => name)).toEqual([
+      "activity:charge before",
+    ]);
   });
 });
 
@@ -326,7 +383,12 @@ describe("A rewound history", () => {
     const failed = named(spans, SpanKind.SERVER);
     const again = recordSpans();
     // The SDK gives the run that follows another execution ID, and keeps what was scheduled and has no result.
-    const past = [history.episode(0), history.started("order", { traceparent, executionId: "execution-2" }), history.episode(30), rewound()];
+    const past = [
+      history.episode(0),
+      history.started("order", { traceparent, executionId: "execution-2" }),
+      history.episode(30),
+      rewound(),
+    ];
     const fresh = [history.episode(40), history.completed(1, 1, 38)];
     await runAll([
       { past, fresh: [history.episode(31)], carriedSpan: failed.spanContext().spanId },
@@ -334,7 +396,12 @@ describe("A rewound history", () => {
     ]);
     expect(named(again, SpanKind.SERVER).spanContext().spanId).not.toBe(failed.spanContext().spanId);
     expect(named(again, SpanKind.SERVER)).toMatchObject({ parentSpanContext: { traceId, spanId: caller } });
-    expect(wholeness([...spans.finished, ...again.finished])).toMatchObject({ spans: 4, traces: 1, orphans: 2, duplicates: 0 });
+    expect(wholeness([...spans.finished, ...again.finished])).toMatchObject({
+      spans: 4,
+      traces: 1,
+      orphans: 2,
+      duplicates: 0,
+    });
   });
 
   it("I1 the run after a rewind is in the same trace: the history that the worker rewrites keeps its trace context", async () => {
@@ -344,9 +411,15 @@ describe("A rewound history", () => {
     const completed = new proto.HistoryEvent().setExecutioncompleted(
       new proto.ExecutionCompletedEvent().setOrchestrationstatus(proto.OrchestrationStatus.ORCHESTRATION_STATUS_FAILED),
     );
-    const response = await runEpisode(episodeWorker(register), { past: [history.episode(0), started, completed], fresh: [history.episode(30), rewound()] });
+    const response = await runEpisode(episodeWorker(register), {
+      past: [history.episode(0), started, completed],
+      fresh: [history.episode(30), rewound()],
+    });
     const rewritten = response.getActionsList()[0]?.getRewindorchestration()?.getNewhistoryList() ?? [];
-    const kept = rewritten.find((event) => event.hasExecutionstarted())?.getExecutionstarted()?.getParenttracecontext();
+    const kept = rewritten
+      .find((event) => event.hasExecutionstarted())
+      ?.getExecutionstarted()
+      ?.getParenttracecontext();
     expect([kept?.getTraceparent(), kept?.getTracestate()?.getValue()]).toEqual([traceparent, "vendor=1"]);
   });
 
@@ -361,13 +434,21 @@ describe("A rewound history", () => {
     );
     const slow = history.scheduled(1, "slow", 5);
     const charge = (time: number): HistoryEvent => history.scheduled(2, "charge", time);
-    const [sent = ""] = outgoing(await runEpisode(worker, { fresh: [history.episode(0), history.started("order", { traceparent })] }));
+    const [sent = ""] = outgoing(
+      await runEpisode(worker, { fresh: [history.episode(0), history.started("order", { traceparent })] }),
+    );
     slow.getTaskscheduled()?.setParenttracecontext(traceContext(sent));
     const past = [history.episode(0), history.started("order", { traceparent }), slow, charge(5)];
     await runEpisode(worker, { past, fresh: [history.episode(20), history.failed(2, new Error("no"), 18)] });
     expect(spans.finished.map(({ name }) => name)).toEqual(["activity:charge", "activity:slow", "orchestration:order"]);
     // What still ran when the orchestration failed answers to the run after the rewind.
-    const after = [history.episode(0), history.started("order", { traceparent, executionId: "execution-2" }), slow, history.episode(30), rewound()];
+    const after = [
+      history.episode(0),
+      history.started("order", { traceparent, executionId: "execution-2" }),
+      slow,
+      history.episode(30),
+      rewound(),
+    ];
     const both = [history.episode(40), history.completed(1, 1, 38), history.completed(2, 1, 39)];
     await runEpisode(worker, { past: [...after, charge(31)], fresh: both });
     expect(wholeness(spans.finished)).toMatchObject({ spans: 6, traces: 1, duplicates: 0 });
@@ -375,20 +456,23 @@ describe("A rewound history", () => {
 });
 
 describe("Names and versions", () => {
-  it.each(["", "a:b@(1)", "名前 \u{1f680}", "line\nbreak\u0000", "x".repeat(10_000)])("the name %j is the span's as it is", async (name) => {
-    const spans = recordSpans();
-    const worker = episodeWorker((each) => {
-      if (name === "") return;
-      each.addNamedOrchestrator(name, async function* (ctx: OrchestrationContext): Steps {
-        return yield ctx.callActivity(name);
+  it.each(["", "a:b@(1)", "名前 \u{1f680}", "line\nbreak\u0000", "x".repeat(10_000)])(
+    "the name %j is the span's as it is",
+    async (name) => {
+      const spans = recordSpans();
+      const worker = episodeWorker((each) => {
+        if (name === "") return;
+        each.addNamedOrchestrator(name, async function* (ctx: OrchestrationContext): Steps {
+          return yield ctx.callActivity(name);
+        });
       });
-    });
-    const past = [history.episode(0), history.started(name), history.scheduled(1, name, 5)];
-    await runEpisode(worker, { past, fresh: [history.episode(20), history.completed(1, 1, 18)] });
-    expect(spans.finished.map((span) => span.name)).toEqual([`activity:${name}`, `orchestration:${name}`]);
-    expect(named(spans, SpanKind.SERVER).attributes["durabletask.task.name"]).toBe(name);
-    expect(wholeness(spans.finished)).toMatchObject({ orphans: 0, duplicates: 0 });
-  });
+      const past = [history.episode(0), history.started(name), history.scheduled(1, name, 5)];
+      await runEpisode(worker, { past, fresh: [history.episode(20), history.completed(1, 1, 18)] });
+      expect(spans.finished.map((span) => span.name)).toEqual([`activity:${name}`, `orchestration:${name}`]);
+      expect(named(spans, SpanKind.SERVER).attributes["durabletask.task.name"]).toBe(name);
+      expect(wholeness(spans.finished)).toMatchObject({ orphans: 0, duplicates: 0 });
+    },
+  );
 
   it("a version stands in the name, of a task as of an orchestration, and an empty one is none", async () => {
     const spans = recordSpans();

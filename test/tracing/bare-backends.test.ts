@@ -32,14 +32,24 @@ function inAnotherProcess(): void {
 beforeEach(inAnotherProcess);
 
 // A client's event is there before the first episode starts; that of a continuation comes with it.
-const clientStart = (executionId: string, change = (event: HistoryEvent): HistoryEvent => event): HistoryEvent[] => [history.episode(5), change(history.started("order", { executionId }))];
-const continuation = (executionId: string): HistoryEvent[] => [history.episode(0), history.started("order", { executionId })];
+const clientStart = (executionId: string, change = (event: HistoryEvent): HistoryEvent => event): HistoryEvent[] => [
+  history.episode(5),
+  change(history.started("order", { executionId })),
+];
+const continuation = (executionId: string): HistoryEvent[] => [
+  history.episode(0),
+  history.started("order", { executionId }),
+];
 
 const schedule = (start: HistoryEvent[]): Promise<unknown> => runEpisode(worker, { fresh: start });
 const finish = (start: HistoryEvent[]): Promise<unknown> =>
-  runEpisode(worker, { past: [...start, history.scheduled(1, "charge", 6)], fresh: [history.episode(20), history.completed(1, null, 18)] });
+  runEpisode(worker, {
+    past: [...start, history.scheduled(1, "charge", 6)],
+    fresh: [history.episode(20), history.completed(1, null, 18)],
+  });
 
-const executions = (spans: readonly ReadableSpan[]): ReadableSpan[] => spans.filter(({ kind, name }) => kind === SpanKind.SERVER && name === "activity:charge");
+const executions = (spans: readonly ReadableSpan[]): ReadableSpan[] =>
+  spans.filter(({ kind, name }) => kind === SpanKind.SERVER && name === "activity:charge");
 
 it("I8 an activity hangs on what scheduled it, where this process did", async () => {
   const spans = recordSpans();
@@ -48,7 +58,9 @@ it("I8 an activity hangs on what scheduled it, where this process did", async ()
   await finish(clientStart("execution-1"));
   expect(wholeness(spans.finished)).toMatchObject({ spans: 4, traces: 1, orphans: 0, duplicates: 0 });
   const client = spans.finished.find(({ kind }) => kind === SpanKind.CLIENT);
-  expect(executions(spans.finished).map((span) => span.parentSpanContext?.spanId)).toEqual([client?.spanContext().spanId]);
+  expect(executions(spans.finished).map((span) => span.parentSpanContext?.spanId)).toEqual([
+    client?.spanContext().spanId,
+  ]);
 });
 
 it("I8 an activity that another process scheduled is in the same trace, and its parent is not guessed", async () => {
@@ -65,7 +77,9 @@ it("I8 an activity that another process scheduled is in the same trace, and its 
 it("S1 a run that follows the crash of another one has its span ID, in any process", async () => {
   const spans = recordSpans();
   const crash = async (): Promise<void> => {
-    await runActivity(worker, { name: "charge", complete: () => Object.assign(new Error("gone"), { code: 5 }) }).catch(() => undefined);
+    await runActivity(worker, { name: "charge", complete: () => Object.assign(new Error("gone"), { code: 5 }) }).catch(
+      () => undefined,
+    );
   };
   await schedule(clientStart("execution-1"));
   await crash();
@@ -73,7 +87,9 @@ it("S1 a run that follows the crash of another one has its span ID, in any proce
   await runActivity(worker, { name: "charge" });
   await finish(clientStart("execution-1"));
   const inActivity = spans.finished.filter(({ name }) => name === "in activity");
-  expect(inActivity.map((span) => span.parentSpanContext?.spanId)).toEqual(Array(2).fill(executions(spans.finished)[0]?.spanContext().spanId));
+  expect(inActivity.map((span) => span.parentSpanContext?.spanId)).toEqual(
+    Array(2).fill(executions(spans.finished)[0]?.spanContext().spanId),
+  );
   expect(wholeness(spans.finished)).toMatchObject({ traces: 1, orphans: 0 });
 });
 
@@ -101,7 +117,9 @@ it("I8 a sub-orchestration is a trace of its own with a link to its parent's spa
     });
     each.addNamedOrchestrator("child", () => "done");
   });
-  const [scheduling] = (await runEpisode(parents, { fresh: [history.episode(5), history.started("parent")] })).getActionsList();
+  const [scheduling] = (
+    await runEpisode(parents, { fresh: [history.episode(5), history.started("parent")] })
+  ).getActionsList();
   const parent = new proto.ParentInstanceInfo()
     .setTaskscheduledid(scheduling?.getId() ?? 0)
     .setOrchestrationinstance(new proto.OrchestrationInstance().setInstanceid("instance-1"));
@@ -119,7 +137,8 @@ it("I8 a sub-orchestration is a trace of its own with a link to its parent's spa
 
 it("I11 where the backend makes spans itself, the orchestration is a child of the backend's span, and tasks keep their own IDs", async () => {
   const spans = recordSpans();
-  const context = (spanId: string): InstanceType<typeof proto.TraceContext> => new proto.TraceContext().setTraceparent(`00-${traceId}-${spanId}-01`);
+  const context = (spanId: string): InstanceType<typeof proto.TraceContext> =>
+    new proto.TraceContext().setTraceparent(`00-${traceId}-${spanId}-01`);
   const start = clientStart("execution-1", (event) => {
     const id = new wrappers.StringValue();
     id.setValue(ofBackend);
@@ -130,7 +149,10 @@ it("I11 where the backend makes spans itself, the orchestration is a child of th
   scheduled.getTaskscheduled()?.setParenttracecontext(context(ofBackend));
   await schedule(start.map((event) => event.cloneMessage()));
   await runActivity(worker, { name: "charge" });
-  await runEpisode(worker, { past: [...start, scheduled], fresh: [history.episode(20), history.completed(1, null, 18)] });
+  await runEpisode(worker, {
+    past: [...start, scheduled],
+    fresh: [history.episode(20), history.completed(1, null, 18)],
+  });
   const orchestration = spans.finished.find(({ name }) => name === "orchestration:order");
   expect(orchestration?.parentSpanContext).toMatchObject({ traceId, spanId: ofBackend });
   // The parent of all is the backend's, which is not here.
@@ -148,5 +170,8 @@ it("a timer whose event was written when it was created fired no earlier than it
   const past = [history.episode(0), history.started("order"), history.timerCreated(1, 1000, 2)];
   await runEpisode(timers, { past, fresh: [history.episode(1003), history.timerFired(1, 1000, 2)] });
   const [timer] = spans.finished;
-  expect(timer && [timer.startTime, timer.endTime].map(hrTimeToMilliseconds)).toEqual([at(2).getTime(), at(1003).getTime()]);
+  expect(timer && [timer.startTime, timer.endTime].map(hrTimeToMilliseconds)).toEqual([
+    at(2).getTime(),
+    at(1003).getTime(),
+  ]);
 });

@@ -53,15 +53,27 @@ describe("K4 memory for links", () => {
     worker.addNamedOrchestrator("receiver", async (ctx: OrchestrationContext, again: boolean) => {
       if (again) ctx.continueAsNew(false, false);
     });
-    const episode = async (name: string, instanceId: string, executionId: string, rawInput: string, fresh: Parameters<typeof orchestratorRequest>[0] = []): Promise<void> => {
-      await runEpisode(worker, orchestratorRequest([...startEvents({ name, instanceId, executionId, rawInput }), ...fresh], [], { instanceId, executionId }));
+    const episode = async (
+      name: string,
+      instanceId: string,
+      executionId: string,
+      rawInput: string,
+      fresh: Parameters<typeof orchestratorRequest>[0] = [],
+    ): Promise<void> => {
+      await runEpisode(
+        worker,
+        orchestratorRequest([...startEvents({ name, instanceId, executionId, rawInput }), ...fresh], [], {
+          instanceId,
+          executionId,
+        }),
+      );
     };
     await episode("sender", "sender", "execution-1", "true");
     await episode("receiver", huge, "execution-2", "true");
     const { history } = await import("./episodes.ts");
     await episode("receiver", huge, "execution-3", "false", [history.raised(huge, 1)]);
-    const [sent, first, second] = ["orchestration_event", "orchestration:receiver", "orchestration:receiver"].map((name, index) =>
-      spans.finished.filter((span) => span.name.startsWith(name)).at(index === 2 ? 1 : 0),
+    const [sent, first, second] = ["orchestration_event", "orchestration:receiver", "orchestration:receiver"].map(
+      (name, index) => spans.finished.filter((span) => span.name.startsWith(name)).at(index === 2 ? 1 : 0),
     );
     const linked = second?.links.map(({ context }) => context.spanId);
     expect(new Set(linked)).toEqual(new Set([sent, first].map((span) => span?.spanContext().spanId)));
@@ -78,13 +90,16 @@ const note = (reason: unknown): void => void rejections.push(reason);
 
 beforeAll(async () => {
   hub = await startHub();
-  await hub.worker({ metrics: false, logging: false, tracing: { attributes: () => attributes() as Attributes } }, (worker) => {
-    worker.addNamedActivity("act", async () => act());
-    worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
-      orchestrate();
-      return yield ctx.callActivity("act");
-    });
-  });
+  await hub.worker(
+    { metrics: false, logging: false, tracing: { attributes: () => attributes() as Attributes } },
+    (worker) => {
+      worker.addNamedActivity("act", async () => act());
+      worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+        orchestrate();
+        return yield ctx.callActivity("act");
+      });
+    },
+  );
   process.on("unhandledRejection", note);
   return () => void process.off("unhandledRejection", note);
 });
@@ -107,11 +122,13 @@ const find = (spans: readonly ReadableSpan[], name: string, kind: SpanKind): Rea
   return found;
 };
 const order = (spans: readonly ReadableSpan[]): ReadableSpan => find(spans, "orchestration:order", SpanKind.SERVER);
-const activity = (spans: readonly ReadableSpan[], kind = SpanKind.SERVER): ReadableSpan => find(spans, "activity:act", kind);
+const activity = (spans: readonly ReadableSpan[], kind = SpanKind.SERVER): ReadableSpan =>
+  find(spans, "activity:act", kind);
 
 describe("K4 one huge value", () => {
   const mark = /\.\.\. \[\d+ characters cut\]$/;
-  const isCut = (value: unknown): boolean => typeof value === "string" && mark.test(value) && Buffer.byteLength(value) <= limit;
+  const isCut = (value: unknown): boolean =>
+    typeof value === "string" && mark.test(value) && Buffer.byteLength(value) <= limit;
 
   it("K4 in a failure is cut at 32 KiB, with a mark, in the status and in the exception", async () => {
     act = () => {
@@ -128,10 +145,17 @@ describe("K4 one huge value", () => {
   });
 
   it("K4 in attributes of one's own, wide or deep, is cut, and the trace is whole", async () => {
-    attributes = () => ({ "app.text": "a".repeat(1_500_000), "app.deep": nested(20_000), "app.list": Array.from({ length: 100_000 }, () => "b".repeat(1000)), "app.small": 7 });
+    attributes = () => ({
+      "app.text": "a".repeat(1_500_000),
+      "app.deep": nested(20_000),
+      "app.list": Array.from({ length: 100_000 }, () => "b".repeat(1000)),
+      "app.small": 7,
+    });
     orchestrate = () => {
       const span = currentFeatures()?.get(OrchestrationSpan);
-      span?.setAttribute("app.later", "l".repeat(1_500_000)).addEvent("huge", { "app.event": "v".repeat(1_500_000), "app.deep": nested(20_000) });
+      span
+        ?.setAttribute("app.later", "l".repeat(1_500_000))
+        .addEvent("huge", { "app.event": "v".repeat(1_500_000), "app.deep": nested(20_000) });
     };
     const { spans, status } = await run();
     expect(status).toBe(1);
@@ -160,16 +184,23 @@ describe("K4 one huge value", () => {
 describe("S11 causes", () => {
   it("S11 are in the status and the exception, and error.type of an orchestration is its root cause's", async () => {
     act = () => {
-      throw new TypeError("fetch failed", { cause: Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:1"), { name: "ConnectError" }) });
+      throw new TypeError("fetch failed", {
+        cause: Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:1"), { name: "ConnectError" }),
+      });
     };
     const { spans } = await run();
     const caused = "fetch failed; caused by ConnectError: connect ECONNREFUSED 127.0.0.1:1";
     expect([activity(spans).status.message, activity(spans, SpanKind.CLIENT).status.message]).toEqual([caused, caused]);
     expect(activity(spans).attributes["error.type"]).toBe("TypeError");
     expect(order(spans).status.message).toContain("connect ECONNREFUSED 127.0.0.1:1");
-    expect(order(spans).attributes).toMatchObject({ "error.type": "ConnectError", "durabletask.error.type": "TaskFailedError" });
+    expect(order(spans).attributes).toMatchObject({
+      "error.type": "ConnectError",
+      "durabletask.error.type": "TaskFailedError",
+    });
     const [exception] = order(spans).events;
-    expect(exception?.attributes?.["exception.stacktrace"]).toMatch(/\nCaused by: (?:.|\n)*ConnectError: connect ECONNREFUSED/);
+    expect(exception?.attributes?.["exception.stacktrace"]).toMatch(
+      /\nCaused by: (?:.|\n)*ConnectError: connect ECONNREFUSED/,
+    );
   });
 });
 
@@ -179,13 +210,33 @@ describe("K1 an attributes callback", () => {
     ["throws what has no text", () => fault(Object.create(null))],
     ["is async", async () => ({ "app.late": 1 })],
     ["rejects", () => Promise.reject(new Error("broken on purpose"))],
-    ["returns a thenable that rejects twice", () => withThen((_: unknown, reject: (error: unknown) => void) => (reject(new Error("one")), reject(new Error("two"))))],
+    [
+      "returns a thenable that rejects twice",
+      () =>
+        withThen(
+          (_: unknown, reject: (error: unknown) => void) => (reject(new Error("one")), reject(new Error("two"))),
+        ),
+    ],
     ["returns a thenable that never settles", () => withThen(() => undefined)],
     ["returns what can't be awaited", () => withThrowingThen(new Error("broken on purpose"))],
-    ["returns a getter that throws", () => Object.defineProperty({ "app.good": 1 }, "app.bad", { enumerable: true, get: () => fault(new Error("broken on purpose")) })],
+    [
+      "returns a getter that throws",
+      () =>
+        Object.defineProperty({ "app.good": 1 }, "app.bad", {
+          enumerable: true,
+          get: () => fault(new Error("broken on purpose")),
+        }),
+    ],
     ["returns a revoked proxy", revokedProxy],
     ["returns a proxy whose keys throw", () => new Proxy({}, { ownKeys: () => fault(new Error("broken on purpose")) })],
-    ["returns a cycle", () => { const cycle: Record<string, unknown> = {}; cycle["app.self"] = cycle; return cycle; }],
+    [
+      "returns a cycle",
+      () => {
+        const cycle: Record<string, unknown> = {};
+        cycle["app.self"] = cycle;
+        return cycle;
+      },
+    ],
     ["returns a value that is nested 20,000 deep", () => ({ "app.deep": nested(20_000) })],
     ["returns a proxy for a value", () => ({ "app.proxy": revokedProxy() })],
     ["returns a number", () => 7],
@@ -195,14 +246,19 @@ describe("K1 an attributes callback", () => {
     const { spans, status } = await run();
     expect(status).toBe(1);
     const own = spans.filter(({ instrumentationScope }) => instrumentationScope.name === "durable-telemetry");
-    expect(own.map((span) => `${span.name} ${SpanKind[span.kind]}`).toSorted()).toEqual(["activity:act CLIENT", "activity:act SERVER", "orchestration:order SERVER"]);
+    expect(own.map((span) => `${span.name} ${SpanKind[span.kind]}`).toSorted()).toEqual([
+      "activity:act CLIENT",
+      "activity:act SERVER",
+      "orchestration:order SERVER",
+    ]);
     expect(rejections).toEqual([]);
   });
 
   it("K1 costs no trace a span where a link is none", async () => {
     orchestrate = () => {
       const span = currentFeatures()?.get(OrchestrationSpan);
-      for (const link of [undefined, {}, revokedProxy(), { context: { traceId: "1".repeat(32) } }]) span?.addLink(link as never);
+      for (const link of [undefined, {}, revokedProxy(), { context: { traceId: "1".repeat(32) } }])
+        span?.addLink(link as never);
       if (span !== undefined) span.addLink({ context: span.spanContext(), attributes: { "app.deep": nested(20_000) } });
     };
     const { spans } = await run();
@@ -210,7 +266,11 @@ describe("K1 an attributes callback", () => {
   });
 
   it("K1 that has one bad attribute keeps the good ones", async () => {
-    attributes = () => Object.defineProperty({ "app.good": 1 }, "app.bad", { enumerable: true, get: () => fault(new Error("broken on purpose")) });
+    attributes = () =>
+      Object.defineProperty({ "app.good": 1 }, "app.bad", {
+        enumerable: true,
+        get: () => fault(new Error("broken on purpose")),
+      });
     const { spans } = await run();
     expect([order(spans).attributes["app.good"], activity(spans).attributes["app.good"]]).toEqual([1, 1]);
   });
@@ -219,22 +279,30 @@ describe("K1 an attributes callback", () => {
 describe("K1 a span of another make", () => {
   const throws = (): never => fault(new Error("broken on purpose"));
 
-  it.each(["setAttributes", "setAttribute", "addEvent", "setStatus", "end"] as const)("K1 whose %s throws costs no workflow its result", async (method) => {
-    class Broken extends BasicTracerProvider {
-      override getTracer(...scope: Parameters<BasicTracerProvider["getTracer"]>): ReturnType<BasicTracerProvider["getTracer"]> {
-        const tracer = super.getTracer(...scope);
-        if (scope[0] !== "durable-telemetry") return tracer;
-        const startSpan = tracer.startSpan.bind(tracer);
-        return { startSpan: (...args) => Object.assign(startSpan(...args), { [method]: throws }), startActiveSpan: tracer.startActiveSpan.bind(tracer) };
+  it.each(["setAttributes", "setAttribute", "addEvent", "setStatus", "end"] as const)(
+    "K1 whose %s throws costs no workflow its result",
+    async (method) => {
+      class Broken extends BasicTracerProvider {
+        override getTracer(
+          ...scope: Parameters<BasicTracerProvider["getTracer"]>
+        ): ReturnType<BasicTracerProvider["getTracer"]> {
+          const tracer = super.getTracer(...scope);
+          if (scope[0] !== "durable-telemetry") return tracer;
+          const startSpan = tracer.startSpan.bind(tracer);
+          return {
+            startSpan: (...args) => Object.assign(startSpan(...args), { [method]: throws }),
+            startActiveSpan: tracer.startActiveSpan.bind(tracer),
+          };
+        }
       }
-    }
-    use(new Broken({ spanProcessors: [new RecordedSpans(() => undefined)] }));
-    onTestFinished(() => use({ getTracer: throws }));
-    attributes = () => ({ "app.good": 1 });
-    act = () => currentFeatures()?.get(ActivitySpan)?.spanContext().traceId.length;
-    const state = await hub.run("order");
-    expect([state.runtimeStatus, state.serializedOutput]).toEqual([1, "32"]);
-    act = () => fault(new RangeError("broken"));
-    expect((await hub.run("order")).failureDetails?.message).toContain("broken");
-  });
+      use(new Broken({ spanProcessors: [new RecordedSpans(() => undefined)] }));
+      onTestFinished(() => use({ getTracer: throws }));
+      attributes = () => ({ "app.good": 1 });
+      act = () => currentFeatures()?.get(ActivitySpan)?.spanContext().traceId.length;
+      const state = await hub.run("order");
+      expect([state.runtimeStatus, state.serializedOutput]).toEqual([1, "32"]);
+      act = () => fault(new RangeError("broken"));
+      expect((await hub.run("order")).failureDetails?.message).toContain("broken");
+    },
+  );
 });

@@ -30,13 +30,24 @@ interface Generation {
   readonly options?: TracingOptions;
 }
 
-const orchestration = ({ name, kind }: ReadableSpan): boolean => name === "orchestration:tick" && kind === SpanKind.SERVER;
+const orchestration = ({ name, kind }: ReadableSpan): boolean =>
+  name === "orchestration:tick" && kind === SpanKind.SERVER;
 
 /** Runs the two episodes of one execution, each on a worker of its own; gives the orchestration's span. */
-async function runGeneration(spans: RecordedSpans, { number, traceparent: started, carriedOver, options = {} }: Generation): Promise<ReadableSpan> {
-  const start = { executionId: `execution-${number}`, input: 4 - number, ...(started === undefined ? {} : { traceparent: started }) };
+async function runGeneration(
+  spans: RecordedSpans,
+  { number, traceparent: started, carriedOver, options = {} }: Generation,
+): Promise<ReadableSpan> {
+  const start = {
+    executionId: `execution-${number}`,
+    input: 4 - number,
+    ...(started === undefined ? {} : { traceparent: started }),
+  };
   const first = [history.episode(0), history.started("tick", start)];
-  const response = await runEpisode(episodeWorker(register, { tracing: options }), { fresh: first, ...(carriedOver === undefined ? {} : { carriedSpan: carriedOver }) });
+  const response = await runEpisode(episodeWorker(register, { tracing: options }), {
+    fresh: first,
+    ...(carriedOver === undefined ? {} : { carriedSpan: carriedOver }),
+  });
   const left = response.getOrchestrationtracecontext()?.getSpanid()?.getValue() ?? "";
   await runEpisode(episodeWorker(register, { tracing: options }), {
     past: [...first, history.scheduled(1, "charge", 5)],
@@ -133,7 +144,12 @@ describe("S4 continue-as-new", () => {
     const options: TracingOptions = { continueAsNew: "same-trace" };
     const one = await runGeneration(spans, { number: 1, traceparent, options });
     const two = await runGeneration(spans, { number: 2, traceparent, options, carriedOver: one.spanContext().spanId });
-    const three = await runGeneration(spans, { number: 3, traceparent, options, carriedOver: two.spanContext().spanId });
+    const three = await runGeneration(spans, {
+      number: 3,
+      traceparent,
+      options,
+      carriedOver: two.spanContext().spanId,
+    });
     expect([one, two, three].map((span) => span.parentSpanContext?.spanId)).toEqual([caller, caller, caller]);
     expect(new Set([one, two, three].map((span) => span.spanContext().spanId)).size).toBe(3);
     expect([one, two, three].map(linked)).toEqual([[], [idsOf(one)], [idsOf(two)]]);
@@ -142,7 +158,10 @@ describe("S4 continue-as-new", () => {
   it("S4 there is no link to an execution that was not sampled", async () => {
     const spans = recordSpans({ sampler: new ParentBasedSampler({ root: new AlwaysOffSampler() }) });
     const first = [history.episode(0), history.started("tick", { input: 2, executionId: "execution-1" })];
-    await runEpisode(episodeWorker(register), { past: [...first, history.scheduled(1, "charge", 5)], fresh: [history.episode(20), history.completed(1, 1, 18)] });
+    await runEpisode(episodeWorker(register), {
+      past: [...first, history.scheduled(1, "charge", 5)],
+      fresh: [history.episode(20), history.completed(1, 1, 18)],
+    });
     expect(recentWork().continued.get("instance-1")?.span.traceFlags).toBe(0);
     const two = await runGeneration(spans, { number: 3, traceparent });
     expect(linked(two)).toEqual([]);
@@ -150,24 +169,42 @@ describe("S4 continue-as-new", () => {
 
   it("K2 what is remembered for links has a fixed size", () => {
     const { continued, sent } = recentWork();
-    const span = (id: number): { traceId: string; spanId: string; traceFlags: number } => ({ traceId, spanId: id.toString(16).padStart(16, "0"), traceFlags: 1 });
+    const span = (id: number): { traceId: string; spanId: string; traceFlags: number } => ({
+      traceId,
+      spanId: id.toString(16).padStart(16, "0"),
+      traceFlags: 1,
+    });
     for (let id = 1; id <= 1001; id += 1) {
       continued.set(`instance-${id}`, { span: span(id), traceparent: undefined });
       sent.add(`instance-${id}`, "go", span(id));
       sent.add("busy", "go", span(id));
     }
-    expect([1, 2, 1001].map((id) => continued.get(`instance-${id}`)?.span.spanId)).toEqual([undefined, span(2).spanId, span(1001).spanId]);
+    expect([1, 2, 1001].map((id) => continued.get(`instance-${id}`)?.span.spanId)).toEqual([
+      undefined,
+      span(2).spanId,
+      span(1001).spanId,
+    ]);
     expect([1, 2, 3].map((id) => sent.first(`instance-${id}`, "go", 9).length)).toEqual([0, 0, 1]);
     expect(sent.first("busy", "GO", 99)).toHaveLength(16);
   });
 
   it("S8 the senders of events are known in the order of sending, each once, and to the target alone", () => {
     const { sent } = recentWork();
-    const span = (id: string): { traceId: string; spanId: string; traceFlags: number } => ({ traceId, spanId: id.repeat(16), traceFlags: 1 });
+    const span = (id: string): { traceId: string; spanId: string; traceFlags: number } => ({
+      traceId,
+      spanId: id.repeat(16),
+      traceFlags: 1,
+    });
     for (const id of ["a", "a", "b", "c"]) sent.add("order-1", "go", span(id));
     sent.add("order-1", "go", { ...span("d"), traceFlags: 0 });
-    const found = (target: string, name: string, count: number): string[] => sent.first(target, name, count).map(({ spanId }) => spanId.charAt(0));
-    expect([found("order-1", "Go", 2), found("order-1", "go", 9), found("order-1g", "o", 9), found("order-", "1go", 9)]).toEqual([["a", "b"], ["a", "b", "c"], [], []]);
+    const found = (target: string, name: string, count: number): string[] =>
+      sent.first(target, name, count).map(({ spanId }) => spanId.charAt(0));
+    expect([
+      found("order-1", "Go", 2),
+      found("order-1", "go", 9),
+      found("order-1g", "o", 9),
+      found("order-", "1go", 9),
+    ]).toEqual([["a", "b"], ["a", "b", "c"], [], []]);
     sent.forget("order-1", "go", 1);
     expect(found("order-1", "go", 9)).toEqual(["b", "c"]);
     sent.forget("order-1", "go", 2);

@@ -46,12 +46,21 @@ describe("Calls of entities on backends without the entity protocol", () => {
   it("S1 are one CLIENT span from the call to the answer, and the answer is no external event", async () => {
     const spans = await run((id) => history.raised(id, 18, { result: "1" }));
     expect(spans.slice(0, 1).map(shape)).toEqual([["call_entity:add", "CLIENT", 5, 18, SpanStatusCode.UNSET]]);
-    expect(spans[0]?.attributes).toMatchObject({ "durabletask.entity.operation": "add", "durabletask.entity.instance_id": target });
+    expect(spans[0]?.attributes).toMatchObject({
+      "durabletask.entity.operation": "add",
+      "durabletask.entity.instance_id": target,
+    });
     expect(spans[1]?.events).toEqual([]);
   });
 
   it("S3 that fail are marked so, as the answer says", async () => {
-    const [call] = await run((id) => history.raised(id, 18, { result: null, exceptionType: "no room", failureDetails: { ErrorType: "RangeError", ErrorMessage: "no room" } }));
+    const [call] = await run((id) =>
+      history.raised(id, 18, {
+        result: null,
+        exceptionType: "no room",
+        failureDetails: { ErrorType: "RangeError", ErrorMessage: "no room" },
+      }),
+    );
     expect(call?.status).toEqual({ code: SpanStatusCode.ERROR, message: "no room" });
     expect(call?.attributes["error.type"]).toBe("RangeError");
   });
@@ -72,8 +81,16 @@ describe("Calls of entities on backends without the entity protocol", () => {
     const first = [history.episode(0), history.started("order")];
     const response = await runEpisode(waits, { fresh: first });
     const id = response.getActionsList()[0]?.getSendentitymessage()?.getEntityoperationcalled()?.getRequestid() ?? "";
-    const past = [...first, history.eventSent(1, target, "op", 5, { op: "add", id }), history.episode(20), history.raised(id, 18, { result: "1" })];
-    await runEpisode(waits, { past, fresh: [history.episode(30), history.raised(id.toUpperCase(), 29, { result: "1" })] });
+    const past = [
+      ...first,
+      history.eventSent(1, target, "op", 5, { op: "add", id }),
+      history.episode(20),
+      history.raised(id, 18, { result: "1" }),
+    ];
+    await runEpisode(waits, {
+      past,
+      fresh: [history.episode(30), history.raised(id.toUpperCase(), 29, { result: "1" })],
+    });
     expect(spans.finished.map(({ name }) => name)).toEqual([]);
   });
 
@@ -88,6 +105,9 @@ describe("Calls of entities on backends without the entity protocol", () => {
     });
     const fresh = [history.episode(0), history.started("order"), history.raised(name, 1), history.raised(name, 2)];
     await runEpisode(waits, { fresh });
-    expect(spans.finished[0]?.events.map(({ attributes }) => attributes?.["durabletask.event.name"])).toEqual([name, name]);
+    expect(spans.finished[0]?.events.map(({ attributes }) => attributes?.["durabletask.event.name"])).toEqual([
+      name,
+      name,
+    ]);
   });
 });

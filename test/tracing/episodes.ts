@@ -1,6 +1,9 @@
 /** Single episodes, as a backend hands them out: for tests that look at one request and its response. */
 import { NoOpLogger, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
-import type { HistoryEvent, OrchestratorResponse } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type {
+  HistoryEvent,
+  OrchestratorResponse,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import events from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import timestamps from "google-protobuf/google/protobuf/timestamp_pb.js";
@@ -26,7 +29,16 @@ const numbered = (event: HistoryEvent, id: number): HistoryEvent => event.setEve
 /** Events of a history; the last parameter is the time, in milliseconds after the start. */
 export const history = {
   episode: (time = 0): HistoryEvent => stamped(events.newOrchestratorStartedEvent(at(time)), time),
-  started(name: string, options: { input?: unknown; traceparent?: string; executionId?: string | null; tags?: Record<string, string>; version?: string } = {}): HistoryEvent {
+  started(
+    name: string,
+    options: {
+      input?: unknown;
+      traceparent?: string;
+      executionId?: string | null;
+      tags?: Record<string, string>;
+      version?: string;
+    } = {},
+  ): HistoryEvent {
     const executionId = options.executionId === null ? undefined : (options.executionId ?? "execution-1");
     const input = options.input === undefined ? undefined : JSON.stringify(options.input);
     const event = events.newExecutionStartedEvent(name, "instance-1", input, undefined, executionId);
@@ -40,17 +52,32 @@ export const history = {
     if (options.version !== undefined) started?.setVersion(stringValue(options.version));
     return stamped(event, 0);
   },
-  scheduled: (id: number, name: string, time: number): HistoryEvent => stamped(events.newTaskScheduledEvent(id, name), time),
+  scheduled: (id: number, name: string, time: number): HistoryEvent =>
+    stamped(events.newTaskScheduledEvent(id, name), time),
   completed: (id: number, result: unknown, time: number): HistoryEvent =>
     stamped(events.newTaskCompletedEvent(id, JSON.stringify(result)), time),
   failed: (id: number, error: Error, time: number): HistoryEvent => stamped(events.newTaskFailedEvent(id, error), time),
-  timerCreated: (id: number, due: number, time: number): HistoryEvent => stamped(events.newTimerCreatedEvent(id, at(due)), time),
-  timerFired: (id: number, due: number, time: number): HistoryEvent => stamped(events.newTimerFiredEvent(id, at(due)), time),
-  raised: (name: string, time: number, input: unknown = null): HistoryEvent => stamped(events.newEventRaisedEvent(name, JSON.stringify(input)), time),
+  timerCreated: (id: number, due: number, time: number): HistoryEvent =>
+    stamped(events.newTimerCreatedEvent(id, at(due)), time),
+  timerFired: (id: number, due: number, time: number): HistoryEvent =>
+    stamped(events.newTimerFiredEvent(id, at(due)), time),
+  raised: (name: string, time: number, input: unknown = null): HistoryEvent =>
+    stamped(events.newEventRaisedEvent(name, JSON.stringify(input)), time),
   suspended: (time: number): HistoryEvent => stamped(events.newSuspendEvent(), time),
   resumed: (time: number): HistoryEvent => stamped(events.newResumeEvent(), time),
   eventSent: (id: number, target: string, name: string, time: number, input?: unknown): HistoryEvent =>
-    stamped(numbered(new proto.HistoryEvent().setEventsent(new proto.EventSentEvent().setInstanceid(target).setName(name).setInput(input === undefined ? undefined : stringValue(JSON.stringify(input)))), id), time),
+    stamped(
+      numbered(
+        new proto.HistoryEvent().setEventsent(
+          new proto.EventSentEvent()
+            .setInstanceid(target)
+            .setName(name)
+            .setInput(input === undefined ? undefined : stringValue(JSON.stringify(input))),
+        ),
+        id,
+      ),
+      time,
+    ),
   terminated: (time: number): HistoryEvent => stamped(events.newTerminatedEvent('"enough"'), time),
 };
 
@@ -62,7 +89,10 @@ export interface EpisodeRequest {
 }
 
 /** Runs one episode on `worker`. */
-export async function runEpisode(worker: TaskHubGrpcWorker, { past = [], fresh, carriedSpan }: EpisodeRequest): Promise<OrchestratorResponse> {
+export async function runEpisode(
+  worker: TaskHubGrpcWorker,
+  { past = [], fresh, carriedSpan }: EpisodeRequest,
+): Promise<OrchestratorResponse> {
   const request = new proto.OrchestratorRequest();
   request.setInstanceid("instance-1");
   request.setPasteventsList([...past]);
@@ -74,7 +104,9 @@ export async function runEpisode(worker: TaskHubGrpcWorker, { past = [], fresh, 
     request.setOrchestrationtracecontext(context);
   }
   // Through bytes, as over the wire.
-  return proto.OrchestratorResponse.deserializeBinary(await worker.processOrchestratorRequest(request.serializeBinary()));
+  return proto.OrchestratorResponse.deserializeBinary(
+    await worker.processOrchestratorRequest(request.serializeBinary()),
+  );
 }
 
 /** A decorated worker that is driven episode by episode. */

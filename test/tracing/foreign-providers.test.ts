@@ -31,7 +31,11 @@ import { resultOf, startHub, use, wholeness, type Steps } from "../harness.ts";
 import { runActivity } from "./activities.ts";
 import { history, runEpisode, type EpisodeRequest } from "./episodes.ts";
 
-const noProvider: ApiTracerProvider = { getTracer: () => { throw new Error("Nobody asks it."); } };
+const noProvider: ApiTracerProvider = {
+  getTracer: () => {
+    throw new Error("Nobody asks it.");
+  },
+};
 function provide(provider: ApiTracerProvider): void {
   use(provider);
   onTestFinished(() => use(noProvider));
@@ -63,8 +67,17 @@ interface Run {
 /** Runs the workflow on a worker of its own, and a second one beside it. */
 async function runWorkflow(options: DurableTelemetryOptions = {}): Promise<Run> {
   const warnings: string[] = [];
-  const logger = { error: vi.fn(), warn: (message: string) => void warnings.push(message), info: vi.fn(), debug: vi.fn() };
-  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger }), { metrics: false, logging: false, ...options });
+  const logger = {
+    error: vi.fn(),
+    warn: (message: string) => void warnings.push(message),
+    info: vi.fn(),
+    debug: vi.fn(),
+  };
+  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger }), {
+    metrics: false,
+    logging: false,
+    ...options,
+  });
   register(worker);
   let result: string | undefined;
   for (let run = 0; run < 3; run += 1) {
@@ -80,13 +93,18 @@ function wrapped(provider: ApiTracerProvider): ApiTracerProvider {
   return {
     getTracer: (...scope) => {
       const tracer = provider.getTracer(...scope);
-      return { startSpan: (...args) => tracer.startSpan(...args), startActiveSpan: tracer.startActiveSpan.bind(tracer) };
+      return {
+        startSpan: (...args) => tracer.startSpan(...args),
+        startActiveSpan: tracer.startActiveSpan.bind(tracer),
+      };
     },
   };
 }
 
 const shape = (spans: readonly ReadableSpan[]): string[] =>
-  spans.map((span) => `${span.name} ${SpanKind[span.kind]} ${span.spanContext().spanId} < ${span.parentSpanContext?.spanId}`);
+  spans.map(
+    (span) => `${span.name} ${SpanKind[span.kind]} ${span.spanContext().spanId} < ${span.parentSpanContext?.spanId}`,
+  );
 
 /** A provider whose spans are made by `startSpan`, and all of those. */
 class Foreign implements ApiTracerProvider {
@@ -186,7 +204,11 @@ const shortIds = (): Foreign =>
 /** As @sentry/node 11 does it: a span context that is a copy. */
 const copiedIds = (): Foreign =>
   new Foreign((name, _, parent) => {
-    const own = { traceId: (parent && trace.getSpanContext(parent)?.traceId) ?? random.generateTraceId(), spanId: random.generateSpanId(), traceFlags: TraceFlags.SAMPLED };
+    const own = {
+      traceId: (parent && trace.getSpanContext(parent)?.traceId) ?? random.generateTraceId(),
+      spanId: random.generateSpanId(),
+      traceFlags: TraceFlags.SAMPLED,
+    };
     return new ForeignSpan(name, () => ({ ...own }));
   });
 
@@ -194,46 +216,90 @@ describe("I12 a tracer provider whose spans can't be given an identity", () => {
   it.each<[string, () => Foreign, string]>([
     ["has IDs of 64 bits and a span context that can't be written", shortIds, "it takes no trace IDs of 128 bits"],
     ["hands out copies of its span context", copiedIds, "it takes no span IDs"],
-  ])("I12 as it %s makes none of this package's spans, the SDK's own stay on, and one line reports it", async (_, provider, reason) => {
-    const foreign = provider();
-    provide(foreign);
-    const { warnings, result } = await runWorkflow();
-    expect(result).toBe('"charged"');
-    expect(warnings).toEqual([expect.stringContaining(reason)]);
-    expect(warnings[0]).toContain("those of the Durable Task SDK stay on");
-    // What ends may be exported, sampled or not: the probes of the provider do not end.
-    const probes = (foreign.spans as unknown as ForeignSpan[]).filter(({ name }) => name === "durable-telemetry");
-    expect(probes.map(({ ended }) => ended)).toEqual(probes.map(() => false));
-    expect(probes.length).toBeGreaterThan(0);
-    const names = (foreign.spans as unknown as ForeignSpan[]).map(({ name }) => name).filter((name) => name !== "durable-telemetry");
-    expect(names.filter((name) => name === "orchestration:order")).toHaveLength(6);
-    expect(names.filter((name) => name === "activity:charge").length).toBeGreaterThanOrEqual(3);
-  });
+  ])(
+    "I12 as it %s makes none of this package's spans, the SDK's own stay on, and one line reports it",
+    async (_, provider, reason) => {
+      const foreign = provider();
+      provide(foreign);
+      const { warnings, result } = await runWorkflow();
+      expect(result).toBe('"charged"');
+      expect(warnings).toEqual([expect.stringContaining(reason)]);
+      expect(warnings[0]).toContain("those of the Durable Task SDK stay on");
+      // What ends may be exported, sampled or not: the probes of the provider do not end.
+      const probes = (foreign.spans as unknown as ForeignSpan[]).filter(({ name }) => name === "durable-telemetry");
+      expect(probes.map(({ ended }) => ended)).toEqual(probes.map(() => false));
+      expect(probes.length).toBeGreaterThan(0);
+      const names = (foreign.spans as unknown as ForeignSpan[])
+        .map(({ name }) => name)
+        .filter((name) => name !== "durable-telemetry");
+      expect(names.filter((name) => name === "orchestration:order")).toHaveLength(6);
+      expect(names.filter((name) => name === "activity:charge").length).toBeGreaterThanOrEqual(3);
+    },
+  );
 
   it("I12 startupCheck: false silences the line about an unfit provider on its worker, and on no other", async () => {
     provide(shortIds());
     expect(await runWorkflow({ startupCheck: false })).toEqual({ warnings: [], result: '"charged"' });
-    expect(await runWorkflow()).toEqual({ warnings: [expect.stringContaining("it takes no trace IDs of 128 bits")], result: '"charged"' });
+    expect(await runWorkflow()).toEqual({
+      warnings: [expect.stringContaining("it takes no trace IDs of 128 bits")],
+      result: '"charged"',
+    });
   });
 
   it.each<[string, ApiTracerProvider]>([
-    ["has no prototype", Object.assign(Object.create(null) as ApiTracerProvider, { getTracer: () => undefined as unknown as Tracer })],
+    [
+      "has no prototype",
+      Object.assign(Object.create(null) as ApiTracerProvider, { getTracer: () => undefined as unknown as Tracer }),
+    ],
     ["gives no tracer", { getTracer: () => undefined as unknown as Tracer }],
     ["gives a promise of a tracer", { getTracer: (() => Promise.reject(new Error("broken on purpose"))) as never }],
     ["throws whatever is read of it", new Proxy({} as ApiTracerProvider, { get: thrown, has: thrown })],
-    ["has a constructor that can't be read", Object.defineProperty({ getTracer: () => undefined as unknown as Tracer }, "constructor", { get: thrown })],
-    ["has a tracer that throws where the SDK's keeps its sampler", { getTracer: () => Object.defineProperty({ startSpan: () => undefined } as unknown as Tracer, "_sampler", { get: thrown }) }],
-    ["throws when it is asked for a tracer", { getTracer: () => { throw new Error("broken on purpose"); } }],
-    ["throws when it starts a span", new Foreign(() => { throw new Error("broken on purpose"); })],
+    [
+      "has a constructor that can't be read",
+      Object.defineProperty({ getTracer: () => undefined as unknown as Tracer }, "constructor", { get: thrown }),
+    ],
+    [
+      "has a tracer that throws where the SDK's keeps its sampler",
+      {
+        getTracer: () =>
+          Object.defineProperty({ startSpan: () => undefined } as unknown as Tracer, "_sampler", { get: thrown }),
+      },
+    ],
+    [
+      "throws when it is asked for a tracer",
+      {
+        getTracer: () => {
+          throw new Error("broken on purpose");
+        },
+      },
+    ],
+    [
+      "throws when it starts a span",
+      new Foreign(() => {
+        throw new Error("broken on purpose");
+      }),
+    ],
     ["starts spans that are none", new Foreign(() => ({}) as Span)],
     ["starts promises", new Foreign((() => Promise.reject(new Error("broken on purpose"))) as never)],
     ["starts nothing", new Foreign(() => undefined as unknown as Span)],
-    ["has spans without a span context", new Foreign((name) => new ForeignSpan(name, () => undefined as unknown as SpanContext))],
-    ["has spans whose span context throws", new Foreign((name) => new ForeignSpan(name, () => { throw new Error("broken on purpose"); }))],
+    [
+      "has spans without a span context",
+      new Foreign((name) => new ForeignSpan(name, () => undefined as unknown as SpanContext)),
+    ],
+    [
+      "has spans whose span context throws",
+      new Foreign(
+        (name) =>
+          new ForeignSpan(name, () => {
+            throw new Error("broken on purpose");
+          }),
+      ),
+    ],
   ])("I12 as it %s is left alone, and one line reports it", (_, provider) => {
     provide(provider);
     const warnings: string[] = [];
-    for (let item = 0; item < 3; item += 1) expect(currentTracer((message) => void warnings.push(message))).toBeUndefined();
+    for (let item = 0; item < 3; item += 1)
+      expect(currentTracer((message) => void warnings.push(message))).toBeUndefined();
     expect(warnings).toEqual([expect.stringContaining("can't give spans their durable identity")]);
   });
 });
@@ -249,16 +315,42 @@ describe("K1 A span of a provider that was fit at first", () => {
     const tracer = currentTracer((message) => expect.unreachable(message));
     isLater = true;
     const faults: string[] = [];
-    diag.setLogger({ error: (message) => void faults.push(message), warn: vi.fn(), info: vi.fn(), debug: vi.fn(), verbose: vi.fn() });
+    diag.setLogger({
+      error: (message) => void faults.push(message),
+      warn: vi.fn(),
+      info: vi.fn(),
+      debug: vi.fn(),
+      verbose: vi.fn(),
+    });
     onTestFinished(() => diag.disable());
-    return { start: () => tracer?.start("work", {}, identity, ROOT_CONTEXT) ?? expect.unreachable("The provider is fit."), faults };
+    return {
+      start: () => tracer?.start("work", {}, identity, ROOT_CONTEXT) ?? expect.unreachable("The provider is fit."),
+      faults,
+    };
   }
 
   it.each<[string, () => unknown, string]>([
-    ["that now throws", () => { throw new Error("it was shut down"); }, "a span was lost: it was shut down"],
+    [
+      "that now throws",
+      () => {
+        throw new Error("it was shut down");
+      },
+      "a span was lost: it was shut down",
+    ],
     ["that now starts nothing", () => null, "a span was lost: startSpan returned object, which is no span"],
-    ["that now starts promises", () => Promise.reject(new Error("later")), "a span was lost: startSpan returned a promise; it must not be async"],
-    ["whose spans now have no context", () => new ForeignSpan("work", () => { throw new Error("it has no context"); }), "a span was lost: it has no context"],
+    [
+      "that now starts promises",
+      () => Promise.reject(new Error("later")),
+      "a span was lost: startSpan returned a promise; it must not be async",
+    ],
+    [
+      "whose spans now have no context",
+      () =>
+        new ForeignSpan("work", () => {
+          throw new Error("it has no context");
+        }),
+      "a span was lost: it has no context",
+    ],
   ])("%s records nothing, which is logged", (_, starts, fault) => {
     const { start, faults } = tracerThatThen(starts);
     const span = start();
@@ -277,7 +369,11 @@ describe("K1 A span of a provider that was fit at first", () => {
 describe("I6 a provider that wraps the SDK's", () => {
   const SDKs = { "2.x": BasicTracerProvider, "3.x": TracerProvider } as const;
 
-  async function spansOf(Provider: typeof TracerProvider, options: object, wrap: (provider: ApiTracerProvider) => ApiTracerProvider): Promise<readonly ReadableSpan[]> {
+  async function spansOf(
+    Provider: typeof TracerProvider,
+    options: object,
+    wrap: (provider: ApiTracerProvider) => ApiTracerProvider,
+  ): Promise<readonly ReadableSpan[]> {
     const spans = new RecordedSpans(() => undefined);
     provide(wrap(new Provider({ ...options, spanProcessors: [spans] })));
     const { warnings, result } = await runWorkflow();
@@ -286,19 +382,27 @@ describe("I6 a provider that wraps the SDK's", () => {
     return spans.ended;
   }
 
-  it.each(Object.entries(SDKs))("I6 %s, with DurableIdGenerator or without, has the spans that the SDK's alone has", async (_, Provider) => {
-    const messages: string[] = [];
-    const note = (message: string): void => void messages.push(message);
-    diag.setLogger({ error: note, warn: note, info: note, debug: () => undefined, verbose: () => undefined }, { suppressOverrideMessage: true });
-    onTestFinished(() => diag.disable());
-    const alone = shape(await spansOf(Provider as typeof TracerProvider, {}, (provider) => provider));
-    expect(alone).toHaveLength(9);
-    expect(messages).toEqual([]);
-    expect(shape(await spansOf(Provider as typeof TracerProvider, { idGenerator: new DurableIdGenerator() }, wrapped))).toEqual(alone);
-    expect(messages).toEqual([]);
-    expect(shape(await spansOf(Provider as typeof TracerProvider, {}, wrapped))).toEqual(alone);
-    expect(messages).toEqual([expect.stringContaining("pass idGenerator: new DurableIdGenerator()")]);
-  });
+  it.each(Object.entries(SDKs))(
+    "I6 %s, with DurableIdGenerator or without, has the spans that the SDK's alone has",
+    async (_, Provider) => {
+      const messages: string[] = [];
+      const note = (message: string): void => void messages.push(message);
+      diag.setLogger(
+        { error: note, warn: note, info: note, debug: () => undefined, verbose: () => undefined },
+        { suppressOverrideMessage: true },
+      );
+      onTestFinished(() => diag.disable());
+      const alone = shape(await spansOf(Provider as typeof TracerProvider, {}, (provider) => provider));
+      expect(alone).toHaveLength(9);
+      expect(messages).toEqual([]);
+      expect(
+        shape(await spansOf(Provider as typeof TracerProvider, { idGenerator: new DurableIdGenerator() }, wrapped)),
+      ).toEqual(alone);
+      expect(messages).toEqual([]);
+      expect(shape(await spansOf(Provider as typeof TracerProvider, {}, wrapped))).toEqual(alone);
+      expect(messages).toEqual([expect.stringContaining("pass idGenerator: new DurableIdGenerator()")]);
+    },
+  );
 });
 
 /**
@@ -312,7 +416,8 @@ class EndsWithFirst implements SpanProcessor {
   onStart(span: Span & ReadableSpan): void {
     const { traceId, spanId } = span.spanContext();
     const known = this.traces.get(traceId);
-    if (span.parentSpanContext === undefined || known === undefined) this.traces.set(traceId, { first: spanId, open: [] });
+    if (span.parentSpanContext === undefined || known === undefined)
+      this.traces.set(traceId, { first: spanId, open: [] });
     else known.open.push(span);
   }
 
@@ -334,34 +439,45 @@ class EndsWithFirst implements SpanProcessor {
 }
 
 describe("I12 a span processor that ends all open spans of a trace with the first of them", () => {
-  it.each([[true], [false]])("I12 does not cut short an activity, and is left with nothing (DurableIdGenerator: %s)", async (generator) => {
-    const processor = new EndsWithFirst();
-    provide(new TracerProvider({ ...(generator ? { idGenerator: new DurableIdGenerator() } : {}), spanProcessors: [processor] }));
-    const hub = await startHub();
-    const shortIsOver = Promise.withResolvers<void>();
-    const longIsOpen = Promise.withResolvers<void>();
-    await hub.worker({ metrics: false, logging: false }, (worker) => {
-      worker.addNamedActivity("short", () => longIsOpen.promise);
-      worker.addNamedActivity("long", async () => {
-        longIsOpen.resolve();
-        await shortIsOver.promise;
+  it.each([[true], [false]])(
+    "I12 does not cut short an activity, and is left with nothing (DurableIdGenerator: %s)",
+    async (generator) => {
+      const processor = new EndsWithFirst();
+      provide(
+        new TracerProvider({
+          ...(generator ? { idGenerator: new DurableIdGenerator() } : {}),
+          spanProcessors: [processor],
+        }),
+      );
+      const hub = await startHub();
+      const shortIsOver = Promise.withResolvers<void>();
+      const longIsOpen = Promise.withResolvers<void>();
+      await hub.worker({ metrics: false, logging: false }, (worker) => {
+        worker.addNamedActivity("short", () => longIsOpen.promise);
+        worker.addNamedActivity("long", async () => {
+          longIsOpen.resolve();
+          await shortIsOver.promise;
+        });
+        worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
+          yield whenAll([ctx.callActivity("short"), ctx.callActivity("long")]);
+        });
       });
-      worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
-        yield whenAll([ctx.callActivity("short"), ctx.callActivity("long")]);
-      });
-    });
-    const id = await hub.client.scheduleNewOrchestration("order");
-    // The short one's span has ended once the backend has its response.
-    await vi.waitUntil(() => processor.ended.some(({ name, kind }) => name === "activity:short" && kind === SpanKind.SERVER), { timeout: 20_000 });
-    const now = Date.now();
-    shortIsOver.resolve();
-    await hub.client.waitForOrchestrationCompletion(id, false, 25);
-    await vi.waitUntil(() => processor.ended.some(({ name }) => name === "orchestration:order"), { timeout: 20_000 });
-    const long = processor.ended.find(({ name, kind }) => name === "activity:long" && kind === SpanKind.SERVER);
-    expect(hrTimeToMilliseconds(long?.endTime ?? [0, 0])).toBeGreaterThanOrEqual(now - 1);
-    expect(processor.traces.size).toBe(0);
-    expect(wholeness(processor.ended)).toMatchObject({ orphans: 0, duplicates: 0, orchestrations: 1 });
-  });
+      const id = await hub.client.scheduleNewOrchestration("order");
+      // The short one's span has ended once the backend has its response.
+      await vi.waitUntil(
+        () => processor.ended.some(({ name, kind }) => name === "activity:short" && kind === SpanKind.SERVER),
+        { timeout: 20_000 },
+      );
+      const now = Date.now();
+      shortIsOver.resolve();
+      await hub.client.waitForOrchestrationCompletion(id, false, 25);
+      await vi.waitUntil(() => processor.ended.some(({ name }) => name === "orchestration:order"), { timeout: 20_000 });
+      const long = processor.ended.find(({ name, kind }) => name === "activity:long" && kind === SpanKind.SERVER);
+      expect(hrTimeToMilliseconds(long?.endTime ?? [0, 0])).toBeGreaterThanOrEqual(now - 1);
+      expect(processor.traces.size).toBe(0);
+      expect(wholeness(processor.ended)).toMatchObject({ orphans: 0, duplicates: 0, orchestrations: 1 });
+    },
+  );
 });
 
 describe("I12 a context manager of another make", () => {
@@ -388,9 +504,14 @@ describe("I12 a context manager of another make", () => {
     throw new Error("broken on purpose");
   };
 
-  const ofThisPackage = (spans: readonly ReadableSpan[]): readonly ReadableSpan[] => spans.filter(({ instrumentationScope }) => instrumentationScope.name === "durable-telemetry");
+  const ofThisPackage = (spans: readonly ReadableSpan[]): readonly ReadableSpan[] =>
+    spans.filter(({ instrumentationScope }) => instrumentationScope.name === "durable-telemetry");
 
-  async function runOnHub(): Promise<{ readonly result: unknown; readonly spans: readonly ReadableSpan[]; readonly warnings: readonly string[] }> {
+  async function runOnHub(): Promise<{
+    readonly result: unknown;
+    readonly spans: readonly ReadableSpan[];
+    readonly warnings: readonly string[];
+  }> {
     const spans = new RecordedSpans(() => undefined);
     provide(new TracerProvider({ spanProcessors: [spans] }));
     const hub = await startHub();
@@ -399,26 +520,44 @@ describe("I12 a context manager of another make", () => {
       logger: { error: vi.fn(), warn: (message: string) => void warnings.push(message), info: vi.fn(), debug: vi.fn() },
     });
     const result = resultOf(await hub.run("order"));
-    await vi.waitUntil(() => ofThisPackage(spans.ended).some(({ name }) => name === "orchestration:order"), { timeout: 20_000 });
+    await vi.waitUntil(() => ofThisPackage(spans.ended).some(({ name }) => name === "orchestration:order"), {
+      timeout: 20_000,
+    });
     return { result, spans: spans.ended, warnings };
   }
 
   it.each<[string, Partial<ContextManager>]>([
-    ["turns all that it binds into a function, event emitters too", { bind: (<T>(own: Context, target: T) => ((...args: unknown[]) => real.with(own, target as () => unknown, undefined, ...(args as []))) as T) }],
+    [
+      "turns all that it binds into a function, event emitters too",
+      {
+        bind: <T>(own: Context, target: T) =>
+          ((...args: unknown[]) => real.with(own, target as () => unknown, undefined, ...(args as []))) as T,
+      },
+    ],
     ["binds to nothing", { bind: () => undefined as never }],
     ["throws when it binds", { bind: broken }],
     ["throws when it is to make a context active", { with: broken }],
     ["runs nothing", { with: () => undefined as never }],
-    ["runs later", { with: ((own: Context, fn: () => unknown) => void setImmediate(() => void real.with(own, fn))) as never }],
+    [
+      "runs later",
+      { with: ((own: Context, fn: () => unknown) => void setImmediate(() => void real.with(own, fn))) as never },
+    ],
     ["runs twice", { with: ((own: Context, fn: () => unknown) => (real.with(own, fn), real.with(own, fn))) as never }],
-    ["returns something else", { with: ((own: Context, fn: () => unknown) => (real.with(own, fn), "something else")) as never }],
+    [
+      "returns something else",
+      { with: ((own: Context, fn: () => unknown) => (real.with(own, fn), "something else")) as never },
+    ],
     ["throws after it ran", { with: ((own: Context, fn: () => unknown) => (real.with(own, fn), broken())) as never }],
   ])("I12 that %s stops no worker: the workflow runs and its trace is whole", async (_, manager) => {
     manage(manager);
     const { result, spans } = await runOnHub();
     expect(result).toBe("charged");
     const own = ofThisPackage(spans);
-    expect(own.map((span) => `${span.name} ${SpanKind[span.kind]}`).toSorted()).toEqual(["activity:charge CLIENT", "activity:charge SERVER", "orchestration:order SERVER"]);
+    expect(own.map((span) => `${span.name} ${SpanKind[span.kind]}`).toSorted()).toEqual([
+      "activity:charge CLIENT",
+      "activity:charge SERVER",
+      "orchestration:order SERVER",
+    ]);
     const ids = new Set(spans.map((span) => span.spanContext().spanId));
     expect(own.every(({ parentSpanContext }) => ids.has(parentSpanContext?.spanId ?? ""))).toBe(true);
   });
@@ -427,11 +566,16 @@ describe("I12 a context manager of another make", () => {
     ["has no active context", { active: () => undefined as unknown as Context }],
     ["has something else for the active context", { active: () => ({}) as Context }],
     ["throws when it is asked for the active context", { active: broken }],
-    ["has contexts that can't be changed", { active: () => ({ getValue: () => undefined, setValue: broken, deleteValue: broken }) }],
+    [
+      "has contexts that can't be changed",
+      { active: () => ({ getValue: () => undefined, setValue: broken, deleteValue: broken }) },
+    ],
   ])("I12 that %s keeps no call of the worker from its stub, nor an answer from the worker", (_, manager) => {
     manage(manager);
     const stream = new EventEmitter();
-    const client = quietClient({ stub: { getWorkItems: () => stream } }, "stub") as { readonly stub: { getWorkItems(): EventEmitter } };
+    const client = quietClient({ stub: { getWorkItems: () => stream } }, "stub") as {
+      readonly stub: { getWorkItems(): EventEmitter };
+    };
     const heard: unknown[] = [];
     client.stub.getWorkItems().on("data", (item) => heard.push(item));
     stream.emit("data", "work");
@@ -445,6 +589,7 @@ it("I12 a provider that is none, by the API or by what it gives, makes no spans,
   expect(currentTracer((message) => void reports.push(message))).toBeUndefined();
   expect(reports).toEqual([]);
   provide({ getTracer: () => undefined as unknown as Tracer });
-  for (let times = 0; times < 2; times += 1) expect(currentTracer((message) => void reports.push(message))).toBeUndefined();
+  for (let times = 0; times < 2; times += 1)
+    expect(currentTracer((message) => void reports.push(message))).toBeUndefined();
   expect(reports).toEqual([expect.stringContaining("it gives no tracer")]);
 });

@@ -1,5 +1,11 @@
 /** Histories at random, with entities, messages, suspension and duplicates: what tracing makes of them is counted against the requests and responses. */
-import { EntityInstanceId, whenAll, type LockHandle, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import {
+  EntityInstanceId,
+  whenAll,
+  type LockHandle,
+  type OrchestrationContext,
+  type TaskHubGrpcWorker,
+} from "@microsoft/durabletask-js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { SpanKind, SpanStatusCode } from "@opentelemetry/api";
 import { hrTimeToMilliseconds } from "@opentelemetry/core";
@@ -79,7 +85,9 @@ const isOrchestration = ({ kind }: ReadableSpan): boolean => kind === SpanKind.S
 /** The same counts, of the spans under `orchestration`. */
 function spanCounts(orchestration: ReadableSpan, spans: readonly ReadableSpan[]): Record<string, number> {
   const { traceId, spanId } = orchestration.spanContext();
-  const under = spans.filter(({ parentSpanContext: parent }) => parent?.spanId === spanId && parent.traceId === traceId);
+  const under = spans.filter(
+    ({ parentSpanContext: parent }) => parent?.spanId === spanId && parent.traceId === traceId,
+  );
   const kinds = under.map(({ name }) => (name.endsWith(":timer") ? "timer" : (name.split(":")[0] ?? "")));
   const told = orchestration.events.map(({ name }) => name.replace("durabletask.orchestration.", ""));
   return tally([...kinds, ...told.filter((name) => ["event_raised", "suspended", "resumed"].includes(name))]);
@@ -103,8 +111,12 @@ describe("Any history", () => {
           const request = pb.OrchestratorRequest.deserializeBinary(bytes);
           const response = pb.OrchestratorResponse.deserializeBinary(await worker.processOrchestratorRequest(bytes));
           executions.at(-1)?.note(request, response);
-          const complete = response.getActionsList().find((action) => action.hasCompleteorchestration())?.getCompleteorchestration();
-          if (complete?.getOrchestrationstatus() === pb.OrchestrationStatus.ORCHESTRATION_STATUS_CONTINUED_AS_NEW) executions.push(new Execution());
+          const complete = response
+            .getActionsList()
+            .find((action) => action.hasCompleteorchestration())
+            ?.getCompleteorchestration();
+          if (complete?.getOrchestrationstatus() === pb.OrchestrationStatus.ORCHESTRATION_STATUS_CONTINUED_AS_NEW)
+            executions.push(new Execution());
           return response.serializeBinary();
         });
         expect(episodes).toBeGreaterThan(0);
@@ -115,13 +127,26 @@ describe("Any history", () => {
         for (const kind of expected.flatMap((counts) => Object.keys(counts))) seen.add(kind);
         const known = new Set([caller, ...finished.map((span) => span.spanContext().spanId)]);
         expect(finished.flatMap(({ links }) => links).filter(({ context }) => !known.has(context.spanId))).toEqual([]);
-        expect(finished.filter(({ parentSpanContext: parent }) => parent !== undefined && !known.has(parent.spanId))).toEqual([]);
+        expect(
+          finished.filter(({ parentSpanContext: parent }) => parent !== undefined && !known.has(parent.spanId)),
+        ).toEqual([]);
         expect(wholeness(finished)).toMatchObject({ duplicates: 0 });
       }),
       { numRuns: 100 },
     );
     // The histories were not all trivial ones.
-    expect([...seen].toSorted()).toEqual(["activity", "call_entity", "entity", "event_raised", "orchestration", "orchestration_event", "resumed", "signal_entity", "suspended", "timer"]);
+    expect([...seen].toSorted()).toEqual([
+      "activity",
+      "call_entity",
+      "entity",
+      "event_raised",
+      "orchestration",
+      "orchestration_event",
+      "resumed",
+      "signal_entity",
+      "suspended",
+      "timer",
+    ]);
   });
 });
 
@@ -145,7 +170,11 @@ describe("Histories that no backend should send", () => {
   const requestIds = (response: pb.OrchestratorResponse): string[] =>
     response.getActionsList().flatMap((action) => {
       const message = action.getSendentitymessage();
-      return message?.getEntityoperationcalled()?.getRequestid() ?? message?.getEntitylockrequested()?.getCriticalsectionid() ?? [];
+      return (
+        message?.getEntityoperationcalled()?.getRequestid() ??
+        message?.getEntitylockrequested()?.getCriticalsectionid() ??
+        []
+      );
     });
   const asked = (response: pb.OrchestratorResponse, time: number): pb.HistoryEvent[] =>
     response.getActionsList().map((action) => {
@@ -157,31 +186,59 @@ describe("Histories that no backend should send", () => {
         .setEntityunlocksent(message?.getEntityunlocksent());
     });
   const stamped = (event: pb.HistoryEvent, time: number): pb.HistoryEvent => event.setTimestamp(timestamp(at(time)));
-  const answered = (id: string, time: number): pb.HistoryEvent => stamped(new pb.HistoryEvent().setEntityoperationcompleted(new pb.EntityOperationCompletedEvent().setRequestid(id)), time);
+  const answered = (id: string, time: number): pb.HistoryEvent =>
+    stamped(
+      new pb.HistoryEvent().setEntityoperationcompleted(new pb.EntityOperationCompletedEvent().setRequestid(id)),
+      time,
+    );
   const failed = (id: string, time: number): pb.HistoryEvent =>
-    stamped(new pb.HistoryEvent().setEntityoperationfailed(new pb.EntityOperationFailedEvent().setRequestid(id).setFailuredetails(new pb.TaskFailureDetails().setErrortype("RangeError").setErrormessage("no room"))), time);
-  const granted = (id: string, time: number): pb.HistoryEvent => stamped(new pb.HistoryEvent().setEntitylockgranted(new pb.EntityLockGrantedEvent().setCriticalsectionid(id)), time);
-  const times = (span: ReadableSpan): [string, number, number] => [span.name, hrTimeToMilliseconds(span.startTime) - at(0).getTime(), hrTimeToMilliseconds(span.endTime) - at(0).getTime()];
+    stamped(
+      new pb.HistoryEvent().setEntityoperationfailed(
+        new pb.EntityOperationFailedEvent()
+          .setRequestid(id)
+          .setFailuredetails(new pb.TaskFailureDetails().setErrortype("RangeError").setErrormessage("no room")),
+      ),
+      time,
+    );
+  const granted = (id: string, time: number): pb.HistoryEvent =>
+    stamped(new pb.HistoryEvent().setEntitylockgranted(new pb.EntityLockGrantedEvent().setCriticalsectionid(id)), time);
+  const times = (span: ReadableSpan): [string, number, number] => [
+    span.name,
+    hrTimeToMilliseconds(span.startTime) - at(0).getTime(),
+    hrTimeToMilliseconds(span.endTime) - at(0).getTime(),
+  ];
 
   it("S1 two calls that are answered in one episode, the later one first and twice over, and a lock granted while suspended, are a span each", async () => {
     const spans = recordSpans();
     const first = [history.episode(0), history.started("order")];
     const called = await runEpisode(episodeWorker(calls), { fresh: first });
     const [one = "", two = ""] = requestIds(called);
-    const second = [history.episode(20), answered(two, 18), answered(one, 19), answered(two, 19), history.suspended(19)];
+    const second = [
+      history.episode(20),
+      answered(two, 18),
+      answered(one, 19),
+      answered(two, 19),
+      history.suspended(19),
+    ];
     const past = [...first, ...asked(called, 5)];
     const locking = await runEpisode(episodeWorker(calls), { past, fresh: second });
     const [section = ""] = requestIds(locking);
     const locked = [...past, ...second, ...asked(locking, 21)];
     const third = [history.episode(30), granted(section, 28), answered(one, 29)];
     await runEpisode(episodeWorker(calls), { past: locked, fresh: third });
-    await runEpisode(episodeWorker(calls), { past: [...locked, ...third], fresh: [history.episode(40), granted(section, 38), history.resumed(39)] });
+    await runEpisode(episodeWorker(calls), {
+      past: [...locked, ...third],
+      fresh: [history.episode(40), granted(section, 38), history.resumed(39)],
+    });
     expect(spans.finished.slice(0, -1).map(times)).toEqual([
       ["call_entity:two", 5, 18],
       ["call_entity:one", 5, 19],
       ["entity:lock_request", 21, 28],
     ]);
-    expect(orchestration(spans.finished).events.map(({ name }) => name)).toEqual(["durabletask.orchestration.suspended", "durabletask.orchestration.resumed"]);
+    expect(orchestration(spans.finished).events.map(({ name }) => name)).toEqual([
+      "durabletask.orchestration.suspended",
+      "durabletask.orchestration.resumed",
+    ]);
     expect(wholeness(spans.finished)).toMatchObject({ orphans: 0, duplicates: 0 });
   });
 
@@ -191,20 +248,34 @@ describe("Histories that no backend should send", () => {
       worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
         ctx.sendEvent("other", "hello", 1);
         ctx.entities.signalEntity(counter, "add");
-        yield whenAll([ctx.entities.callEntity(counter, "get"), ctx.callActivity("charge"), ctx.entities.lockEntities(counter)]);
+        yield whenAll([
+          ctx.entities.callEntity(counter, "get"),
+          ctx.callActivity("charge"),
+          ctx.entities.lockEntities(counter),
+        ]);
       });
     const first = [history.episode(0), history.started("order"), history.suspended(1)];
     const response = await runEpisode(episodeWorker(sends), { fresh: first });
     // In the history they stand behind the suspension, so replay does not come to them.
-    const others = asked(response, 5).slice(1).map((event) => (event.getEventid() === 4 ? history.scheduled(4, "charge", 5) : event));
+    const others = asked(response, 5)
+      .slice(1)
+      .map((event) => (event.getEventid() === 4 ? history.scheduled(4, "charge", 5) : event));
     const sent = [history.eventSent(1, "other", "hello", 5, 1), ...others];
     const past = [...first, ...sent];
-    const again = await runEpisode(episodeWorker(sends), { past, fresh: [history.episode(20), history.raised("noise", 18)] });
+    const again = await runEpisode(episodeWorker(sends), {
+      past,
+      fresh: [history.episode(20), history.raised("noise", 18)],
+    });
     expect(again.getActionsList()).toHaveLength(5);
     expect(spans.finished.map(({ name }) => name)).toEqual(["orchestration_event:hello", "signal_entity:add"]);
     spans.reset();
     await runEpisode(episodeWorker(sends), { past, fresh: [history.episode(30), history.terminated(28)] });
-    expect(spans.finished.map(({ name }) => name).toSorted()).toEqual(["activity:charge", "call_entity:get", "entity:lock_request", "orchestration:order"]);
+    expect(spans.finished.map(({ name }) => name).toSorted()).toEqual([
+      "activity:charge",
+      "call_entity:get",
+      "entity:lock_request",
+      "orchestration:order",
+    ]);
     expect(wholeness(spans.finished)).toMatchObject({ orphans: 0, duplicates: 0 });
   });
 
@@ -213,25 +284,51 @@ describe("Histories that no backend should send", () => {
     const first = [history.episode(0), history.started("order")];
     const called = await runEpisode(episodeWorker(calls), { fresh: first });
     const [one = ""] = requestIds(called);
-    await runEpisode(episodeWorker(calls), { past: [...first, ...asked(called, 5)], fresh: [history.episode(20), failed(one, 18)] });
+    await runEpisode(episodeWorker(calls), {
+      past: [...first, ...asked(called, 5)],
+      fresh: [history.episode(20), failed(one, 18)],
+    });
     const call = spans.finished.find(({ name }) => name === "call_entity:one");
-    expect([call?.status, call?.attributes["error.type"]]).toEqual([{ code: SpanStatusCode.ERROR, message: "no room" }, "RangeError"]);
+    expect([call?.status, call?.attributes["error.type"]]).toEqual([
+      { code: SpanStatusCode.ERROR, message: "no room" },
+      "RangeError",
+    ]);
   });
 
   it("S2 suspension and resumption stand on the span as often as they came, in any order, also when it ends suspended", async () => {
     const spans = recordSpans();
-    const first = [history.episode(0), history.resumed(0), history.started("order"), history.suspended(1), history.suspended(2)];
+    const first = [
+      history.episode(0),
+      history.resumed(0),
+      history.started("order"),
+      history.suspended(1),
+      history.suspended(2),
+    ];
     const past = [...first, history.episode(10), history.resumed(8), history.resumed(9), history.suspended(10)];
-    await runEpisode(episodeWorker(waits), { past, fresh: [history.episode(20), history.raised("end", 18), history.terminated(19)] });
-    const names = orchestration(spans.finished).events.map(({ name }) => name.replace("durabletask.orchestration.", ""));
+    await runEpisode(episodeWorker(waits), {
+      past,
+      fresh: [history.episode(20), history.raised("end", 18), history.terminated(19)],
+    });
+    const names = orchestration(spans.finished).events.map(({ name }) =>
+      name.replace("durabletask.orchestration.", ""),
+    );
     expect(names).toEqual(["resumed", "suspended", "suspended", "resumed", "resumed", "suspended", "event_raised"]);
   });
 
   it("S2 an external event keeps its name as it came, whatever it is", async () => {
     const spans = recordSpans();
     const names = ["Proto__", "İstanbul", " ", "\u0000", "@counter@a", "🙂", "a".repeat(300)];
-    await runEpisode(episodeWorker(waits), { fresh: [history.episode(0), history.started("order"), ...names.map((name, index) => history.raised(name, index)), history.raised("END", 99)] });
-    expect(orchestration(spans.finished).events.map(({ attributes }) => attributes?.["durabletask.event.name"])).toEqual([...names, "END"]);
+    await runEpisode(episodeWorker(waits), {
+      fresh: [
+        history.episode(0),
+        history.started("order"),
+        ...names.map((name, index) => history.raised(name, index)),
+        history.raised("END", 99),
+      ],
+    });
+    expect(
+      orchestration(spans.finished).events.map(({ attributes }) => attributes?.["durabletask.event.name"]),
+    ).toEqual([...names, "END"]);
   });
 
   it("K1 code that replaces ctx.setCustomStatus, or goes around it, works as with the bare SDK", async () => {
@@ -256,7 +353,10 @@ describe("Histories that no backend should send", () => {
     for (const worker of [bare, traced]) {
       replaces(worker);
       const response = await runEpisode(worker, { fresh });
-      responses.push([response.getCustomstatus()?.getValue(), response.getActionsList()[0]?.getCompleteorchestration()?.getResult()?.getValue()]);
+      responses.push([
+        response.getCustomstatus()?.getValue(),
+        response.getActionsList()[0]?.getCompleteorchestration()?.getResult()?.getValue(),
+      ]);
     }
     expect(responses[0]).toEqual(['"three"', '[false,true,"one","two",true,"function"]']);
     expect(responses[1]).toEqual(responses[0]);

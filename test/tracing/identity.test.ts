@@ -1,6 +1,11 @@
 import type { OrchestrationContext, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import { diag, SpanKind, trace, type DiagLogger } from "@opentelemetry/api";
-import { TraceIdRatioBasedSampler, ParentBasedSampler, AlwaysOnSampler, type ReadableSpan } from "@opentelemetry/sdk-trace";
+import {
+  TraceIdRatioBasedSampler,
+  ParentBasedSampler,
+  AlwaysOnSampler,
+  type ReadableSpan,
+} from "@opentelemetry/sdk-trace";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { recordSpans, startHub, wholeness, type RecordedSpans, type Steps } from "../harness.ts";
 import { at, episodeWorker, history, outgoing, runEpisode, type EpisodeRequest } from "./episodes.ts";
@@ -19,7 +24,9 @@ function register(worker: TaskHubGrpcWorker): void {
 }
 
 /** The three episodes of the workflow. */
-function episodes(start: Parameters<typeof history.started>[1] = {}): readonly [EpisodeRequest, EpisodeRequest, EpisodeRequest] {
+function episodes(
+  start: Parameters<typeof history.started>[1] = {},
+): readonly [EpisodeRequest, EpisodeRequest, EpisodeRequest] {
   const first = [history.episode(0), history.started("order", start)];
   const second = [history.episode(20), history.completed(1, "charged", 18)];
   const third = [history.episode(40), history.completed(2, "shipped", 38)];
@@ -39,7 +46,10 @@ const orchestration = (spans: RecordedSpans): ReadableSpan | undefined =>
 async function runAll(start: Parameters<typeof history.started>[1], carriedSpan?: string): Promise<ReadableSpan> {
   const spans = recordSpans();
   for (const episode of episodes(start)) {
-    await runEpisode(episodeWorker(register), { ...episode, ...(carriedSpan === undefined || episode.past === undefined ? {} : { carriedSpan }) });
+    await runEpisode(episodeWorker(register), {
+      ...episode,
+      ...(carriedSpan === undefined || episode.past === undefined ? {} : { carriedSpan }),
+    });
   }
   const span = orchestration(spans);
   if (span === undefined) throw new Error("There is no orchestration span.");
@@ -86,7 +96,10 @@ describe("I1 the identity of an orchestration's span is derived from history", (
 it("I2 the traceparent that goes out with an activity names the span that is emitted when it completes", async () => {
   const spans = recordSpans();
   const [first, second, third] = episodes({ traceparent });
-  const out = [...outgoing(await runEpisode(episodeWorker(register), first)), ...outgoing(await runEpisode(episodeWorker(register), second))];
+  const out = [
+    ...outgoing(await runEpisode(episodeWorker(register), first)),
+    ...outgoing(await runEpisode(episodeWorker(register), second)),
+  ];
   await runEpisode(episodeWorker(register), third);
   const clients = spans.finished.filter(({ kind }) => kind === SpanKind.CLIENT).map((span) => `00-${ids(span)}-01`);
   expect(out).toHaveLength(2);
@@ -113,7 +126,10 @@ it("I4 a span that is emitted twice is the same span: same IDs, same start", asy
   await runEpisode(episodeWorker(register), last);
   await runEpisode(episodeWorker(register), last);
   const [ship, order, shipAgain, orderAgain] = spans.finished;
-  for (const [once, again] of [[ship, shipAgain], [order, orderAgain]]) {
+  for (const [once, again] of [
+    [ship, shipAgain],
+    [order, orderAgain],
+  ]) {
     expect(again && ids(again)).toBe(once && ids(once));
     expect(again?.startTime).toEqual(once?.startTime);
   }
@@ -150,7 +166,8 @@ describe("I6 span IDs are chosen through the SDK's IdGenerator", () => {
         trace.getTracer("user").startSpan("two").end();
       });
     });
-    for (let run = 0; run < 2; run += 1) await runEpisode(worker, { fresh: [history.episode(), history.started("order")] });
+    for (let run = 0; run < 2; run += 1)
+      await runEpisode(worker, { fresh: [history.episode(), history.started("order")] });
     const own = spans.finished.filter(({ name }) => name !== "orchestration:order").map(ids);
     expect(new Set(own).size).toBe(4);
     expect(new Set(spans.finished.filter(({ name }) => name === "orchestration:order").map(ids)).size).toBe(1);
@@ -167,7 +184,14 @@ describe("I6 span IDs are chosen through the SDK's IdGenerator", () => {
       for (const start of [{}, { traceparent }]) {
         const spans = recordSpans({ generator });
         for (const episode of episodes(start)) await runEpisode(episodeWorker(register), episode);
-        shapes.push(spans.finished.map((span) => [span.name, ids(span), span.parentSpanContext?.spanId, span.spanContext().traceFlags]));
+        shapes.push(
+          spans.finished.map((span) => [
+            span.name,
+            ids(span),
+            span.parentSpanContext?.spanId,
+            span.spanContext().traceFlags,
+          ]),
+        );
       }
     }
     expect(shapes.slice(2)).toEqual(shapes.slice(0, 2));
@@ -181,7 +205,8 @@ describe("I6 span IDs are chosen through the SDK's IdGenerator", () => {
       const spans = recordSpans({ generator, sampler });
       for (let run = 0; run < 40; run += 1) {
         const before = spans.finished.length;
-        for (const episode of episodes({ executionId: `execution-${run}` })) await runEpisode(episodeWorker(register), episode);
+        for (const episode of episodes({ executionId: `execution-${run}` }))
+          await runEpisode(episodeWorker(register), episode);
         // Whole or absent.
         expect([0, 3]).toContain(spans.finished.length - before);
         decisions.push(`${run} ${spans.finished.length - before}`);
@@ -198,7 +223,9 @@ describe("I9 the SDK's built-in spans are silenced for a worker with tracing, fo
     const worker = episodeWorker((each) => {
       each.addNamedOrchestrator("order", async (ctx: OrchestrationContext) => ctx.sendEvent("other", "hello", 1));
     });
-    const response = await runEpisode(worker, { fresh: [history.episode(), history.started("order", { traceparent })] });
+    const response = await runEpisode(worker, {
+      fresh: [history.episode(), history.started("order", { traceparent })],
+    });
     expect(spans.finished.map((span) => `${span.name} of ${span.instrumentationScope.name}`)).toEqual([
       "orchestration_event:hello of durable-telemetry",
       "orchestration:order of durable-telemetry",
@@ -208,7 +235,13 @@ describe("I9 the SDK's built-in spans are silenced for a worker with tracing, fo
 
   it("I9 a worker without tracing keeps the SDK's spans", async () => {
     const spans = recordSpans();
-    await runEpisode(episodeWorker(register, { ...customOnly, use: [{ name: "other", orchestration: async (ctx, next) => void (await next(ctx)) }] }), episodes()[0]);
+    await runEpisode(
+      episodeWorker(register, {
+        ...customOnly,
+        use: [{ name: "other", orchestration: async (ctx, next) => void (await next(ctx)) }],
+      }),
+      episodes()[0],
+    );
     expect(spans.finished.map((span) => span.instrumentationScope.name)).toEqual(["Microsoft.DurableTask"]);
   });
 

@@ -1,6 +1,9 @@
 /** What an episode costs grows with its history, and no faster: counted in steps, as time depends on the machine (telemetry.md K1). */
 import { NoOpLogger, TaskHubGrpcWorker, whenAll, type OrchestrationContext } from "@microsoft/durabletask-js";
-import type { HistoryEvent, OrchestratorResponse } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import type {
+  HistoryEvent,
+  OrchestratorResponse,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { AlwaysOnSampler, TracerProvider } from "@opentelemetry/sdk-trace";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -32,7 +35,8 @@ async function stepsOf(code: () => Promise<unknown>): Promise<number> {
 }
 
 const untimed = (event: HistoryEvent): HistoryEvent => event.setTimestamp(undefined);
-const many = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, index) => make(index));
+const many = <T>(count: number, make: (index: number) => T): T[] =>
+  Array.from({ length: count }, (_, index) => make(index));
 
 interface Shape {
   readonly orchestrator: string;
@@ -55,18 +59,30 @@ const shapes: Readonly<Record<string, Shape>> = {
   },
   "activities scheduled and completed": {
     orchestrator: "fans",
-    past: (count) => [history.episode(0), history.started("fans", { input: count }), ...many(count, (index) => history.scheduled(index + 1, "step", 1))],
+    past: (count) => [
+      history.episode(0),
+      history.started("fans", { input: count }),
+      ...many(count, (index) => history.scheduled(index + 1, "step", 1)),
+    ],
     fresh: (count) => [history.episode(5), ...many(count, (index) => history.completed(index + 1, null, 4))],
   },
   "activities that are still out when the orchestration ends": {
     orchestrator: "leaves",
-    past: (count) => [history.episode(0), history.started("leaves", { input: count }), ...many(count, (index) => history.scheduled(index + 1, "step", 1)), history.timerCreated(count + 1, 2, 1)],
+    past: (count) => [
+      history.episode(0),
+      history.started("leaves", { input: count }),
+      ...many(count, (index) => history.scheduled(index + 1, "step", 1)),
+      history.timerCreated(count + 1, 2, 1),
+    ],
     fresh: (count) => [history.episode(5), history.timerFired(count + 1, 2, 4)],
   },
 };
 
 async function run({ past, fresh }: Shape, count: number): Promise<OrchestratorResponse> {
-  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { metrics: false, logging: false });
+  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), {
+    metrics: false,
+    logging: false,
+  });
   worker.addNamedOrchestrator("ends", async () => "done");
   worker.addNamedOrchestrator("sends", async (ctx: OrchestrationContext, events: number) => {
     for (let index = 0; index < events; index += 1) ctx.sendEvent("other", "news");
@@ -82,24 +98,47 @@ async function run({ past, fresh }: Shape, count: number): Promise<OrchestratorR
 }
 
 describe("An episode", () => {
-  it.each(Object.entries(shapes))("K1 with %s takes as many steps for each of 100,000 as for each of 1,000", { timeout: 300_000 }, async (_, shape) => {
-    let spans = 0;
-    use(new TracerProvider({
-      sampler: new AlwaysOnSampler(),
-      spanProcessors: [{ onStart: () => undefined, onEnd: () => void (spans += 1), forceFlush: async () => undefined, shutdown: async () => undefined }],
-    }));
-    onTestFinished(() => use({ getTracer: () => { throw new Error("Nobody asks it."); } }));
-    const perEvent: number[] = [];
-    for (const count of [1000, 100_000]) {
-      const steps = await stepsOf(async () => {
-        const response = await run(shape, count);
-        finishSlices();
-        expect(response.getActionsList().some((action) => action.getCompleteorchestration()?.getFailuredetails() !== undefined)).toBe(false);
-      });
-      perEvent.push(steps / count);
-    }
-    expect(spans).toBeGreaterThanOrEqual(2);
-    const [few = 0, most = Number.POSITIVE_INFINITY] = perEvent;
-    expect(most).toBeLessThan(few * 1.2);
-  });
+  it.each(Object.entries(shapes))(
+    "K1 with %s takes as many steps for each of 100,000 as for each of 1,000",
+    { timeout: 300_000 },
+    async (_, shape) => {
+      let spans = 0;
+      use(
+        new TracerProvider({
+          sampler: new AlwaysOnSampler(),
+          spanProcessors: [
+            {
+              onStart: () => undefined,
+              onEnd: () => void (spans += 1),
+              forceFlush: async () => undefined,
+              shutdown: async () => undefined,
+            },
+          ],
+        }),
+      );
+      onTestFinished(() =>
+        use({
+          getTracer: () => {
+            throw new Error("Nobody asks it.");
+          },
+        }),
+      );
+      const perEvent: number[] = [];
+      for (const count of [1000, 100_000]) {
+        const steps = await stepsOf(async () => {
+          const response = await run(shape, count);
+          finishSlices();
+          expect(
+            response
+              .getActionsList()
+              .some((action) => action.getCompleteorchestration()?.getFailuredetails() !== undefined),
+          ).toBe(false);
+        });
+        perEvent.push(steps / count);
+      }
+      expect(spans).toBeGreaterThanOrEqual(2);
+      const [few = 0, most = Number.POSITIVE_INFINITY] = perEvent;
+      expect(most).toBeLessThan(few * 1.2);
+    },
+  );
 });

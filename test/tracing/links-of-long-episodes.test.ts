@@ -24,17 +24,41 @@ it("S4 S8 an execution links to the one that it continues, and to who sent its e
   const first = startEvents({ name: "main", instanceId: "main", executionId: "1", rawInput: "true" });
   await runEpisode(
     worker,
-    orchestratorRequest([history.episode(2), ...ids.map((id) => history.completed(id, null, 2))], [...first, ...ids.map((id) => history.scheduled(id, "step", 1))], { instanceId: "main" }),
+    orchestratorRequest(
+      [history.episode(2), ...ids.map((id) => history.completed(id, null, 2))],
+      [...first, ...ids.map((id) => history.scheduled(id, "step", 1))],
+      { instanceId: "main" },
+    ),
   );
-  await runEpisode(worker, orchestratorRequest(startEvents({ name: "main", instanceId: "main", executionId: "2", rawInput: "false" }), [], { instanceId: "main" }));
   await runEpisode(
     worker,
-    orchestratorRequest([...startEvents({ name: "receiver", instanceId: "receiver", executionId: "3" }), history.raised("done", 3)], [], { instanceId: "receiver" }),
+    orchestratorRequest(startEvents({ name: "main", instanceId: "main", executionId: "2", rawInput: "false" }), [], {
+      instanceId: "main",
+    }),
+  );
+  await runEpisode(
+    worker,
+    orchestratorRequest(
+      [...startEvents({ name: "receiver", instanceId: "receiver", executionId: "3" }), history.raised("done", 3)],
+      [],
+      { instanceId: "receiver" },
+    ),
   );
   await spans.waitFor((finished) => finished.filter(({ name }) => name === "orchestration:main").length === 2);
   const linksOf = (executionId: string): string[] =>
     spans.finished
-      .filter((span) => span.name.startsWith("orchestration:") && span.attributes["durabletask.task.execution_id"] === executionId)
-      .flatMap(({ links }) => links.map(({ context }) => spans.finished.find((span) => span.spanContext().spanId === context.spanId)?.name ?? "unknown"));
-  expect({ continues: linksOf("2"), receives: linksOf("3") }).toEqual({ continues: ["orchestration:main"], receives: ["orchestration_event:done"] });
+      .filter(
+        (span) =>
+          span.name.startsWith("orchestration:") && span.attributes["durabletask.task.execution_id"] === executionId,
+      )
+      .flatMap(({ links }) =>
+        links.map(
+          ({ context }) =>
+            spans.finished.find((span) => span.spanContext().spanId === context.spanId)?.name ?? "unknown",
+        ),
+      );
+  expect({ continues: linksOf("2"), receives: linksOf("3") }).toEqual({
+    continues: ["orchestration:main"],
+    receives: ["orchestration_event:done"],
+  });
 });

@@ -14,7 +14,11 @@ const orchestration = (spans: readonly ReadableSpan[], name = "order"): Readable
   return span;
 };
 const eventsOf = (span: ReadableSpan): unknown[] =>
-  span.events.map(({ name, attributes = {}, time }) => [name.replace("durabletask.orchestration.", ""), hrTimeToMilliseconds(time) - at(0).getTime(), ...Object.values(attributes)]);
+  span.events.map(({ name, attributes = {}, time }) => [
+    name.replace("durabletask.orchestration.", ""),
+    hrTimeToMilliseconds(time) - at(0).getTime(),
+    ...Object.values(attributes),
+  ]);
 
 describe("S2 events on the orchestration's span", () => {
   function register(worker: TaskHubGrpcWorker): void {
@@ -37,7 +41,10 @@ describe("S2 events on the orchestration's span", () => {
     const past = [...first, ...second, history.scheduled(1, "charge", 11), ...third];
     await runEpisode(episodeWorker(register), { fresh: first });
     await runEpisode(episodeWorker(register), { past: first, fresh: second });
-    await runEpisode(episodeWorker(register), { past: [...first, ...second, history.scheduled(1, "charge", 11)], fresh: third });
+    await runEpisode(episodeWorker(register), {
+      past: [...first, ...second, history.scheduled(1, "charge", 11)],
+      fresh: third,
+    });
     await runEpisode(episodeWorker(register), { past, fresh: fourth });
     expect(eventsOf(orchestration(spans.finished))).toEqual([
       ["custom_status_changed", 0],
@@ -80,9 +87,14 @@ describe("Events that an orchestration sends", () => {
     await spans.waitFor((all) => wholeness(all).orchestrations === 2);
     const own = spans.finished.filter(({ instrumentationScope }) => instrumentationScope.name === "durable-telemetry");
     const sent = own.filter(({ name }) => name.startsWith("orchestration_event:"));
-    expect(sent.map(({ name, kind, attributes }) => [name, kind, attributes["durabletask.event.target_instance_id"], attributes["durabletask.type"]])).toEqual([
-      ["orchestration_event:Go", SpanKind.PRODUCER, "receiver-1", "event"],
-    ]);
+    expect(
+      sent.map(({ name, kind, attributes }) => [
+        name,
+        kind,
+        attributes["durabletask.event.target_instance_id"],
+        attributes["durabletask.type"],
+      ]),
+    ).toEqual([["orchestration_event:Go", SpanKind.PRODUCER, "receiver-1", "event"]]);
     expect(sent[0]?.parentSpanContext?.spanId).toBe(orchestration(own, "sender").spanContext().spanId);
     const got = orchestration(own, "receiver");
     expect(got.links.map(({ context }) => context.spanId)).toEqual([sent[0]?.spanContext().spanId]);
@@ -104,9 +116,16 @@ describe("Events that an orchestration sends", () => {
     const past = [...first, history.eventSent(1, "other", "hello", 2, 1), history.eventSent(2, "@counter@a", "op", 2)];
     const second = [history.episode(10), history.raised("unheard", 9)];
     responses.push(await runEpisode(episodeWorker(register), { past, fresh: second }));
-    await runEpisode(episodeWorker(register), { past: [...past, ...second], fresh: [history.episode(20), history.resumed(18), history.raised("end", 19)] });
+    await runEpisode(episodeWorker(register), {
+      past: [...past, ...second],
+      fresh: [history.episode(20), history.resumed(18), history.raised("end", 19)],
+    });
     expect(responses.map((response) => response.getActionsList().length)).toEqual([2, 2]);
-    expect(spans.finished.map(({ name }) => name)).toEqual(["orchestration_event:hello", "signal_entity:add", "orchestration:order"]);
+    expect(spans.finished.map(({ name }) => name)).toEqual([
+      "orchestration_event:hello",
+      "signal_entity:add",
+      "orchestration:order",
+    ]);
     expect(spans.finished[1]?.attributes["durabletask.entity.instance_id"]).toBe("@counter@a");
   });
 
@@ -118,7 +137,8 @@ describe("Events that an orchestration sends", () => {
         yield ctx.callActivity("charge");
       });
     });
-    for (let run = 0; run < 2; run += 1) await runEpisode(worker, { fresh: [history.episode(7), history.started("order")] });
+    for (let run = 0; run < 2; run += 1)
+      await runEpisode(worker, { fresh: [history.episode(7), history.started("order")] });
     const [one, same] = spans.finished.map((span) => [span.spanContext().spanId, span.startTime, span.endTime]);
     expect(same).toEqual(one);
     expect(hrTimeToMilliseconds(spans.finished[0]?.startTime ?? [0, 0])).toBe(at(7).getTime());
@@ -134,11 +154,18 @@ describe("Events that an orchestration sends", () => {
     });
     const receive = async (): Promise<number> => {
       spans.reset();
-      await runEpisode(worker, { fresh: [history.episode(0), history.started("order", { executionId: "receives" }), history.raised("go", 1)] });
+      await runEpisode(worker, {
+        fresh: [history.episode(0), history.started("order", { executionId: "receives" }), history.raised("go", 1)],
+      });
       return orchestration(spans.finished).links.length;
     };
     const send = (flags: string): Promise<unknown> =>
-      runEpisode(worker, { fresh: [history.episode(0), history.started("sender", { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-${flags}` })] });
+      runEpisode(worker, {
+        fresh: [
+          history.episode(0),
+          history.started("sender", { traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-${flags}` }),
+        ],
+      });
     await send("00");
     expect(await receive()).toBe(0);
     await send("01");
@@ -158,7 +185,10 @@ describe("tracing({ episodes: true })", () => {
     const run = async (episodes: boolean): Promise<void> => {
       const options = { tracing: { episodes } };
       await runEpisode(episodeWorker(register, options), { fresh: first });
-      await runEpisode(episodeWorker(register, options), { past: [...first, history.scheduled(1, "charge", 3)], fresh: [history.episode(20), history.completed(1, 1, 18)] });
+      await runEpisode(episodeWorker(register, options), {
+        past: [...first, history.scheduled(1, "charge", 3)],
+        fresh: [history.episode(20), history.completed(1, 1, 18)],
+      });
     };
     await run(false);
     expect(spans.finished.filter(({ name }) => name.startsWith("episode:"))).toEqual([]);
@@ -166,7 +196,15 @@ describe("tracing({ episodes: true })", () => {
     await run(true);
     const parent = orchestration(spans.finished).spanContext().spanId;
     const found = spans.finished.filter(({ name }) => name === "episode:order");
-    expect(found.map(({ kind, attributes, parentSpanContext }) => [kind, parentSpanContext?.spanId, attributes["durabletask.episode.history_size"], attributes["durabletask.episode.replayed_events"], attributes["durabletask.episode.actions"]])).toEqual([
+    expect(
+      found.map(({ kind, attributes, parentSpanContext }) => [
+        kind,
+        parentSpanContext?.spanId,
+        attributes["durabletask.episode.history_size"],
+        attributes["durabletask.episode.replayed_events"],
+        attributes["durabletask.episode.actions"],
+      ]),
+    ).toEqual([
       [SpanKind.INTERNAL, parent, 2, 0, 1],
       [SpanKind.INTERNAL, parent, 5, 3, 1],
     ]);

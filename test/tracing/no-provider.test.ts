@@ -19,7 +19,10 @@ function episodes(start: Parameters<typeof history.started>[1]): readonly Episod
   const first = [history.episode(0), history.started("order", start)];
   return [
     { fresh: first },
-    { past: [...first, history.scheduled(1, "charge", 5)], fresh: [history.episode(20), history.completed(1, "charged", 18)] },
+    {
+      past: [...first, history.scheduled(1, "charge", 5)],
+      fresh: [history.episode(20), history.completed(1, "charged", 18)],
+    },
   ];
 }
 
@@ -29,7 +32,10 @@ it("K1 where no provider is registered tracing costs nothing but the check, and 
   const registerAndLook = (worker: TaskHubGrpcWorker): void => {
     register(worker);
     worker.addNamedActivity("look", () => void seen.push(trace.getActiveSpan(), currentFeatures()?.get(ActivitySpan)));
-    worker.addNamedOrchestrator("look", async () => void seen.push(trace.getActiveSpan(), currentFeatures()?.get(OrchestrationSpan)));
+    worker.addNamedOrchestrator(
+      "look",
+      async () => void seen.push(trace.getActiveSpan(), currentFeatures()?.get(OrchestrationSpan)),
+    );
   };
   const worker = episodeWorker(registerAndLook, { tracing: { attributes } });
   const bare = new TaskHubGrpcWorker({ logger: new NoOpLogger() });
@@ -55,7 +61,12 @@ it("I1, I2 where another worker has no provider, as here, one that has goes on w
   // So the SDK's worker: it takes the caller's span for the orchestration's.
   expect(carriedSpan).toBe("b7ad6b7169203331");
   const exporter = new InMemorySpanExporter();
-  trace.setGlobalTracerProvider(new TracerProvider({ idGenerator: new DurableIdGenerator(), spanProcessors: [new SimpleSpanProcessor({ exporter })] }));
+  trace.setGlobalTracerProvider(
+    new TracerProvider({
+      idGenerator: new DurableIdGenerator(),
+      spanProcessors: [new SimpleSpanProcessor({ exporter })],
+    }),
+  );
   onTestFinished(() => trace.disable());
   const scheduled = last.past?.at(-1)?.getTaskscheduled();
   scheduled?.setParenttracecontext(response.getActionsList()[0]?.getScheduletask()?.getParenttracecontext());

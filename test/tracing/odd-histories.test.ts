@@ -24,7 +24,10 @@ const register = (worker: TaskHubGrpcWorker): string =>
   });
 
 describe("Without timestamps", () => {
-  const first = (): HistoryEvent[] => [untimed(history.episode(0)), untimed(history.started("order", { executionId: null }))];
+  const first = (): HistoryEvent[] => [
+    untimed(history.episode(0)),
+    untimed(history.started("order", { executionId: null })),
+  ];
 
   it("I1 nor execution ID, nor trace context, what leaves with an activity names the trace that the orchestration ends in", async () => {
     const spans = recordSpans();
@@ -39,22 +42,25 @@ describe("Without timestamps", () => {
     expect(traceparent.split("-")[1]).toBe(orchestration(spans.finished).spanContext().traceId);
   });
 
-  it.each([undefined, new timestamps.Timestamp().setSeconds(-62_135_596_800), new timestamps.Timestamp().setSeconds(1e15)])(
-    "S2 an event on the span is at a time that can be exported (timestamp %#)",
-    async (timestamp) => {
-      const spans = recordSpans();
-      const worker = episodeWorker((each) => each.addNamedOrchestrator("order", async (ctx: OrchestrationContext) => ctx.setCustomStatus("x")));
-      const fresh = [history.episode(0), history.started("order")].map((event) => event.setTimestamp(timestamp));
-      const before = Date.now();
-      await runEpisode(worker, { fresh });
-      const span = orchestration(spans.finished);
-      for (const [seconds] of [span.startTime, span.endTime, ...span.events.map(({ time }) => time)]) {
-        expect(seconds).toBeGreaterThanOrEqual(Math.floor(before / 1000));
-        expect(seconds).toBeLessThanOrEqual(Math.ceil(Date.now() / 1000));
-      }
-      expect(span.events).toHaveLength(1);
-    },
-  );
+  it.each([
+    undefined,
+    new timestamps.Timestamp().setSeconds(-62_135_596_800),
+    new timestamps.Timestamp().setSeconds(1e15),
+  ])("S2 an event on the span is at a time that can be exported (timestamp %#)", async (timestamp) => {
+    const spans = recordSpans();
+    const worker = episodeWorker((each) =>
+      each.addNamedOrchestrator("order", async (ctx: OrchestrationContext) => ctx.setCustomStatus("x")),
+    );
+    const fresh = [history.episode(0), history.started("order")].map((event) => event.setTimestamp(timestamp));
+    const before = Date.now();
+    await runEpisode(worker, { fresh });
+    const span = orchestration(spans.finished);
+    for (const [seconds] of [span.startTime, span.endTime, ...span.events.map(({ time }) => time)]) {
+      expect(seconds).toBeGreaterThanOrEqual(Math.floor(before / 1000));
+      expect(seconds).toBeLessThanOrEqual(Math.ceil(Date.now() / 1000));
+    }
+    expect(span.events).toHaveLength(1);
+  });
 
   it("S2 what is carried over when an orchestration continues as new stands at the time of its episode", async () => {
     const spans = recordSpans();
@@ -66,7 +72,9 @@ describe("Without timestamps", () => {
     });
     const past = [history.episode(10), history.started("order"), untimed(history.raised("one", 0))];
     await runEpisode(worker, { past, fresh: [history.episode(5000), history.raised("two", 4000)] });
-    expect(orchestration(spans.finished).events.map(({ time }) => hrTimeToMilliseconds(time) - at(0).getTime())).toEqual([10, 4000]);
+    expect(
+      orchestration(spans.finished).events.map(({ time }) => hrTimeToMilliseconds(time) - at(0).getTime()),
+    ).toEqual([10, 4000]);
   });
 });
 
@@ -89,23 +97,24 @@ it("K1 a durable time that can't be read does not fail the orchestration that se
 
 it("an event whose name looks like a request's ID is an event each time", () => {
   const name = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
-  const events = new ProtoHistory([history.episode(0), history.started("x"), history.raised(name, 1)], [history.episode(5), history.raised(name, 6)]).newEvents();
+  const events = new ProtoHistory(
+    [history.episode(0), history.started("x"), history.raised(name, 1)],
+    [history.episode(5), history.raised(name, 6)],
+  ).newEvents();
   expect(events.map(({ type }) => type)).toEqual(["event_raised"]);
 });
 
 describe("The cost of an episode grows with its history no faster than the history", () => {
   const worker = (): ReturnType<typeof episodeWorker> =>
-    episodeWorker(
-      (each) => {
-        each.addNamedOrchestrator("fan", async function* (ctx: OrchestrationContext, count: number): Steps<void> {
-          yield whenAll(Array.from({ length: count }, () => ctx.callActivity("charge")));
-        });
-        each.addNamedOrchestrator("send", async function* (ctx: OrchestrationContext, count: number): Steps<void> {
-          for (let sent = 0; sent < count; sent += 1) ctx.sendEvent("other", "hi", 1);
-          yield ctx.waitForExternalEvent("end");
-        });
-      },
-    );
+    episodeWorker((each) => {
+      each.addNamedOrchestrator("fan", async function* (ctx: OrchestrationContext, count: number): Steps<void> {
+        yield whenAll(Array.from({ length: count }, () => ctx.callActivity("charge")));
+      });
+      each.addNamedOrchestrator("send", async function* (ctx: OrchestrationContext, count: number): Steps<void> {
+        for (let sent = 0; sent < count; sent += 1) ctx.sendEvent("other", "hi", 1);
+        yield ctx.waitForExternalEvent("end");
+      });
+    });
   async function reads(method: "hasExecutionrewound" | "getEventid", request: EpisodeRequest): Promise<number> {
     recordSpans();
     const spy = vi.spyOn(proto.HistoryEvent.prototype, method);
@@ -115,17 +124,38 @@ describe("The cost of an episode grows with its history no faster than the histo
     spy.mockRestore();
     return count;
   }
-  const each = (count: number, make: (id: number) => HistoryEvent): HistoryEvent[] => Array.from({ length: count }, (_, index) => make(index + 1));
-  const fan = (count: number): HistoryEvent[] => [history.episode(0), history.started("fan", { input: count }), ...each(count, (id) => history.scheduled(id, "charge", 1))];
+  const each = (count: number, make: (id: number) => HistoryEvent): HistoryEvent[] =>
+    Array.from({ length: count }, (_, index) => make(index + 1));
+  const fan = (count: number): HistoryEvent[] => [
+    history.episode(0),
+    history.started("fan", { input: count }),
+    ...each(count, (id) => history.scheduled(id, "charge", 1)),
+  ];
 
   it.each([
-    ["completes many activities", "hasExecutionrewound", (count: number): EpisodeRequest => ({ past: fan(count), fresh: [history.episode(2), ...each(count, (id) => history.completed(id, 1, 2))] })],
-    ["is terminated with many activities out", "hasExecutionrewound", (count: number): EpisodeRequest => ({ past: fan(count), fresh: [history.episode(2), history.terminated(2)] })],
+    [
+      "completes many activities",
+      "hasExecutionrewound",
+      (count: number): EpisodeRequest => ({
+        past: fan(count),
+        fresh: [history.episode(2), ...each(count, (id) => history.completed(id, 1, 2))],
+      }),
+    ],
+    [
+      "is terminated with many activities out",
+      "hasExecutionrewound",
+      (count: number): EpisodeRequest => ({ past: fan(count), fresh: [history.episode(2), history.terminated(2)] }),
+    ],
     [
       "returns many actions again while it is suspended",
       "getEventid",
       (count: number): EpisodeRequest => ({
-        past: [history.episode(0), history.started("send", { input: count }), history.suspended(1), ...each(count, (id) => history.eventSent(id, "other", "hi", 1, 1))],
+        past: [
+          history.episode(0),
+          history.started("send", { input: count }),
+          history.suspended(1),
+          ...each(count, (id) => history.eventSent(id, "other", "hi", 1, 1)),
+        ],
         fresh: [history.episode(2), history.raised("unheard", 2)],
       }),
     ],

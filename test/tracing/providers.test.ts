@@ -2,7 +2,16 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { ActivityContext, OrchestrationContext, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
-import { context, createContextKey, diag, propagation, ROOT_CONTEXT, SpanKind, trace, type DiagLogger } from "@opentelemetry/api";
+import {
+  context,
+  createContextKey,
+  diag,
+  propagation,
+  ROOT_CONTEXT,
+  SpanKind,
+  trace,
+  type DiagLogger,
+} from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { suppressTracing } from "@opentelemetry/core";
 import { TracerProvider, type ReadableSpan, type SpanProcessor } from "@opentelemetry/sdk-trace";
@@ -95,9 +104,17 @@ describe("The provider", () => {
         const spans = new RecordedSpans(() => undefined);
         trace.setGlobalTracerProvider(new Provider({ ...generator, spanProcessors: [spans] }));
         const worker = episodeWorker(register);
-        for (const request of [first, last, { fresh: [history.episode(0), history.started("unknown")] }]) await runEpisode(worker, request);
+        for (const request of [first, last, { fresh: [history.episode(0), history.started("unknown")] }])
+          await runEpisode(worker, request);
         await runActivity(worker, { name: "charge", executionId: "execution-1" });
-        found.push(spans.ended.map((span) => [span.name, span.spanContext().traceId, span.spanContext().spanId, span.parentSpanContext?.spanId]));
+        found.push(
+          spans.ended.map((span) => [
+            span.name,
+            span.spanContext().traceId,
+            span.spanContext().spanId,
+            span.parentSpanContext?.spanId,
+          ]),
+        );
       }
     }
     expect(found).toEqual([found[0], found[0], found[0], found[0]]);
@@ -140,8 +157,14 @@ describe("The context", () => {
         seen.push(look());
       }),
     );
-    await Promise.all(Array.from({ length: 20 }, (_, taskId) => runActivity(worker, { name: "charge", taskId, executionId: "execution-1" })));
-    const byTask = new Map(spans.finished.map((span) => [span.attributes["durabletask.task.task_id"], span.spanContext().spanId]));
+    await Promise.all(
+      Array.from({ length: 20 }, (_, taskId) =>
+        runActivity(worker, { name: "charge", taskId, executionId: "execution-1" }),
+      ),
+    );
+    const byTask = new Map(
+      spans.finished.map((span) => [span.attributes["durabletask.task.task_id"], span.spanContext().spanId]),
+    );
     expect(byTask.size).toBe(20);
     for (const [taskId, seen] of active) expect(seen).toEqual([byTask.get(taskId), byTask.get(taskId)]);
   });
@@ -221,7 +244,11 @@ describe("The context", () => {
     expect(sent).toContain(own[0]?.spanContext().spanId);
     const user = spans.finished.filter(({ instrumentationScope }) => instrumentationScope.name === "user");
     expect(user.map(({ name }) => name)).toEqual(["in across", "after", "after next"]);
-    for (const span of user) expect(span.parentSpanContext).toMatchObject({ traceId: own[1]?.spanContext().traceId, spanId: own[1]?.spanContext().spanId });
+    for (const span of user)
+      expect(span.parentSpanContext).toMatchObject({
+        traceId: own[1]?.spanContext().traceId,
+        spanId: own[1]?.spanContext().spanId,
+      });
   });
 });
 
@@ -240,7 +267,10 @@ describe("An activity whose response never reaches the backend", () => {
         return runActivity(worker, { name: "charge" });
       },
     ],
-    ["the request names no orchestration", () => runActivity(episodeWorker(register), { name: "charge", instanceId: "" })],
+    [
+      "the request names no orchestration",
+      () => runActivity(episodeWorker(register), { name: "charge", instanceId: "" }),
+    ],
   ])("S1 as %s leaves no span open, and its span to the worker that will have it", async (_, run) => {
     const spans = registered();
     await run().catch(() => undefined);
@@ -273,7 +303,14 @@ describe("What is reported", () => {
   it.each<[string, unknown]>([
     ["an error", new Error("broken on purpose")],
     ["something that has no text", Object.create(null)],
-    ["an error whose message breaks", Object.defineProperty(new Error(), "message", { get: () => { throw new Error("worse"); } })],
+    [
+      "an error whose message breaks",
+      Object.defineProperty(new Error(), "message", {
+        get: () => {
+          throw new Error("worse");
+        },
+      }),
+    ],
   ])("K1 about a sampler that throws %s is isolated even where the logger throws", async (_, thrown) => {
     listen(() => {
       throw new Error("the logger is broken too");
@@ -285,9 +322,14 @@ describe("What is reported", () => {
     const worker = episodeWorker(register);
     const unstarted = { fresh: [history.episode(0), history.started("order")] };
     expect(outgoing(await runEpisode(worker, unstarted)).map((sent) => sent.slice(-2))).toEqual(["00"]);
-    expect((await runEpisode(worker, last)).getActionsList()[0]?.getCompleteorchestration()?.getResult()?.getValue()).toBe('"charged"');
+    expect(
+      (await runEpisode(worker, last)).getActionsList()[0]?.getCompleteorchestration()?.getResult()?.getValue(),
+    ).toBe('"charged"');
     const responses: unknown[] = [];
-    await runActivity(worker, { name: "charge", complete: (response) => void responses.push(response.getResult()?.getValue()) });
+    await runActivity(worker, {
+      name: "charge",
+      complete: (response) => void responses.push(response.getResult()?.getValue()),
+    });
     expect(responses).toEqual(['"charged"']);
   });
 });
@@ -296,8 +338,15 @@ describe("Memory", () => {
   it("K2 does not grow with the orchestrations that a worker has seen, finished or left waiting", async () => {
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
-    const discard: SpanProcessor = { onStart: () => undefined, onEnd: () => undefined, forceFlush: async () => undefined, shutdown: async () => undefined };
-    trace.setGlobalTracerProvider(new TracerProvider({ idGenerator: new DurableIdGenerator(), spanProcessors: [discard] }));
+    const discard: SpanProcessor = {
+      onStart: () => undefined,
+      onEnd: () => undefined,
+      forceFlush: async () => undefined,
+      shutdown: async () => undefined,
+    };
+    trace.setGlobalTracerProvider(
+      new TracerProvider({ idGenerator: new DurableIdGenerator(), spanProcessors: [discard] }),
+    );
     const worker = episodeWorker(register);
     const heapAfter = async (orchestrations: number, prefix: string): Promise<number> => {
       for (let number = 0; number < orchestrations; number += 1) {
@@ -306,7 +355,8 @@ describe("Memory", () => {
         await runEpisode(worker, { fresh: start });
         await runActivity(worker, { name: "charge", executionId });
         // Every other one is left waiting.
-        if (number % 2 === 0) await runEpisode(worker, { past: [...start, history.scheduled(1, "charge", 5)], fresh: last.fresh });
+        if (number % 2 === 0)
+          await runEpisode(worker, { past: [...start, history.scheduled(1, "charge", 5)], fresh: last.fresh });
       }
       // The await guard looks at the last runs in the next macrotask.
       await new Promise(setImmediate);

@@ -18,7 +18,8 @@ import { at, episodeWorker, history, runEpisode } from "./episodes.ts";
 
 const named = (spans: readonly ReadableSpan[], name: string, kind: SpanKind): ReadableSpan => {
   const found = spans.find((span) => span.name === name && span.kind === kind);
-  if (found === undefined) throw new Error(`No span ${name} of kind ${kind} among ${spans.map((span) => span.name).join(", ")}.`);
+  if (found === undefined)
+    throw new Error(`No span ${name} of kind ${kind} among ${spans.map((span) => span.name).join(", ")}.`);
   return found;
 };
 const milliseconds = (span: ReadableSpan): [number, number] => [
@@ -190,7 +191,10 @@ describe("S1 zero orphans", () => {
 
   it("S1 a task that nobody registered fails as whole as any other", async () => {
     const spans = recordSpans();
-    await runEpisode(episodeWorker(() => undefined), { fresh: [history.episode(), history.started("unknown")] });
+    await runEpisode(
+      episodeWorker(() => undefined),
+      { fresh: [history.episode(), history.started("unknown")] },
+    );
     expect(spans.finished).toMatchObject([{ name: "orchestration:unknown", status: { code: SpanStatusCode.ERROR } }]);
   });
 });
@@ -215,10 +219,20 @@ describe("S3 failures", () => {
     expect(charge.attributes["error.type"]).toBe("RangeError");
     expect(charge.events).toEqual([]);
     const order = named(spans.finished, "orchestration:order", SpanKind.SERVER);
-    expect(order.status).toEqual({ code: SpanStatusCode.ERROR, message: "Activity task #1 failed: no money; caused by RangeError: no money" });
-    expect(order.attributes).toMatchObject({ "error.type": "RangeError", "durabletask.error.type": "TaskFailedError", "durabletask.task.status": "Failed" });
+    expect(order.status).toEqual({
+      code: SpanStatusCode.ERROR,
+      message: "Activity task #1 failed: no money; caused by RangeError: no money",
+    });
+    expect(order.attributes).toMatchObject({
+      "error.type": "RangeError",
+      "durabletask.error.type": "TaskFailedError",
+      "durabletask.task.status": "Failed",
+    });
     expect(order.events).toMatchObject([
-      { name: "exception", attributes: { "exception.type": "TaskFailedError", "exception.message": "Activity task #1 failed: no money" } },
+      {
+        name: "exception",
+        attributes: { "exception.type": "TaskFailedError", "exception.message": "Activity task #1 failed: no money" },
+      },
     ]);
   });
 
@@ -237,7 +251,10 @@ describe("S3 failures", () => {
     await spans.waitFor((all) => wholeness(all).orchestrations === 1);
     const statuses = spans.finished
       .filter(({ instrumentationScope }) => instrumentationScope.name === "durable-telemetry")
-      .map(({ name, kind, status, attributes }) => `${name} ${SpanKind[kind]} ${SpanStatusCode[status.code]} ${String(attributes["error.type"])}`);
+      .map(
+        ({ name, kind, status, attributes }) =>
+          `${name} ${SpanKind[kind]} ${SpanStatusCode[status.code]} ${String(attributes["error.type"])}`,
+      );
     expect(statuses.toSorted()).toEqual([
       "activity:flaky CLIENT ERROR TypeError",
       "activity:flaky CLIENT UNSET undefined",
@@ -264,8 +281,12 @@ describe("S5 the active context", () => {
     const spans = recordSpans();
     const seen: unknown[] = [];
     const look = (step: string, ctx: OrchestrationContext): void => {
-      seen.push(`${step} ${ctx.isReplaying ? "replayed" : "live"} ${isTracingSuppressed(context.active()) ? "suppressed" : "traced"}`);
-      expect(trace.getActiveSpan()?.spanContext().spanId).toBe(currentFeatures()?.get(OrchestrationSpan)?.spanContext().spanId);
+      seen.push(
+        `${step} ${ctx.isReplaying ? "replayed" : "live"} ${isTracingSuppressed(context.active()) ? "suppressed" : "traced"}`,
+      );
+      expect(trace.getActiveSpan()?.spanContext().spanId).toBe(
+        currentFeatures()?.get(OrchestrationSpan)?.spanContext().spanId,
+      );
       trace.getTracer("user").startActiveSpan(step, (span) => span.end());
     };
     const worker = episodeWorker(
@@ -292,7 +313,10 @@ describe("S5 the active context", () => {
     );
     const first = [history.episode(), history.started("order")];
     await runEpisode(worker, { fresh: first });
-    await runEpisode(worker, { past: [...first, history.scheduled(1, "charge", 3)], fresh: [history.episode(20), history.completed(1, 1, 18)] });
+    await runEpisode(worker, {
+      past: [...first, history.scheduled(1, "charge", 3)],
+      fresh: [history.episode(20), history.completed(1, 1, 18)],
+    });
     expect(seen).toEqual([
       "before next live traced",
       "first step live traced",
@@ -313,11 +337,12 @@ describe("S6 inputs, outputs and tags are never recorded by default", () => {
   const secret = "4111-1111";
   const run = async (options: Parameters<typeof tracing>[0]): Promise<readonly ReadableSpan[]> => {
     const spans = recordSpans();
-    const worker = episodeWorker(
-      (each) => each.addNamedOrchestrator("order", async () => secret),
-      { tracing: { ...options } },
-    );
-    await runEpisode(worker, { fresh: [history.episode(), history.started("order", { input: secret, tags: { tenant: "acme", card: secret } })] });
+    const worker = episodeWorker((each) => each.addNamedOrchestrator("order", async () => secret), {
+      tracing: { ...options },
+    });
+    await runEpisode(worker, {
+      fresh: [history.episode(), history.started("order", { input: secret, tags: { tenant: "acme", card: secret } })],
+    });
     return spans.finished;
   };
 
@@ -327,19 +352,35 @@ describe("S6 inputs, outputs and tags are never recorded by default", () => {
   });
 
   it("S6 tags that are allow-listed and attributes of one's own do", async () => {
-    const [order] = await run({ tags: ["tenant", "region"], attributes: (ctx) => ({ "app.size": ctx.rawInput?.length ?? 0 }) });
+    const [order] = await run({
+      tags: ["tenant", "region"],
+      attributes: (ctx) => ({ "app.size": ctx.rawInput?.length ?? 0 }),
+    });
     expect(order?.attributes).toMatchObject({ "durabletask.tag.tenant": "acme", "app.size": secret.length + 2 });
     expect(JSON.stringify(order?.attributes)).not.toMatch(/4111|region/);
   });
 
   it("S6 an attribute function that throws costs its attributes, nothing else", async () => {
-    const [order] = await run({ tags: ["tenant"], attributes: () => { throw new Error("oops"); } });
-    expect(order).toMatchObject({ status: { code: SpanStatusCode.UNSET }, attributes: { "durabletask.tag.tenant": "acme" } });
+    const [order] = await run({
+      tags: ["tenant"],
+      attributes: () => {
+        throw new Error("oops");
+      },
+    });
+    expect(order).toMatchObject({
+      status: { code: SpanStatusCode.UNSET },
+      attributes: { "durabletask.tag.tenant": "acme" },
+    });
   });
 
   it("unknown options and wrong types are refused by name", () => {
-    const bad = (options: unknown): (() => unknown) => () => tracing(options as Parameters<typeof tracing>[0]);
-    expect(bad({ tag: [] })).toThrow('tracing: unknown option "tag"; the options are tags, attributes, continueAsNew, episodes.');
+    const bad =
+      (options: unknown): (() => unknown) =>
+      () =>
+        tracing(options as Parameters<typeof tracing>[0]);
+    expect(bad({ tag: [] })).toThrow(
+      'tracing: unknown option "tag"; the options are tags, attributes, continueAsNew, episodes.',
+    );
     expect(bad({ tags: "tenant" })).toThrow('tracing: option "tags" must be an array of strings.');
     expect(bad({ attributes: {} })).toThrow('tracing: option "attributes" must be a function.');
     expect(bad(null)).toThrow("tracing: the options must be an object.");
@@ -362,7 +403,10 @@ describe("S7 handles in features", () => {
     });
     const first = [history.episode(), history.started("order")];
     await runEpisode(worker, { fresh: first });
-    await runEpisode(worker, { past: [...first, history.scheduled(1, "charge", 3)], fresh: [history.episode(20), history.completed(1, 1, 18)] });
+    await runEpisode(worker, {
+      past: [...first, history.scheduled(1, "charge", 3)],
+      fresh: [history.episode(20), history.completed(1, 1, 18)],
+    });
     const order = named(spans.finished, "orchestration:order", SpanKind.SERVER);
     expect(order.attributes).toMatchObject({ "order.size": 3, "order.vip": true });
     expect(order.links).toMatchObject([link]);
@@ -384,7 +428,12 @@ describe("K1 a fault of tracing never changes what the workflow does", () => {
   const throws = (): never => {
     throw new Error("broken on purpose");
   };
-  const quiet = { onStart: () => undefined, onEnd: () => undefined, forceFlush: async () => undefined, shutdown: async () => undefined };
+  const quiet = {
+    onStart: () => undefined,
+    onEnd: () => undefined,
+    forceFlush: async () => undefined,
+    shutdown: async () => undefined,
+  };
   const providers = {
     "a sampler": () => new TracerProvider({ sampler: { shouldSample: throws, toString: () => "broken" } }),
     "an ID generator": () => new TracerProvider({ idGenerator: { generateSpanId: throws, generateTraceId: throws } }),
@@ -395,7 +444,10 @@ describe("K1 a fault of tracing never changes what the workflow does", () => {
   it.each(Object.entries(providers))("K1 %s that throws costs spans, and is reported once", async (_, provider) => {
     const errors: string[] = [];
     const none = (): void => undefined;
-    diag.setLogger({ error: (message) => void errors.push(message), warn: none, info: none, debug: none, verbose: none }, { suppressOverrideMessage: true });
+    diag.setLogger(
+      { error: (message) => void errors.push(message), warn: none, info: none, debug: none, verbose: none },
+      { suppressOverrideMessage: true },
+    );
     onTestFinished(() => diag.disable());
     recordSpans();
     use(provider());

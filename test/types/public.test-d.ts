@@ -37,7 +37,10 @@ interface Order {
 declare const worker: WithDurableTelemetry<TaskHubGrpcWorker>;
 
 // X1, X2, X6: the members, read-only and generic.
-export function contexts(orchestration: OrchestrationMiddlewareContext<Order, string>, activity: ActivityMiddlewareContext<Order, string>): void {
+export function contexts(
+  orchestration: OrchestrationMiddlewareContext<Order, string>,
+  activity: ActivityMiddlewareContext<Order, string>,
+): void {
   expectTypeOf(orchestration.input).toEqualTypeOf<Order>();
   expectTypeOf(orchestration.result).toEqualTypeOf<string | undefined>();
   expectTypeOf(orchestration.failure).toEqualTypeOf<unknown>();
@@ -124,7 +127,9 @@ class Instance implements MiddlewareObject {
   readonly activity: ActivityMiddleware<Order, string> = async (ctx, next) => void (await next(ctx));
 }
 expectTypeOf(worker.use(both).use(new Instance())).toEqualTypeOf<typeof worker>();
-expectTypeOf(defineMiddleware({ name: "defined", activity: async (ctx, next) => void (await next(ctx)) }).name).toEqualTypeOf<string>();
+expectTypeOf(
+  defineMiddleware({ name: "defined", activity: async (ctx, next) => void (await next(ctx)) }).name,
+).toEqualTypeOf<string>();
 const typed: OrchestrationMiddleware<Order, string> = async (ctx, next) => void (await next(ctx));
 worker.use({ name: "typed", orchestration: typed });
 // Written in place, a function needs no types; a generator that wants the orchestration's own goes to the object or the method.
@@ -274,7 +279,10 @@ export function features(own: MiddlewareFeatures): void {
 }
 
 // C4, C7: stores that fit as they are, and what a cache gives.
-export async function caches(redis: { get(key: string): Promise<string | null>; del(key: string): Promise<number> }): Promise<void> {
+export async function caches(redis: {
+  get(key: string): Promise<string | null>;
+  del(key: string): Promise<number>;
+}): Promise<void> {
   const stores: readonly CacheStore[] = [new Keyv(), new Keyv<string>(), new Keyv6(), new Map<string, string>()];
   const cache = caching({
     activities: {

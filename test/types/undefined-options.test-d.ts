@@ -2,9 +2,19 @@
 import { expectTypeOf } from "vitest";
 import type { caching, logging, metrics, tracing } from "../../middlewares/index.ts";
 import type { DurableTaskInstrumentation } from "../../src/instrumentation/index.ts";
-import type { defineMiddleware, DurableTelemetryOptions, MiddlewareHost, withDurableTelemetry } from "../../src/index.ts";
+import type {
+  defineMiddleware,
+  DurableTelemetryOptions,
+  MiddlewareHost,
+  withDurableTelemetry,
+} from "../../src/index.ts";
 import type { setupOtlp } from "../../src/otlp/index.ts";
-import type { createTelemetryRecorder, renderTrace, startLocalSidecar, TelemetryRecorder } from "../../src/testing/index.ts";
+import type {
+  createTelemetryRecorder,
+  renderTrace,
+  startLocalSidecar,
+  TelemetryRecorder,
+} from "../../src/testing/index.ts";
 
 type OptionalKeys<T> = { [Name in keyof T]-?: Partial<Pick<T, Name>> extends Pick<T, Name> ? Name : never }[keyof T];
 
@@ -42,4 +52,6 @@ expectTypeOf<Strict<NonNullable<Parameters<MiddlewareHost["use"]>[1]>>>().toBeNe
 expectTypeOf<Strict<Options<typeof defineMiddleware>>>().toBeNever();
 
 // The check finds an option that does not.
-expectTypeOf<Strict<{ readonly name?: string; readonly port?: number | undefined; readonly host: string }>>().toEqualTypeOf<"name">();
+expectTypeOf<
+  Strict<{ readonly name?: string; readonly port?: number | undefined; readonly host: string }>
+>().toEqualTypeOf<"name">();

@@ -1,4 +1,9 @@
-import { ActivityContext, HistoryEventType, OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import {
+  ActivityContext,
+  HistoryEventType,
+  OrchestrationContext,
+  type TaskHubGrpcWorker,
+} from "@microsoft/durabletask-js";
 import { beforeAll, describe, expect, expectTypeOf, it } from "vitest";
 import {
   MiddlewareFeatures,
@@ -10,7 +15,15 @@ import {
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { tagsOf } from "../../src/worker/messages.ts";
 import { inMemoryHub } from "../registration/in-memory.ts";
-import { firstEpisode, hostWorker, orchestratorRequest, resultIn, runEpisode, startEvents, type Start } from "./requests.ts";
+import {
+  firstEpisode,
+  hostWorker,
+  orchestratorRequest,
+  resultIn,
+  runEpisode,
+  startEvents,
+  type Start,
+} from "./requests.ts";
 import { customOnly } from "../custom-only.ts";
 
 /** What a middleware saw of one work item. */
@@ -74,7 +87,11 @@ function addTasks(worker: TaskHubGrpcWorker): void {
   });
   worker.addNamedOrchestrator("parent", async function* (ctx: OrchestrationContext, input: unknown): Steps {
     yield ctx.callActivity("echo");
-    return yield ctx.callSubOrchestrator("plain", input, { instanceId: `${ctx.instanceId}-child`, version: "2.0", tags: { from: "parent" } });
+    return yield ctx.callSubOrchestrator("plain", input, {
+      instanceId: `${ctx.instanceId}-child`,
+      version: "2.0",
+      tags: { from: "parent" },
+    });
   });
 }
 
@@ -95,7 +112,11 @@ async function executionIdOf(instanceId: string): Promise<string | undefined> {
 describe("The orchestration context, over gRPC", () => {
   it("X1 has the orchestration's name, IDs, version, tags, input, and the SDK's own context", async () => {
     const input = { order: 7 };
-    const { instanceId } = await hub.run("plain", input, { instanceId: "x1", version: "1.2.3", tags: { tenant: "acme" } });
+    const { instanceId } = await hub.run("plain", input, {
+      instanceId: "x1",
+      version: "1.2.3",
+      tags: { tenant: "acme" },
+    });
     const { ctx } = last(orchestrations);
     expect(ctx.kind).toBe("orchestration");
     expect(ctx.name).toBe("plain");
@@ -197,7 +218,10 @@ describe("The activity context, over gRPC", () => {
 
   it("X2 has the result or the failure after next, and neither before", async () => {
     await hub.run("calls", "value");
-    expect(last(activities)).toMatchObject({ before: { result: undefined, failure: undefined }, after: { result: "value", failure: undefined } });
+    expect(last(activities)).toMatchObject({
+      before: { result: undefined, failure: undefined },
+      after: { result: "value", failure: undefined },
+    });
     await hub.run("refused");
     const { after } = last(activities);
     expect(after.result).toBeUndefined();
@@ -242,18 +266,26 @@ describe("The context of a work item", () => {
     expect(await executionId(undefined, "of history")).toBe("of history");
   });
 
-  it.each(["null", "0", '""', "false", '{ "b" : 1,\n\t"a": 2 }', '"\\u00e9\\ud83d\\ude00"', "1.0", "[ ]", "1e3", '{"__proto__":{"x":1}}'])(
-    "X4 rawInput is the text %j as it came, and agrees with input",
-    async (rawInput) => {
-      const worker = hostWorker({ use: [observe] });
-      addTasks(worker);
-      const response = await firstEpisode(worker, { name: "plain", rawInput });
-      const { ctx } = last(orchestrations);
-      expect(ctx.rawInput).toBe(rawInput);
-      expect(ctx.input).toStrictEqual(JSON.parse(rawInput));
-      expect(resultIn(response)).toStrictEqual(JSON.parse(rawInput));
-    },
-  );
+  it.each([
+    "null",
+    "0",
+    '""',
+    "false",
+    '{ "b" : 1,\n\t"a": 2 }',
+    '"\\u00e9\\ud83d\\ude00"',
+    "1.0",
+    "[ ]",
+    "1e3",
+    '{"__proto__":{"x":1}}',
+  ])("X4 rawInput is the text %j as it came, and agrees with input", async (rawInput) => {
+    const worker = hostWorker({ use: [observe] });
+    addTasks(worker);
+    const response = await firstEpisode(worker, { name: "plain", rawInput });
+    const { ctx } = last(orchestrations);
+    expect(ctx.rawInput).toBe(rawInput);
+    expect(ctx.input).toStrictEqual(JSON.parse(rawInput));
+    expect(resultIn(response)).toStrictEqual(JSON.parse(rawInput));
+  });
 
   it("X4 tags are a frozen copy", async () => {
     const tags = { tenant: "acme", constructor: "a", "": "empty", toString: "" };
@@ -266,26 +298,54 @@ describe("The context of a work item", () => {
   });
 
   it("X4 a tag named __proto__ is a tag like any other (the SDK's protobuf maps drop it before, so over gRPC none comes)", () => {
-    const tags = tagsOf(new Map([["__proto__", "acme"], ["a", "b"]]));
-    expect(Object.entries(tags)).toEqual([["__proto__", "acme"], ["a", "b"]]);
+    const tags = tagsOf(
+      new Map([
+        ["__proto__", "acme"],
+        ["a", "b"],
+      ]),
+    );
+    expect(Object.entries(tags)).toEqual([
+      ["__proto__", "acme"],
+      ["a", "b"],
+    ]);
     expect(Object.getPrototypeOf(tags)).toBe(Object.prototype);
     expect(Object.isFrozen(tags)).toBe(true);
   });
 
-  it.each(["orchestration", "activity"] as const)("X1, X2 an %s context is read-only: assigning to a member throws", async (kind) => {
-    await hub.run("calls", 1, { tags: { a: "b" } });
-    const { ctx } = kind === "orchestration" ? last(orchestrations) : last(activities);
-    const own = kind === "orchestration" ? ["orchestrationContext", "isReplaying", "parent"] : ["activityContext", "taskId", "setResult"];
-    const members = ["kind", "name", "instanceId", "executionId", "version", "tags", "input", "rawInput", "features", "logger", "signal", "result", "failure"];
-    const assignable = [...members, ...own].filter((member) => {
-      const value: unknown = Reflect.get(ctx, member);
-      const assigned = Reflect.set(ctx, member, "other");
-      const changed = Reflect.get(ctx, member) !== value;
-      if (changed) Reflect.set(ctx, member, value);
-      return assigned || changed;
-    });
-    expect(assignable).toEqual([]);
-  });
+  it.each(["orchestration", "activity"] as const)(
+    "X1, X2 an %s context is read-only: assigning to a member throws",
+    async (kind) => {
+      await hub.run("calls", 1, { tags: { a: "b" } });
+      const { ctx } = kind === "orchestration" ? last(orchestrations) : last(activities);
+      const own =
+        kind === "orchestration"
+          ? ["orchestrationContext", "isReplaying", "parent"]
+          : ["activityContext", "taskId", "setResult"];
+      const members = [
+        "kind",
+        "name",
+        "instanceId",
+        "executionId",
+        "version",
+        "tags",
+        "input",
+        "rawInput",
+        "features",
+        "logger",
+        "signal",
+        "result",
+        "failure",
+      ];
+      const assignable = [...members, ...own].filter((member) => {
+        const value: unknown = Reflect.get(ctx, member);
+        const assigned = Reflect.set(ctx, member, "other");
+        const changed = Reflect.get(ctx, member) !== value;
+        if (changed) Reflect.set(ctx, member, value);
+        return assigned || changed;
+      });
+      expect(assignable).toEqual([]);
+    },
+  );
 
   it("X6 contexts and middleware are generic in the input and the result", () => {
     type Order = { readonly total: number };
@@ -319,11 +379,25 @@ describe("The contexts of the in-memory worker", () => {
     const parent = last(orchestrations).ctx;
     const activity = last(activities).ctx;
     const child = orchestrations.findLast(({ ctx }) => ctx.name === "child")?.ctx;
-    expect(parent).toMatchObject({ name: "parent", instanceId, input: { a: 1 }, rawInput: '{"a":1}', result: { a: 1 }, tags: {} });
+    expect(parent).toMatchObject({
+      name: "parent",
+      instanceId,
+      input: { a: 1 },
+      rawInput: '{"a":1}',
+      result: { a: 1 },
+      tags: {},
+    });
     expect(parent.executionId).toBe(memory.backend.getInstance(instanceId)?.executionId);
     expect([parent.version, parent.parent]).toEqual([undefined, undefined]);
     expect(child?.parent).toEqual({ name: "parent", instanceId, taskId: 1, executionId: undefined });
-    expect(activity).toMatchObject({ name: "echo", instanceId: `${instanceId}-child`, taskId: 1, input: { a: 1 }, rawInput: '{"a":1}', tags: {} });
+    expect(activity).toMatchObject({
+      name: "echo",
+      instanceId: `${instanceId}-child`,
+      taskId: 1,
+      input: { a: 1 },
+      rawInput: '{"a":1}',
+      tags: {},
+    });
     expect(activity.executionId).toBe(child?.executionId);
     expect(activity.version).toBeUndefined();
     expect(Object.isFrozen(activity.tags)).toBe(true);

@@ -16,7 +16,9 @@ const observer: MiddlewareObject = {
 };
 
 const fetchFailed = (): never => {
-  throw new TypeError("fetch failed", { cause: Object.assign(new RangeError("connect ECONNREFUSED"), { cause: "port 4317" }) });
+  throw new TypeError("fetch failed", {
+    cause: Object.assign(new RangeError("connect ECONNREFUSED"), { cause: "port 4317" }),
+  });
 };
 async function* single(ctx: OrchestrationContext): Steps {
   return yield ctx.callActivity(fetchFailed);
@@ -94,7 +96,10 @@ describe("S11 The causes of a failure", () => {
     await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration("in memory"));
     await worker.stop();
     expect(chainOf(failures.get("activity:fetchFailed"))).toEqual(causes);
-    expect(chainOf(failures.get("orchestration:in memory"))).toEqual(["TaskFailedError: Activity task #1 failed: fetch failed", ...causes]);
+    expect(chainOf(failures.get("orchestration:in memory"))).toEqual([
+      "TaskFailedError: Activity task #1 failed: fetch failed",
+      ...causes,
+    ]);
   });
 
   it("are all in the message and the stack trace that telemetry records", async () => {
@@ -103,9 +108,14 @@ describe("S11 The causes of a failure", () => {
     if (failure === undefined) throw new Error("It did not fail.");
     // A cause that is no error has no type.
     expect(rootCause(failure).type).toBe("RangeError");
-    expect(messageWithCauses(failure).split("; caused by ")).toEqual(["Activity task #1 failed: fetch failed", ...causes]);
-    expect(stackWithCauses(failure)?.split("\n").filter((line) => line.startsWith("Caused by: "))).toEqual(
-      causes.map((cause) => `Caused by: ${cause}`),
-    );
+    expect(messageWithCauses(failure).split("; caused by ")).toEqual([
+      "Activity task #1 failed: fetch failed",
+      ...causes,
+    ]);
+    expect(
+      stackWithCauses(failure)
+        ?.split("\n")
+        .filter((line) => line.startsWith("Caused by: ")),
+    ).toEqual(causes.map((cause) => `Caused by: ${cause}`));
   });
 });

@@ -197,7 +197,8 @@ describe("The features of a work item", () => {
     const secret = "feature-that-must-not-be-written";
     const texts: (string | undefined)[] = [];
     const writing: MiddlewareFunction = async (ctx, next) => {
-      const take = (): number => texts.push(JSON.stringify(ctx.features), JSON.stringify(ctx), JSON.stringify({ ctx, list: [ctx.features] }));
+      const take = (): number =>
+        texts.push(JSON.stringify(ctx.features), JSON.stringify(ctx), JSON.stringify({ ctx, list: [ctx.features] }));
       ctx.features.set(Tenant, secret);
       take();
       await next(ctx);
@@ -220,7 +221,10 @@ describe("The features of a work item", () => {
     const found: [string, unknown][] = [];
     const look: MiddlewareFunction = async (ctx, next) => {
       const { features } = ctx;
-      found.push([ctx.kind, ctx.kind === "orchestration" ? features.get(OrchestrationSpan) : features.get(ActivitySpan)]);
+      found.push([
+        ctx.kind,
+        ctx.kind === "orchestration" ? features.get(OrchestrationSpan) : features.get(ActivitySpan),
+      ]);
       await next(ctx);
     };
     const memory = inMemoryHub({ tracing: true, use: [look] });
@@ -231,7 +235,14 @@ describe("The features of a work item", () => {
     });
     await memory.run("looks");
     const [first, second] = found;
-    expect(found.map(([kind]) => kind)).toEqual(["orchestration", "orchestration", "activity", "activity", "orchestration", "orchestration"]);
+    expect(found.map(([kind]) => kind)).toEqual([
+      "orchestration",
+      "orchestration",
+      "activity",
+      "activity",
+      "orchestration",
+      "orchestration",
+    ]);
     expect(found.every(([, handle]) => handle !== undefined)).toBe(true);
     expect(second?.[1]).toBe(first?.[1]);
   });
@@ -241,9 +252,13 @@ describe("The features that a host attaches", () => {
   const attached = (value: string): MiddlewareFeatures => new MiddlewareFeatures().set(Tenant, value);
   const tenantHere = (): unknown => currentFeatures()?.get(Tenant);
   const plainWorker = (): ReturnType<typeof hostWorker> => {
-    const worker = hostWorker({ use: [async function pass(ctx: MiddlewareContext, next: (ctx: MiddlewareContext) => Promise<unknown>) {
-      await next(ctx);
-    }] });
+    const worker = hostWorker({
+      use: [
+        async function pass(ctx: MiddlewareContext, next: (ctx: MiddlewareContext) => Promise<unknown>) {
+          await next(ctx);
+        },
+      ],
+    });
     worker.addNamedOrchestrator("tenant", tenantHere);
     return worker;
   };
@@ -264,7 +279,8 @@ describe("The features that a host attaches", () => {
 
   it("F4 the innermost runWithFeatures counts", async () => {
     const worker = plainWorker();
-    const inside = (): Promise<unknown> => runWithFeatures(attached("inner"), async () => resultIn(await firstEpisode(worker, { name: "tenant" })));
+    const inside = (): Promise<unknown> =>
+      runWithFeatures(attached("inner"), async () => resultIn(await firstEpisode(worker, { name: "tenant" })));
     expect(await runWithFeatures(attached("outer"), inside)).toBe("inner");
   });
 
@@ -296,7 +312,8 @@ describe("The features that a host attaches", () => {
     memory.worker.useActivityMiddleware(look);
     memory.worker.addNamedActivity("tenant", () => void seen.push(tenantHere()));
     const task = { instanceId: "i", name: "tenant", taskId: 1, completionToken: 1 };
-    const processActivity = (): unknown => Reflect.apply(Reflect.get(memory.worker, "processActivity"), memory.worker, [task]);
+    const processActivity = (): unknown =>
+      Reflect.apply(Reflect.get(memory.worker, "processActivity"), memory.worker, [task]);
     await runWithFeatures(attached("acme"), processActivity);
     await processActivity();
     expect(seen).toEqual(["acme", "acme", undefined, undefined]);

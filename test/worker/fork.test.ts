@@ -4,7 +4,10 @@ import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js"
 import { ActivityExecutor } from "@microsoft/durabletask-js/dist/worker/activity-executor.js";
 import { OrchestrationExecutor } from "@microsoft/durabletask-js/dist/worker/orchestration-executor.js";
 import { Registry } from "@microsoft/durabletask-js/dist/worker/registry.js";
-import { newCompleteOrchestrationAction, newFailureDetails } from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
+import {
+  newCompleteOrchestrationAction,
+  newFailureDetails,
+} from "@microsoft/durabletask-js/dist/utils/pb-helper.util.js";
 import { describe, expect, it } from "vitest";
 import type { ActivityMiddleware, OrchestrationMiddleware } from "../../src/index.ts";
 import type { Acknowledgement, MiddlewareObject } from "../../src/pipeline/index.ts";
@@ -47,7 +50,11 @@ class ForkedWorker {
     this.stubs.push(stub);
     const response = new pb.OrchestratorResponse().setInstanceid(request.getInstanceid());
     const executor = new OrchestrationExecutor(this._registry, this._logger);
-    const { actions } = await executor.execute(request.getInstanceid(), request.getPasteventsList(), request.getNeweventsList());
+    const { actions } = await executor.execute(
+      request.getInstanceid(),
+      request.getPasteventsList(),
+      request.getNeweventsList(),
+    );
     response.setActionsList(actions);
     const { promise, resolve } = Promise.withResolvers<unknown>();
     stub.completeOrchestratorTask(response, resolve);
@@ -59,7 +66,12 @@ class ForkedWorker {
     const response = new pb.ActivityResponse().setInstanceid(instanceId).setTaskid(request.getTaskid());
     try {
       const executor = new ActivityExecutor(this._registry, this._logger);
-      const result = await executor.execute(instanceId, request.getName(), request.getTaskid(), request.getInput()?.getValue() ?? "");
+      const result = await executor.execute(
+        instanceId,
+        request.getName(),
+        request.getTaskid(),
+        request.getInput()?.getValue() ?? "",
+      );
       response.setResult(text(result ?? ""));
     } catch (error) {
       response.setFailuredetails(newFailureDetails(error));
@@ -190,7 +202,10 @@ describe("A worker of another fork of the SDK", () => {
   });
 
   it("D3 leaves the response to an orchestration alone where only activities have middleware", async () => {
-    const worker = decorated({ name: "pass", activity: async (ctx: unknown, next: (ctx: unknown) => Promise<unknown>) => next(ctx) });
+    const worker = decorated({
+      name: "pass",
+      activity: async (ctx: unknown, next: (ctx: unknown) => Promise<unknown>) => next(ctx),
+    });
     worker._registry.addNamedOrchestrator("plain", () => 1);
     const stub = new Stub();
     await worker._executeOrchestrator(orchestratorRequest(startEvents({ name: "plain" })), stub);

@@ -4,7 +4,16 @@ import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js"
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ProtoHistory } from "../../src/worker/history.ts";
 import { recordSpans, type Steps } from "../harness.ts";
-import { at, bareWorker, hostWorker, orchestratorRequest, resultIn, runEpisode, startEvents, text } from "./requests.ts";
+import {
+  at,
+  bareWorker,
+  hostWorker,
+  orchestratorRequest,
+  resultIn,
+  runEpisode,
+  startEvents,
+  text,
+} from "./requests.ts";
 
 /** How often an event was looked at. */
 let lookups = 0;
@@ -38,24 +47,42 @@ function counted(run: () => void): number {
 
 const epoch = new Date(1000);
 const [orchestratorStarted, executionStarted] = startEvents({ name: "long" }, epoch);
-if (orchestratorStarted === undefined || executionStarted === undefined) throw new Error("A first episode has two events.");
+if (orchestratorStarted === undefined || executionStarted === undefined)
+  throw new Error("A first episode has two events.");
 
 // What an orchestration carries over when it continues as new has no time of its own.
-const raised = (name: string): pb.HistoryEvent => new pb.HistoryEvent().setEventid(-1).setEventraised(new pb.EventRaisedEvent().setName(name).setInput(text("1")));
+const raised = (name: string): pb.HistoryEvent =>
+  new pb.HistoryEvent().setEventid(-1).setEventraised(new pb.EventRaisedEvent().setName(name).setInput(text("1")));
 const sent = (id: number): pb.HistoryEvent =>
   at(new pb.HistoryEvent().setEventsent(new pb.EventSentEvent().setName("go").setInstanceid("other")), epoch, id);
-const scheduled = (id: number): pb.HistoryEvent => at(new pb.HistoryEvent().setTaskscheduled(new pb.TaskScheduledEvent().setName("work")), epoch, id);
+const scheduled = (id: number): pb.HistoryEvent =>
+  at(new pb.HistoryEvent().setTaskscheduled(new pb.TaskScheduledEvent().setName("work")), epoch, id);
 const completed = (id: number): pb.HistoryEvent =>
-  at(new pb.HistoryEvent().setTaskcompleted(new pb.TaskCompletedEvent().setTaskscheduledid(id).setResult(text("1"))), epoch);
-const many = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, index) => make(index + 1));
+  at(
+    new pb.HistoryEvent().setTaskcompleted(new pb.TaskCompletedEvent().setTaskscheduledid(id).setResult(text("1"))),
+    epoch,
+  );
+const many = <T>(count: number, make: (index: number) => T): T[] =>
+  Array.from({ length: count }, (_, index) => make(index + 1));
 
-type Histories = Readonly<Record<string, (count: number) => readonly [past: pb.HistoryEvent[], fresh: pb.HistoryEvent[]]>>;
+type Histories = Readonly<
+  Record<string, (count: number) => readonly [past: pb.HistoryEvent[], fresh: pb.HistoryEvent[]]>
+>;
 const histories: Histories = {
-  "received without a time of their own": (count) => [[], [orchestratorStarted, executionStarted, ...many(count, () => raised("go"))]],
-  "received before the start of the episode": (count) => [[], [...many(count, () => raised("go")), orchestratorStarted, executionStarted]],
+  "received without a time of their own": (count) => [
+    [],
+    [orchestratorStarted, executionStarted, ...many(count, () => raised("go"))],
+  ],
+  "received before the start of the episode": (count) => [
+    [],
+    [...many(count, () => raised("go")), orchestratorStarted, executionStarted],
+  ],
   "named like answers of entities": (count) => [
     [orchestratorStarted, executionStarted],
-    [orchestratorStarted, ...many(count, (index) => raised(`00000000-0000-0000-0000-${String(index).padStart(12, "0")}`))],
+    [
+      orchestratorStarted,
+      ...many(count, (index) => raised(`00000000-0000-0000-0000-${String(index).padStart(12, "0")}`)),
+    ],
   ],
   "received and sent": (count) => [
     [orchestratorStarted, executionStarted, ...many(count / 2, sent)],
@@ -65,34 +92,37 @@ const histories: Histories = {
     [orchestratorStarted, executionStarted, ...many(count / 2, scheduled)],
     [orchestratorStarted, ...many(count / 2, (index) => completed(count / 2 + 1 - index))],
   ],
-  "replayed": (count) => [[orchestratorStarted, executionStarted, ...many(count, scheduled)], [orchestratorStarted]],
+  replayed: (count) => [[orchestratorStarted, executionStarted, ...many(count, scheduled)], [orchestratorStarted]],
 };
 
 describe("The history of an episode", () => {
-  it.each(Object.keys(histories))("is read in steps that grow with its events alone, up to 100,000: events %s", (name) => {
-    const steps = (count: number): number => {
-      const [past, fresh] = histories[name]?.(count) ?? [[], []];
-      return counted(() => {
-        const history = new ProtoHistory(past, fresh);
-        const events = history.newEvents();
-        const received = history.received();
-        history.unfinishedTasks();
-        void history.episodes;
-        void history.rewound;
-        // What middleware asks for each event.
-        for (let index = 0; index < events.length + received.length; index += 1) {
-          void history.startedAt;
-          void history.episodeStartedAt;
-          void history.started;
-          history.newEvents();
-        }
-        for (let id = 1; id <= count; id += 1) history.hasLeft(id);
-      });
-    };
-    const perEvent = [1_000, 10_000, 100_000].map((count) => steps(count) / count);
-    expect(perEvent[0]).toBeLessThan(60);
-    for (const each of perEvent) expect(each).toBeLessThan((perEvent[0] ?? 0) * 1.05);
-  });
+  it.each(Object.keys(histories))(
+    "is read in steps that grow with its events alone, up to 100,000: events %s",
+    (name) => {
+      const steps = (count: number): number => {
+        const [past, fresh] = histories[name]?.(count) ?? [[], []];
+        return counted(() => {
+          const history = new ProtoHistory(past, fresh);
+          const events = history.newEvents();
+          const received = history.received();
+          history.unfinishedTasks();
+          void history.episodes;
+          void history.rewound;
+          // What middleware asks for each event.
+          for (let index = 0; index < events.length + received.length; index += 1) {
+            void history.startedAt;
+            void history.episodeStartedAt;
+            void history.started;
+            history.newEvents();
+          }
+          for (let id = 1; id <= count; id += 1) history.hasLeft(id);
+        });
+      };
+      const perEvent = [1_000, 10_000, 100_000].map((count) => steps(count) / count);
+      expect(perEvent[0]).toBeLessThan(60);
+      for (const each of perEvent) expect(each).toBeLessThan((perEvent[0] ?? 0) * 1.05);
+    },
+  );
 });
 
 describe("An episode under the built-in middlewares", () => {
@@ -108,7 +138,10 @@ describe("An episode under the built-in middlewares", () => {
       });
     }
     const steps = async (each: typeof bare, count: number): Promise<number> => {
-      const events = [...startEvents({ name: "long", rawInput: String(count) }, epoch), ...many(count, () => raised("go"))];
+      const events = [
+        ...startEvents({ name: "long", rawInput: String(count) }, epoch),
+        ...many(count, () => raised("go")),
+      ];
       const request = orchestratorRequest(events);
       lookups = 0;
       expect(resultIn(await runEpisode(each, request))).toBe(count);

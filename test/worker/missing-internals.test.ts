@@ -1,6 +1,11 @@
 /** Optional non-public members of the SDK that are missing, and the numbers of the protocol. */
 import { EventEmitter } from "node:events";
-import { NoOpLogger, TaskHubGrpcWorker, TestOrchestrationWorker, type OrchestrationContext } from "@microsoft/durabletask-js";
+import {
+  NoOpLogger,
+  TaskHubGrpcWorker,
+  TestOrchestrationWorker,
+  type OrchestrationContext,
+} from "@microsoft/durabletask-js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { withDurableTelemetry } from "../../src/index.ts";
@@ -45,8 +50,14 @@ describe("An optional member of the SDK that is missing", () => {
   });
 
   it.each([
-    ["internalRunWorker", /TaskHubGrpcWorker has no internalRunWorker: gRPC instrumentation records spans of the worker's own calls\./],
-    ["_isRunning", /TaskHubGrpcWorker has no _isRunning: middleware that is added while the worker runs is not refused\./],
+    [
+      "internalRunWorker",
+      /TaskHubGrpcWorker has no internalRunWorker: gRPC instrumentation records spans of the worker's own calls\./,
+    ],
+    [
+      "_isRunning",
+      /TaskHubGrpcWorker has no _isRunning: middleware that is added while the worker runs is not refused\./,
+    ],
   ])("K2 a worker without %s is decorated, and one warning says what is lost", (name, message) => {
     const { worker, warnings } = loggedWorker();
     withDurableTelemetry(without(worker, name), customOnly);
@@ -64,34 +75,57 @@ describe("An optional member of the SDK that is missing", () => {
     const warn = vi.spyOn(console, "warn").mockReturnValue();
     onTestFinished(() => void vi.restoreAllMocks());
     withDurableTelemetry(without(loggedWorker().worker, "_logger"), customOnly);
-    expect(warn.mock.calls).toEqual([[expect.stringMatching(/TaskHubGrpcWorker has no _logger: middleware and warnings log to the console\./)]]);
+    expect(warn.mock.calls).toEqual([
+      [expect.stringMatching(/TaskHubGrpcWorker has no _logger: middleware and warnings log to the console\./)],
+    ]);
   });
 
   it.each([
-    ["_pendingTasks", /The context of an orchestration has no _pendingTasks: the number of the attempt is missing from retried tasks\./],
-    ["_customStatus", /The context of an orchestration has no _customStatus: changes of the custom status are not recorded\./],
-  ])("K2 without %s of the orchestration's context the work goes on, and is warned of once for the worker", async (name, message) => {
-    const { worker, warnings } = loggedWorker();
-    const decorated = withDurableTelemetry(worker, { use: [named("a"), noting("b", []), { name: "reads", workItem: () => ({ onResponse: (response) => void ("scheduled" in response && response.scheduled) }) }] });
-    decorated.addNamedOrchestrator("calls", async function* (ctx: OrchestrationContext): Steps {
-      ctx.setCustomStatus("halfway");
-      return yield ctx.callActivity("work");
-    });
-    // What the SDK hands to an orchestrator.
-    const registry: object = Reflect.get(worker, "_registry");
-    const find: (...args: unknown[]) => ((ctx: object, input: unknown) => unknown) | undefined = Reflect.get(registry, "getOrchestrator");
-    Object.defineProperty(registry, "getOrchestrator", {
-      value: (...args: unknown[]) => {
-        const run = find(...args);
-        return run && ((ctx: object, input: unknown) => run(without(ctx, name), input));
-      },
-    });
-    for (const instanceId of ["a", "b"]) {
-      const response = await firstEpisode(decorated, { name: "calls", instanceId });
-      expect(response.getActionsList().map((action) => action.getScheduletask()?.getName())).toEqual(["work"]);
-    }
-    expect(warnings).toEqual([expect.stringMatching(message)]);
-  });
+    [
+      "_pendingTasks",
+      /The context of an orchestration has no _pendingTasks: the number of the attempt is missing from retried tasks\./,
+    ],
+    [
+      "_customStatus",
+      /The context of an orchestration has no _customStatus: changes of the custom status are not recorded\./,
+    ],
+  ])(
+    "K2 without %s of the orchestration's context the work goes on, and is warned of once for the worker",
+    async (name, message) => {
+      const { worker, warnings } = loggedWorker();
+      const decorated = withDurableTelemetry(worker, {
+        use: [
+          named("a"),
+          noting("b", []),
+          {
+            name: "reads",
+            workItem: () => ({ onResponse: (response) => void ("scheduled" in response && response.scheduled) }),
+          },
+        ],
+      });
+      decorated.addNamedOrchestrator("calls", async function* (ctx: OrchestrationContext): Steps {
+        ctx.setCustomStatus("halfway");
+        return yield ctx.callActivity("work");
+      });
+      // What the SDK hands to an orchestrator.
+      const registry: object = Reflect.get(worker, "_registry");
+      const find: (...args: unknown[]) => ((ctx: object, input: unknown) => unknown) | undefined = Reflect.get(
+        registry,
+        "getOrchestrator",
+      );
+      Object.defineProperty(registry, "getOrchestrator", {
+        value: (...args: unknown[]) => {
+          const run = find(...args);
+          return run && ((ctx: object, input: unknown) => run(without(ctx, name), input));
+        },
+      });
+      for (const instanceId of ["a", "b"]) {
+        const response = await firstEpisode(decorated, { name: "calls", instanceId });
+        expect(response.getActionsList().map((action) => action.getScheduletask()?.getName())).toEqual(["work"]);
+      }
+      expect(warnings).toEqual([expect.stringMatching(message)]);
+    },
+  );
 
   it("K2 without a stub among the arguments the work item runs unseen, and is warned of once", async () => {
     const { worker, warnings } = loggedWorker();
@@ -99,27 +133,45 @@ describe("An optional member of the SDK that is missing", () => {
     const decorated = withDurableTelemetry(worker, { ...customOnly, use: [noting("a", log)] });
     decorated.addNamedOrchestrator("plain", () => 1);
     for (let run = 0; run < 2; run += 1) {
-      await call(decorated, "_executeOrchestratorInternal", orchestratorRequest(startEvents({ name: "plain" })), "token", {});
+      await call(
+        decorated,
+        "_executeOrchestratorInternal",
+        orchestratorRequest(startEvents({ name: "plain" })),
+        "token",
+        {},
+      );
     }
     expect(log).toEqual(["a: plain in", "a: plain out", "a: plain in", "a: plain out"]);
-    expect(warnings).toEqual([expect.stringMatching(/no completeOrchestratorTask: telemetry does not see what an episode schedules, nor how it ends/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(
+        /no completeOrchestratorTask: telemetry does not see what an episode schedules, nor how it ends/,
+      ),
+    ]);
   });
 
   it("K2 without the client's stub the worker connects with the client as it is, and is warned of once", async () => {
     const { worker, warnings } = loggedWorker();
     const clients: unknown[] = [];
-    Object.defineProperty(worker, "internalRunWorker", { value: async (client: unknown) => void clients.push(client), configurable: true });
+    Object.defineProperty(worker, "internalRunWorker", {
+      value: async (client: unknown) => void clients.push(client),
+      configurable: true,
+    });
     const decorated = withDurableTelemetry(worker, { ...customOnly, use: [named("a")] });
     const client = new EventEmitter();
     await call(decorated, "internalRunWorker", client);
     await call(decorated, "internalRunWorker", client);
     expect(clients).toEqual([client, client]);
-    expect(warnings).toEqual([expect.stringMatching(/The gRPC client of the worker has no stub: gRPC instrumentation records spans/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/The gRPC client of the worker has no stub: gRPC instrumentation records spans/),
+    ]);
   });
 
   it.each<[string, (backend: object) => object]>([
     ["without getInstance", (backend) => without(backend, "getInstance")],
-    ["with a getInstance that is no method", (backend) => Object.defineProperty(backend, "getInstance", { value: undefined })],
+    [
+      "with a getInstance that is no method",
+      (backend) => Object.defineProperty(backend, "getInstance", { value: undefined }),
+    ],
   ])("X3 %s of the in-memory backend activities have no execution ID, and it is warned of once", async (_, change) => {
     const seen: unknown[] = [];
     const { backend, client } = inMemoryHub();
@@ -139,7 +191,9 @@ describe("An optional member of the SDK that is missing", () => {
     const state = await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration("works"), true, 10);
     expect(state?.serializedOutput).toBe("1");
     expect(seen).toEqual([undefined, undefined]);
-    expect(warn.mock.calls.filter(([message]) => /no getInstance: activities have no execution ID/.test(String(message)))).toHaveLength(1);
+    expect(
+      warn.mock.calls.filter(([message]) => /no getInstance: activities have no execution ID/.test(String(message))),
+    ).toHaveLength(1);
   });
 });
 

@@ -3,13 +3,24 @@
  * main branch. They run on the code of the release that is installed.
  */
 import { setImmediate } from "node:timers/promises";
-import { InMemoryOrchestrationBackend, NoOpLogger, TaskHubGrpcWorker, TestOrchestrationWorker } from "@microsoft/durabletask-js";
+import {
+  InMemoryOrchestrationBackend,
+  NoOpLogger,
+  TaskHubGrpcWorker,
+  TestOrchestrationWorker,
+} from "@microsoft/durabletask-js";
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { ActivityExecutor } from "@microsoft/durabletask-js/dist/worker/activity-executor.js";
 import { describe, expect, it } from "vitest";
 import { withDurableTelemetry, type ActivityMiddlewareContext } from "../../src/index.ts";
-import type { Acknowledgement, ActivityResponse, EpisodeResponse, MiddlewareObject, WorkItemHooks } from "../../src/pipeline/index.ts";
+import type {
+  Acknowledgement,
+  ActivityResponse,
+  EpisodeResponse,
+  MiddlewareObject,
+  WorkItemHooks,
+} from "../../src/pipeline/index.ts";
 import { customOnly } from "../custom-only.ts";
 import type { Steps } from "../harness.ts";
 import { inMemoryHub } from "../registration/in-memory.ts";
@@ -21,7 +32,8 @@ class Observer implements MiddlewareObject {
   readonly outcomes: unknown[] = [];
   readonly acknowledged: Acknowledgement[] = [];
   readonly activities: ActivityMiddlewareContext[] = [];
-  readonly orchestration = async (ctx: unknown, next: (ctx: never) => Promise<unknown>): Promise<void> => void (await next(ctx as never));
+  readonly orchestration = async (ctx: unknown, next: (ctx: never) => Promise<unknown>): Promise<void> =>
+    void (await next(ctx as never));
   readonly activity = async (ctx: ActivityMiddlewareContext, next: (ctx: never) => Promise<unknown>): Promise<void> => {
     this.activities.push(ctx);
     await next(ctx as never);
@@ -52,24 +64,41 @@ describe("The in-memory worker of the next release", () => {
   }
 
   class NextBackend extends InMemoryOrchestrationBackend {}
-  define(NextBackend.prototype, "completeActivity", function (id: string, _executionId: string, taskId: number, result?: string, error?: Error) {
-    InMemoryOrchestrationBackend.prototype.completeActivity.call(this as InMemoryOrchestrationBackend, id, taskId, result, error);
-  });
+  define(
+    NextBackend.prototype,
+    "completeActivity",
+    function (id: string, _executionId: string, taskId: number, result?: string, error?: Error) {
+      InMemoryOrchestrationBackend.prototype.completeActivity.call(
+        this as InMemoryOrchestrationBackend,
+        id,
+        taskId,
+        result,
+        error,
+      );
+    },
+  );
   define(NextBackend.prototype, "getNextActivityWorkItem", function () {
-    const task = InMemoryOrchestrationBackend.prototype.getNextActivityWorkItem.call(this as InMemoryOrchestrationBackend);
+    const task = InMemoryOrchestrationBackend.prototype.getNextActivityWorkItem.call(
+      this as InMemoryOrchestrationBackend,
+    );
     return task && { ...task, executionId: "of the work item", version: "3.1", tags: { tenant: "acme" } };
   });
 
   class NextWorker extends TestOrchestrationWorker {}
-  define(NextWorker.prototype, "processActivity", async function ({ instanceId, executionId, name, taskId, input }: Task) {
-    const backend: unknown = Reflect.get(this, "backend");
-    const complete = (...rest: unknown[]): unknown => call(backend as object, "completeActivity", instanceId, executionId, taskId, ...rest);
-    try {
-      complete(await new ActivityExecutor(Reflect.get(this, "registry")).execute(instanceId, name, taskId, input));
-    } catch (error) {
-      complete(undefined, error instanceof Error ? error : new Error(String(error)));
-    }
-  });
+  define(
+    NextWorker.prototype,
+    "processActivity",
+    async function ({ instanceId, executionId, name, taskId, input }: Task) {
+      const backend: unknown = Reflect.get(this, "backend");
+      const complete = (...rest: unknown[]): unknown =>
+        call(backend as object, "completeActivity", instanceId, executionId, taskId, ...rest);
+      try {
+        complete(await new ActivityExecutor(Reflect.get(this, "registry")).execute(instanceId, name, taskId, input));
+      } catch (error) {
+        complete(undefined, error instanceof Error ? error : new Error(String(error)));
+      }
+    },
+  );
 
   function hub(): { observer: Observer; run: (activity: () => unknown) => Promise<string | undefined> } {
     const backend = new NextBackend();
@@ -84,7 +113,11 @@ describe("The in-memory worker of the next release", () => {
           return yield ctx.callActivity("work", 1);
         });
         await worker.start();
-        const state = await client.waitForOrchestrationCompletion(await client.scheduleNewOrchestration("works"), true, 10);
+        const state = await client.waitForOrchestrationCompletion(
+          await client.scheduleNewOrchestration("works"),
+          true,
+          10,
+        );
         await worker.stop();
         return state?.serializedOutput;
       },
@@ -95,7 +128,11 @@ describe("The in-memory worker of the next release", () => {
     ["returns a value", () => ({ total: 7 }), { total: 7 }],
     ["returns nothing", () => undefined, undefined],
     ["returns a string that reads like an error", () => "Error: no", "Error: no"],
-    ["returns the JSON of a failure", () => ({ name: "Error", message: "no", stack: "Error: no" }), { name: "Error", message: "no", stack: "Error: no" }],
+    [
+      "returns the JSON of a failure",
+      () => ({ name: "Error", message: "no", stack: "Error: no" }),
+      { name: "Error", message: "no", stack: "Error: no" },
+    ],
   ])("I4 an activity that %s has completed", async (_, activity, result) => {
     const { observer, run } = hub();
     expect(await run(activity)).toBe(result === undefined ? undefined : JSON.stringify(result));
@@ -111,7 +148,11 @@ describe("The in-memory worker of the next release", () => {
     await run(() => {
       throw thrown;
     });
-    expect(observer.outcomes).toMatchObject([{ status: "waiting" }, { status: "failed", failure }, { status: "failed" }]);
+    expect(observer.outcomes).toMatchObject([
+      { status: "waiting" },
+      { status: "failed", failure },
+      { status: "failed" },
+    ]);
   });
 
   it("X2 what the work item has besides reaches the activity's context: execution ID, version and tags", async () => {
@@ -134,7 +175,8 @@ describe("The gRPC worker of the next release", () => {
     const attempt = (left: number, response: unknown, metadata: unknown, callback: Callback): void =>
       send(response, metadata, (error, ...rest) => {
         const code: unknown = typeof error === "object" && error !== null ? Reflect.get(error, "code") : undefined;
-        if (left > 1 && typeof code === "number" && transient.has(code)) attempt(left - 1, response, metadata, callback);
+        if (left > 1 && typeof code === "number" && transient.has(code))
+          attempt(left - 1, response, metadata, callback);
         else callback(error, ...rest);
       });
     return (...args) => attempt(10, ...args);
@@ -146,14 +188,20 @@ describe("The gRPC worker of the next release", () => {
     ["_executeActivityInternal", "completeActivityTask"],
   ] as const) {
     const original: (...args: unknown[]) => Promise<void> = Reflect.get(TaskHubGrpcWorker.prototype, method);
-    define(NextWorker.prototype, method, async function (request: pb.OrchestratorRequest, token: string, stub: object, signal: AbortSignal) {
-      signal.throwIfAborted();
-      if (request instanceof pb.OrchestratorRequest && request.getRequireshistorystreaming()) {
-        request.setPasteventsList((await call(this, "_streamOrchestrationHistory", request, stub, signal)) as pb.HistoryEvent[]);
-      }
-      const send = Reflect.get(stub, completion).bind(stub) as Send;
-      await original.call(this, request, token, { [completion]: retrying(send) });
-    });
+    define(
+      NextWorker.prototype,
+      method,
+      async function (request: pb.OrchestratorRequest, token: string, stub: object, signal: AbortSignal) {
+        signal.throwIfAborted();
+        if (request instanceof pb.OrchestratorRequest && request.getRequireshistorystreaming()) {
+          request.setPasteventsList(
+            (await call(this, "_streamOrchestrationHistory", request, stub, signal)) as pb.HistoryEvent[],
+          );
+        }
+        const send = Reflect.get(stub, completion).bind(stub) as Send;
+        await original.call(this, request, token, { [completion]: retrying(send) });
+      },
+    );
   }
 
   /** A backend that answers each response with the next of `answers`. */
@@ -175,9 +223,19 @@ describe("The gRPC worker of the next release", () => {
   const unavailable = { code: 14 };
   async function run(stub: Stub, events = startEvents({ name: "plain" })): Promise<Observer> {
     const observer = new Observer();
-    const worker = withDurableTelemetry(new NextWorker({ logger: new NoOpLogger() }), { ...customOnly, use: [observer] });
+    const worker = withDurableTelemetry(new NextWorker({ logger: new NoOpLogger() }), {
+      ...customOnly,
+      use: [observer],
+    });
     worker.addNamedOrchestrator("plain", () => 42);
-    await call(worker, "_executeOrchestratorInternal", orchestratorRequest(events), "token", stub, new AbortController().signal);
+    await call(
+      worker,
+      "_executeOrchestratorInternal",
+      orchestratorRequest(events),
+      "token",
+      stub,
+      new AbortController().signal,
+    );
     await setImmediate();
     return observer;
   }
@@ -204,19 +262,39 @@ describe("The gRPC worker of the next release", () => {
 
   it("I4 an activity's response is acknowledged once too", async () => {
     const observer = new Observer();
-    const worker = withDurableTelemetry(new NextWorker({ logger: new NoOpLogger() }), { ...customOnly, use: [observer] });
+    const worker = withDurableTelemetry(new NextWorker({ logger: new NoOpLogger() }), {
+      ...customOnly,
+      use: [observer],
+    });
     worker.addNamedActivity("work", () => 1);
-    const request = new pb.ActivityRequest().setName("work").setTaskid(1).setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("i"));
-    await call(worker, "_executeActivityInternal", request, "token", new Stub(unavailable), new AbortController().signal);
+    const request = new pb.ActivityRequest()
+      .setName("work")
+      .setTaskid(1)
+      .setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("i"));
+    await call(
+      worker,
+      "_executeActivityInternal",
+      request,
+      "token",
+      new Stub(unavailable),
+      new AbortController().signal,
+    );
     expect(observer.acknowledged).toEqual(["accepted"]);
   });
 
   describe("a history that comes as a stream", () => {
-    const past = [...startEvents({ name: "plain" }), at(new pb.HistoryEvent().setOrchestratorcompleted(new pb.OrchestratorCompletedEvent()), new Date(0))];
+    const past = [
+      ...startEvents({ name: "plain" }),
+      at(new pb.HistoryEvent().setOrchestratorcompleted(new pb.OrchestratorCompletedEvent()), new Date(0)),
+    ];
     const request = (): pb.OrchestratorRequest =>
-      orchestratorRequest([at(new pb.HistoryEvent().setOrchestratorstarted(new pb.OrchestratorStartedEvent()), new Date(0))]).setRequireshistorystreaming(true);
+      orchestratorRequest([
+        at(new pb.HistoryEvent().setOrchestratorstarted(new pb.OrchestratorStartedEvent()), new Date(0)),
+      ]).setRequireshistorystreaming(true);
 
-    async function stream(history: Method | undefined): Promise<{ observer: Observer; stub: Stub; warnings: string[] }> {
+    async function stream(
+      history: Method | undefined,
+    ): Promise<{ observer: Observer; stub: Stub; warnings: string[] }> {
       class Streaming extends NextWorker {}
       if (history !== undefined) define(Streaming.prototype, "_streamOrchestrationHistory", history);
       const warnings: string[] = [];
@@ -225,7 +303,14 @@ describe("The gRPC worker of the next release", () => {
       const worker = withDurableTelemetry(new Streaming({ logger }), { ...customOnly, use: [observer] });
       worker.addNamedOrchestrator("plain", () => 42);
       const stub = new Stub();
-      const running = call(worker, "_executeOrchestratorInternal", request(), "token", stub, new AbortController().signal);
+      const running = call(
+        worker,
+        "_executeOrchestratorInternal",
+        request(),
+        "token",
+        stub,
+        new AbortController().signal,
+      );
       await Promise.resolve(running).catch(() => undefined);
       return { observer, stub, warnings };
     }
@@ -253,7 +338,11 @@ describe("The gRPC worker of the next release", () => {
     it("K2 is reported where the worker has no method for it: no middleware runs", async () => {
       const { observer, warnings } = await stream(undefined);
       expect(observer.outcomes).toEqual([]);
-      expect(warnings).toEqual([expect.stringMatching(/no _streamOrchestrationHistory: no middleware runs around an orchestration whose history comes as a stream/)]);
+      expect(warnings).toEqual([
+        expect.stringMatching(
+          /no _streamOrchestrationHistory: no middleware runs around an orchestration whose history comes as a stream/,
+        ),
+      ]);
     });
   });
 
@@ -266,6 +355,9 @@ describe("The gRPC worker of the next release", () => {
     const decorated = withDurableTelemetry(bare, { ...customOnly, use: [new Observer()] });
     call(Reflect.get(decorated, "_registry"), "getOrchestrator", "flow", "v2");
     call(Reflect.get(decorated, "_registry"), "getActivity", "work", "v1");
-    expect(seen).toEqual([["flow", "v2"], ["work", "v1"]]);
+    expect(seen).toEqual([
+      ["flow", "v2"],
+      ["work", "v1"],
+    ]);
   });
 });

@@ -17,7 +17,8 @@ export const bareWorker = (options: TaskHubGrpcWorkerOptions = {}): TaskHubGrpcW
 export const hostWorker = (
   options: DurableTelemetryOptions = {},
   workerOptions: TaskHubGrpcWorkerOptions = {},
-): WithDurableTelemetry<TaskHubGrpcWorker> => withDurableTelemetry(bareWorker(workerOptions), { ...customOnly, ...options });
+): WithDurableTelemetry<TaskHubGrpcWorker> =>
+  withDurableTelemetry(bareWorker(workerOptions), { ...customOnly, ...options });
 
 /** What a backend may tell of the start of an orchestration; what is left out is not sent. */
 export interface Start {
@@ -28,11 +29,18 @@ export interface Start {
   readonly version?: string;
   readonly tags?: Readonly<Record<string, string>>;
   readonly traceparent?: string;
-  readonly parent?: { readonly instanceId: string; readonly taskId: number; readonly name?: string; readonly executionId?: string };
+  readonly parent?: {
+    readonly instanceId: string;
+    readonly taskId: number;
+    readonly name?: string;
+    readonly executionId?: string;
+  };
 }
 
 const instance = (instanceId: string, executionId: string | undefined): pb.OrchestrationInstance =>
-  new pb.OrchestrationInstance().setInstanceid(instanceId).setExecutionid(executionId === undefined ? undefined : text(executionId));
+  new pb.OrchestrationInstance()
+    .setInstanceid(instanceId)
+    .setExecutionid(executionId === undefined ? undefined : text(executionId));
 
 export const at = (event: pb.HistoryEvent, time: Date, id = -1): pb.HistoryEvent =>
   event.setTimestamp(timestamp(time)).setEventid(id);
@@ -80,7 +88,10 @@ export async function firstEpisode(worker: TaskHubGrpcWorker, start: Start): Pro
   return runEpisode(worker, request);
 }
 
-export async function runEpisode(worker: TaskHubGrpcWorker, request: pb.OrchestratorRequest): Promise<pb.OrchestratorResponse> {
+export async function runEpisode(
+  worker: TaskHubGrpcWorker,
+  request: pb.OrchestratorRequest,
+): Promise<pb.OrchestratorResponse> {
   return pb.OrchestratorResponse.deserializeBinary(await worker.processOrchestratorRequest(request.serializeBinary()));
 }
 
@@ -93,7 +104,10 @@ export function resultIn(response: pb.OrchestratorResponse): unknown {
 }
 
 export function completionIn(response: pb.OrchestratorResponse): pb.CompleteOrchestrationAction {
-  const complete = response.getActionsList().find((action) => action.hasCompleteorchestration())?.getCompleteorchestration();
+  const complete = response
+    .getActionsList()
+    .find((action) => action.hasCompleteorchestration())
+    ?.getCompleteorchestration();
   if (complete === undefined) throw new Error("The response does not complete the orchestration.");
   return complete;
 }

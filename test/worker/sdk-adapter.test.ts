@@ -18,7 +18,16 @@ import { tracing } from "../../middlewares/index.ts";
 import { withDurableTelemetry, type MiddlewareFunction } from "../../src/index.ts";
 import { recordSpans, resultOf, startHub, wholeness, type Hub, type Steps } from "../harness.ts";
 import { named, noOps, noting } from "../registration/in-memory.ts";
-import { bareWorker, completionIn, firstEpisode, hostWorker, orchestratorRequest, resultIn, runEpisode, startEvents } from "./requests.ts";
+import {
+  bareWorker,
+  completionIn,
+  firstEpisode,
+  hostWorker,
+  orchestratorRequest,
+  resultIn,
+  runEpisode,
+  startEvents,
+} from "./requests.ts";
 import { customOnly } from "../custom-only.ts";
 
 const pass = noting("pass", []);
@@ -28,7 +37,8 @@ describe("A worker with no middleware", () => {
     const handed: unknown[] = [];
     const orchestrator = (): void => {
       const registry: object = Reflect.get(worker, "_registry");
-      for (const get of ["getOrchestrator", "getActivity"]) handed.push(Reflect.apply(Reflect.get(registry, get), registry, ["task"]));
+      for (const get of ["getOrchestrator", "getActivity"])
+        handed.push(Reflect.apply(Reflect.get(registry, get), registry, ["task"]));
     };
     const activity = (): undefined => undefined;
     const worker = hostWorker();
@@ -60,7 +70,9 @@ describe("A worker with no middleware", () => {
       const response = await firstEpisode(worker, { name: "calls", rawInput: "1", traceparent, executionId: "e" });
       // The SDK's span IDs are random, and its clock goes on.
       response.getOrchestrationtracecontext()?.setSpanstarttime(undefined);
-      return Buffer.from(response.serializeBinary()).toString("latin1").replaceAll(/[0-9a-f]{16}/g, "<id>");
+      return Buffer.from(response.serializeBinary())
+        .toString("latin1")
+        .replaceAll(/[0-9a-f]{16}/g, "<id>");
     };
     expect(await run(hostWorker())).toBe(await run(bareWorker()));
     expect(spans.finished.map(({ name }) => name)).toEqual(["orchestration:calls", "orchestration:calls"]);
@@ -100,7 +112,9 @@ describe("The host entry processOrchestratorRequest", () => {
       return ctx.instanceId;
     });
     const ids = Array.from({ length: 50 }, (_, index) => `i${index}`);
-    const results = await Promise.all(ids.map(async (instanceId) => resultIn(await firstEpisode(worker, { name: "plain", instanceId }))));
+    const results = await Promise.all(
+      ids.map(async (instanceId) => resultIn(await firstEpisode(worker, { name: "plain", instanceId }))),
+    );
     expect(results).toEqual(ids);
     expect([...seen.values()]).toEqual(ids.map((id) => [id, id]));
   });
@@ -129,7 +143,9 @@ describe("The host entry processOrchestratorRequest", () => {
   it("D3 a request without an instance ID is refused as without middleware", async () => {
     const request = orchestratorRequest(startEvents({ name: "plain" }), [], { instanceId: "" });
     for (const worker of [bareWorker(), hostWorker({ tracing: true, use: [pass] })]) {
-      await expect(runEpisode(worker, request)).rejects.toThrow("Could not execute the orchestrator as the instanceId was not provided");
+      await expect(runEpisode(worker, request)).rejects.toThrow(
+        "Could not execute the orchestrator as the instanceId was not provided",
+      );
     }
   });
 
@@ -145,11 +161,21 @@ describe("The host entry processOrchestratorRequest", () => {
     }
     const request = new pb.EntityBatchRequest()
       .setInstanceid(new EntityInstanceId("counter", "one").toString())
-      .setOperationsList([new pb.OperationRequest().setOperation("add").setRequestid("r").setInput(startEvents({ name: "", rawInput: "3" })[1]?.getExecutionstarted()?.getInput())]);
+      .setOperationsList([
+        new pb.OperationRequest()
+          .setOperation("add")
+          .setRequestid("r")
+          .setInput(startEvents({ name: "", rawInput: "3" })[1]?.getExecutionstarted()?.getInput()),
+      ]);
     const run = async (worker: TaskHubGrpcWorker): Promise<unknown> => {
       worker.addNamedEntity("counter", () => new Counter());
-      const result = pb.EntityBatchResult.deserializeBinary(await worker.processEntityBatchRequest(request.serializeBinary()));
-      return [result.getEntitystate()?.getValue(), result.getResultsList().map((each) => each.getSuccess()?.getResult()?.getValue())];
+      const result = pb.EntityBatchResult.deserializeBinary(
+        await worker.processEntityBatchRequest(request.serializeBinary()),
+      );
+      return [
+        result.getEntitystate()?.getValue(),
+        result.getResultsList().map((each) => each.getSuccess()?.getResult()?.getValue()),
+      ];
     };
     expect(await run(hostWorker({ use: noOps }))).toEqual(["3", ["3"]]);
     expect(await run(bareWorker())).toEqual(["3", ["3"]]);
@@ -177,7 +203,9 @@ describe("Versioning under the pipeline", () => {
     const log: string[] = [];
     const worker = hostWorker({ tracing: true, use: [noting("a", log)] }, versioning(VersionFailureStrategy.Reject));
     worker.addNamedOrchestrator("plain", () => undefined);
-    await expect(firstEpisode(worker, { name: "plain", version: "2.0.0" })).rejects.toThrow(/was abandoned because a version mismatch/);
+    await expect(firstEpisode(worker, { name: "plain", version: "2.0.0" })).rejects.toThrow(
+      /was abandoned because a version mismatch/,
+    );
     expect(log).toEqual([]);
   });
 
@@ -278,7 +306,9 @@ describe("A builder", () => {
 
   it("R1 gets built-in middlewares of its own for each worker, by `middlewares` too", () => {
     const lists: unknown[][] = [];
-    const builder = withDurableTelemetry(new Builder(), { middlewares: (defaults) => (lists.push([...defaults]), defaults) });
+    const builder = withDurableTelemetry(new Builder(), {
+      middlewares: (defaults) => (lists.push([...defaults]), defaults),
+    });
     builder.build("a");
     builder.build("b");
     const [first, second] = lists.slice(-2);
@@ -327,28 +357,35 @@ describe("A builder", () => {
 });
 
 describe("Where a work item starts", () => {
-  it.each(["on", "off"])("I7 a span that is active around worker.start() is the parent of nothing, with tracing %s", async (mode) => {
-    const spans = recordSpans();
-    const tracer = spans.provider.getTracer("boot");
-    const [hub, name] = mode === "on" ? [rootHub, "rooted"] : [rootHubUntraced, "untraced"];
-    await tracer.startActiveSpan("boot", async (boot) => {
-      await hub.worker({ tracing: mode === "on", use: [pass] }, (worker) => {
-        worker.addNamedActivity("work", (_: ActivityContext, input: number) => tracer.startActiveSpan("in activity", (span) => (span.end(), input)));
-        worker.addNamedOrchestrator(name, async function* (ctx: OrchestrationContext): Steps {
-          tracer.startSpan("in orchestrator").end();
-          return yield ctx.callActivity("work", 1);
+  it.each(["on", "off"])(
+    "I7 a span that is active around worker.start() is the parent of nothing, with tracing %s",
+    async (mode) => {
+      const spans = recordSpans();
+      const tracer = spans.provider.getTracer("boot");
+      const [hub, name] = mode === "on" ? [rootHub, "rooted"] : [rootHubUntraced, "untraced"];
+      await tracer.startActiveSpan("boot", async (boot) => {
+        await hub.worker({ tracing: mode === "on", use: [pass] }, (worker) => {
+          worker.addNamedActivity("work", (_: ActivityContext, input: number) =>
+            tracer.startActiveSpan("in activity", (span) => (span.end(), input)),
+          );
+          worker.addNamedOrchestrator(name, async function* (ctx: OrchestrationContext): Steps {
+            tracer.startSpan("in orchestrator").end();
+            return yield ctx.callActivity("work", 1);
+          });
         });
+        boot.end();
       });
-      boot.end();
-    });
-    expect((await hub.run(name)).runtimeStatus).toBe(OrchestrationStatus.COMPLETED);
-    await spans.waitFor((all) => all.some((span) => span.name === `orchestration:${name}` && span.kind === SpanKind.SERVER));
-    const boot = spans.finished.find((span) => span.name === "boot");
-    const work = spans.finished.filter((span) => span !== boot);
-    expect(work.some((span) => span.name === "in activity")).toBe(true);
-    expect(work.filter((span) => span.spanContext().traceId === boot?.spanContext().traceId)).toEqual([]);
-    if (mode === "on") expect(wholeness(work)).toMatchObject({ traces: 1, orphans: 0, orchestrations: 1 });
-  });
+      expect((await hub.run(name)).runtimeStatus).toBe(OrchestrationStatus.COMPLETED);
+      await spans.waitFor((all) =>
+        all.some((span) => span.name === `orchestration:${name}` && span.kind === SpanKind.SERVER),
+      );
+      const boot = spans.finished.find((span) => span.name === "boot");
+      const work = spans.finished.filter((span) => span !== boot);
+      expect(work.some((span) => span.name === "in activity")).toBe(true);
+      expect(work.filter((span) => span.spanContext().traceId === boot?.spanContext().traceId)).toEqual([]);
+      if (mode === "on") expect(wholeness(work)).toMatchObject({ traces: 1, orphans: 0, orchestrations: 1 });
+    },
+  );
 
   it("I7 nor is a span that is active around a host's request, for a worker whose tracing was placed by hand", async () => {
     const spans = recordSpans();

@@ -34,8 +34,16 @@ function copySdk(workspace: Workspace, path: string, version: string): void {
 // What the next release does: an activity's response names the execution.
 function takeExecutionIds(target: string): void {
   for (const [file, from, to] of [
-    ["in-memory-backend.js", "completeActivity(instanceId, taskId, result, error) {", "completeActivity(instanceId, executionId, taskId, result, error) {"],
-    ["test-worker.js", "this.backend.completeActivity(instanceId, taskId, ", "this.backend.completeActivity(instanceId, workItem.executionId, taskId, "],
+    [
+      "in-memory-backend.js",
+      "completeActivity(instanceId, taskId, result, error) {",
+      "completeActivity(instanceId, executionId, taskId, result, error) {",
+    ],
+    [
+      "test-worker.js",
+      "this.backend.completeActivity(instanceId, taskId, ",
+      "this.backend.completeActivity(instanceId, workItem.executionId, taskId, ",
+    ],
   ] as const) {
     const path = join(target, "dist/testing", file);
     const source = readFileSync(path, "utf8");
@@ -74,7 +82,8 @@ describe("The SDK's version", () => {
       [`node_modules/newer/node_modules/${sdk}`]: "1.2.0",
       [`node_modules/next/node_modules/${sdk}`]: "0.9.7",
     });
-    for (const name of ["newer", "next"]) workspace.write(`node_modules/${name}/index.js`, `module.exports = require("${sdk}");`);
+    for (const name of ["newer", "next"])
+      workspace.write(`node_modules/${name}/index.js`, `module.exports = require("${sdk}");`);
     expect(await output(workspace, decorate(sdk, "newer", "next"))).toEqual(["3", outOfRange("1.2.0"), "3"]);
   });
 
@@ -85,7 +94,10 @@ describe("The SDK's version", () => {
   });
 
   it("R1 is found through links, as pnpm makes them, under another name, and where this package finds no copy at all", async () => {
-    using workspace = project({ [`node_modules/.pnpm/sdk@0.3.9/node_modules/${sdk}`]: "0.3.9", [`node_modules/.pnpm/sdk@0.4.0/node_modules/${sdk}`]: "0.4.0" });
+    using workspace = project({
+      [`node_modules/.pnpm/sdk@0.3.9/node_modules/${sdk}`]: "0.3.9",
+      [`node_modules/.pnpm/sdk@0.4.0/node_modules/${sdk}`]: "0.4.0",
+    });
     workspace.linkAs("old", join(workspace.path, `node_modules/.pnpm/sdk@0.3.9/node_modules/${sdk}`));
     workspace.linkAs("right", join(workspace.path, `node_modules/.pnpm/sdk@0.4.0/node_modules/${sdk}`));
     expect(await output(workspace, decorate("old", "right"))).toEqual([outOfRange("0.3.9"), "3"]);
@@ -93,9 +105,18 @@ describe("The SDK's version", () => {
 
   it("R1 is the SDK's for a subclass of an application, and where the application exports the class itself", async () => {
     using workspace = project({ [`node_modules/${sdk}`]: "1.2.0" });
-    workspace.write("sdk.js", `const { TaskHubGrpcWorker } = require("${sdk}"); module.exports = { TaskHubGrpcWorker };`);
-    workspace.write("own.js", `const { TaskHubGrpcWorker } = require("./sdk.js"); exports.TaskHubGrpcWorker = class Own extends TaskHubGrpcWorker {};`);
-    expect(await output(workspace, decorate("./own.js", "./sdk.js"))).toEqual([outOfRange("1.2.0"), outOfRange("1.2.0")]);
+    workspace.write(
+      "sdk.js",
+      `const { TaskHubGrpcWorker } = require("${sdk}"); module.exports = { TaskHubGrpcWorker };`,
+    );
+    workspace.write(
+      "own.js",
+      `const { TaskHubGrpcWorker } = require("./sdk.js"); exports.TaskHubGrpcWorker = class Own extends TaskHubGrpcWorker {};`,
+    );
+    expect(await output(workspace, decorate("./own.js", "./sdk.js"))).toEqual([
+      outOfRange("1.2.0"),
+      outOfRange("1.2.0"),
+    ]);
   });
 
   it("R1 is found for a worker that an ES module imports", async () => {
@@ -112,11 +133,24 @@ try { withDurableTelemetry(new TaskHubGrpcWorker({})); } catch (error) { console
 const { _executeActivityInternal, ...rest } = Object.getOwnPropertyDescriptors(require("${sdk}").TaskHubGrpcWorker.prototype);
 try { withDurableTelemetry(Object.assign(Object.create({}, rest), { _registry: {} })); } catch (error) { console.log(error.message); }`;
     workspace.write("app.cjs", source);
-    const bundled = await workspace.run(program("rolldown"), ["app.cjs", "--platform", "node", "--format", "cjs", "--file", "bundle.cjs"]);
+    const bundled = await workspace.run(program("rolldown"), [
+      "app.cjs",
+      "--platform",
+      "node",
+      "--format",
+      "cjs",
+      "--file",
+      "bundle.cjs",
+    ]);
     expect([bundled.code, bundled.stderr.includes("rror")]).toEqual([0, false]);
     using elsewhere = new Workspace();
     const lines = await output(elsewhere, readFileSync(join(workspace.path, "bundle.cjs"), "utf8"));
-    expect(lines).toEqual(["3", expect.stringMatching(/lacks _executeActivityInternal, .* found @microsoft\/durabletask-js of an unknown version/)]);
+    expect(lines).toEqual([
+      "3",
+      expect.stringMatching(
+        /lacks _executeActivityInternal, .* found @microsoft\/durabletask-js of an unknown version/,
+      ),
+    ]);
   });
 });
 
@@ -125,16 +159,23 @@ describe("Messages that are created for a worker", () => {
   class OwnTask extends pb.ScheduleTaskAction {
     static override deserializeBinary(bytes: Uint8Array): pb.ScheduleTaskAction {
       const decoded = pb.ScheduleTaskAction.deserializeBinary(bytes).getParenttracecontext();
-      return new OwnTask().setParenttracecontext(decoded && new OwnTraceContext().setTracestate(decoded.getTracestate()));
+      return new OwnTask().setParenttracecontext(
+        decoded && new OwnTraceContext().setTracestate(decoded.getTracestate()),
+      );
     }
   }
 
   it.each<[string, TraceContext]>([
-    ["with a trace state", { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate: "vendor=1" }],
+    [
+      "with a trace state",
+      { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate: "vendor=1" },
+    ],
     ["without one", { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00" }],
   ])("I8 a trace context %s is of the class that the worker's own copy of the SDK decodes", (_, context) => {
     for (const task of [new OwnTask(), new OwnTask(), new pb.ScheduleTaskAction()]) {
-      scheduledBy([new pb.OrchestratorAction().setId(1).setScheduletask(task)], undefined)[0]?.setTraceContext?.(context);
+      scheduledBy([new pb.OrchestratorAction().setId(1).setScheduletask(task)], undefined)[0]?.setTraceContext?.(
+        context,
+      );
       const message = task.getParenttracecontext();
       expect(message instanceof OwnTraceContext).toBe(task instanceof OwnTask);
       expect(message?.toObject()).toEqual({

@@ -52,11 +52,18 @@ describe("I12 A worker without a registered provider", () => {
     const worker = new TaskHubGrpcWorker({ hostAddress: sidecar.address, logger });
     await worker.start();
     await worker.stop();
-    expect(warnings).toEqual([expect.stringContaining("no OpenTelemetry TracerProvider and no MeterProvider is registered")]);
+    expect(warnings).toEqual([
+      expect.stringContaining("no OpenTelemetry TracerProvider and no MeterProvider is registered"),
+    ]);
   });
 
   it.each<[string, () => void]>([
-    ["throws", () => { throw new Error("no disk"); }],
+    [
+      "throws",
+      () => {
+        throw new Error("no disk");
+      },
+    ],
     ["rejects", () => Promise.reject(new Error("no disk"))],
   ])("starts even where its logger %s (K1)", async (_, warn) => {
     const unhandled = vi.fn();

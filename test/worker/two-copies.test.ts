@@ -32,15 +32,22 @@ describe("The ESM and the CJS copy of the package in one process", () => {
 
   it("I6 share the IDs that are chosen: the CJS tracing on an ESM worker makes one whole tree", () => {
     const ids = new Map(report.spans.map(({ id, name, kind }) => [id, `${name} ${kind}`]));
-    const tree = report.spans.map(({ name, kind, parent }) => `${name} ${kind} < ${parent === undefined ? "nothing" : ids.get(parent)}`);
+    const tree = report.spans.map(
+      ({ name, kind, parent }) => `${name} ${kind} < ${parent === undefined ? "nothing" : ids.get(parent)}`,
+    );
     expect(new Set(tree)).toEqual(
-      new Set(["activity:look 1 < activity:look 2", "activity:look 2 < orchestration:looks 1", "orchestration:looks 1 < nothing"]),
+      new Set([
+        "activity:look 1 < activity:look 2",
+        "activity:look 2 < orchestration:looks 1",
+        "orchestration:looks 1 < nothing",
+      ]),
     );
     expect(tree).toHaveLength(3);
   });
 
   it("R1 refuse a worker that the other one has decorated", () => {
     expect(report.refusals).toHaveLength(2);
-    for (const refusal of report.refusals) expect(refusal).toMatch(/^Error: .*this TaskHubGrpcWorker has durable telemetry already/);
+    for (const refusal of report.refusals)
+      expect(refusal).toMatch(/^Error: .*this TaskHubGrpcWorker has durable telemetry already/);
   });
 });

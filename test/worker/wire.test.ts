@@ -9,13 +9,22 @@ const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 describe("Fields in the wire format", () => {
   it("I8 are read as the SDK writes them, and together they are the message", () => {
     fc.assert(
-      fc.property(fc.string(), fc.string(), fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), (name, input, taskId) => {
-        const bytes = new pb.ActivityRequest().setName(name).setInput(text(input)).setTaskid(taskId).serializeBinary();
-        expect(Buffer.concat(fieldsOf(bytes).map((each) => each.bytes))).toEqual(Buffer.from(bytes));
-        expect(Buffer.from(contentOf(bytes, 1) ?? []).toString()).toBe(Buffer.from(name).toString());
-        expect(Buffer.from(contentOf(contentOf(bytes, 3), 1) ?? []).toString()).toBe(Buffer.from(input).toString());
-        if (taskId > 0) expect(fieldsOf(bytes).find(({ number }) => number === 5)?.value).toBe(taskId);
-      }),
+      fc.property(
+        fc.string(),
+        fc.string(),
+        fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }),
+        (name, input, taskId) => {
+          const bytes = new pb.ActivityRequest()
+            .setName(name)
+            .setInput(text(input))
+            .setTaskid(taskId)
+            .serializeBinary();
+          expect(Buffer.concat(fieldsOf(bytes).map((each) => each.bytes))).toEqual(Buffer.from(bytes));
+          expect(Buffer.from(contentOf(bytes, 1) ?? []).toString()).toBe(Buffer.from(name).toString());
+          expect(Buffer.from(contentOf(contentOf(bytes, 3), 1) ?? []).toString()).toBe(Buffer.from(input).toString());
+          if (taskId > 0) expect(fieldsOf(bytes).find(({ number }) => number === 5)?.value).toBe(taskId);
+        },
+      ),
     );
   });
 
@@ -41,8 +50,14 @@ describe("Fields in the wire format", () => {
   });
 
   it("K1 the ID of a task's execution that Dapr's workers send is a valid, empty trace context to a hub of the Durable Task protocol", () => {
-    const bytes = Buffer.concat([new pb.ScheduleTaskAction().setName("charge").serializeBinary(), field(5, `27${traceparent}`)]);
+    const bytes = Buffer.concat([
+      new pb.ScheduleTaskAction().setName("charge").serializeBinary(),
+      field(5, `27${traceparent}`),
+    ]);
     const action = pb.ScheduleTaskAction.deserializeBinary(bytes);
-    expect([action.getName(), action.getParenttracecontext()?.toObject()]).toEqual(["charge", { traceparent: "", spanid: "", tracestate: undefined }]);
+    expect([action.getName(), action.getParenttracecontext()?.toObject()]).toEqual([
+      "charge",
+      { traceparent: "", spanid: "", tracestate: undefined },
+    ]);
   });
 });

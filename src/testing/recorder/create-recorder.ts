@@ -85,7 +85,12 @@ export function createTelemetryRecorder(options: TelemetryRecorderOptions = {}):
 }
 
 const providers = ["trace", "metrics", "logs", "apiLogs"] as const satisfies readonly Slot[];
-const providerNames = { trace: "TracerProvider", metrics: "MeterProvider", logs: "LoggerProvider", apiLogs: "LoggerProvider" };
+const providerNames = {
+  trace: "TracerProvider",
+  metrics: "MeterProvider",
+  logs: "LoggerProvider",
+  apiLogs: "LoggerProvider",
+};
 const disabling = {
   trace: "trace.disable()",
   metrics: "metrics.disable()",

@@ -18,7 +18,11 @@ export class TelemetryRecorderError extends Error {
   /** All problems of the trace; empty except for `DURABLE_TELEMETRY_TRACE_NOT_WHOLE`. */
   readonly problems: readonly TraceProblem[];
 
-  constructor(code: TelemetryRecorderErrorCode, message: string, more: ErrorOptions & { readonly problems?: readonly TraceProblem[] } = {}) {
+  constructor(
+    code: TelemetryRecorderErrorCode,
+    message: string,
+    more: ErrorOptions & { readonly problems?: readonly TraceProblem[] } = {},
+  ) {
     super(message, more);
     this.code = code;
     this.problems = more.problems ?? [];

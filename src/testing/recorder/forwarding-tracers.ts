@@ -1,4 +1,11 @@
-import { ProxyTracerProvider, type Context, type Span, type SpanOptions, type Tracer, type TracerProvider } from "@opentelemetry/api";
+import {
+  ProxyTracerProvider,
+  type Context,
+  type Span,
+  type SpanOptions,
+  type Tracer,
+  type TracerProvider,
+} from "@opentelemetry/api";
 import { currentRecording } from "./recording.ts";
 
 /**
@@ -20,7 +27,9 @@ class ForwardingTracer implements Tracer {
   }
 
   startSpan(...args: Parameters<Tracer["startSpan"]>): Span {
-    return tracersNow().getTracer(...this.#scope).startSpan(...args);
+    return tracersNow()
+      .getTracer(...this.#scope)
+      .startSpan(...args);
   }
 
   startActiveSpan<F extends (span: Span) => unknown>(

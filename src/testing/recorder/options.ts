@@ -73,7 +73,10 @@ export function remoteParentsOf(method: string, options: unknown): ReadonlySet<s
 }
 
 /** Both of these. */
-export function traceWaitOf(method: string, options: unknown): { readonly timeout: number; readonly remoteParents: ReadonlySet<string> } {
+export function traceWaitOf(
+  method: string,
+  options: unknown,
+): { readonly timeout: number; readonly remoteParents: ReadonlySet<string> } {
   check<WaitOptions & WholenessOptions>(method, options, { timeout: aDuration, remoteParents: spanIds });
   const { timeout = defaultTimeout, remoteParents } = options;
   return { timeout, remoteParents: new Set(remoteParents) };

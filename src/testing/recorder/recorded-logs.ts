@@ -1,4 +1,11 @@
-import { context as contextApi, isSpanContextValid, trace, type Attributes, type HrTime, type SpanContext } from "@opentelemetry/api";
+import {
+  context as contextApi,
+  isSpanContextValid,
+  trace,
+  type Attributes,
+  type HrTime,
+  type SpanContext,
+} from "@opentelemetry/api";
 import { copyAttributes, exceptionAttributes } from "./attributes.ts";
 import type { EmittedLog } from "./emitted.ts";
 import { currentRecording } from "./recording.ts";
@@ -33,11 +40,16 @@ interface RecordingLogger {
 }
 
 /** The provider whose loggers write to the recording of the moment. */
-export const recordingLoggers: { getLogger(name: string, version?: string, options?: { schemaUrl?: string }): RecordingLogger } = {
+export const recordingLoggers: {
+  getLogger(name: string, version?: string, options?: { schemaUrl?: string }): RecordingLogger;
+} = {
   getLogger(...definition) {
     const [name, version, options] = definition;
     const scope = scopeOf(name, version, options);
-    return { emit: (record) => currentRecording()?.emit(scope, record), enabled: () => currentRecording() !== undefined };
+    return {
+      emit: (record) => currentRecording()?.emit(scope, record),
+      enabled: () => currentRecording() !== undefined,
+    };
   },
 };
 

@@ -33,13 +33,20 @@ export interface RecordedMetric {
 
 /** What was measured since a recorder was created or reset. */
 export class Measurements {
-  readonly #metrics = new Map<string, { readonly instrument: Instrument; readonly points: Map<string, RecordedPoint> }>();
+  readonly #metrics = new Map<
+    string,
+    { readonly instrument: Instrument; readonly points: Map<string, RecordedPoint> }
+  >();
 
   readonly measure = (instrument: Instrument, given: number, attributes: Attributes = {}): void => {
     const { name, kind, unit, scope, isInteger } = instrument;
     const value = isInteger ? Math.trunc(given) : given;
     // As the SDKs do: such a measurement is none.
-    if (typeof given !== "number" || ((kind === "counter" || kind === "histogram") && value < 0) || ((kind === "histogram" || isInteger) && Number.isNaN(value))) {
+    if (
+      typeof given !== "number" ||
+      ((kind === "counter" || kind === "histogram") && value < 0) ||
+      ((kind === "histogram" || isInteger) && Number.isNaN(value))
+    ) {
       diag.warn(`The ${kind} ${name} can't measure ${given}.`);
       return;
     }
@@ -57,7 +64,8 @@ export class Measurements {
     const observed = new Measurements();
     const called = await Promise.allSettled([...observers].map(async (observer) => observer(observed.measure)));
     const errors = called.flatMap((each) => (each.status === "rejected" ? [each.reason as unknown] : []));
-    if (errors.length > 0) throw new AggregateError(errors, "Metrics could not be collected: an observed instrument failed.");
+    if (errors.length > 0)
+      throw new AggregateError(errors, "Metrics could not be collected: an observed instrument failed.");
     return [...this.#recorded(), ...observed.#recorded()];
   }
 
@@ -74,7 +82,12 @@ export class Measurements {
 }
 
 /** The point after a measurement; points are not changed, since tests may have them. */
-function measured({ kind, observed, boundaries }: Instrument, before: RecordedPoint | undefined, value: number, given: Attributes): RecordedPoint {
+function measured(
+  { kind, observed, boundaries }: Instrument,
+  before: RecordedPoint | undefined,
+  value: number,
+  given: Attributes,
+): RecordedPoint {
   const attributes = before?.attributes ?? { ...given };
   if (kind === "histogram") {
     const { count = 0, sum = 0, min = Infinity, max = -Infinity, buckets } = before ?? {};
@@ -92,5 +105,13 @@ function measured({ kind, observed, boundaries }: Instrument, before: RecordedPo
     };
   }
   const total = kind === "gauge" || observed ? value : (before?.value ?? 0) + value;
-  return { attributes, value: total, count: undefined, sum: undefined, min: undefined, max: undefined, buckets: undefined };
+  return {
+    attributes,
+    value: total,
+    count: undefined,
+    sum: undefined,
+    min: undefined,
+    max: undefined,
+    buckets: undefined,
+  };
 }

@@ -1,4 +1,14 @@
-import type { Attributes, Context, HrTime, Link, Span, SpanContext, SpanKind, SpanStatus, TraceState } from "@opentelemetry/api";
+import type {
+  Attributes,
+  Context,
+  HrTime,
+  Link,
+  Span,
+  SpanContext,
+  SpanKind,
+  SpanStatus,
+  TraceState,
+} from "@opentelemetry/api";
 
 /** The library or part of a program that a span or log record comes from. */
 export interface InstrumentationScope {
@@ -59,7 +69,11 @@ export interface Sampler {
     kind: SpanKind,
     attributes: Attributes,
     links: Link[],
-  ): { readonly decision: number; readonly attributes?: Readonly<Attributes> | undefined; readonly traceState?: TraceState | undefined };
+  ): {
+    readonly decision: number;
+    readonly attributes?: Readonly<Attributes> | undefined;
+    readonly traceState?: TraceState | undefined;
+  };
 }
 
 /** Gives spans their IDs; an `IdGenerator` of the OpenTelemetry SDK is one. */

@@ -81,7 +81,13 @@ export class Recorder implements TelemetryRecorder {
 
   waitForSpan(which: RecordFilter<RecordedSpan>, options: WaitOptions = {}): Promise<RecordedSpan> {
     const test = spanTest(which);
-    return this.#until("waitForSpan", which, options, () => this.#spans.ended.find(test), () => this.#spansSeen());
+    return this.#until(
+      "waitForSpan",
+      which,
+      options,
+      () => this.#spans.ended.find(test),
+      () => this.#spansSeen(),
+    );
   }
 
   async waitForTrace(which: RecordFilter<RecordedSpan>, options: WaitOptions & WholenessOptions = {}): Promise<string> {
@@ -90,21 +96,33 @@ export class Recorder implements TelemetryRecorder {
     const candidates = (): readonly TraceTree<RecordedSpan>[] =>
       this.#traces().filter(({ traceId, nodes }) => traceId === which || nodes.some(({ span }) => test(span)));
     const lacking = (tree: TraceTree<RecordedSpan>): readonly string[] => [
-      ...this.#problems(tree, remoteParents).filter(({ kind }) => kind === "orphan" || kind === "open").map(problemText),
+      ...this.#problems(tree, remoteParents)
+        .filter(({ kind }) => kind === "orphan" || kind === "open")
+        .map(problemText),
       ...missingFrom(tree),
     ];
     const check = (): string | undefined => candidates().find((tree) => lacking(tree).length === 0)?.traceId;
     const seen = (): string => {
       const found = candidates();
       if (found.length === 0) return this.#spansSeen();
-      return found.map((tree) => [`Trace ${tree.traceId} is not complete:`, ...lacking(tree).map((each) => `- ${each}`)].join("\n")).join("\n");
+      return found
+        .map((tree) =>
+          [`Trace ${tree.traceId} is not complete:`, ...lacking(tree).map((each) => `- ${each}`)].join("\n"),
+        )
+        .join("\n");
     };
     return this.#until("waitForTrace", which, { timeout }, check, seen);
   }
 
   waitForLog(which: RecordFilter<RecordedLogRecord>, options: WaitOptions = {}): Promise<RecordedLogRecord> {
     const test = logTest(which);
-    return this.#until("waitForLog", which, options, () => this.#logs.find(test), () => logsSeen(this.#logs));
+    return this.#until(
+      "waitForLog",
+      which,
+      options,
+      () => this.#logs.find(test),
+      () => logsSeen(this.#logs),
+    );
   }
 
   async waitForMetric(which: RecordFilter<RecordedMetric>, options: WaitOptions = {}): Promise<RecordedMetric> {
@@ -140,13 +158,23 @@ export class Recorder implements TelemetryRecorder {
     const remoteParents = remoteParentsOf("assertWhole", options);
     const traces = this.#tracesOf("assertWhole", traceId);
     if (traces.length === 0) throw this.#unknown("assertWhole", allTraces);
-    const broken = traces.map((tree) => ({ tree, problems: this.#problems(tree, remoteParents) })).filter(({ problems }) => problems.length > 0);
+    const broken = traces
+      .map((tree) => ({ tree, problems: this.#problems(tree, remoteParents) }))
+      .filter(({ problems }) => problems.length > 0);
     if (broken.length === 0) return;
     const reports = broken.map(({ tree, problems }) =>
       [
         `Trace ${tree.traceId} is not whole:`,
         ...problems.map((problem) => `- ${problemText(problem)}`),
-        ...(tree.nodes.length > mostDrawn ? [] : ["", renderTrace(tree.nodes.map(({ span }) => span), { color: false, width: 120 })]),
+        ...(tree.nodes.length > mostDrawn
+          ? []
+          : [
+              "",
+              renderTrace(
+                tree.nodes.map(({ span }) => span),
+                { color: false, width: 120 },
+              ),
+            ]),
       ].join("\n"),
     );
     const problems = broken.flatMap((each) => each.problems);
@@ -171,7 +199,12 @@ export class Recorder implements TelemetryRecorder {
   async #stop(): Promise<void> {
     // First, so that nothing that comes from now on is recorded.
     this.#takeBack();
-    this.#waits.end(new TelemetryRecorderError("DURABLE_TELEMETRY_RECORDER_SHUT_DOWN", "The telemetry recorder was shut down while something waited for telemetry."));
+    this.#waits.end(
+      new TelemetryRecorderError(
+        "DURABLE_TELEMETRY_RECORDER_SHUT_DOWN",
+        "The telemetry recorder was shut down while something waited for telemetry.",
+      ),
+    );
     await Promise.all(this.#processors.map((processor) => processor.shutdown()));
   }
 
@@ -198,7 +231,10 @@ export class Recorder implements TelemetryRecorder {
   }
 
   #unknown(method: string, what: string): TelemetryRecorderError {
-    return new TelemetryRecorderError("DURABLE_TELEMETRY_TRACE_UNKNOWN", `${method}: no span of ${what} was recorded. ${this.#spansSeen()}`);
+    return new TelemetryRecorderError(
+      "DURABLE_TELEMETRY_TRACE_UNKNOWN",
+      `${method}: no span of ${what} was recorded. ${this.#spansSeen()}`,
+    );
   }
 
   #spansSeen(): string {
@@ -215,7 +251,10 @@ export class Recorder implements TelemetryRecorder {
     const timeout = timeoutOf(method, options);
     const what = typeof which === "string" ? JSON.stringify(which) : "the function";
     const gaveUp = (): Error =>
-      new TelemetryRecorderError("DURABLE_TELEMETRY_WAIT_TIMED_OUT", `${method}: nothing matched ${what} within ${timeout} ms.\n${seen()}`);
+      new TelemetryRecorderError(
+        "DURABLE_TELEMETRY_WAIT_TIMED_OUT",
+        `${method}: nothing matched ${what} within ${timeout} ms.\n${seen()}`,
+      );
     return this.#waits.until(check, timeout, gaveUp);
   }
 }
@@ -232,7 +271,10 @@ function metricTest(filter: RecordFilter<RecordedMetric> | undefined): (metric: 
   return testOf(filter, (metric, name) => metric.name === name);
 }
 
-function testOf<T>(filter: RecordFilter<T> | undefined, isNamed: (each: T, name: string) => boolean): (each: T) => boolean {
+function testOf<T>(
+  filter: RecordFilter<T> | undefined,
+  isNamed: (each: T, name: string) => boolean,
+): (each: T) => boolean {
   if (filter === undefined) return () => true;
   return typeof filter === "string" ? (each) => isNamed(each, filter) : filter;
 }

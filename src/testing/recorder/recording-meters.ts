@@ -70,7 +70,10 @@ class RecordingMeter implements Meter {
     return new Observed(this.#instrument("gauge", definition, true));
   }
 
-  addBatchObservableCallback<A extends Attributes>(callback: BatchObservableCallback<A>, observables: Observable<A>[]): void {
+  addBatchObservableCallback<A extends Attributes>(
+    callback: BatchObservableCallback<A>,
+    observables: Observable<A>[],
+  ): void {
     const own = this.#batches.get(callback)?.own ?? new Set();
     for (const observable of observables) own.add(observable);
     if (this.#batches.has(callback)) return;
@@ -84,7 +87,10 @@ class RecordingMeter implements Meter {
     observers.add(observer);
   }
 
-  removeBatchObservableCallback<A extends Attributes>(callback: BatchObservableCallback<A>, observables: Observable<A>[]): void {
+  removeBatchObservableCallback<A extends Attributes>(
+    callback: BatchObservableCallback<A>,
+    observables: Observable<A>[],
+  ): void {
     const batch = this.#batches.get(callback);
     if (batch === undefined) return;
     for (const observable of observables) batch.own.delete(observable);
@@ -101,7 +107,16 @@ class RecordingMeter implements Meter {
   #instrument(kind: Instrument["kind"], [name, options = {}]: Definition, observed = false): Instrument {
     const { unit = "", description = "", valueType, advice } = options;
     const boundaries = advice?.explicitBucketBoundaries?.toSorted((a, b) => a - b) ?? defaultBoundaries;
-    return { scope: this.#scope, name, kind, unit, description, observed, isInteger: valueType === ValueType.INT, boundaries };
+    return {
+      scope: this.#scope,
+      name,
+      kind,
+      unit,
+      description,
+      observed,
+      isInteger: valueType === ValueType.INT,
+      boundaries,
+    };
   }
 }
 
@@ -118,7 +133,8 @@ class Observed<A extends Attributes> implements Observable<A> {
 
   addCallback(callback: ObservableCallback<A>): void {
     this.removeCallback(callback);
-    const observer: Observer = (observe) => callback({ observe: (value, attributes) => observe(this.instrument, value, attributes) });
+    const observer: Observer = (observe) =>
+      callback({ observe: (value, attributes) => observe(this.instrument, value, attributes) });
     this.#callbacks.set(callback, observer);
     observers.add(observer);
   }

@@ -13,7 +13,13 @@ import {
   type TimeInput,
 } from "@opentelemetry/api";
 import { addAttribute, copyAttributes, exceptionAttributes, isSimpleValue } from "./attributes.ts";
-import type { InstrumentationScope, RecordedEvent, RecordedResource, RecordedSpan, SpanProcessor } from "./recorded-span.ts";
+import type {
+  InstrumentationScope,
+  RecordedEvent,
+  RecordedResource,
+  RecordedSpan,
+  SpanProcessor,
+} from "./recorded-span.ts";
 import { resource } from "./resource.ts";
 import { between, hrTime, isTime, plus, readTime } from "./time.ts";
 
@@ -89,7 +95,9 @@ export class RecordingSpan implements Span, RecordedSpan {
 
   addEvent(name: string, attributesOrTime?: Attributes | TimeInput, time?: TimeInput): this {
     if (!this.#isWritable()) return this;
-    const [attributes, at] = isTime(attributesOrTime) ? [undefined, time ?? attributesOrTime] : [attributesOrTime, time];
+    const [attributes, at] = isTime(attributesOrTime)
+      ? [undefined, time ?? attributesOrTime]
+      : [attributesOrTime, time];
     this.events.push({ name, attributes: copyAttributes(attributes, isSimpleValue), time: this.#time(at) });
     return this;
   }
@@ -138,11 +146,14 @@ export class RecordingSpan implements Span, RecordedSpan {
 
   #time(given: TimeInput | undefined): HrTime {
     if (given !== undefined) return readTime(given);
-    return this.#steadyStart === undefined ? hrTime(Date.now()) : plus(this.startTime, hrTime(performance.now() - this.#steadyStart));
+    return this.#steadyStart === undefined
+      ? hrTime(Date.now())
+      : plus(this.startTime, hrTime(performance.now() - this.#steadyStart));
   }
 
   #isWritable(): boolean {
-    if (this.ended) diag.warn(`The span ${this.name} ${this.#spanContext.spanId} has ended: nothing can be written to it.`);
+    if (this.ended)
+      diag.warn(`The span ${this.name} ${this.#spanContext.spanId} has ended: nothing can be written to it.`);
     return !this.ended;
   }
 }

@@ -33,7 +33,11 @@ export class RecordingTracers implements TracerProvider {
   readonly #making: SpanMaking;
   readonly #tracers = new Map<string, Tracer>();
 
-  constructor({ sampler = parentBased, idGenerator = chosenOrRandom, observers }: Pick<SpanMaking, "observers"> & { readonly [K in keyof SpanMaking]?: SpanMaking[K] | undefined }) {
+  constructor({
+    sampler = parentBased,
+    idGenerator = chosenOrRandom,
+    observers,
+  }: Pick<SpanMaking, "observers"> & { readonly [K in keyof SpanMaking]?: SpanMaking[K] | undefined }) {
     this.#making = { sampler, idGenerator, observers };
   }
 
@@ -50,7 +54,11 @@ export class RecordingTracers implements TracerProvider {
 }
 
 /** The scope that a tracer or a logger belongs to. */
-export function scopeOf(name: string, version: string | undefined, options: { schemaUrl?: string | undefined } | undefined): InstrumentationScope {
+export function scopeOf(
+  name: string,
+  version: string | undefined,
+  options: { schemaUrl?: string | undefined } | undefined,
+): InstrumentationScope {
   const schemaUrl = options?.schemaUrl;
   return { name, ...(version === undefined ? {} : { version }), ...(schemaUrl === undefined ? {} : { schemaUrl }) };
 }
@@ -105,10 +113,17 @@ class RecordingTracer implements Tracer {
   }
 
   startActiveSpan<F extends (span: Span) => unknown>(
-    ...args: [name: string, fn: F] | [name: string, options: SpanOptions, fn: F] | [name: string, options: SpanOptions, context: Context, fn: F]
+    ...args:
+      | [name: string, fn: F]
+      | [name: string, options: SpanOptions, fn: F]
+      | [name: string, options: SpanOptions, context: Context, fn: F]
   ): ReturnType<F> {
     const fn = args.at(-1) as F;
-    const [name, options, parent = contextApi.active()] = args.slice(0, -1) as [name: string, options?: SpanOptions, context?: Context];
+    const [name, options, parent = contextApi.active()] = args.slice(0, -1) as [
+      name: string,
+      options?: SpanOptions,
+      context?: Context,
+    ];
     const span = this.startSpan(name, options, parent);
     return contextApi.with(trace.setSpan(parent, span), () => fn(span) as ReturnType<F>);
   }
@@ -122,7 +137,8 @@ const recordedAndSampled: number = SamplingDecision.RECORD_AND_SAMPLED;
 const parentBased: Sampler = {
   shouldSample(context) {
     const parent = trace.getSpanContext(context);
-    const isParentLeftOut = parent !== undefined && isSpanContextValid(parent) && (parent.traceFlags & TraceFlags.SAMPLED) === 0;
+    const isParentLeftOut =
+      parent !== undefined && isSpanContextValid(parent) && (parent.traceFlags & TraceFlags.SAMPLED) === 0;
     return { decision: isParentLeftOut ? leftOut : recordedAndSampled };
   },
 };

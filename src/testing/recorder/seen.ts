@@ -27,7 +27,9 @@ const longest = 20;
 
 /** Each distinct string once, with its number of occurrences. */
 function list(strings: readonly string[]): string {
-  const counts = [...Map.groupBy(strings, (each) => each)].map(([each, all]) => (all.length === 1 ? each : `${all.length} × ${each}`));
+  const counts = [...Map.groupBy(strings, (each) => each)].map(([each, all]) =>
+    all.length === 1 ? each : `${all.length} × ${each}`,
+  );
   if (counts.length === 0) return "none";
   const more = counts.length - longest;
   return counts.slice(0, longest).join(", ") + (more > 0 ? ` and ${more} more` : "");

@@ -1,5 +1,11 @@
 import { SpanKind, type Attributes } from "@opentelemetry/api";
-import { ATTR_ERROR_TYPE, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID, ATTR_TASK_INSTANCE_ID, ATTR_TASK_STATUS } from "../../telemetry/semconv.ts";
+import {
+  ATTR_ERROR_TYPE,
+  ATTR_TASK_EXECUTION_ID,
+  ATTR_TASK_ID,
+  ATTR_TASK_INSTANCE_ID,
+  ATTR_TASK_STATUS,
+} from "../../telemetry/semconv.ts";
 import type { SpanNode, TraceTree } from "../waterfall/span-tree.ts";
 import type { RecordedSpan } from "./recorded-span.ts";
 
@@ -53,7 +59,8 @@ export function snapshotOf(
     );
 
   const taken = new Map<SpanNode<RecordedSpan>, Taken>();
-  const ordered = (nodes: readonly SpanNode<RecordedSpan>[]): readonly Taken[] => nodes.flatMap((node) => taken.get(node) ?? []).toSorted(byTaskThenText);
+  const ordered = (nodes: readonly SpanNode<RecordedSpan>[]): readonly Taken[] =>
+    nodes.flatMap((node) => taken.get(node) ?? []).toSorted(byTaskThenText);
   // Children before their parents, and not recursive: a chain of spans may be deeper than the call stack.
   for (const node of traces.flatMap(({ nodes }) => nodes).toReversed()) {
     const { span } = node;
@@ -65,7 +72,10 @@ export function snapshotOf(
       ...(node.message === undefined ? {} : { message: withoutIds(node.message) }),
       ...(marks.length === 0 ? {} : { marks }),
       attributes: chosen(span.attributes),
-      events: span.events.map((event) => ({ name: withoutIds(event.name), attributes: chosen(event.attributes ?? {}) })),
+      events: span.events.map((event) => ({
+        name: withoutIds(event.name),
+        attributes: chosen(event.attributes ?? {}),
+      })),
       links: span.links.length,
     };
     const children = ordered(node.children);
@@ -123,7 +133,7 @@ function placeholders(nodes: readonly SpanNode<RecordedSpan>[]): (text: string) 
   // Looks up each part of the string instead of searching for each ID: there are as many IDs as spans.
   return (text) => {
     let result = "";
-    for (let at = 0; at < text.length; ) {
+    for (let at = 0; at < text.length;) {
       const length = lengths.find((each) => known.has(text.slice(at, at + each))) ?? 1;
       const part = text.slice(at, at + length);
       result += known.get(part) ?? part;

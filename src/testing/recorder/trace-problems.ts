@@ -33,7 +33,12 @@ interface ProblemSpan {
  * - `root`: the span has no parent, and neither has an earlier one of the trace, `of`: the trace is in pieces.
  */
 export type TraceProblem =
-  | (ProblemSpan & { readonly kind: "orphan"; readonly parentSpanId: string; readonly parentTraceId?: string; readonly remote: boolean })
+  | (ProblemSpan & {
+      readonly kind: "orphan";
+      readonly parentSpanId: string;
+      readonly parentTraceId?: string;
+      readonly remote: boolean;
+    })
   | (ProblemSpan & { readonly kind: "duplicate"; readonly of: string })
   | (ProblemSpan & { readonly kind: "open" })
   | (ProblemSpan & { readonly kind: "cycle" })
@@ -54,13 +59,23 @@ export function problemsOf<T extends FinishedSpan>(
   const spansOfTasks = new Map<string, string>();
   const first = trace.roots.find(({ parentage }) => parentage === "root");
   for (const node of trace.nodes) {
-    const span = { name: node.name, spanKind: SpanKind[node.kind] ?? String(node.kind), traceId: trace.traceId, spanId: node.spanId };
+    const span = {
+      name: node.name,
+      spanKind: SpanKind[node.kind] ?? String(node.kind),
+      traceId: trace.traceId,
+      spanId: node.spanId,
+    };
     const { parentage, parentSpanId, parentTraceId } = node;
-    if (parentSpanId !== undefined && (parentage === "orphan" || parentage === "remote") && !remoteParents.has(parentSpanId)) {
+    if (
+      parentSpanId !== undefined &&
+      (parentage === "orphan" || parentage === "remote") &&
+      !remoteParents.has(parentSpanId)
+    ) {
       const elsewhere = parentTraceId === undefined ? {} : { parentTraceId };
       problems.push({ ...span, kind: "orphan", parentSpanId, ...elsewhere, remote: parentage === "remote" });
     }
-    if (first !== undefined && parentage === "root" && node !== first && !node.duplicate) problems.push({ ...span, kind: "root", of: first.spanId });
+    if (first !== undefined && parentage === "root" && node !== first && !node.duplicate)
+      problems.push({ ...span, kind: "root", of: first.spanId });
     if (parentage === "cycle") problems.push({ ...span, kind: "cycle" });
     const of = node.duplicate ? node.spanId : firstOfTask(node, spansOfTasks);
     if (of !== undefined) problems.push({ ...span, kind: "duplicate", of });
@@ -77,13 +92,16 @@ export function problemText(problem: TraceProblem): string {
 
 function why(problem: TraceProblem): string {
   if (problem.kind === "orphan") {
-    if (problem.parentTraceId !== undefined) return `its parent ${problem.parentSpanId} is in another trace, ${problem.parentTraceId}`;
+    if (problem.parentTraceId !== undefined)
+      return `its parent ${problem.parentSpanId} is in another trace, ${problem.parentTraceId}`;
     return `its ${problem.remote ? "remote " : ""}parent ${problem.parentSpanId} was not recorded`;
   }
   if (problem.kind === "open") return "it was started and has not ended";
   if (problem.kind === "cycle") return "it is its own ancestor";
   if (problem.kind === "root") return `it has no parent, and neither has ${problem.of}`;
-  return problem.of === problem.spanId ? "another span has the same ID" : `the same task has the span ${problem.of} too`;
+  return problem.of === problem.spanId
+    ? "another span has the same ID"
+    : `the same task has the span ${problem.of} too`;
 }
 
 /** The span of the same task that was there before, if there was one; otherwise `node` is noted as the first. */
@@ -92,7 +110,9 @@ function firstOfTask({ span, kind, spanId, parentSpanId }: SpanNode, seen: Map<s
   const isExecution = kind === server && attributes[ATTR_TYPE] === TYPE_ORCHESTRATION;
   if (!isExecution && attributes[ATTR_TASK_ID] === undefined) return undefined;
   // With the parent: task IDs begin anew in each execution, and not every span says whose it is.
-  const identity = [ATTR_TYPE, ATTR_TASK_INSTANCE_ID, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID].map((key) => String(attributes[key]));
+  const identity = [ATTR_TYPE, ATTR_TASK_INSTANCE_ID, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID].map((key) =>
+    String(attributes[key]),
+  );
   const task = JSON.stringify([parentSpanId, ...identity]);
   const first = seen.get(task);
   if (first === undefined) seen.set(task, spanId);
@@ -111,5 +131,8 @@ export function missingFrom({ nodes }: TraceTree): readonly string[] {
 
 function isSentOff({ kind }: SpanNode, attributes: Readonly<Record<string, unknown>>): boolean {
   const type = attributes[ATTR_TYPE];
-  return (kind === client && type === TYPE_ACTIVITY) || ((kind === client || kind === producer) && type === TYPE_ORCHESTRATION);
+  return (
+    (kind === client && type === TYPE_ACTIVITY) ||
+    ((kind === client || kind === producer) && type === TYPE_ORCHESTRATION)
+  );
 }

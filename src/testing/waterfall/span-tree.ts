@@ -10,7 +10,9 @@ export interface FinishedSpan {
   readonly kind: number;
   spanContext(): { readonly traceId: string; readonly spanId: string };
   /** The parent, in SDK 2.x and 3.x. */
-  readonly parentSpanContext?: { readonly spanId: string; readonly traceId?: string; readonly isRemote?: boolean | undefined } | undefined;
+  readonly parentSpanContext?:
+    | { readonly spanId: string; readonly traceId?: string; readonly isRemote?: boolean | undefined }
+    | undefined;
   /** The parent's span ID, in SDK 1.x. */
   readonly parentSpanId?: string | undefined;
   /** Seconds since the epoch, and nanoseconds. */
@@ -179,7 +181,8 @@ function buildTree<T>(traceId: string, spans: ReadSpan<T>[]): TraceTree<T> {
       parent.children.push(node);
       continue;
     }
-    if (node.parentSpanId !== undefined) node.parentage = parentIsRemote && node.parentTraceId === undefined ? "remote" : "orphan";
+    if (node.parentSpanId !== undefined)
+      node.parentage = parentIsRemote && node.parentTraceId === undefined ? "remote" : "orphan";
     roots.push(node);
   }
 
@@ -204,7 +207,9 @@ function buildTree<T>(traceId: string, spans: ReadSpan<T>[]): TraceTree<T> {
 }
 
 function parentOf<T>(node: MutableNode<T>, bySpanId: Map<string, MutableNode<T>>): MutableNode<T> | undefined {
-  return node.parentSpanId === undefined || node.parentTraceId !== undefined ? undefined : bySpanId.get(node.parentSpanId);
+  return node.parentSpanId === undefined || node.parentTraceId !== undefined
+    ? undefined
+    : bySpanId.get(node.parentSpanId);
 }
 
 /** The earliest span of the cycle that `from`'s ancestors run into. */

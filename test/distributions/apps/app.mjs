@@ -9,7 +9,12 @@ const { BARE, HOST_ADDRESS, ORCHESTRATIONS = "1", UNDECORATED } = process.env;
 const { currentLogger, withDurableTelemetry } = BARE === undefined ? await import("durable-telemetry") : {};
 const nothing = () => {};
 // What the worker warns of, a line each.
-const logger = { error: (text) => console.error(text), warn: (text) => console.error(text), info: nothing, debug: nothing };
+const logger = {
+  error: (text) => console.error(text),
+  warn: (text) => console.error(text),
+  info: nothing,
+  debug: nothing,
+};
 const options = { hostAddress: HOST_ADDRESS, logger };
 
 const worker = new TaskHubGrpcWorker(options);

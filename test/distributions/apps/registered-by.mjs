@@ -7,7 +7,12 @@ const sdk = new NodeSDK();
 sdk.start();
 const registered = globalThis[Symbol.for("opentelemetry.js.api.1")];
 const { trace: tracers, metrics: meters, context: contexts, propagation: propagators } = registered;
-const providers = { trace: tracers.getDelegate?.() ?? tracers, metrics: meters, context: contexts, propagation: propagators };
+const providers = {
+  trace: tracers.getDelegate?.() ?? tracers,
+  metrics: meters,
+  context: contexts,
+  propagation: propagators,
+};
 for (const api of [trace, metrics, context, propagation]) api.disable();
 delete globalThis[Symbol.for("opentelemetry.js.api.1")];
 

@@ -38,7 +38,8 @@ function build(): string {
   // Another process may build the same: the last to rename wins, with the same program.
   const output = `${program}.${process.pid}`;
   const built = spawnSync("go", ["build", "-o", output, "."], { cwd: folder, encoding: "utf8", timeout: 600_000 });
-  if (built.error !== undefined) throw new Error(`go did not run (${built.error.message}); install Go 1.26 or newer`, { cause: built.error });
+  if (built.error !== undefined)
+    throw new Error(`go did not run (${built.error.message}); install Go 1.26 or newer`, { cause: built.error });
   if (built.status !== 0) throw new Error(`go build failed: ${built.stderr.trim().split("\n").slice(-3).join(" | ")}`);
   renameSync(output, program);
   return program;
@@ -56,7 +57,9 @@ export interface Hub extends AsyncDisposable {
  * @throws Error with what it printed, if it ends instead.
  */
 export async function startHub(program: string, { otlp }: { readonly otlp?: string } = {}): Promise<Hub> {
-  const child = spawn(program, otlp === undefined ? [] : ["-otlp", new URL(otlp).host], { stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(program, otlp === undefined ? [] : ["-otlp", new URL(otlp).host], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
@@ -67,7 +70,9 @@ export async function startHub(program: string, { otlp }: { readonly otlp?: stri
     });
   }
   child.once("error", reject);
-  child.once("exit", (code, signal) => reject(new Error(`The engine ended at its start (${signal ?? code}): ${output}`)));
+  child.once("exit", (code, signal) =>
+    reject(new Error(`The engine ended at its start (${signal ?? code}): ${output}`)),
+  );
   return {
     port: await promise,
     async [Symbol.asyncDispose]() {

@@ -41,10 +41,7 @@ export function queryEntities(hub: TaskHub, request: pb.QueryEntitiesRequest): p
     .setContinuationtoken(continuationToken === undefined ? undefined : text(continuationToken));
 }
 
-export function cleanEntityStorage(
-  hub: TaskHub,
-  request: pb.CleanEntityStorageRequest,
-): pb.CleanEntityStorageResponse {
+export function cleanEntityStorage(hub: TaskHub, request: pb.CleanEntityStorageRequest): pb.CleanEntityStorageResponse {
   const removed = request.getRemoveemptyentities() ? hub.entities.removeVacant() : 0;
   // Locks end with the execution that holds them, so none is ever orphaned.
   return new pb.CleanEntityStorageResponse().setEmptyentitiesremoved(removed).setOrphanedlocksreleased(0);

@@ -30,11 +30,7 @@ export interface ReadOptions {
 }
 
 /** Reads the actions of an episode. Changes nothing. */
-export function readActions(
-  at: Date,
-  actions: readonly pb.OrchestratorAction[],
-  options: ReadOptions,
-): EpisodeResult {
+export function readActions(at: Date, actions: readonly pb.OrchestratorAction[], options: ReadOptions): EpisodeResult {
   const events: pb.HistoryEvent[] = [];
   const terminations: pb.TerminateOrchestrationAction[] = [];
   let completion: Completion | undefined;

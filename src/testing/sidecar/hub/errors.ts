@@ -1,6 +1,11 @@
 /** Why the task hub refused a request; the gRPC status of the same name. */
 export type RefusalCode =
-  "ALREADY_EXISTS" | "FAILED_PRECONDITION" | "INVALID_ARGUMENT" | "NOT_FOUND" | "UNAVAILABLE" | "UNIMPLEMENTED";
+  | "ALREADY_EXISTS"
+  | "FAILED_PRECONDITION"
+  | "INVALID_ARGUMENT"
+  | "NOT_FOUND"
+  | "UNAVAILABLE"
+  | "UNIMPLEMENTED";
 
 /** @throws TaskHubRefusal INVALID_ARGUMENT, if there is a problem. */
 export function refuseProblem(problem: string | undefined): void {

@@ -16,7 +16,9 @@ export function entityIdProblem(id: string): string | undefined {
 }
 
 function tooLong(what: string, { length }: string): string | undefined {
-  return length > longest ? `The ${what} is ${length} characters long; the Durable Task Scheduler takes at most ${longest}.` : undefined;
+  return length > longest
+    ? `The ${what} is ${length} characters long; the Durable Task Scheduler takes at most ${longest}.`
+    : undefined;
 }
 
 /** What is wrong with the IDs in an orchestrator's action. */
@@ -34,7 +36,10 @@ export function actionProblem(action: pb.OrchestratorAction): string | undefined
 /** What is wrong with the IDs in an entity's actions. */
 export function operationActionsProblem(actions: readonly pb.OperationAction[]): string | undefined {
   const started = actions.map((action) => instanceIdProblem(action.getStartneworchestration()?.getInstanceid() ?? ""));
-  return started.find((problem) => problem !== undefined) ?? firstProblem(actions.map((action) => action.getSendsignal()?.getInstanceid()));
+  return (
+    started.find((problem) => problem !== undefined) ??
+    firstProblem(actions.map((action) => action.getSendsignal()?.getInstanceid()))
+  );
 }
 
 function firstProblem(entities: readonly (string | undefined)[]): string | undefined {

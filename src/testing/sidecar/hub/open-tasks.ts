@@ -60,9 +60,6 @@ export function withoutRepeats(
 
 function recordsAction(event: pb.HistoryEvent): boolean {
   return (
-    schedulesTask(event) ||
-    event.hasEventsent() ||
-    event.hasEntityoperationsignaled() ||
-    event.hasEntityunlocksent()
+    schedulesTask(event) || event.hasEventsent() || event.hasEntityoperationsignaled() || event.hasEntityunlocksent()
   );
 }
