@@ -53,7 +53,7 @@ export const noCache: Middleware = {
   },
 };
 
-/** An input of `size` bytes in JSON: some members, a list, and a long text. */
+/** An input of `size` bytes in JSON: some members, a list, and a long string. */
 export function quoteInput(size: number, id: number): string {
   const input = {
     symbol: "ACME",

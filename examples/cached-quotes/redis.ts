@@ -7,7 +7,7 @@ import { createClient } from "redis";
 
 const program = "redis-server";
 
-/** A Redis to use, and how to let go of it. */
+/** A Redis to use, and how to close it. */
 export interface Redis {
   readonly url: string;
   stop(): Promise<void>;

@@ -12,7 +12,7 @@ import {
 } from "./activities.ts";
 
 // Orchestrators say what happens in which order. They run again from the start at every step ("replay"), and still each
-// one is a single span, because its identity comes from durable facts.
+// one is a single span, because its identity comes from the history.
 
 const tracer = trace.getTracer("order-workflow");
 

@@ -47,7 +47,7 @@ export interface Calls {
 export const name = "quote";
 
 /** The activity's part of a test. */
-export type Body = (input: unknown, run: number, ctx: ActivityContext) => unknown;
+export type ActivityFunction = (input: unknown, run: number, ctx: ActivityContext) => unknown;
 
 /** A worker with one activity. */
 export function cachedWorker(
@@ -61,7 +61,7 @@ export function cachedWorker(
     readonly use?: readonly MiddlewareObject[];
     readonly runtime?: Runtime;
   },
-  body: Body = (_, run) => run,
+  activityFunction: ActivityFunction = (_, run) => run,
 ): Calls {
   const cache = new PipelineCache({ activities: { [name]: activity }, ...options }, runtime);
   const seen = new Map<number, ActivityMiddlewareContext>();
@@ -82,7 +82,7 @@ export function cachedWorker(
   let runs = 0;
   worker.addNamedActivity(name, (ctx: ActivityContext, input: unknown) => {
     runs += 1;
-    return body(input, runs, ctx);
+    return activityFunction(input, runs, ctx);
   });
   let tasks = 0;
   return {

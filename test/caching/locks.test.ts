@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cachedWorker, Gate, name, type Body, type Calls } from "./calls.ts";
+import { cachedWorker, Gate, name, type ActivityFunction, type Calls } from "./calls.ts";
 import { TestRuntime } from "./clock.ts";
 import { LockingMemory } from "./locking-store.ts";
 
@@ -8,14 +8,14 @@ import { LockingMemory } from "./locking-store.ts";
 const activity = { ttl: "1h", lockFor: "10s" };
 
 function processes(
-  body: Body,
+  activityFunction: ActivityFunction,
   count = 2,
   own: object = {},
 ): { runtime: TestRuntime; store: LockingMemory; workers: readonly Calls[] } {
   const runtime = new TestRuntime();
   const store = new LockingMemory(runtime);
   const workers = Array.from({ length: count }, () =>
-    cachedWorker({ runtime, store, activity: { ...activity, ...own } }, body),
+    cachedWorker({ runtime, store, activity: { ...activity, ...own } }, activityFunction),
   );
   return { runtime, store, workers };
 }

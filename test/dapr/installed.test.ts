@@ -8,7 +8,7 @@ import { DaprHub } from "./hub.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
-/** A project with Dapr's SDK and this package as they are published: without the Durable Task SDK, if told. */
+/** A project with Dapr's SDK and this package as they are published: without the Durable Task SDK, if asked. */
 function project({ microsoft = false } = {}): Workspace {
   const workspace = new Workspace();
   workspace.link(installedPackages().filter((name) => microsoft || !name.startsWith("@microsoft/")));

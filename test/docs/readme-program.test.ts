@@ -58,7 +58,7 @@ describe("The README's program, pasted into an empty directory with the packed p
     ended = await workspace.run(process.execPath, ["hello.mjs"], { NO_COLOR: "1" });
   });
 
-  it("is the only program that is to be pasted", () => {
+  it("is the only program to paste", () => {
     expect(more).toEqual([]);
     expect(readme.text).toContain("Save it as `hello.mjs`, run `node hello.mjs`");
   });

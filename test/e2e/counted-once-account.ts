@@ -22,7 +22,7 @@ export interface WorkItemAccount {
 
 /** The account of a process. */
 export interface Account {
-  readonly delivered: Recorded;
+  readonly exported: Recorded;
   /** What it had when it ended. */
   readonly left: Recorded;
   readonly workItems: ReadonlyMap<string, WorkItemAccount>;
@@ -38,7 +38,7 @@ export function readLedger(file: string): Account {
   const entries = lines.map((line): Entry => JSON.parse(line));
   const flushed = entries.findLastIndex(({ kind }) => kind === "flushed") + 1;
   return {
-    delivered: recordedIn(entries.slice(0, flushed)),
+    exported: recordedIn(entries.slice(0, flushed)),
     left: recordedIn(entries.slice(flushed)),
     ...attributed(entries),
     entriesFrom(instanceId) {
@@ -55,23 +55,23 @@ function recordedIn(entries: readonly Entry[]): Recorded {
   };
 }
 
-// A process tells all there is to tell of a work item at once, between two entries of that work item.
+// A process makes all records of a work item at once, between two entries of that work item.
 function attributed(entries: readonly Entry[]): Pick<Account, "workItems" | "besides"> {
   const workItems = new Map<string, { step: Step; ran: boolean; measurements: string[]; logs: string[] }>();
   const besides: string[] = [];
-  let telling: { measurements: string[]; logs: string[] } | undefined;
+  let recording: { measurements: string[]; logs: string[] } | undefined;
   for (const entry of entries) {
     if (entry.kind === "measurement") {
-      if (!isLevel(entry)) (telling?.measurements ?? besides).push(measured(entry));
+      if (!isLevel(entry)) (recording?.measurements ?? besides).push(measured(entry));
     } else if (entry.kind === "log") {
-      (telling?.logs ?? besides).push(labelOf(entry));
+      (recording?.logs ?? besides).push(labelOf(entry));
     } else if (entry.kind !== "flushed") {
       const { kind: step, workItem } = entry;
       const account = workItems.get(workItem) ?? { step, ran: false, measurements: [], logs: [] };
       workItems.set(workItem, account);
       account.step = step;
       if (step === "runs") account.ran = true;
-      telling = step === "accepted" ? account : undefined;
+      recording = step === "accepted" ? account : undefined;
     }
   }
   return { workItems, besides };

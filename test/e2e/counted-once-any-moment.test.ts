@@ -41,7 +41,7 @@ function lives(first: number, step: number): Promise<{ readonly outcome: Outcome
   });
 }
 
-describe("A process that is killed in place of anything that it does or tells, each in turn", () => {
+describe("A process that is killed at each step, and at each record that it makes", () => {
   let all: readonly Life[];
   let fates: readonly Fate[];
   let starts: readonly string[];
@@ -73,7 +73,7 @@ describe("A process that is killed in place of anything that it does or tells, e
   /** When a step of a work item comes in the script, from 1. */
   const moment = (step: string): number => script.indexOf(step) + 1;
 
-  it("tries all moments: each process did and told what the one did that lived, up to its death", () => {
+  it("tries all moments: each process did and recorded what the surviving one did, up to its death", () => {
     expect(script.length).toBeGreaterThan(40);
     const died = all.filter(({ entry }) => entry <= script.length);
     expect(died.map(({ entry }) => entry)).toEqual(script.map((_, index) => index + 1));
@@ -99,24 +99,24 @@ describe("A process that is killed in place of anything that it does or tells, e
     }
   });
 
-  it("what is missing is what the process had not yet told of the one work item whose response the hub had taken", () => {
+  it("what is missing is what the process had not yet recorded of the one work item whose response the hub had accepted", () => {
     const accepted = script.filter((text) => text.endsWith(" accepted"));
     expect(accepted).toHaveLength(6);
     for (const life of all) {
       const open = accepted
-        .map((text) => ({ from: moment(text), to: moment(text.replace("accepted", "told")) }))
+        .map((text) => ({ from: moment(text), to: moment(text.replace("accepted", "recorded")) }))
         .find(({ from, to }) => from <= life.entry && life.entry <= to);
       const untold = open === undefined ? [] : script.slice(Math.max(open.from, life.entry - 1), open.to - 1);
       expect(missingIn(life)).toHaveLength(untold.length);
     }
   });
 
-  it("and what is missing can be told from what the processes know that live, and the dead one's own account", () => {
+  it("what is missing follows from what the surviving processes know and from the killed one's own account", () => {
     for (const life of all) {
-      const { unheard, telling } = deathOf(life.process, ofInstance(life));
-      expect(unheard.length + telling.length).toBeLessThanOrEqual(1);
-      for (const { missing, due } of unheard) expect(missing).toEqual(due);
-      expect(missingIn(life)).toEqual([...unheard, ...telling].flatMap(({ missing }) => missing));
+      const { unacknowledged, recording } = deathOf(life.process, ofInstance(life));
+      expect(unacknowledged.length + recording.length).toBeLessThanOrEqual(1);
+      for (const { missing, due } of unacknowledged) expect(missing).toEqual(due);
+      expect(missingIn(life)).toEqual([...unacknowledged, ...recording].flatMap(({ missing }) => missing));
     }
   });
 });

@@ -41,21 +41,21 @@ export function fatesOf({ workItems, processes }: Outcome): readonly Fate[] {
   });
 }
 
-const isAccepted = ({ step }: WorkItemAccount): boolean => step === "accepted" || step === "told";
+const isAccepted = ({ step }: WorkItemAccount): boolean => step === "accepted" || step === "recorded";
 
 /** Where a process was in its work when it was killed. */
 export interface Death {
-  /** Responses that it had sent and not heard of, as far as no other process had to do the work again. */
-  readonly unheard: readonly Fate[];
-  /** What it was in the midst of telling. */
-  readonly telling: readonly Fate[];
+  /** Responses that it had sent and whose acknowledgement it had not received, as far as no other process had to do the work again. */
+  readonly unacknowledged: readonly Fate[];
+  /** What it had started to record, and not recorded whole. */
+  readonly recording: readonly Fate[];
 }
 
 /** Where this process was when it was killed. */
 export function deathOf({ account }: Process, fates: readonly Fate[]): Death {
   const step = (fate: Fate): string | undefined => account.workItems.get(fate.key)?.step;
   return {
-    unheard: fates.filter((fate) => step(fate) === "answers" && fate.acceptedBy.length === 0),
-    telling: fates.filter((fate) => step(fate) === "accepted"),
+    unacknowledged: fates.filter((fate) => step(fate) === "answers" && fate.acceptedBy.length === 0),
+    recording: fates.filter((fate) => step(fate) === "accepted"),
   };
 }

@@ -48,7 +48,7 @@ export interface WorkItem {
   readonly measurements: readonly Measurement[];
 }
 
-/** The work items of a finished execution: between them they have all that there is to tell of it. */
+/** The work items of a finished execution: together they have all its records and measurements. */
 export const workItemsOf = (execution: hubs.Execution): WorkItem[] => [
   ...episodesOf(execution),
   ...activitiesOf(execution),
@@ -173,7 +173,7 @@ export interface Total {
   readonly sum: number | undefined;
 }
 
-/** What is added up: a measurement, or several as they were delivered. */
+/** What is added up: a measurement, or several as they were exported. */
 export interface Addend extends Measurement {
   readonly count?: number;
 }

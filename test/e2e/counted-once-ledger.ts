@@ -8,9 +8,9 @@ import type { EventRecord, Measurement } from "./counted-once-history.ts";
 
 /**
  * What a process has come to with a work item: it began; the code of the activity runs; the response stands and is about
- * to leave; the process hears that the hub has taken it; all that there is to tell of the work item has been recorded.
+ * to be sent; its acknowledgement has arrived; all measurements and records of the work item have been made.
  */
-export type Step = "began" | "runs" | "answers" | "accepted" | "told";
+export type Step = "began" | "runs" | "answers" | "accepted" | "recorded";
 
 export type Entry =
   | ({ readonly kind: "measurement" } & Measurement)
@@ -60,7 +60,7 @@ export class Ledger {
     this.#write({ kind: step, workItem });
   }
 
-  /** Notes that all there is so far has been delivered. */
+  /** Notes that all there is so far has been exported. */
   flushed(): void {
     this.#write({ kind: "flushed" });
   }
@@ -79,14 +79,14 @@ export class Ledger {
   }
 }
 
-// `target` with `told` called after each call of a method; what that returns is returned.
-function watched<T>(target: T, told: (args: readonly unknown[], result: unknown, method: PropertyKey) => unknown): T {
+// `target`, with `onCall` called after each call of a method; what `onCall` returns is returned.
+function watched<T>(target: T, onCall: (args: readonly unknown[], result: unknown, method: PropertyKey) => unknown): T {
   if (typeof target !== "object" || target === null) return target;
   return new Proxy(target, {
     get: (_, member): unknown => {
       const value: unknown = Reflect.get(target, member);
       if (typeof value !== "function") return value;
-      return (...args: unknown[]): unknown => told(args, value.apply(target, args), member);
+      return (...args: unknown[]): unknown => onCall(args, value.apply(target, args), member);
     },
   });
 }

@@ -8,7 +8,7 @@ import * as hubs from "../metrics/expected-measurements.ts";
 import { startReceiver, type OtlpReceiver } from "../otlp/receiver.ts";
 import { readLedger, type Account } from "./counted-once-account.ts";
 import { workItemsOf, type Measurement, type WorkItem } from "./counted-once-history.ts";
-import { deliveredBy, type Delivered } from "./counted-once-received.ts";
+import { exportedBy, type Exported } from "./counted-once-received.ts";
 import { startCountedWorker, type CountedWorker, type CountedWorkerOptions } from "./counted-once-worker.ts";
 import { runsIn, type Run } from "./counted-once-workflow.ts";
 
@@ -73,7 +73,7 @@ export function flushed({ program }: CountedWorker, count: number): Promise<bool
 export interface Process {
   readonly id: string;
   /** What has arrived over OTLP. */
-  readonly delivered: Delivered;
+  readonly exported: Exported;
   /** What it says itself. */
   readonly account: Account;
 }
@@ -105,7 +105,7 @@ export async function outcomeOf(
     runs: runsIn(runs),
     processes: workers.map(({ id, ledger }) => ({
       id,
-      delivered: deliveredBy(id, receiver),
+      exported: exportedBy(id, receiver),
       account: readLedger(ledger),
     })),
   };

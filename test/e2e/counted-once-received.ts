@@ -3,18 +3,18 @@ import type { Attributes } from "@opentelemetry/api";
 import type { OtlpReceiver, ReceivedRequest } from "../otlp/receiver.ts";
 import type { Addend, EventRecord } from "./counted-once-history.ts";
 
-/** What one process has delivered. */
-export interface Delivered {
+/** What one process has exported. */
+export interface Exported {
   /** Of counters and histograms: what each export adds. */
   readonly measurements: readonly Addend[];
   /** Of up-down counters: their last values. */
   readonly levels: readonly Addend[];
-  /** Records of durable facts. */
+  /** Records of history events. */
   readonly logs: readonly EventRecord[];
 }
 
-/** What the process with this `service.instance.id` has delivered so far. */
-export function deliveredBy(process: string, { requests }: OtlpReceiver): Delivered {
+/** What the process with this `service.instance.id` has exported so far. */
+export function exportedBy(process: string, { requests }: OtlpReceiver): Exported {
   const ofProcess = ({ resource }: { readonly resource: Resource }): boolean =>
     attributesOf(resource)["service.instance.id"] === process;
   const metrics = requests

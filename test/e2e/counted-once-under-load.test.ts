@@ -15,7 +15,7 @@ import {
 // As in production: workers export on their own, every 50 milliseconds here, and one is killed in the midst of it.
 const interval = 50;
 
-// One text for each measurement: exports tell how many there were of a kind, and no single values.
+// One string for each measurement: exports tell how many there were of a kind, and no single values.
 const each = (addends: readonly Addend[]): readonly string[] =>
   Object.entries(totalsOf(addends)).flatMap(([key, { count }]) => Array.from({ length: count }, () => key));
 
@@ -55,23 +55,23 @@ describe("Four workflows of 50 activities, on two processes of which one is kill
     death = deathOf(killed, fates);
     const { measurements, logs } = killed.account.left;
     const due = { measurements: measurementsOf(outcome).length, records: recordsOf(outcome).length };
-    const delivered = { measurements: measured(outcome).length, records: logged(outcome).length };
+    const exported = { measurements: measured(outcome).length, records: logged(outcome).length };
     console.log(
-      `${due.measurements} measurements and ${due.records} records are due, ${delivered.measurements} and ${delivered.records} came; ` +
-        `the killed process had recorded ${measurements.length} and ${logs.length}, ${death.unheard.length} responses were unheard of, ${death.telling.length} half told; ` +
+      `${due.measurements} measurements and ${due.records} records are due, ${exported.measurements} and ${exported.records} came; ` +
+        `the killed process had recorded ${measurements.length} and ${logs.length}, ${death.unacknowledged.length} responses were unacknowledged, ${death.recording.length} half recorded; ` +
         `${startedAgain(outcome).length} activities ran twice; ${((performance.now() - begin) / 1000).toFixed(1)} s`,
     );
   }, 300_000);
 
   const measured = ({ processes }: Pick<Outcome, "processes">): readonly string[] =>
-    each(processes.flatMap(({ delivered }) => delivered.measurements));
+    each(processes.flatMap(({ exported }) => exported.measurements));
   const logged = ({ processes }: Pick<Outcome, "processes">): readonly string[] =>
-    processes.flatMap(({ delivered }) => delivered.logs.map(labelOf));
+    processes.flatMap(({ exported }) => exported.logs.map(labelOf));
 
   it("each process has exported some, the killed one too", () => {
-    for (const { delivered } of outcome.processes) {
-      expect(delivered.measurements.length).toBeGreaterThan(0);
-      expect(delivered.logs.length).toBeGreaterThan(0);
+    for (const { exported } of outcome.processes) {
+      expect(exported.measurements.length).toBeGreaterThan(0);
+      expect(exported.logs.length).toBeGreaterThan(0);
     }
   });
 
@@ -83,9 +83,9 @@ describe("Four workflows of 50 activities, on two processes of which one is kill
     expect(besides.filter((text) => !text.startsWith("activity.started "))).toEqual([]);
   });
 
-  it("a process delivers what it has recorded: all of it if it ends in order, nothing else if it is killed", () => {
+  it("a process exports what it has recorded: all of it if it ends in order, nothing else if it is killed", () => {
     for (const process of outcome.processes) {
-      const recorded = [process.account.delivered, process.account.left];
+      const recorded = [process.account.exported, process.account.left];
       const measurements = each(recorded.flatMap((part) => part.measurements));
       const records = recorded.flatMap(({ logs }) => logs.map(labelOf));
       expect(beyond(measured({ processes: [process] }), measurements)).toEqual([]);
@@ -96,17 +96,17 @@ describe("Four workflows of 50 activities, on two processes of which one is kill
     }
   });
 
-  // What there is to tell of a work item is told at once, when the process hears that the hub has taken its response. So
-  // a process can die in the midst of it for one work item at most; and for those whose response was taken and nobody
-  // had to do again, it died before it heard of it. `counted-once-any-moment` goes through all these moments.
-  it("what was not recorded is all there was to tell of responses that the process had not heard of, and the rest of one work item", () => {
-    expect(death.telling.length).toBeLessThanOrEqual(1);
-    for (const { missing, due } of death.unheard) expect(missing).toEqual(due);
+  // All records of a work item are made at once, when the acknowledgement of its response arrives. So a process can die
+  // halfway through them for one work item at most. The other responses that the hub accepted, and that no other process
+  // repeated, are those whose acknowledgement did not arrive. `counted-once-any-moment` goes through all these moments.
+  it("what was not recorded are all records of unacknowledged responses, and the rest of one work item", () => {
+    expect(death.recording.length).toBeLessThanOrEqual(1);
+    for (const { missing, due } of death.unacknowledged) expect(missing).toEqual(due);
     const missing = fates.filter((fate) => fate.missing.length > 0);
     expect(
       beyond(
         missing.map(({ key }) => key),
-        [...death.unheard, ...death.telling].map(({ key }) => key),
+        [...death.unacknowledged, ...death.recording].map(({ key }) => key),
       ),
     ).toEqual([]);
   });

@@ -1,4 +1,4 @@
-/** The tasks of the tests that count facts: a workflow of 50 activities, some of which are retried. */
+/** The tasks of the tests that count history events: a workflow of 50 activities, some of which are retried. */
 import { appendFileSync, readFileSync } from "node:fs";
 import {
   RetryPolicy,

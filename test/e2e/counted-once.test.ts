@@ -42,7 +42,7 @@ interface Run extends Outcome {
   readonly seconds: number;
 }
 
-/** Runs the workflow; `replace` is called half-way, when nothing runs and all has been delivered, and has it go on. */
+/** Runs the workflow; `replace` is called half-way, when nothing runs and all has been exported, and has it go on. */
 function run({ holds, replace }: Case): Promise<Run> {
   return inPlace(async (place) => {
     const begin = performance.now();
@@ -90,7 +90,7 @@ const stoppedInFlight: Replace = async ({ workers, goOn, heir, untilNearlyDone }
   await goOn();
   const replaced = await holding(workers);
   replaced.program.goOn();
-  // The worker waits for what it has begun, but the hub has given that to the other one.
+  // The worker waits for what it has started, but the hub has given that to the other one.
   await untilNearlyDone();
   replaced.program.kill("SIGHUP");
   await replaced.program.result;
@@ -138,8 +138,8 @@ describe.each(cases)(
       });
       expect(executions.filter(({ name }) => name === "fifty").flatMap(hubs.attempts)).toHaveLength(50);
       expect(secondRuns(outcome).map(({ name }) => name)).toEqual(twice);
-      for (const { delivered } of processes) {
-        const replayed = totalsOf(delivered.measurements)['durabletask.episode.replayed_events task.name="fifty"'];
+      for (const { exported } of processes) {
+        const replayed = totalsOf(exported.measurements)['durabletask.episode.replayed_events task.name="fifty"'];
         expect(replayed?.sum).toBeGreaterThan(0);
       }
     });
@@ -147,7 +147,7 @@ describe.each(cases)(
     it("each metric's sum is what the history says, and what died with a process, no more and no less", () => {
       const { processes, replaced } = outcome;
       const measured = [
-        ...processes.flatMap(({ delivered }) => delivered.measurements),
+        ...processes.flatMap(({ exported }) => exported.measurements),
         ...replaced.account.left.measurements,
       ];
       const expected = totalsOf(measurementsOf(outcome));
@@ -156,23 +156,23 @@ describe.each(cases)(
 
     it("L1 each history event is one log record, exported or lost with its process; only the start of what ran twice is there twice", () => {
       const { processes, replaced } = outcome;
-      const records = [...processes.flatMap(({ delivered }) => delivered.logs), ...replaced.account.left.logs];
+      const records = [...processes.flatMap(({ exported }) => exported.logs), ...replaced.account.left.logs];
       expect(records.map(labelOf).toSorted()).toEqual([...recordsOf(outcome), ...startedAgain(outcome)].toSorted());
     });
 
-    it("what is missing is only what died undelivered with a process that was killed", () => {
+    it("what is missing is only what died unexported with a process that was killed", () => {
       for (const process of outcome.processes) {
-        const { delivered, account } = process;
-        expect(totalsOf(delivered.measurements)).toEqual(totalsOf(account.delivered.measurements));
-        expect(delivered.logs.map(labelOf).toSorted()).toEqual(account.delivered.logs.map(labelOf).toSorted());
+        const { exported, account } = process;
+        expect(totalsOf(exported.measurements)).toEqual(totalsOf(account.exported.measurements));
+        expect(exported.logs.map(labelOf).toSorted()).toEqual(account.exported.logs.map(labelOf).toSorted());
         const died = replace === killed && process === outcome.replaced;
         expect(account.left.measurements.length > 0).toBe(died);
         expect(account.left.logs.length > 0).toBe(died);
       }
     });
 
-    it("durabletask.activity.active is back at zero in each process, or was when it last told", () => {
-      const levels = outcome.processes.flatMap(({ delivered }) => delivered.levels);
+    it("durabletask.activity.active is back at zero in each process, or was at its last export", () => {
+      const levels = outcome.processes.flatMap(({ exported }) => exported.levels);
       expect(levels.length).toBeGreaterThan(0);
       expect(levels.filter(({ value }) => value !== 0)).toEqual([]);
     });

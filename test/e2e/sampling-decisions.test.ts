@@ -109,15 +109,15 @@ it("I5 an orchestration's decision is the same in each episode and activity and 
           ...(executionId === undefined ? {} : { executionId }),
           ...(traceparent === undefined ? {} : { traceparent }),
         };
-        const begun = () => startEvents(start);
+        const opening = () => startEvents(start);
         const request = (
           past: Parameters<typeof orchestratorRequest>[1],
           fresh: Parameters<typeof orchestratorRequest>[0],
         ) => orchestratorRequest(fresh, past, { instanceId, executionId });
 
         // The first episode runs in both processes, as after a crash; the second in the other one.
-        const lost = await one.on((worker) => runEpisode(worker, request([], begun())));
-        const first = await other.on((worker) => runEpisode(worker, request([], begun())));
+        const lost = await one.on((worker) => runEpisode(worker, request([], opening())));
+        const first = await other.on((worker) => runEpisode(worker, request([], opening())));
         const action = first.getActionsList()[0];
         const taskId = action?.getId() ?? 0;
         const traceContext = carries ? action?.getScheduletask()?.getParenttracecontext() : undefined;
@@ -131,7 +131,7 @@ it("I5 an orchestration's decision is the same in each episode and activity and 
         for (const process of processes) await process.on((worker) => runActivity(worker, ids));
         const scheduled = history.scheduled(taskId, "step", 1);
         scheduled.getTaskscheduled()?.setParenttracecontext(traceContext);
-        const past = [...begun(), scheduled];
+        const past = [...opening(), scheduled];
         const second = await one.on((worker) =>
           runEpisode(worker, request(past, [history.episode(2), history.completed(taskId, 1, 2)])),
         );

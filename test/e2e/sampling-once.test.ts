@@ -262,8 +262,8 @@ async function runEverywhere(
     processes.push(process);
     return process;
   };
-  const begun = startEvents({ name: "child", instanceId: "instance-1", executionId: "execution-1", ...start });
-  const first = await inNewProcess().episode([], begun);
+  const opening = startEvents({ name: "child", instanceId: "instance-1", executionId: "execution-1", ...start });
+  const first = await inNewProcess().episode([], opening);
   const taskId = first.getActionsList()[0]?.getId() ?? 0;
   const [traceparent = ""] = outgoing(first);
   await inNewProcess().activity(traceparent);
@@ -271,9 +271,9 @@ async function runEverywhere(
   await inNewProcess().activity(traceparent);
   const scheduled = history.scheduled(taskId, "step", 1);
   const middle = [history.episode(2), history.raised("nothing", 2)];
-  const second = await inNewProcess().episode([...begun, scheduled], middle, first);
+  const second = await inNewProcess().episode([...opening, scheduled], middle, first);
   const third = await inNewProcess().episode(
-    [...begun, scheduled, ...middle],
+    [...opening, scheduled, ...middle],
     [history.episode(4), history.completed(taskId, 1, 4)],
     second,
   );

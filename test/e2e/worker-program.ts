@@ -1,6 +1,6 @@
 /**
  * A worker as a user would run it: in a process of its own, exporting over OTLP. Its arguments are the hub's address
- * and, if it shall hang there until it is killed, the step of the workflow. It ends well when its input ends.
+ * and, if it must hang there until it is killed, the step of the workflow. It ends well when its input ends.
  */
 import {
   NoOpLogger,

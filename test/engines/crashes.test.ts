@@ -22,7 +22,7 @@ async function halfWay(receiver: OtlpReceiver): Promise<void> {
 /** What there is of the workflow of `worker-program.ts`, which another process went on with after its third activity. */
 const whole: Counts = {
   spans: 25,
-  // The sub-orchestration is told nothing of its parent's trace.
+  // The sub-orchestration does not receive its parent's trace context.
   traces: 2,
   orphans: 0,
   doubled: 0,

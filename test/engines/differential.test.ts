@@ -14,7 +14,7 @@ const isBuilt = buildEngine("durabletask-go");
 const count = Number(process.env["ENGINE_WORKFLOWS"] ?? 40);
 
 interface Player extends AsyncDisposable {
-  /** Runs a workflow to its end; what there is to compare, as text. */
+  /** Runs a workflow to its end; what is compared, as a string. */
   play(id: string, workflow: Workflow): Promise<string>;
 }
 

@@ -111,7 +111,7 @@ describe("DurableTaskInstrumentation decorates", () => {
     instrument({ use: [noting(seen, "noting")] });
     const backend = new InMemoryOrchestrationBackend();
     const worker = new TestOrchestrationWorker(backend);
-    // This worker logs to the console, and can't be told otherwise.
+    // This worker always logs to the console.
     for (const method of ["info", "debug"] as const) vi.spyOn(console, method).mockReturnValue(undefined);
     onTestFinished(() => void vi.restoreAllMocks());
     worker.addNamedOrchestrator("in memory", async function* (): Steps<string> {

@@ -106,9 +106,9 @@ describe("L1 each history event is one log record", () => {
     await replaced.worker(withLogs, waits);
     await replaced.client.raiseOrchestrationEvent(id, "go on");
     await replaced.client.waitForOrchestrationCompletion(id);
-    const facts = await expectedRecords(replaced.client, id);
-    expect(facts).toHaveLength(2 + 6 * 2);
-    expect(await labelsOf(recorded)).toEqual(facts);
+    const records = await expectedRecords(replaced.client, id);
+    expect(records).toHaveLength(2 + 6 * 2);
+    expect(await labelsOf(recorded)).toEqual(records);
   });
 
   it("L1 a worker that vanishes with an activity leaves its start; each history event is there once", async () => {
@@ -135,10 +135,10 @@ describe("L1 each history event is one log record", () => {
     await crashed.worker(withLogs, tasks);
     await crashed.client.waitForOrchestrationCompletion(id);
     release.resolve();
-    const facts = await expectedRecords(crashed.client, id);
-    const started = facts.filter((each) => each.startsWith("activity.started"));
+    const records = await expectedRecords(crashed.client, id);
+    const started = records.filter((each) => each.startsWith("activity.started"));
     expect(started).toHaveLength(1);
-    expect(await labelsOf(recorded)).toEqual([...facts, ...started].toSorted());
+    expect(await labelsOf(recorded)).toEqual([...records, ...started].toSorted());
   });
 
   it.each(["nobody knows it", "unknown activity"])(
@@ -146,9 +146,9 @@ describe("L1 each history event is one log record", () => {
     async (name) => {
       const recorded = recordLogs();
       const id = instanceOf(await hub.run(name));
-      const facts = await expectedRecords(hub.client, id);
-      expect(facts.some((each) => each.includes(" Failed "))).toBe(true);
-      expect(await labelsOf(recorded)).toEqual(facts);
+      const records = await expectedRecords(hub.client, id);
+      expect(records.some((each) => each.includes(" Failed "))).toBe(true);
+      expect(await labelsOf(recorded)).toEqual(records);
     },
   );
 

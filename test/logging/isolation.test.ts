@@ -21,16 +21,16 @@ import { runActivity } from "../tracing/activities.ts";
 import { firstEpisode, hostWorker } from "../worker/requests.ts";
 import { recordLogs, untraced } from "./record-logs.ts";
 
-/** Collects what `diag` is told. */
+/** Collects what `diag` is reported. */
 function faults(): string[] {
-  const told: string[] = [];
+  const reported: string[] = [];
   const none = (): void => undefined;
   diag.setLogger(
-    { error: (message) => void told.push(message), warn: none, info: none, debug: none, verbose: none },
+    { error: (message) => void reported.push(message), warn: none, info: none, debug: none, verbose: none },
     { suppressOverrideMessage: true },
   );
   onTestFinished(() => diag.disable());
-  return told;
+  return reported;
 }
 
 /** Runs an orchestration that writes lines itself. */
@@ -69,9 +69,9 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
         }),
     ],
   ])(
-    "K1 a provider whose %s throws costs log records, and is told once; the user's logger goes on",
+    "K1 a provider whose %s throws costs log records, and is reported once; the user's logger goes on",
     async (member, provider) => {
-      const told = faults();
+      const reported = faults();
       const cause = `broken ${member}`;
       logs.setGlobalLoggerProvider(provider(cause));
       onTestFinished(() => logs.disable());
@@ -91,18 +91,18 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
         "Activity step completed",
         "Orchestration steps completed",
       ]);
-      expect(told.filter((message) => message.includes(cause))).toHaveLength(1);
+      expect(reported.filter((message) => message.includes(cause))).toHaveLength(1);
     },
   );
 
   it("K1 a provider that can't even say whether it listens costs log records, and is reported once", async () => {
-    const told = faults();
+    const reported = faults();
     const emit = vi.fn<() => void>();
     logs.setGlobalLoggerProvider({ getLogger: () => ({ emit, enabled: throws("deaf") }) });
     onTestFinished(() => logs.disable());
     expect(await run()).toBe(OrchestrationStatus.COMPLETED);
     expect(emit).not.toHaveBeenCalled();
-    expect(told.filter((message) => message.includes("deaf"))).toHaveLength(1);
+    expect(reported.filter((message) => message.includes("deaf"))).toHaveLength(1);
   });
 
   it.each<[string, (cause: string) => MiddlewareLogger]>([
@@ -110,14 +110,14 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     ["is async and rejects", (cause) => every(async () => throws(cause)())],
     ["returns a promise that can't be waited for", (cause) => every(() => likePromise(() => throws(cause)))],
     ["returns what can't be looked at", (cause) => every(() => likePromise(throws(cause)))],
-  ])("K1 a logger that %s costs its lines, and is told once; the LoggerProvider goes on", async (how, logger) => {
-    const told = faults();
+  ])("K1 a logger that %s costs its lines, and is reported once; the LoggerProvider goes on", async (how, logger) => {
+    const reported = faults();
     const cause = `a logger that ${how}`;
     const recorded = recordLogs();
     expect(await run({ logger: logger(cause) })).toBe(OrchestrationStatus.COMPLETED);
     expect(recorded.events).toHaveLength(2 + 2 * 2);
     expect(recorded.lines).toHaveLength(1 + 2);
-    expect(told.filter((message) => message.includes(cause))).toHaveLength(1);
+    expect(reported.filter((message) => message.includes(cause))).toHaveLength(1);
   });
 
   it.each<[what: string, returned: unknown]>([
@@ -127,13 +127,13 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     ["what only looks like a promise", likePromise(() => "later")],
     ["a promise", Promise.resolve()],
   ])("K1 a logger may return %s: that is no fault", async (_, returned) => {
-    const told = faults();
+    const reported = faults();
     expect(await run({ logger: every(() => returned) })).toBe(OrchestrationStatus.COMPLETED);
-    expect(told).toEqual([]);
+    expect(reported).toEqual([]);
   });
 
   it("K1 a worker's own logger that throws costs its lines", async () => {
-    const told = faults();
+    const reported = faults();
     const recorded = recordLogs();
     const own = every(() => {
       throw new Error("the worker's logger is broken");
@@ -151,11 +151,11 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     const response = await firstEpisode(worker, { name: "plain" });
     expect(response.getActionsList()[0]?.getCompleteorchestration()?.getResult()?.getValue()).toBe('"done"');
     expect(recorded.lines.map(({ body }) => body)).toEqual(["a line"]);
-    expect(told.filter((message) => message.includes("the worker's logger is broken"))).toHaveLength(1);
+    expect(reported.filter((message) => message.includes("the worker's logger is broken"))).toHaveLength(1);
   });
 
   it("K1 a logger, and a log record processor, that writes a line for each line loses its own, and that is reported once", async () => {
-    const told = faults();
+    const reported = faults();
     let written = 0;
     const again = (): void => {
       written += 1;
@@ -174,11 +174,11 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     onTestFinished(() => logs.disable());
     await write({});
     expect(written).toBe(2 * lines);
-    expect(told.filter((message) => message.includes("writes to currentLogger()"))).toHaveLength(1);
+    expect(reported.filter((message) => message.includes("writes to currentLogger()"))).toHaveLength(1);
   });
 
   it("K1 a span of another's making that breaks costs the records that should name it, and is reported", async () => {
-    const told = faults();
+    const reported = faults();
     const recorded = recordLogs();
     const broken = { spanContext: throws("no span today") };
     const spans: Middleware = {
@@ -198,14 +198,14 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
     await items.over();
     expect(recorded.records).toEqual([]);
     const lost = ["the start of an activity", "an episode", "the end of an activity", "the end of an orchestration"];
-    expect(new Set(told.map((message) => /: (.*) was not logged: no span today/.exec(message)?.[1]))).toEqual(
+    expect(new Set(reported.map((message) => /: (.*) was not logged: no span today/.exec(message)?.[1]))).toEqual(
       new Set(lost),
     );
-    expect(told).toHaveLength(lost.length);
+    expect(reported).toHaveLength(lost.length);
   });
 
   it("K1 a span that breaks after the activity costs no record", async () => {
-    const told = faults();
+    const reported = faults();
     const recorded = recordLogs();
     let isBroken = false;
     const span = { ...INVALID_SPAN_CONTEXT };
@@ -224,7 +224,7 @@ describe("K1 a fault of logging never changes what the workflow does", () => {
       "durabletask.activity.started",
       "durabletask.activity.finished",
     ]);
-    expect(told).toEqual([]);
+    expect(reported).toEqual([]);
   });
 
   it("K1 attributes that can't be read cost their line", async () => {
@@ -254,7 +254,7 @@ describe("Where nobody listens", () => {
     expect(emit).not.toHaveBeenCalled();
   });
 
-  it("L1 a provider is asked for its logger once, and the logger whether it listens in the context of what is to be written", async () => {
+  it("L1 a provider is asked for its logger once, and the logger whether it listens in the context of the record", async () => {
     const enabled = vi.fn<NonNullable<Logger["enabled"]>>(() => true);
     const getLogger = vi.fn<() => Logger>(() => ({ ...listening, enabled }));
     logs.setGlobalLoggerProvider({ getLogger });

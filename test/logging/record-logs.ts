@@ -9,7 +9,7 @@ import { logging, tracing, type LoggingOptions } from "../../middlewares/index.t
 export interface RecordedLogs {
   readonly provider: LoggerProvider;
   readonly records: readonly ReadableLogRecord[];
-  /** Those that tell of a durable fact. */
+  /** Those of history events. */
   readonly events: readonly ReadableLogRecord[];
   /** Those that the code of a task wrote. */
   readonly lines: readonly ReadableLogRecord[];
@@ -75,7 +75,7 @@ export const untraced = (
   middlewares: () => [logging(options), ...more],
 });
 
-/** An attribute of a record, as text. */
+/** An attribute of a record, as a string. */
 export function attribute({ attributes }: { readonly attributes: Attributes }, name: string): string | undefined {
   const value = attributes[name];
   return typeof value === "string" || typeof value === "number" ? String(value) : undefined;
@@ -93,7 +93,7 @@ export function labelOf(record: ReadableLogRecord): string {
   return label(record.eventName, ...attributes.map((name) => attribute(record, name)));
 }
 
-/** What there is of `parts`, in one text. */
+/** The defined `parts`, in one string. */
 export const label = (...parts: readonly (string | number | undefined)[]): string =>
   parts.flatMap((part) => (part === undefined ? [] : [String(part).replace("durabletask.", "")])).join(" ");
 

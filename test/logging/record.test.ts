@@ -57,12 +57,12 @@ describe("A record", () => {
     const id = await hub.client.scheduleNewOrchestration("waits");
     await recorded.waitFor((records) => records.some(({ eventName }) => eventName === "durabletask.activity.finished"));
     for (const count of [1, 2]) {
-      const told = (what: string) => () =>
+      const isLogged = (what: string) => () =>
         recorded.events.filter(({ eventName }) => eventName === `durabletask.orchestration.${what}`).length === count;
       await hub.client.suspendOrchestration(id);
-      await recorded.waitFor(told("suspended"));
+      await recorded.waitFor(isLogged("suspended"));
       await hub.client.resumeOrchestration(id);
-      await recorded.waitFor(told("resumed"));
+      await recorded.waitFor(isLogged("resumed"));
     }
     await hub.client.raiseOrchestrationEvent(id, "go", 1);
     await hub.client.waitForOrchestrationCompletion(id);

@@ -44,7 +44,7 @@ let emitted: readonly ReadableLogRecord[];
 async function everyKind(): Promise<readonly ReadableLogRecord[]> {
   const recorded = loggerProvider();
   logs.setGlobalLoggerProvider(recorded.provider);
-  const told = (eventName: string) => () =>
+  const isLogged = (eventName: string) => () =>
     recorded.events.some((record) => record.eventName === `durabletask.orchestration.${eventName}`);
   const { instanceId } = await hub.run("order", 1, { version: "1.1" });
   broken = false;
@@ -55,9 +55,9 @@ async function everyKind(): Promise<readonly ReadableLogRecord[]> {
   await hub.run("again", 1);
   const id = await hub.client.scheduleNewOrchestration("waits");
   await hub.client.suspendOrchestration(id);
-  await recorded.waitFor(told("suspended"));
+  await recorded.waitFor(isLogged("suspended"));
   await hub.client.resumeOrchestration(id);
-  await recorded.waitFor(told("resumed"));
+  await recorded.waitFor(isLogged("resumed"));
   await hub.client.terminateOrchestration(id, "enough");
   await hub.client.waitForOrchestrationCompletion(id);
   await items.over();

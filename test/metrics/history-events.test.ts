@@ -55,7 +55,7 @@ describe("A response", () => {
       active: collected.points("durabletask.activity.active").map(({ sum }) => sum),
     };
     expect(recordedOnce).toEqual({ activities: count, started: count, finished: count, episodes: count });
-    // That one is not about facts: the activity ran, and runs no more.
+    // That one does not follow the history: the activity ran, and has ended.
     expect(active).toEqual([0]);
     // Nor is that one, and there is no cache that could have been asked.
     expect(collected.instrument("durabletask.activity.cache.requests")).toBeUndefined();
@@ -84,12 +84,12 @@ describe("A response", () => {
 describe("durabletask.activity.active", () => {
   let hub: Hub;
   let open = Promise.withResolvers<void>();
-  const begun = new EventTarget();
+  const running = new EventTarget();
   beforeAll(async () => {
     hub = await startHub();
     await hub.worker({ middlewares: () => [workItems.middleware, metrics()] }, (each) => {
       each.addNamedActivity("wait", async () => {
-        begun.dispatchEvent(new Event("wait"));
+        running.dispatchEvent(new Event("wait"));
         await open.promise;
       });
       each.addNamedActivity("big", () => 1n);
@@ -109,7 +109,7 @@ describe("durabletask.activity.active", () => {
     open = Promise.withResolvers();
     const runs: Promise<unknown>[] = [];
     for (let count = 1; count <= 3; count += 1) {
-      const next = new Promise((resolve) => begun.addEventListener("wait", resolve, { once: true }));
+      const next = new Promise((resolve) => running.addEventListener("wait", resolve, { once: true }));
       runs.push(hub.run("waits"));
       await next;
       expect(await counts()).toEqual({ wait: count });

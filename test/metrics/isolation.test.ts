@@ -74,11 +74,11 @@ function withFunction<T extends object>(
   });
 }
 
-/** What was told through `diag`, in one test. */
+/** What was reported through `diag`, in one test. */
 function diagnostics(tell: (message: string) => void = () => undefined): string[] {
-  const told: string[] = [];
+  const reported: string[] = [];
   const error = (message: string): void => {
-    told.push(message);
+    reported.push(message);
     tell(message);
   };
   const quiet = (): void => undefined;
@@ -87,7 +87,7 @@ function diagnostics(tell: (message: string) => void = () => undefined): string[
     { logLevel: DiagLogLevel.ERROR, suppressOverrideMessage: true },
   );
   onTestFinished(() => diag.disable());
-  return told;
+  return reported;
 }
 
 describe("K1 metrics that break cost metrics only", () => {
@@ -146,10 +146,10 @@ describe("K1 metrics that break cost metrics only", () => {
   });
 
   it("K1 with a provider that is none the orchestration's outcome is its own, and what is lost is reported", async () => {
-    const told = diagnostics();
+    const reported = diagnostics();
     api.setGlobalMeterProvider("no provider" as unknown as MeterProvider);
     await expect(run()).resolves.toBe(42);
-    expect(told).toEqual([expect.stringContaining("durable-telemetry: there are no metrics: ")]);
+    expect(reported).toEqual([expect.stringContaining("durable-telemetry: there are no metrics: ")]);
   });
 
   it.each<[string, () => unknown, says: string]>([
@@ -162,10 +162,10 @@ describe("K1 metrics that break cost metrics only", () => {
     ["a promise that rejects", async () => fault("no meter"), "getMeter returned a promise; it must not be async"],
     ["a revoked proxy", revokedProxy, "Cannot perform 'get' on a proxy that has been revoked"],
   ])("K1 with a meter that is %s there are no metrics, and one line reports it", async (_, meter, says) => {
-    const told = diagnostics();
+    const reported = diagnostics();
     api.setGlobalMeterProvider({ getMeter: () => meter() as Meter });
     await expect(run()).resolves.toBe(42);
-    expect(told).toEqual([`durable-telemetry: there are no metrics: ${says}. The workflow goes on without it.`]);
+    expect(reported).toEqual([`durable-telemetry: there are no metrics: ${says}. The workflow goes on without it.`]);
   });
 
   it.each<[string, unknown]>([
@@ -173,11 +173,11 @@ describe("K1 metrics that break cost metrics only", () => {
     ["an object without methods", {}],
     ["a promise", Promise.resolve({})],
   ])("K1 with instruments that are %s there is one line for each, and nothing else is lost", async (_, instrument) => {
-    const told = diagnostics();
+    const reported = diagnostics();
     register((meter) => withFunction(meter, "createHistogram", () => () => instrument));
     await expect(run()).resolves.toBe(42);
     await expect(run()).resolves.toBe(42);
-    const histograms = told.flatMap((line) => / there is no (durabletask\.\S+): /.exec(line)?.[1] ?? []);
+    const histograms = reported.flatMap((line) => / there is no (durabletask\.\S+): /.exec(line)?.[1] ?? []);
     expect(histograms.toSorted()).toEqual(
       [
         "activity.duration",
@@ -211,7 +211,7 @@ describe("K1 metrics that break cost metrics only", () => {
   });
 
   it("K1 what is not broken is measured, and the faults are counted", async () => {
-    const told = diagnostics();
+    const reported = diagnostics();
     const recorded = register((meter) =>
       withFunction(meter, "createHistogram", (create) => (...args) => {
         const [name] = args;
@@ -229,7 +229,7 @@ describe("K1 metrics that break cost metrics only", () => {
     expect(collected.instrument("durabletask.timer.lag")).toBeUndefined();
     // Once for the timers, which are not tried again, and once for each of the three episodes.
     expect(collected.counts("durabletask.middleware.errors", MIDDLEWARE)).toEqual({ metrics: 4 });
-    expect(told.filter((line) => line.includes("today"))).toEqual([
+    expect(reported.filter((line) => line.includes("today"))).toEqual([
       "durable-telemetry: a measurement of durabletask.episode.duration was lost: no episodes today. The workflow goes on without it.",
       "durable-telemetry: there is no durabletask.timer.lag: no timers today. The workflow goes on without it.",
     ]);
@@ -247,9 +247,9 @@ describe("K1 metrics that break cost metrics only", () => {
   });
 
   it("K1 a diag logger that throws breaks nothing either", async () => {
-    const told = diagnostics(() => fault("no diagnostics"));
+    const reported = diagnostics(() => fault("no diagnostics"));
     register(() => fault(`no meter for ${crypto.randomUUID()}`));
     await expect(run()).resolves.toBe(42);
-    expect(told).toEqual([expect.stringContaining("there are no metrics: no meter for ")]);
+    expect(reported).toEqual([expect.stringContaining("there are no metrics: no meter for ")]);
   });
 });

@@ -19,7 +19,7 @@ const NAME = "durabletask.task.name";
 const workItems = new WorkItems();
 const gates = new Map<
   string,
-  { readonly begun: PromiseWithResolvers<void>; readonly open: PromiseWithResolvers<void> }
+  { readonly held: PromiseWithResolvers<void>; readonly open: PromiseWithResolvers<void> }
 >();
 let hub: Hub;
 
@@ -29,7 +29,7 @@ beforeAll(async () => {
   for (let count = 0; count < 2; count += 1) {
     await hub.worker({ middlewares: () => [workItems.middleware, metrics()] }, (worker) => {
       worker.addNamedActivity("gate", async (_: ActivityContext, key: string) => {
-        gates.get(key)?.begun.resolve();
+        gates.get(key)?.held.resolve();
         await gates.get(key)?.open.promise;
       });
       worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext, key: string): Steps {
@@ -44,8 +44,11 @@ async function run(key = ""): Promise<void> {
   await workItems.over();
 }
 
-function gate(key: string): { readonly begun: PromiseWithResolvers<void>; readonly open: PromiseWithResolvers<void> } {
-  const made = { begun: Promise.withResolvers<void>(), open: Promise.withResolvers<void>() };
+function gate(key: string): {
+  readonly held: PromiseWithResolvers<void>;
+  readonly open: PromiseWithResolvers<void>;
+} {
+  const made = { held: Promise.withResolvers<void>(), open: Promise.withResolvers<void>() };
   gates.set(key, made);
   return made;
 }
@@ -73,10 +76,10 @@ describe("The MeterProvider", () => {
   });
 
   it("that is replaced while an activity runs still has it counted off", async () => {
-    const { begun, open } = gate("replaced");
+    const { held, open } = gate("replaced");
     const first = recordMetrics();
     const running = hub.run("order", "replaced");
-    await begun.promise;
+    await held.promise;
     expect((await first.collect()).counts("durabletask.activity.active", NAME)).toEqual({ gate: 1 });
     api.disable();
     const second = recordMetrics();
@@ -89,7 +92,7 @@ describe("The MeterProvider", () => {
     expect(collected.total("durabletask.activity.duration").count).toBe(1);
   });
 
-  it("makes each instrument once, with all that there is to say of it, however many workers there are", async () => {
+  it("makes each instrument once, with its unit, description and advice, however many workers there are", async () => {
     const { provider } = meterProvider();
     const made: { readonly name: string; readonly kind: string; readonly options: MetricOptions | undefined }[] = [];
     const scopes: unknown[] = [];

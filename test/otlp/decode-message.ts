@@ -178,7 +178,7 @@ export function list(owner: PlainMessage, name: string): readonly PlainMessage[]
   throw new Error(`"${name}" is no list`);
 }
 
-/** A text; enums and 64-bit integers are texts too. */
+/** A string; enums and 64-bit integers are strings too. */
 export function text(owner: PlainMessage, name: string): string {
   const value = owner[name];
   if (typeof value === "string") return value;

@@ -143,7 +143,7 @@ describe("K1 a collector in trouble", () => {
     });
     expect(() => setupOtlp({ logLevel: "error" })).toThrow("broken registration");
     register.mockRestore();
-    // It would be told if there were another logger still.
+    // `diag` would log a replacement if another logger were still set.
     const theirs = { error: vi.fn(), warn: vi.fn(), info: vi.fn(), debug: vi.fn(), verbose: vi.fn() };
     diag.setLogger(theirs);
     diag.disable();

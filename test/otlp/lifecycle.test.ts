@@ -237,7 +237,7 @@ describe("in one process", () => {
   it("without a log level no logger of OpenTelemetry's own is left after the set-up", async () => {
     await using _telemetry = setupOtlp();
     const theirs = { error: vi.fn(), warn: vi.fn(), info: vi.fn(), debug: vi.fn(), verbose: vi.fn() };
-    // It would be told if it replaced another one.
+    // `diag` would log that it replaced another one.
     diag.setLogger(theirs);
     expect(theirs.warn).not.toHaveBeenCalled();
   });
@@ -268,7 +268,7 @@ describe("in one process", () => {
     vi.stubEnv("OTEL_LOG_LEVEL", "error");
     await setupOtlp().shutdown();
     const theirs = { error: vi.fn(), warn: vi.fn(), info: vi.fn(), debug: vi.fn(), verbose: vi.fn() };
-    // It would be told if it replaced another one.
+    // `diag` would log that it replaced another one.
     diag.setLogger(theirs);
     expect(theirs.warn).not.toHaveBeenCalled();
   });

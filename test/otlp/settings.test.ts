@@ -16,7 +16,7 @@ interface Sample {
   readonly value: unknown;
   /** What diagnostics show of it. */
   readonly shown: string;
-  /** A text that makes no sense; without one every text does. */
+  /** A string that is not valid; without one every string is. */
   readonly wrong?: string;
 }
 

@@ -107,7 +107,7 @@ describe("K1 in one process", () => {
   });
 
   it("metrics that a collector hangs on are given up before the next ones are due: one line", async () => {
-    const { promise: told, resolve } = Promise.withResolvers<void>();
+    const { promise: reported, resolve } = Promise.withResolvers<void>();
     const lines: string[] = [];
     const log = (...args: readonly unknown[]): void => {
       lines.push(args.join(" "));
@@ -123,7 +123,7 @@ describe("K1 in one process", () => {
       shutdownTimeout: 100,
     });
     metrics.getMeter("test").createCounter("orders").add(1);
-    await told;
+    await reported;
     await telemetry.shutdown();
     const line = `durable-telemetry: cannot confirm that 1 metric data point reached ${hung.url}/v1/metrics (Request timed out); workflows go on without it`;
     // Once at the interval, and once at the end.

@@ -16,18 +16,18 @@ export const activityMiddleware = (name: string, activity: AnyActivityMiddleware
 /** How an activity ended, as its orchestrator and then the client see it. */
 export type Ended = { readonly result: unknown } | { readonly failed: string };
 
-export type Body = (ctx: ActivityContext, input: unknown) => unknown;
+export type ActivityFunction = (ctx: ActivityContext, input: unknown) => unknown;
 
 /** Runs an activity once, in an orchestration. */
 export async function runActivity(
   hub: Hub,
-  body: Body,
+  activityFunction: ActivityFunction,
   use: readonly MiddlewareObject[],
   input?: unknown,
 ): Promise<Ended> {
   const name = unique("activity");
   const state = await run(hub, {
-    activities: { [name]: body },
+    activities: { [name]: activityFunction },
     use,
     orchestrator: async function* (ctx: OrchestrationContext): Steps<Ended> {
       try {
@@ -42,19 +42,22 @@ export async function runActivity(
   return outputOf(state) as Ended;
 }
 
-/** A body that counts its runs. */
-export function counted(body: Body = () => "body"): { runs: number; readonly body: Body } {
+/** An activity function that counts its runs. */
+export function counted(activityFunction: ActivityFunction = () => "body"): {
+  runs: number;
+  readonly activityFunction: ActivityFunction;
+} {
   const counts = {
     runs: 0,
-    body: (ctx: ActivityContext, input: unknown): unknown => {
+    activityFunction: (ctx: ActivityContext, input: unknown): unknown => {
       counts.runs += 1;
-      return body(ctx, input);
+      return activityFunction(ctx, input);
     },
   };
   return counts;
 }
 
-/** A body that fails. */
-export const failing: Body = () => {
+/** An activity function that fails. */
+export const failing: ActivityFunction = () => {
   throw new RangeError("card refused");
 };

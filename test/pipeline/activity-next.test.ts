@@ -174,7 +174,7 @@ describe("A broken rule of an activity middleware", () => {
       await macrotask();
       return "body";
     });
-    const ended = await runActivity(hub, one.body, use(activityMiddleware("guilty", middleware)));
+    const ended = await runActivity(hub, one.activityFunction, use(activityMiddleware("guilty", middleware)));
     expect(ended).toEqual({ failed: expect.stringMatching(/^(MiddlewareContract|Aggregate)Error: /) });
     expect(ended).toEqual({ failed: expect.stringContaining(`Middleware "guilty" broke rule ${rule}: ${problem}`) });
     await macrotask();
@@ -239,7 +239,7 @@ describe("A broken rule of an activity middleware", () => {
       void held[0]?.();
       return "body";
     });
-    const ended = await runActivity(hub, one.body, [
+    const ended = await runActivity(hub, one.activityFunction, [
       activityMiddleware("leaking", async (ctx, next) => {
         held.push(() => next(ctx));
         await next(ctx);
@@ -259,7 +259,7 @@ describe("A broken rule of an activity middleware", () => {
     const one = counted();
     const late = Promise.withResolvers<void>();
     const refused = Promise.withResolvers<unknown>();
-    const ended = await runActivity(hub, one.body, [
+    const ended = await runActivity(hub, one.activityFunction, [
       activityMiddleware("late", (ctx, next) => {
         late.promise.then(() => next(ctx)).catch(refused.resolve);
       }),

@@ -8,7 +8,7 @@ import {
   counted,
   failing,
   runActivity,
-  type Body,
+  type ActivityFunction,
   type Ended,
   type AnyActivityMiddleware,
 } from "./activity-cases.ts";
@@ -46,7 +46,7 @@ const transparent: readonly [string, AnyActivityMiddleware][] = [
 describe("An activity middleware that keeps the rules", () => {
   it.each(transparent)("A1 lets the result through, whatever it returns itself: %s", async (_, middleware) => {
     const one = counted((_ctx, input) => [input, "done"]);
-    expect(await runActivity(hub, one.body, [activityMiddleware("through", middleware)], 5)).toEqual({
+    expect(await runActivity(hub, one.activityFunction, [activityMiddleware("through", middleware)], 5)).toEqual({
       result: [5, "done"],
     });
     expect(one.runs).toBe(1);
@@ -67,7 +67,7 @@ describe("An activity middleware that keeps the rules", () => {
     async (value) => {
       const one = counted();
       const seen: unknown[] = [];
-      const ended = await runActivity(hub, one.body, [
+      const ended = await runActivity(hub, one.activityFunction, [
         activityMiddleware("outer", async (ctx, next) => void seen.push(await next(ctx), ctx.result, ctx.failure)),
         activityMiddleware("cache", async (ctx) => ctx.setResult(value)),
         activityMiddleware("inner", (ctx, next) => next(ctx)),
@@ -213,7 +213,7 @@ describe("A failure of an activity", () => {
         throw new TypeError("no tenant");
       },
     ]) {
-      expect(await runActivity(hub, one.body, [activityMiddleware("throwing", throwing)])).toEqual({
+      expect(await runActivity(hub, one.activityFunction, [activityMiddleware("throwing", throwing)])).toEqual({
         failed: "TypeError: no tenant",
       });
     }
@@ -255,7 +255,7 @@ describe("A failure of an activity", () => {
   });
 
   it.each([["text"], [42], [undefined], [null], [Symbol("odd")]])("A5 need not be an error: %s", async (value) => {
-    const raise: Body = () => {
+    const raise: ActivityFunction = () => {
       throw value;
     };
     expect(await runActivity(hub, raise, [activityMiddleware("through", (ctx, next) => next(ctx))])).toEqual({
@@ -290,9 +290,9 @@ describe("The result of an activity", () => {
           seen.push(await next(ctx));
           seen.push(ctx.result);
         });
-      for (const body of [() => value, async () => value]) {
-        const bare = await runActivity(hub, body, []);
-        expect(await runActivity(hub, body, [seeing("outer"), seeing("inner")])).toEqual(bare);
+      for (const activityFunction of [() => value, async () => value]) {
+        const bare = await runActivity(hub, activityFunction, []);
+        expect(await runActivity(hub, activityFunction, [seeing("outer"), seeing("inner")])).toEqual(bare);
       }
       expect(seen).toHaveLength(8);
       for (const each of seen) expect(Object.is(each, value)).toBe(true);
@@ -398,7 +398,7 @@ describe("Any stack of activity middlewares", () => {
       fc.asyncProperty(kinds, fc.boolean(), async (stack, fails) => {
         const one = counted(fails ? failing : () => "body");
         const use = stack.map((kind, index) => activityMiddleware(`m${index}`, of(kind, index)));
-        expect(await runActivity(hub, one.body, use)).toEqual(expected(stack, fails));
+        expect(await runActivity(hub, one.activityFunction, use)).toEqual(expected(stack, fails));
         expect(one.runs).toBe(stack.includes("answering") ? 0 : 1);
       }),
       { numRuns: 100 },

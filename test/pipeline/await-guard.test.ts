@@ -253,7 +253,7 @@ describe("The error", () => {
 });
 
 describe("The guard of the orchestrator", () => {
-  const bodies = {
+  const orchestrators = {
     "an async function": async () => {
       await sleep(1);
       return "done";
@@ -281,16 +281,16 @@ describe("The guard of the orchestrator", () => {
     'durable-telemetry: Orchestrator "main" awaits something that is not durable (a timer, I/O): replay can\'t repeat that. ' +
     "Use a durable task instead: yield ctx.callActivity(...), ctx.createTimer(...) or ctx.waitForExternalEvent(...).";
 
-  describe.each(Object.entries(bodies))("that is %s", (_, body) => {
+  describe.each(Object.entries(orchestrators))("that is %s", (_, orchestrator) => {
     it.each<[string, AwaitGuardOptions]>([
       ["by default", {}],
-      ["when it is told to", { orchestrator: "warn" }],
+      ["where the option asks for it", { orchestrator: "warn" }],
       ["when middleware is not guarded", { orchestrator: "warn", middleware: "off" }],
     ])(
       "D2 warns of an await that is not durable %s, once in the life of the orchestration, and lets it work",
       async (_when, awaitGuard) => {
         const { logger, warnings } = recordingLogger();
-        const lifetime = await play(episodesOf(body, { use, logger, awaitGuard }), answer);
+        const lifetime = await play(episodesOf(orchestrator, { use, logger, awaitGuard }), answer);
         expect(lifetime.at(-1)?.at(-1)).toMatch(/completed "done"$/);
         expect(warnings).toEqual([warning]);
       },
@@ -298,7 +298,10 @@ describe("The guard of the orchestrator", () => {
 
     it("D2 fails it when configured to", async () => {
       const { logger, warnings } = recordingLogger();
-      const lifetime = await play(episodesOf(body, { use, logger, awaitGuard: { orchestrator: "fail" } }), answer);
+      const lifetime = await play(
+        episodesOf(orchestrator, { use, logger, awaitGuard: { orchestrator: "fail" } }),
+        answer,
+      );
       expect(lifetime.at(-1)?.at(-1)).toContain(
         `failed NonDurableAwaitError: ${warning.replace("durable-telemetry: ", "")}`,
       );
@@ -307,7 +310,10 @@ describe("The guard of the orchestrator", () => {
 
     it("D2 says nothing when it is off", async () => {
       const { logger, warnings } = recordingLogger();
-      const lifetime = await play(episodesOf(body, { use, logger, awaitGuard: { orchestrator: "off" } }), answer);
+      const lifetime = await play(
+        episodesOf(orchestrator, { use, logger, awaitGuard: { orchestrator: "off" } }),
+        answer,
+      );
       expect(lifetime.at(-1)?.at(-1)).toMatch(/completed "done"$/);
       expect(warnings).toEqual([]);
     });
@@ -316,7 +322,7 @@ describe("The guard of the orchestrator", () => {
       "D2 does not keep a middleware that waits after next from being accused: %o",
       async (awaitGuard) => {
         const guilty = around("guilty", (ctx, next) => next(ctx).finally(forever));
-        const lifetime = await play(episodesOf(body, { use: [through, guilty], awaitGuard }), answer);
+        const lifetime = await play(episodesOf(orchestrator, { use: [through, guilty], awaitGuard }), answer);
         expect(lifetime.at(-1)?.at(-1)).toContain(`failed NonDurableAwaitError: ${accusation}`);
       },
     );
@@ -419,13 +425,16 @@ describe("Code that only awaits promises which settle without leaving the microt
             await doAll(between);
           }),
         ];
-        const body = async function* (ctx: OrchestrationContext): Steps<string> {
+        const orchestrator = async function* (ctx: OrchestrationContext): Steps<string> {
           await doAll(within);
           yield ctx.callActivity("echo", 1);
           await doAll(before);
           return "done";
         };
-        const lifetime = await play(episodesOf(body, { use, logger, awaitGuard: { orchestrator: "fail" } }), answer);
+        const lifetime = await play(
+          episodesOf(orchestrator, { use, logger, awaitGuard: { orchestrator: "fail" } }),
+          answer,
+        );
         expect(lifetime.at(-1)).toEqual(['3 completed "done"']);
         expect(warnings).toEqual([]);
       }),

@@ -317,7 +317,7 @@ describe("A durable middleware that breaks a rule", () => {
 });
 
 describe("Durable actions", () => {
-  const body = async function* (ctx: OrchestrationContext): Steps {
+  const orchestrator = async function* (ctx: OrchestrationContext): Steps {
     return [yield ctx.callActivity("one"), yield ctx.createTimer(1), yield ctx.callActivity("two")];
   };
   const answer = (name: string): string => name;
@@ -329,7 +329,7 @@ describe("Durable actions", () => {
         await microtasks(3);
         await next(ctx);
       });
-    const actions = await episodesOf(body, { use: [sending("outer"), sending("inner")] })([]);
+    const actions = await episodesOf(orchestrator, { use: [sending("outer"), sending("inner")] })([]);
     expect(
       actions.map((action) => [
         action.getId(),
@@ -355,7 +355,10 @@ describe("Durable actions", () => {
       ctx.orchestrationContext.callActivity("prefetch");
       await next(ctx);
     });
-    const lifetime = await live(episodesOf(body, { use: [policy("outer"), prefetching, policy("inner")] }), answer);
+    const lifetime = await live(
+      episodesOf(orchestrator, { use: [policy("outer"), prefetching, policy("inner")] }),
+      answer,
+    );
     // A different order in some episode would be refused as non-determinism.
     expect(lifetime.flat()).toEqual([
       "1 schedule outer unawaited",

@@ -85,7 +85,7 @@ const misbehaviours: Readonly<
 interface Case {
   /** The file that calls it, in `src/`. */
   readonly file: string;
-  /** What is to be made of the worker, and the misbehaviour. */
+  /** The worker's set-up, and the misbehaviour. */
   readonly use?: (misbehave: () => unknown) => MiddlewareObject;
   /** Called by the orchestrator and by the activity. */
   readonly inCode?: (misbehave: () => unknown) => void;

@@ -206,7 +206,7 @@ describe("Any mix of middlewares at any depth, around any orchestrator,", () => 
         const { bare, ours, counts } = await compare(each, recipes);
         expect(unnumbered(endOf(ours))).toBe(unnumbered(endOf(bare)));
         expect(counts.starts).toBeLessThanOrEqual(ours.length);
-        // Durable steps after next replay the body's end, once in each episode.
+        // Durable steps after next replay the orchestrator's end, once in each episode.
         expect(counts.ends).toBeGreaterThanOrEqual(1);
         expect(counts.ends).toBeLessThanOrEqual(counts.starts);
       }),

@@ -80,7 +80,7 @@ describe("A result", () => {
     ["an object that looks like a task", { isComplete: true }],
     ["an object with a property next", { next: 1, value: 2, done: false }],
   ];
-  const bodies: readonly [string, (result: unknown) => TOrchestrator][] = [
+  const orchestrators: readonly [string, (result: unknown) => TOrchestrator][] = [
     ["a function", (result) => () => result],
     ["an async function", (result) => async () => result],
     [
@@ -92,32 +92,33 @@ describe("A result", () => {
         },
     ],
   ];
-  it.each(results.flatMap(([what, result]) => bodies.map(([kind, body]) => [what, kind, result, body] as const)))(
-    "O3 stays as it is: %s from %s",
-    async (_what, _kind, result, body) => {
-      const seen: unknown[] = [];
-      const state = await run(hub, {
-        orchestrator: body(result),
-        use: [
-          around("replacing", async (ctx, next) => {
-            seen.push(ctx.result, await next(ctx), ctx.result, ctx.failure);
-            return "mine";
-          }),
-          around("replacing generator", async function* (ctx, next) {
-            seen.push(ctx.result, yield* next(ctx), ctx.result, ctx.failure);
-            return "mine too";
-          }),
-        ],
-      });
-      expect(OrchestrationStatus[state.runtimeStatus]).toBe("COMPLETED");
-      expect(state.serializedOutput).toBe(JSON.stringify(result));
-      // The very same value, before serialization.
-      const each = [undefined, result, result, undefined];
-      const expected = [...each, ...each];
-      expect(seen).toHaveLength(expected.length);
-      for (const [index, value] of expected.entries()) expect(Object.is(seen[index], value)).toBe(true);
-    },
-  );
+  it.each(
+    results.flatMap(([what, result]) =>
+      orchestrators.map(([kind, orchestratorOf]) => [what, kind, result, orchestratorOf] as const),
+    ),
+  )("O3 stays as it is: %s from %s", async (_what, _kind, result, orchestratorOf) => {
+    const seen: unknown[] = [];
+    const state = await run(hub, {
+      orchestrator: orchestratorOf(result),
+      use: [
+        around("replacing", async (ctx, next) => {
+          seen.push(ctx.result, await next(ctx), ctx.result, ctx.failure);
+          return "mine";
+        }),
+        around("replacing generator", async function* (ctx, next) {
+          seen.push(ctx.result, yield* next(ctx), ctx.result, ctx.failure);
+          return "mine too";
+        }),
+      ],
+    });
+    expect(OrchestrationStatus[state.runtimeStatus]).toBe("COMPLETED");
+    expect(state.serializedOutput).toBe(JSON.stringify(result));
+    // The very same value, before serialization.
+    const each = [undefined, result, result, undefined];
+    const expected = [...each, ...each];
+    expect(seen).toHaveLength(expected.length);
+    for (const [index, value] of expected.entries()) expect(Object.is(seen[index], value)).toBe(true);
+  });
 
   it("O3 can't be set by orchestration middleware", async () => {
     const members: boolean[] = [];
@@ -147,14 +148,17 @@ describe("A failure of the orchestrator", () => {
       throw new RangeError("out of stock");
     },
   } satisfies Record<string, TOrchestrator>;
-  const cases = Object.entries(failing).flatMap(([when, body]) =>
-    catchers.map(([kind, catcher]) => [when, kind, body, catcher] as const),
+  const cases = Object.entries(failing).flatMap(([when, orchestrator]) =>
+    catchers.map(([kind, catcher]) => [when, kind, orchestrator, catcher] as const),
   );
 
-  it.each(cases)("O3 that comes %s is not hidden by %s that catches it", async (_when, _kind, body, catcher) => {
-    const state = await run(hub, { orchestrator: body, use: [catcher("outer"), catcher("inner")] });
-    expect(failureOf(state)).toEqual({ type: "RangeError", message: "out of stock" });
-  });
+  it.each(cases)(
+    "O3 that comes %s is not hidden by %s that catches it",
+    async (_when, _kind, orchestrator, catcher) => {
+      const state = await run(hub, { orchestrator, use: [catcher("outer"), catcher("inner")] });
+      expect(failureOf(state)).toEqual({ type: "RangeError", message: "out of stock" });
+    },
+  );
 
   it.each(pass)("O11 rejects the next of %s, and ctx.failure is that same error", async (_, through) => {
     const error = new RangeError("out of stock");
@@ -339,7 +343,7 @@ describe("What a middleware throws", () => {
 });
 
 describe("Several failures", () => {
-  const body = (): never => {
+  const orchestrator = (): never => {
     throw new RangeError("out of stock");
   };
   const then = (name: string, raise: (error: unknown) => unknown): MiddlewareObject =>
@@ -353,18 +357,18 @@ describe("Several failures", () => {
 
   it("O4 that are the same error, caught and rethrown by each middleware, are one failure", async () => {
     const again = (name: string): MiddlewareObject => then(name, (error) => error);
-    const state = await run(hub, { orchestrator: body, use: [again("a"), again("b"), again("c")] });
+    const state = await run(hub, { orchestrator, use: [again("a"), again("b"), again("c")] });
     expect(failureOf(state)).toEqual({ type: "RangeError", message: "out of stock" });
   });
 
   it("O4 that differ become an AggregateError whose message holds both", async () => {
-    const state = await run(hub, { orchestrator: body, use: [then("other", () => new TypeError("rollback failed"))] });
+    const state = await run(hub, { orchestrator, use: [then("other", () => new TypeError("rollback failed"))] });
     expect(failureOf(state)).toEqual({ type: "AggregateError", message: "out of stock; rollback failed" });
   });
 
   it("O4 that wrap one another become an AggregateError whose message holds both", async () => {
     const state = await run(hub, {
-      orchestrator: body,
+      orchestrator,
       use: [then("wrapping", (cause) => new Error("the order failed", { cause }))],
     });
     expect(failureOf(state)).toEqual({ type: "AggregateError", message: "out of stock; the order failed" });
@@ -373,7 +377,7 @@ describe("Several failures", () => {
   it("O4 of every layer reach the failure once each, in the order they came", async () => {
     const caught: unknown[] = [];
     const state = await run(hub, {
-      orchestrator: body,
+      orchestrator,
       use: [
         then("seeing", (error) => {
           caught.push(error);
@@ -412,7 +416,7 @@ describe("Several failures", () => {
         }),
       );
     await run(hub, {
-      orchestrator: body,
+      orchestrator,
       use: [seeing("a"), seeing("b"), then("other", () => new TypeError("rollback failed"))],
     });
     expect(log).toEqual([true, true]);

@@ -248,16 +248,18 @@ describe("An orchestration under a pipeline", () => {
       ctx.onSuspend((reason) => log.push(reason));
       return next(ctx);
     });
-    const body = async function* (ctx: OrchestrationContext): Steps {
+    const orchestrator = async function* (ctx: OrchestrationContext): Steps {
       return yield ctx.waitForExternalEvent("never");
     };
     const start = [events.newTerminatedEvent('"enough"')];
-    expect(shown(await episodesOf(body, { use: [watching] })(start))).toEqual(shown(await episodesOf(body)(start)));
+    expect(shown(await episodesOf(orchestrator, { use: [watching] })(start))).toEqual(
+      shown(await episodesOf(orchestrator)(start)),
+    );
     expect(log).toEqual(["terminated"]);
   });
 
   it("O10 carries the events that it saved over to the next generation, as without", async () => {
-    const body = async function* (ctx: OrchestrationContext): Steps<string> {
+    const orchestrator = async function* (ctx: OrchestrationContext): Steps<string> {
       yield ctx.waitForExternalEvent("first");
       ctx.continueAsNew("next", true);
       return "done";
@@ -268,7 +270,7 @@ describe("An orchestration under a pipeline", () => {
       events.newEventRaisedEvent("third", "3"),
     ];
     const carried = async (use: readonly Middleware[]): Promise<unknown[]> => {
-      const [action] = await episodesOf(body, { use })([], fresh);
+      const [action] = await episodesOf(orchestrator, { use })([], fresh);
       const list = action?.getCompleteorchestration()?.getCarryovereventsList() ?? [];
       return list.map((event) => [event.getEventraised()?.getName(), event.getEventraised()?.getInput()?.getValue()]);
     };

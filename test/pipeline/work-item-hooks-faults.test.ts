@@ -214,16 +214,16 @@ describe("A middleware with hooks changes no byte of a response, if", () => {
   it("W4 the end of the work item is reported even where the worker throws at once", () => {
     class Throwing extends TaskHubGrpcWorker {}
     Object.defineProperty(Throwing.prototype, "_executeActivityInternal", { value: throwing });
-    const told: string[] = [];
+    const received: string[] = [];
     const worker = withDurableTelemetry(new Throwing({ logger: new NoOpLogger() }), {
       ...customOnly,
-      use: [{ name: "listening", workItem: () => ({ onEnd: () => void told.push("end") }) }],
+      use: [{ name: "listening", workItem: () => ({ onEnd: () => void received.push("end") }) }],
     });
     expect(() =>
       (worker as unknown as Internals)._executeActivityInternal(new pb.ActivityRequest().setName("work"), "", {
         completeActivityTask: () => undefined,
       }),
     ).toThrow(fault);
-    expect(told).toEqual(["end"]);
+    expect(received).toEqual(["end"]);
   });
 });

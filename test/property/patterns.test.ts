@@ -91,14 +91,14 @@ beforeAll(async () => {
   await decorated.worker({ use: noOps }, addPatterns);
 });
 
-interface Told {
+interface Ended {
   readonly status: string;
   readonly output: string | undefined;
   readonly customStatus: string | undefined;
   readonly failure: readonly unknown[] | undefined;
 }
 
-function told(state: OrchestrationState | undefined): Told {
+function statusOf(state: OrchestrationState | undefined): Ended {
   const failure = state?.failureDetails;
   return {
     status: OrchestrationStatus[state?.runtimeStatus ?? OrchestrationStatus.PENDING],
@@ -113,13 +113,13 @@ async function same(
   name: string,
   input?: unknown,
   act: (hub: Hub, id: string) => Promise<void> = async () => undefined,
-): Promise<Told> {
+): Promise<Ended> {
   recordSpans();
   const [without, withThem] = await Promise.all(
     [bare, decorated].map(async (hub) => {
       const id = await hub.client.scheduleNewOrchestration(name, input, { instanceId: `${name}-${String(input)}` });
       await act(hub, id);
-      return told(await hub.client.waitForOrchestrationCompletion(id, true, 20));
+      return statusOf(await hub.client.waitForOrchestrationCompletion(id, true, 20));
     }),
   );
   expect(withThem).toEqual(without);

@@ -45,7 +45,7 @@ export type Step =
       readonly delayed: boolean;
     }
   | { readonly do: "status"; readonly value: unknown }
-  /** A custom status that JSON has no text for. */
+  /** A custom status that JSON cannot represent. */
   | { readonly do: "bad status"; readonly what: "bigint" | "cycle" | "getter" | "function" }
   | { readonly do: "send"; readonly to: string; readonly event: string; readonly data: unknown }
   | { readonly do: "time" }

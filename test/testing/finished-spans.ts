@@ -1,7 +1,7 @@
 import type { FinishedSpan } from "../../src/testing/waterfall/span-tree.ts";
 
 /** What a test wants to say about a span; times in milliseconds after the trace's start. */
-export interface SpanFacts {
+export interface SpanShape {
   readonly name?: string;
   readonly id?: number;
   readonly parent?: number;
@@ -23,8 +23,8 @@ function time(milliseconds: number): [number, number] {
 }
 
 /** A finished span as an exporter gets it, made of plain values so that every time and ID is the test's choice. */
-export function finishedSpan(facts: SpanFacts): FinishedSpan {
-  const { name = "span", id = 1, parent, remote = false, trace = traceId, kind = 0, start = 0, end = start } = facts;
+export function finishedSpan(shape: SpanShape): FinishedSpan {
+  const { name = "span", id = 1, parent, remote = false, trace = traceId, kind = 0, start = 0, end = start } = shape;
   return {
     name,
     kind,
@@ -32,7 +32,7 @@ export function finishedSpan(facts: SpanFacts): FinishedSpan {
     parentSpanContext: parent === undefined ? undefined : { spanId: spanId(parent), isRemote: remote },
     startTime: time(start),
     endTime: time(end),
-    status: facts.error === undefined ? { code: 0 } : { code: 2, message: facts.error },
+    status: shape.error === undefined ? { code: 0 } : { code: 2, message: shape.error },
     attributes: {},
   };
 }

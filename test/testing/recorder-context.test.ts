@@ -61,7 +61,7 @@ async function contextsSeen(manager: ContextManager): Promise<readonly unknown[]
   seen.push(manager.bind(named("emitter"), emitter) === emitter);
   manager.bind(named("again"), emitter);
   const listener = function (this: unknown, ...args: unknown[]): void {
-    look(`heard ${args.join()} ${this === emitter}`);
+    look(`received ${args.join()} ${this === emitter}`);
   };
   for (const add of ["on", "addListener", "prependListener", "once", "prependOnceListener"] as const) {
     const event = `by ${add}`;
@@ -100,7 +100,7 @@ describe("The context manager of a recorder", () => {
   it("has the context where the SDK's has it: in calls, later, in bound functions and in emitters", async () => {
     const expected = await contextsSeen(new AsyncLocalStorageContextManager().enable());
     expect(expected).toContainEqual(["later", "async"]);
-    expect(expected).toContainEqual(["heard 1 true", "emitter"]);
+    expect(expected).toContainEqual(["received 1 true", "emitter"]);
     expect(await contextsSeen(new AsyncContextManager().enable())).toEqual(expected);
   });
 });

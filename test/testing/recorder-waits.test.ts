@@ -65,9 +65,9 @@ describe("A wait", () => {
 
   it("for a condition looks again when a span starts, and gives up on a condition that is never answered", async () => {
     const recorder = record();
-    const waiting = recorder.waitFor(() => recorder.openSpans("begun").length === 1);
+    const waiting = recorder.waitFor(() => recorder.openSpans("running").length === 1);
     await new Promise(setImmediate);
-    tracer.startSpan("begun");
+    tracer.startSpan("running");
     expect(await waiting).toBe(true);
     const never = new Promise<never>(() => undefined);
     expect((await refusal(() => recorder.waitFor(() => never, { timeout: 5 }))).code).toBe(

@@ -6,10 +6,10 @@ import { stripVTControlCharacters } from "node:util";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { renderTrace } from "../../src/testing/waterfall/render-trace.ts";
 import { displayWidth } from "../../src/testing/waterfall/display-width.ts";
-import { finishedSpan, traceId, type SpanFacts } from "./finished-spans.ts";
+import { finishedSpan, traceId, type SpanShape } from "./finished-spans.ts";
 
-const plain = (facts: readonly SpanFacts[], width = 100): string[] =>
-  renderTrace(facts.map(finishedSpan), { color: false, width }).split("\n");
+const plain = (shapes: readonly SpanShape[], width = 100): string[] =>
+  renderTrace(shapes.map(finishedSpan), { color: false, width }).split("\n");
 
 /** The column in which the first of `characters` stands. */
 const columnOf = (line: string, characters: RegExp): number => displayWidth(line.slice(0, line.search(characters)));
@@ -22,7 +22,7 @@ function startAndEnd(tracer: Tracer): void {
   parent.end();
 }
 
-const order: readonly SpanFacts[] = [
+const order: readonly SpanShape[] = [
   { id: 1, name: "create_orchestration:order", kind: 3, end: 2 },
   { id: 2, parent: 1, name: "orchestration:order", kind: 1, start: 4, end: 1004 },
   { id: 3, parent: 2, name: "activity:reserve", kind: 2, start: 54, end: 304 },
@@ -214,7 +214,7 @@ Trace 4bf92f3577b34da6a3ce929d0e0e4736 · 9 spans · 1.00 s · 2 failed
     });
 
     it("never make a line longer than the width that was asked for", () => {
-      const fact = fc.record({
+      const shape = fc.record({
         id: fc.nat({ max: 12 }),
         parent: fc.nat({ max: 14 }),
         remote: fc.boolean(),
@@ -225,8 +225,8 @@ Trace 4bf92f3577b34da6a3ce929d0e0e4736 · 9 spans · 1.00 s · 2 failed
         error: fc.string({ unit: "grapheme", minLength: 1, maxLength: 200 }),
       });
       fc.assert(
-        fc.property(fc.array(fact, { minLength: 1 }), fc.integer({ min: 60, max: 200 }), (facts, width) => {
-          const [, ...lines] = plain(facts, width);
+        fc.property(fc.array(shape, { minLength: 1 }), fc.integer({ min: 60, max: 200 }), (shapes, width) => {
+          const [, ...lines] = plain(shapes, width);
           for (const line of lines) expect(displayWidth(line)).toBeLessThanOrEqual(width);
         }),
       );

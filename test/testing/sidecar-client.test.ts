@@ -208,8 +208,8 @@ describe("starting an orchestration", () => {
     expect(pending?.runtimeStatus).toBe(OrchestrationStatus.PENDING);
     const state = await client.waitForOrchestrationCompletion(id);
     expect(state?.serializedOutput).toBe('"early"');
-    const [begun, started] = await client.getOrchestrationHistory(id);
-    expect(begun?.timestamp.getTime()).toBeGreaterThanOrEqual(startAt.getTime());
+    const [executionStarted, started] = await client.getOrchestrationHistory(id);
+    expect(executionStarted?.timestamp.getTime()).toBeGreaterThanOrEqual(startAt.getTime());
     expect(started).toMatchObject({ type: "ExecutionStarted", scheduledStartTimestamp: startAt });
   });
 

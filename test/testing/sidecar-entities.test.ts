@@ -25,7 +25,7 @@ import { act, text } from "./sidecar-raw.ts";
 const hub = sidecars();
 const counter = (key: string): EntityInstanceId => new EntityInstanceId("Counter", key);
 
-/** Counts, and remembers what it was told. */
+/** Counts, and remembers its signals. */
 class Counter extends TaskEntity<{ count: number; log: unknown[] }> {
   protected override initializeState() {
     return { count: 0, log: [] };
@@ -275,7 +275,7 @@ describe("several workers", () => {
 });
 
 describe("a client", () => {
-  it("is told of an entity that has a state, with or without that, and of no other", async () => {
+  it("is given each entity that has a state, with or without that state, and no other", async () => {
     const { client, run } = await connected();
     const before = new Date();
     await run("main", "one");

@@ -10,7 +10,7 @@ const identity = new pb.OrchestrationTraceContext()
   .setSpanid(text("00000000000000aa"))
   .setSpanstarttime(timestamp(new Date("2020-01-01")));
 
-/** The parent of an execution, as the worker is told. */
+/** The parent of an execution, as the worker receives it. */
 const parentOf = (request: pb.OrchestratorRequest): string | undefined =>
   [...request.getPasteventsList(), ...request.getNeweventsList()]
     .find((event) => event.hasExecutionstarted())

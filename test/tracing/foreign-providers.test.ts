@@ -536,7 +536,7 @@ describe("I12 a context manager of another make", () => {
     ],
     ["binds to nothing", { bind: () => undefined as never }],
     ["throws when it binds", { bind: broken }],
-    ["throws when it is to make a context active", { with: broken }],
+    ["throws when it makes a context active", { with: broken }],
     ["runs nothing", { with: () => undefined as never }],
     [
       "runs later",
@@ -576,10 +576,10 @@ describe("I12 a context manager of another make", () => {
     const client = quietClient({ stub: { getWorkItems: () => stream } }, "stub") as {
       readonly stub: { getWorkItems(): EventEmitter };
     };
-    const heard: unknown[] = [];
-    client.stub.getWorkItems().on("data", (item) => heard.push(item));
+    const received: unknown[] = [];
+    client.stub.getWorkItems().on("data", (item) => received.push(item));
     stream.emit("data", "work");
-    expect(heard).toEqual(["work"]);
+    expect(received).toEqual(["work"]);
   });
 });
 

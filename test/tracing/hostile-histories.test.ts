@@ -27,7 +27,7 @@ function workflows<T extends TaskHubGrpcWorker>(worker: T): T {
   return worker;
 }
 
-/** What one execution was told and did, as its requests and responses say. */
+/** What one execution was observed and did, as its requests and responses say. */
 class Execution {
   /** The kinds of its spans, by the ID of the action that makes them. */
   readonly #actions = new Map<number, string>();
@@ -53,13 +53,13 @@ class Execution {
   counts(): Record<string, number> {
     const spans = [...this.#actions.values()].filter((kind) => kind !== "timer" && kind !== "unlock");
     const fired = new Set(this.#events.flatMap((event) => event.getTimerfired()?.getTimerid() ?? []));
-    const told = this.#events.flatMap((event) => {
+    const observed = this.#events.flatMap((event) => {
       if (event.hasExecutionsuspended()) return "suspended";
       if (event.hasExecutionresumed()) return "resumed";
       const name = event.getEventraised()?.getName();
       return name === undefined || this.#requests.has(name) ? [] : "event_raised";
     });
-    return tally([...spans, ...[...fired].map(() => "timer"), ...told]);
+    return tally([...spans, ...[...fired].map(() => "timer"), ...observed]);
   }
 }
 
@@ -89,8 +89,8 @@ function spanCounts(orchestration: ReadableSpan, spans: readonly ReadableSpan[])
     ({ parentSpanContext: parent }) => parent?.spanId === spanId && parent.traceId === traceId,
   );
   const kinds = under.map(({ name }) => (name.endsWith(":timer") ? "timer" : (name.split(":")[0] ?? "")));
-  const told = orchestration.events.map(({ name }) => name.replace("durabletask.orchestration.", ""));
-  return tally([...kinds, ...told.filter((name) => ["event_raised", "suspended", "resumed"].includes(name))]);
+  const observed = orchestration.events.map(({ name }) => name.replace("durabletask.orchestration.", ""));
+  return tally([...kinds, ...observed.filter((name) => ["event_raised", "suspended", "resumed"].includes(name))]);
 }
 
 describe("Any history", () => {

@@ -173,12 +173,12 @@ describe("A worker of another fork of the SDK", () => {
     ["lost with DEADLINE_EXCEEDED", { code: 4 }, "unconfirmed"],
     ["lost with something without a code", new Error("socket"), "unconfirmed"],
   ])("W3 W4 tells hooks once what the response is, and what became of it: %s", async (_, refusal, delivery) => {
-    const told: unknown[] = [];
+    const received: unknown[] = [];
     const observer: MiddlewareObject = {
       name: "observer",
       workItem: () => ({
-        onResponse: ({ outcome }) => void told.push(outcome),
-        onAcknowledged: (acknowledgement) => void told.push(acknowledgement),
+        onResponse: ({ outcome }) => void received.push(outcome),
+        onAcknowledged: (acknowledgement) => void received.push(acknowledgement),
       }),
     };
     const worker = decorated(observer);
@@ -193,7 +193,7 @@ describe("A worker of another fork of the SDK", () => {
     await worker._executeActivity(activityRequest("refuse", "1"), stub);
     // That there are no more attempts shows when the worker is done.
     await setImmediate();
-    expect(told).toMatchObject([
+    expect(received).toMatchObject([
       { status: "completed" },
       delivery,
       { status: "failed", failure: { type: "RangeError", message: "no" } },

@@ -10,12 +10,12 @@ describe("The in-memory worker", () => {
   ])(
     "W3 W4 tells hooks once what the response is, and what became of a response that the backend %s",
     async (_, size, delivery) => {
-      const told: string[] = [];
+      const received: string[] = [];
       const observer: MiddlewareObject = {
         name: "observer",
         workItem: () => ({
-          onResponse: () => void told.push("responded"),
-          onAcknowledged: (acknowledgement) => void told.push(acknowledgement),
+          onResponse: () => void received.push("responded"),
+          onAcknowledged: (acknowledgement) => void received.push(acknowledgement),
         }),
       };
       const { backend, client, worker } = inMemoryHub({ use: [observer] }, new InMemoryOrchestrationBackend(size));
@@ -26,7 +26,7 @@ describe("The in-memory worker", () => {
       ]);
       if (delivery === "accepted") await processed;
       else await expect(processed).rejects.toThrow("would exceed maximum history size");
-      expect(told).toEqual(["responded", delivery]);
+      expect(received).toEqual(["responded", delivery]);
     },
   );
 });

@@ -328,7 +328,7 @@ describe("A builder", () => {
     ["a middleware that is none", { use: [null] }, /option "use": A middleware must be a function or an object/],
     ["two middlewares of one name", { use: [named("a"), named("a")] }, /already a middleware "a"/],
     ["`middlewares` that returns no array", { middlewares: () => 5 }, /option "middlewares" must return an array/],
-  ])("R7 is told at once about %s, not when it builds, and stays as it was", (_, options, message) => {
+  ])("R7 throws at once for %s, not when it builds, and stays as it was", (_, options, message) => {
     const builder = new Builder();
     const before = Object.getOwnPropertyDescriptors(builder);
     expect(() => withDurableTelemetry(builder, options)).toThrow(message);
