@@ -54,7 +54,7 @@ const aggregations = ["explicit_bucket_histogram", "base2_exponential_bucket_his
 
 const general: Rows<GeneralValues> = {
   disabled: row("OTEL_SDK_DISABLED", aBoolean, false),
-  serviceName: row("OTEL_SERVICE_NAME", values.aText, undefined),
+  serviceName: row("OTEL_SERVICE_NAME", values.aString, undefined),
   resourceDetectors: row(
     "OTEL_NODE_RESOURCE_DETECTORS",
     someOf<ResourceDetectorName>("all", "none", "env", "service", "serviceinstance", "process", "host", "os"),
@@ -405,9 +405,10 @@ class Reader {
   #inEnvironment(variable: string, kind: Kind<unknown>): unknown {
     const raw = readVariable(variable);
     let isReported = raw === undefined;
-    const ignore = (shown: string, why = ""): void => {
+    const ignore = (shown: string, why = "", part = ""): void => {
       isReported = true;
-      this.warnings.add(`${variable}="${shown}" is ignored: it must be ${kind.is}${why === "" ? "" : ` (${why})`}`);
+      const what = part === "" ? `${variable}="${shown}"` : `${part} of ${variable}`;
+      this.warnings.add(`${what} is ignored: it must be ${kind.is}${why === "" ? "" : ` (${why})`}`);
     };
     const value = raw === undefined ? undefined : kind.fromVariable(raw, ignore);
     if (value !== undefined && kind.test(value)) return value;

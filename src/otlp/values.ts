@@ -8,9 +8,10 @@ export interface Kind<T> extends OptionRule {
   /**
    * The value of a variable, as an option has it.
    *
-   * @param ignore reports an invalid part, in a form without secrets, and the reason if that is not obvious.
+   * @param ignore reports an invalid value, in a form without secrets; the reason, if that is not obvious; and which part
+   *   of the variable it is, if the other parts are used.
    */
-  fromVariable(raw: string, ignore: (shown: string, why?: string) => void): unknown;
+  fromVariable(raw: string, ignore: (shown: string, why?: string, part?: string) => void): unknown;
   /** The value of an option that passes the test. */
   read(given: unknown): T;
   /** The value as diagnostics show it, without secrets. */
@@ -31,7 +32,7 @@ const aNumber = (is: string, test: (value: number) => boolean): Kind<number> =>
 // A longer setTimeout would fire at once.
 const longest = 2 ** 31 - 1;
 
-export const aText: Kind<string> = kind({ is: "a string", test: (value) => typeof value === "string" });
+export const aString: Kind<string> = kind({ is: "a string", test: (value) => typeof value === "string" });
 export const aBoolean: Kind<boolean> = kind(rules.aBoolean, {
   fromVariable: (raw) => ({ true: true, false: false })[raw.toLowerCase()],
 });
@@ -129,7 +130,7 @@ export const headers: Kind<Readonly<Record<string, string>>> = kind(
     show: (value) => Object.keys(value).join(", "),
     hide: () => "[redacted]",
     object: {
-      is: "an object of header names and texts",
+      is: "an object of header names and strings",
       member: (name) => ({
         is: 'a string of printable ASCII characters, with a name of letters, digits, ".", "-" and "_" that does not end in "-bin"',
         test: (value) => isHeader(name, value),
@@ -140,11 +141,11 @@ export const headers: Kind<Readonly<Record<string, string>>> = kind(
         const pair = entry.includes(";") ? undefined : pairOf(entry);
         if (pair !== undefined && isHeader(...pair)) return [pair];
         const hint = entry.includes(";")
-          ? "; a semicolon in a value is written %3B"
+          ? "a semicolon in a value is written %3B"
           : entry.includes("=")
             ? ""
-            : "; a comma in a value is written %2C";
-        if (entry.trim() !== "") ignore("[redacted]", `pair ${index + 1} is left out${hint}`);
+            : "a comma in a value is written %2C";
+        if (entry.trim() !== "") ignore("[redacted]", hint, `pair ${index + 1}`);
         return [];
       });
       return Object.fromEntries(found.flat());

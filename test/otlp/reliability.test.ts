@@ -363,14 +363,14 @@ describe("Diagnostics are true", () => {
     return warn.mock.calls.flat().map((line) => String(line).replace("durable-telemetry: ", ""));
   }
   const headers =
-    'OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs, separated by commas, that make valid headers';
+    "pair 2 of OTEL_EXPORTER_OTLP_HEADERS is ignored: it must be key=value pairs, separated by commas, that make valid headers";
 
   it.each([
-    ["a=1,b c=2,d=3", "pair 2 is left out"],
-    ["key=one,two", "pair 2 is left out; a comma in a value is written %2C"],
-    ["a=1,cookie=x;y", "pair 2 is left out; a semicolon in a value is written %3B"],
-  ])("the header variable %j: the line says which pair is left out, and why", async (value, why) => {
-    expect(await warningsOf({ OTEL_EXPORTER_OTLP_HEADERS: value })).toEqual([`${headers} (${why})`]);
+    ["a=1,b c=2,d=3", ""],
+    ["key=one,two", " (a comma in a value is written %2C)"],
+    ["a=1,cookie=x;y", " (a semicolon in a value is written %3B)"],
+  ])("the header variable %j: the line says which pair is ignored, and why", async (value, why) => {
+    expect(await warningsOf({ OTEL_EXPORTER_OTLP_HEADERS: value })).toEqual([headers + why]);
   });
 
   it("a ratio without a sampler that has one has no effect, and a line says so", async () => {

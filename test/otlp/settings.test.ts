@@ -317,7 +317,7 @@ describe("Secrets", () => {
       { OTEL_EXPORTER_OTLP_HEADERS: `${secret},a b=${secret},%=${secret}` },
       {},
       [
-        'OTEL_EXPORTER_OTLP_HEADERS="[redacted]" is ignored: it must be key=value pairs, separated by commas, that make valid headers',
+        "of OTEL_EXPORTER_OTLP_HEADERS is ignored: it must be key=value pairs, separated by commas, that make valid headers",
       ],
     ],
     [
