@@ -89,10 +89,10 @@ for (const state of states) {
   if (!collector) console.log(renderTrace(traceOf(state.instanceId)));
 }
 const inPictures = states.filter(({ instanceId }) => pictured === undefined || pictured === instanceId);
-const spans = inPictures.flatMap(({ instanceId }) => traceOf(instanceId));
-if (html !== undefined) writeFileSync(html, renderTraceHtml(spans));
-if (svg !== undefined) writeFileSync(svg, renderTraceSvg(spans));
-for (const file of [html, svg]) if (file !== undefined) console.log(`\n${spans.length} spans are in ${file}.`);
+const drawn = inPictures.flatMap(({ instanceId }) => traceOf(instanceId));
+if (html !== undefined) writeFileSync(html, renderTraceHtml(drawn));
+if (svg !== undefined) writeFileSync(svg, renderTraceSvg(drawn));
+for (const file of [html, svg]) if (file !== undefined) console.log(`\n${drawn.length} spans are in ${file}.`);
 console.log(
   collector
     ? `\nTraces, metrics and logs went to ${collector}.`

@@ -274,7 +274,7 @@ export function runPage(timeMarks) {
     in: () => zoomSelected(1.6),
     out: () => zoomSelected(1 / 1.6),
     reset: () => traces.forEach((trace) => zoomTo(trace, 0, 1)),
-    theme() {
+    theme: () => {
       const isDark =
         document.documentElement.dataset.theme === "dark" ||
         (document.documentElement.dataset.theme === undefined && matchMedia("(prefers-color-scheme: dark)").matches);

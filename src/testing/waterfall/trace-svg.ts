@@ -69,7 +69,7 @@ export function renderTraceSvg(spans: Iterable<FinishedSpan>, options: RenderTra
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${top}" viewBox="0 0 ${width} ${top}" role="img" aria-labelledby="title desc">`,
     `<title id="title">${escapeMarkup(title)}</title>`,
     `<desc id="desc">${escapeMarkup([...traces.map(describe), ...notes].join(" "))}</desc>`,
-    `<style>${style}</style>`,
+    `<style>${styleSheet}</style>`,
     `<rect class="page" width="${width}" height="${top}" rx="8"/>`,
     ...parts,
     "</svg>\n",
@@ -105,7 +105,7 @@ const colorRules = ({ background, text: ink, quiet, line, failed, warning, bars 
     ...Object.entries(bars).map(([category, color]) => `.${category}{fill:${color}}`),
   ].join("");
 
-const style = [
+const styleSheet = [
   `text{font:12px ${mono}}.sans{font-family:${sans}}.title{font:600 15px ${sans}}.small{font-size:11px}`,
   ".end{text-anchor:end}.middle{text-anchor:middle}.branch{fill:none}",
   colorRules(light),
