@@ -36,7 +36,7 @@ Jaeger's JSON; - is the standard input.
   --remote-parent ID   a span that was recorded elsewhere: its children are no orphans (more than one: repeat it)
   --help, --version
 
-Exit codes: 0 all traces are whole; 1 some are not; 2 wrong usage or input.
+Exit codes: 0 all traces are whole; 1 some are not; 2 wrong usage, or an input that could not be read.
 `;
 
 const options = {

@@ -68,7 +68,7 @@ export class SpanReader implements ReadSpans {
    * @param file its name in problems.
    */
   async read(file: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const before = this.spans;
+    const [spansBefore, problemsBefore] = [this.spans, this.problems.length + this.moreProblems];
     const document = new SpanDocuments((record) => this.#add(record));
     const stream = new JsonStream(paths, document);
     const problem = (message: string, position?: Position): void => {
@@ -95,7 +95,11 @@ export class SpanReader implements ReadSpans {
       return;
     }
     if (document.documents === 0) problem("is empty");
-    else if (this.spans === before && document.skipped === 0 && document.isKnown) problem("has no spans");
+    else if (
+      this.spans + document.skipped === spansBefore &&
+      this.problems.length + this.moreProblems === problemsBefore
+    )
+      problem("has no spans");
   }
 
   #add(record: SpanRecord): boolean {
@@ -140,8 +144,6 @@ class SpanDocuments implements JsonConsumer {
   documents = 0;
   /** Spans of other traces than the one that is asked for. */
   skipped = 0;
-  /** Whether every document so far was of a known format. */
-  isKnown = true;
   readonly #add: (record: SpanRecord) => boolean;
   #keys: string[] = [];
   #isKnownDocument = false;
@@ -174,7 +176,6 @@ class SpanDocuments implements JsonConsumer {
     // An empty object is an empty request; what an array has is seen in its elements.
     const isEmpty = isObject && this.#keys.length === 0;
     if (!this.#isKnownDocument && !isEmpty) {
-      this.isKnown = false;
       const has = isObject ? `has ${this.#keys.map((key) => JSON.stringify(key)).join(", ")}` : "is no object";
       throw new FieldError(`is neither OTLP JSON ("resourceSpans") nor Jaeger's ("data"): a document ${has}`);
     }
