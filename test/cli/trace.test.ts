@@ -253,11 +253,14 @@ describe("durable-telemetry trace reads", () => {
     const span = { traceID: "1", operationName: "x", startTime: 1_700_000_000_999_999, duration: 3, processID: "p" };
     const references = [{ refType: "FOLLOWS_FROM", traceID: "2", spanID: "3" }];
     const child = { refType: "CHILD_OF", traceID: "1", spanID: "a" };
-    const spans = [
+    const both = [
       { ...span, spanID: "a", references },
       { ...span, spanID: "b", references: [child], startTime: 1_700_000_001_000_000, duration: 1 },
     ];
-    const { traces, code } = await report(["-"], JSON.stringify({ data: [{ traceID: "1", spans, processes: {} }] }));
+    const { traces, code } = await report(
+      ["-"],
+      JSON.stringify({ data: [{ traceID: "1", spans: both, processes: {} }] }),
+    );
     expect(code).toBe(0);
     expect(traces[0]).toMatchObject({ traceId: "1".padStart(32, "0"), duration: 0.003, whole: true });
   });

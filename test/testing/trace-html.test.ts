@@ -29,7 +29,7 @@ const order: readonly FinishedSpan[] = [
   ),
   span(
     { id: 6, parent: 2, name: "activity:charge", kind: 2, start: 304, end: 404, error: "card declined" },
-    { attributes: activity },
+    { attributes: { ...activity, "durabletask.task.attempt": 2 } },
   ),
   span(
     { id: 8, parent: 2, name: "orchestration:order:timer", start: 404, end: 904 },
@@ -146,7 +146,7 @@ describe.skipIf(!isInstalled && !process.env["CI"])("The page of renderTraceHtml
       .locator(".body .row")
       .evaluateAll((rows) => rows.map((each) => each.getAttribute("aria-level")));
     expect(level).toEqual(["1", "2", "3", "4", "5", "3", "3", "1"]);
-    expect(await page.locator(".body .row").nth(5).innerText()).toContain("card declined");
+    expect(await page.locator(".body .row").nth(5).innerText()).toMatch(/attempt 2[^]*card declined/);
     expect(await page.locator(".body .row").nth(7).innerText()).toContain("orphan");
     expect(await page.locator(".ruler").innerText()).toMatch(/^0\s*200 ms/);
     expect(faults).toEqual([]);

@@ -29,6 +29,16 @@ describe("renderTraceSvg", () => {
     expect(Number(width) / 516).toBeCloseTo(100 / 1004, 2);
   });
 
+  it("says which attempt a span is, where there is room", () => {
+    const attempt = (name: string): string =>
+      renderTraceSvg([{ ...finishedSpan({ name, kind: 2 }), attributes: { "durabletask.task.attempt": 2 } }]);
+    expect(attempt("charge")).toContain(
+      `>charge</tspan><tspan class="warning"></tspan><tspan class="quiet"> client attempt 2<`,
+    );
+    expect(attempt("x".repeat(34))).toContain(`<tspan class="quiet"> attempt 2<`);
+    expect(attempt("x".repeat(50))).toContain(`<tspan class="quiet"></tspan>`);
+  });
+
   it("has a title and a description for screen readers", () => {
     const svg = render(order, { title: "An order" });
     expect(svg).toMatch(/^<svg [^>]*role="img" aria-labelledby="title desc">\n<title id="title">An order<\/title>/);

@@ -117,7 +117,7 @@ export class SpanReader implements ReadSpans {
     return true;
   }
 
-  /** The attributes that the checks read. */
+  /** The attributes that the checks and the pictures read. */
   #needed(attributes: SpanRecord["attributes"]): SpanRecord["attributes"] {
     const kept: Record<string, unknown> = {};
     for (const key of neededAttributes) {
@@ -136,7 +136,13 @@ export class SpanReader implements ReadSpans {
   }
 }
 
-const neededAttributes = [ATTR_TYPE, ATTR_TASK_INSTANCE_ID, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID];
+const neededAttributes = [
+  ATTR_TYPE,
+  ATTR_TASK_INSTANCE_ID,
+  ATTR_TASK_EXECUTION_ID,
+  ATTR_TASK_ID,
+  "durabletask.task.attempt",
+];
 
 /** Makes spans of the values of documents of any known format. */
 class SpanDocuments implements JsonConsumer {

@@ -15,6 +15,8 @@ export interface Row {
   /** What a whole trace does not have, each with a space before it: ` [orphan]`. */
   readonly marks: string;
   readonly kind: string;
+  /** The number of an attempt after the first; else empty. */
+  readonly attempt: string;
   readonly start: string;
   readonly took: string;
   /** Lines of their own below the span: which parent is missing, and why it failed. */
@@ -43,6 +45,7 @@ export function toRows(trace: TraceTree): Row[] {
         .map((mark) => ` [${mark}]`)
         .join(""),
       kind: kindName(node.kind),
+      attempt: attemptOf(node),
       start: offsetText(node.start, trace),
       took: node.end === undefined ? "?" : formatDuration(node.end - node.start),
       notes: notes(node),
@@ -63,6 +66,11 @@ export function toRows(trace: TraceTree): Row[] {
 
 // Wider than any line that is read; keeps a chain of thousands of spans from taking quadratic memory.
 const maximumIndent = 300;
+
+function attemptOf({ span }: SpanNode): string {
+  const attempt = span.attributes?.["durabletask.task.attempt"];
+  return typeof attempt === "number" && attempt > 1 ? `attempt ${attempt}` : "";
+}
 
 /** A time as an offset from the trace's start: `0` or `+4.00 ms`. */
 export function offsetText(time: bigint, trace: TraceTree): string {

@@ -151,6 +151,7 @@ function traceSection(trace: TraceTree, index: number): Section {
     const classes = ["row", categoryOf(node), ...(node.failed ? ["failed"] : [])].join(" ");
     const expanded = node.children.length > 0 ? ` aria-expanded="true"` : "";
     const marks = marksOf(node).map((mark) => `<span class="mark odd">${mark}</span>`);
+    if (row.attempt !== "") marks.unshift(`<span class="mark">${row.attempt}</span>`);
     const below = node.children.length > 0 ? `<span class="more">${descendants(rows, at)} below</span>` : "";
     const critical = (share?.segments ?? []).map(([from, to]) => `<u style="${place(from, to)}"></u>`).join("");
     const edge = node.start === trace.end && duration > 0 ? ` class="edge"` : "";

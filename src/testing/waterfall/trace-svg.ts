@@ -175,7 +175,9 @@ function drawRow(row: Row, trace: TraceTree, y: number, parentY: number | undefi
   const marks = shorten(row.marks, columns - status.length - 6);
   const name = shorten(row.name, columns - status.length - displayWidth(marks));
   const left = columns - status.length - displayWidth(name) - displayWidth(marks);
-  const kind = row.kind.length + 1 <= left ? ` ${row.kind}` : "";
+  const [kind = ""] = [`${row.kind} ${row.attempt}`, row.attempt, row.kind]
+    .map((each) => ` ${each.trim()}`)
+    .filter((each) => each.length > 1 && each.length <= left);
   const parts = [
     `<title>${escapeMarkup(`${row.name}${row.marks} · ${row.kind} · ${row.start} · ${row.took}${node.failed ? " · failed" : ""}`)}</title>`,
     `<text x="${x}" y="${baseline}"><tspan class="${node.failed ? "failed" : "ink"}">${escapeMarkup(status + name)}</tspan>` +
