@@ -45,7 +45,7 @@ export interface JsonConsumer {
  */
 export class JsonStream {
   readonly #positions = new Positions();
-  readonly #tokenizer = new ExactTokenizer({ separator: "", stringBufferSize: 16_384 });
+  readonly #tokenizer = new ExactTokenizer({ separator: "" });
   readonly #consumer: JsonConsumer;
   #depth = 0;
   #isObject = false;
