@@ -6,7 +6,7 @@ const lazyFiles = ["src/otlp/packages.cjs", "src/instrumentation/lazy.cjs", "src
 
 const module = (path: string): RegExp => new RegExp(`[\\\\/]${path.replaceAll("/", "[\\\\/]")}(?<!\\.d\\.ts)$`);
 
-const config: UserConfig = defineConfig({
+const library: UserConfig = defineConfig({
   cwd: fileURLToPath(new URL("..", import.meta.url)),
   entry: {
     index: "src/index.ts",
@@ -58,4 +58,19 @@ const config: UserConfig = defineConfig({
   copy: lazyFiles.map((from) => ({ from, to: "dist" })),
 });
 
-export default config;
+// The program shares no file with the entries: it loads only what it needs.
+const program: UserConfig = defineConfig({
+  cwd: library.cwd ?? ".",
+  entry: { cli: "src/cli/main.ts" },
+  format: "esm",
+  platform: "node",
+  target: "node22.15",
+  clean: false,
+  dts: false,
+  sourcemap: false,
+  outputOptions: { comments: { legal: true, annotation: true, jsdoc: false } },
+});
+
+const builds: UserConfig[] = [library, program];
+
+export default builds;

@@ -11,9 +11,10 @@ import { NodeSDK } from "@opentelemetry/sdk-node";
 import { InMemorySpanExporter, SimpleSpanProcessor, type ReadableSpan } from "@opentelemetry/sdk-trace";
 import { withDurableTelemetry } from "durable-telemetry";
 import { setupOtlp } from "durable-telemetry/otlp";
-import { renderTrace, startLocalSidecar } from "durable-telemetry/testing";
+import { renderTrace, renderTraceHtml, renderTraceSvg, startLocalSidecar } from "durable-telemetry/testing";
+import { writeFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
-import { styleText } from "node:util";
+import { parseArgs, styleText } from "node:util";
 import {
   approvalDesk,
   chargeCard,
@@ -27,6 +28,15 @@ import { approvalPolicy, auditTrail } from "./middlewares.ts";
 import { payOrder, processOrder } from "./orchestrations.ts";
 import { orders } from "./orders.ts";
 import { ProgressLog } from "./progress.ts";
+
+// --html and --svg write pictures of the traces; --order limits them to that order's trace.
+const {
+  html,
+  svg,
+  order: pictured,
+} = parseArgs({
+  options: { html: { type: "string" }, svg: { type: "string" }, order: { type: "string" } },
+}).values;
 
 // Telemetry goes to a collector if there is one; else spans are kept here for the waterfalls.
 const collector = process.env["OTEL_EXPORTER_OTLP_ENDPOINT"];
@@ -78,6 +88,11 @@ for (const state of states) {
   console.log(`\n${outcomeOf(state)}`);
   if (!collector) console.log(renderTrace(traceOf(state.instanceId)));
 }
+const inPictures = states.filter(({ instanceId }) => pictured === undefined || pictured === instanceId);
+const drawn = inPictures.flatMap(({ instanceId }) => traceOf(instanceId));
+if (html !== undefined) writeFileSync(html, renderTraceHtml(drawn));
+if (svg !== undefined) writeFileSync(svg, renderTraceSvg(drawn));
+for (const file of [html, svg]) if (file !== undefined) console.log(`\n${drawn.length} spans are in ${file}.`);
 console.log(
   collector
     ? `\nTraces, metrics and logs went to ${collector}.`

@@ -26,6 +26,8 @@ export {
   type WholenessOptions,
 } from "./recorder/index.ts";
 export { renderTrace, type RenderTraceOptions } from "./waterfall/render-trace.ts";
+export { renderTraceHtml, type RenderTraceHtmlOptions } from "./waterfall/trace-html.ts";
+export { renderTraceSvg, type RenderTraceSvgOptions } from "./waterfall/trace-svg.ts";
 export type { FinishedSpan } from "./waterfall/span-tree.ts";
 
 // Warns at load if Node.js is too old.

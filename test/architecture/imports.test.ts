@@ -42,6 +42,7 @@ describe("The modules of the package", () => {
     ["src/ending", []],
     ["src/otlp", ["src/ending", "src/telemetry"]],
     ["src/testing", ["src/telemetry"]],
+    ["src/cli", ["src/telemetry", "src/testing"]],
     ["src/instrumentation", ["src/ending", "src/otlp", "src/worker"]],
     ["middlewares/tracing", ["src/pipeline", "src/telemetry"]],
     ["middlewares/metrics", ["src/pipeline", "src/telemetry"]],
@@ -60,7 +61,7 @@ describe("The modules of the package", () => {
   it("have a rule for each folder", () => {
     expect([...layers.keys()].toSorted()).toEqual([
       ...["caching", "logging", "metrics", "tracing"].map((name) => `middlewares/${name}`),
-      ...["ending", "instrumentation", "otlp", "pipeline", "telemetry", "testing", "worker"].map(
+      ...["cli", "ending", "instrumentation", "otlp", "pipeline", "telemetry", "testing", "worker"].map(
         (name) => `src/${name}`,
       ),
     ]);

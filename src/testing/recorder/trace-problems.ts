@@ -1,4 +1,3 @@
-import { SpanKind } from "@opentelemetry/api";
 import {
   ATTR_TASK_EXECUTION_ID,
   ATTR_TASK_ID,
@@ -7,12 +6,13 @@ import {
   TYPE_ACTIVITY,
   TYPE_ORCHESTRATION,
 } from "../../telemetry/semconv.ts";
+import { kindName } from "../waterfall/rows.ts";
 import type { FinishedSpan, SpanNode, TraceTree } from "../waterfall/span-tree.ts";
 
-// A span of any SDK has its kind as a number.
-const server: number = SpanKind.SERVER;
-const client: number = SpanKind.CLIENT;
-const producer: number = SpanKind.PRODUCER;
+// OpenTelemetry's `SpanKind`, as numbers: the command line does without the API.
+const server = 1;
+const client = 2;
+const producer = 3;
 
 interface ProblemSpan {
   /** The name of the span that has the problem. */
@@ -61,7 +61,7 @@ export function problemsOf<T extends FinishedSpan>(
   for (const node of trace.nodes) {
     const span = {
       name: node.name,
-      spanKind: SpanKind[node.kind] ?? String(node.kind),
+      spanKind: kindName(node.kind).toUpperCase(),
       traceId: trace.traceId,
       spanId: node.spanId,
     };
@@ -122,11 +122,17 @@ function firstOfTask({ span, kind, spanId, parentSpanId }: SpanNode, seen: Map<s
 /**
  * What a trace still waits for, in words: a task that was sent off has a span where it was, and one where it runs.
  */
-export function missingFrom({ nodes }: TraceTree): readonly string[] {
+export function missingFrom(trace: TraceTree): readonly string[] {
+  return sentOffAlone(trace).map(
+    ({ name, kind, spanId }) =>
+      `missing: the SERVER span of what ${name} ${kindName(kind).toUpperCase()} ${spanId} sent off`,
+  );
+}
+
+/** The spans of tasks that were sent off, and whose run has no span. */
+export function sentOffAlone({ nodes }: TraceTree): readonly SpanNode[] {
   const runs = new Set(nodes.filter(({ kind }) => kind === server).map(({ parentSpanId }) => parentSpanId));
-  return nodes
-    .filter((node) => isSentOff(node, node.span.attributes ?? {}) && !runs.has(node.spanId))
-    .map((node) => `missing: the SERVER span of what ${node.name} ${SpanKind[node.kind]} ${node.spanId} sent off`);
+  return nodes.filter((node) => isSentOff(node, node.span.attributes ?? {}) && !runs.has(node.spanId));
 }
 
 function isSentOff({ kind }: SpanNode, attributes: Readonly<Record<string, unknown>>): boolean {

@@ -34,6 +34,11 @@ export function printable(value: string): string {
     .replace(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]+/gu, " ");
 }
 
+/** The same of each line. */
+export function printableLines(value: string): string {
+  return value.split(/\r?\n/).map(printable).join("\n");
+}
+
 /** The number of columns that `value` (without escape sequences) takes. */
 export function displayWidth(value: string): number {
   if (plain.test(value)) return value.length;

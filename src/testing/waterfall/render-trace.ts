@@ -2,6 +2,7 @@ import util from "node:util";
 import { displayWidth, padEnd, padStart, printable, shorten } from "./display-width.ts";
 import { formatDuration } from "./duration.ts";
 import { buildSpanForest, type FinishedSpan, type SpanNode, type TraceTree } from "./span-tree.ts";
+import { plural } from "./plural.ts";
 import { toRows, type Row } from "./rows.ts";
 
 /** Options of {@link renderTrace}. */
@@ -37,16 +38,12 @@ export interface RenderTraceOptions {
 export function renderTrace(spans: Iterable<FinishedSpan>, options: RenderTraceOptions = {}): string {
   const paint = painter(options.color);
   const width = lineWidth(options.width);
-  const { traces, unreadable } = buildSpanForest(isIterable(spans) ? spans : []);
+  const { traces, unreadable } = buildSpanForest(spans);
   const blocks = traces.map((trace) => renderTree(trace, width, paint).join("\n"));
   if (unreadable > 0) {
     blocks.push(paint("yellow", `${plural(unreadable, "entry", "entries")} could not be read as a span.`));
   }
   return blocks.length === 0 ? "No spans to show." : blocks.join("\n\n");
-}
-
-function isIterable(value: unknown): boolean {
-  return typeof value === "object" && value !== null && typeof Reflect.get(value, Symbol.iterator) === "function";
 }
 
 type Format = Parameters<typeof util.styleText>[0];
@@ -190,8 +187,4 @@ function drawBar(node: SpanNode, trace: TraceTree, columns: number): string {
   const closing = to % 2 === 1 ? "╸" : "";
   const whole = Math.floor(to / 2) - Math.ceil(from / 2);
   return " ".repeat(Math.floor(from / 2)) + opening + "━".repeat(whole) + closing;
-}
-
-function plural(count: number, one: string, many: string): string {
-  return `${count} ${count === 1 ? one : many}`;
 }

@@ -5,6 +5,8 @@ import type { SpanNode, TraceTree } from "./span-tree.ts";
 /** What the waterfall says about a span, before anyone knows how wide the columns are. */
 export interface Row {
   readonly node: SpanNode;
+  /** How many ancestors it has. */
+  readonly depth: number;
   /** The branches that lead to the name. */
   readonly branch: string;
   /** The branches that lead past the row to what is below it. */
@@ -13,6 +15,8 @@ export interface Row {
   /** What a whole trace does not have, each with a space before it: ` [orphan]`. */
   readonly marks: string;
   readonly kind: string;
+  /** The number of an attempt after the first; else empty. */
+  readonly attempt: string;
   readonly start: string;
   readonly took: string;
   /** Lines of their own below the span: which parent is missing, and why it failed. */
@@ -28,17 +32,21 @@ interface Note {
 /** The trace's spans in the order of the tree. */
 export function toRows(trace: TraceTree): Row[] {
   const rows: Row[] = [];
-  const pending = trace.roots.map((node) => ({ node, branch: "", indent: "" })).toReversed();
+  const pending = trace.roots.map((node) => ({ node, depth: 0, branch: "", indent: "" })).toReversed();
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const { node, branch, indent } = next;
+    const { node, depth, branch, indent } = next;
     rows.push({
       node,
+      depth,
       branch,
       below: indent + (node.children.length > 0 ? "│ " : ""),
       name: printable(node.name),
-      marks: marks(node),
-      kind: kindNames[node.kind] ?? "?",
-      start: node.start === trace.start ? "0" : `+${formatDuration(node.start - trace.start)}`,
+      marks: marksOf(node)
+        .map((mark) => ` [${mark}]`)
+        .join(""),
+      kind: kindName(node.kind),
+      attempt: attemptOf(node),
+      start: offsetText(node.start, trace),
       took: node.end === undefined ? "?" : formatDuration(node.end - node.start),
       notes: notes(node),
     });
@@ -47,6 +55,7 @@ export function toRows(trace: TraceTree): Row[] {
       const last = index === 0;
       pending.push({
         node: child,
+        depth: depth + 1,
         branch: indent + (last ? "└─ " : "├─ "),
         indent: (indent + (last ? "   " : "│  ")).slice(-maximumIndent),
       });
@@ -58,17 +67,32 @@ export function toRows(trace: TraceTree): Row[] {
 // Wider than any line that is read; keeps a chain of thousands of spans from taking quadratic memory.
 const maximumIndent = 300;
 
-/** By OpenTelemetry's `SpanKind`. */
+function attemptOf({ span }: SpanNode): string {
+  const attempt = span.attributes?.["durabletask.task.attempt"];
+  return typeof attempt === "number" && attempt > 1 ? `attempt ${attempt}` : "";
+}
+
+/** A time as an offset from the trace's start: `0` or `+4.00 ms`. */
+export function offsetText(time: bigint, trace: TraceTree): string {
+  return time === trace.start ? "0" : `${time > trace.start ? "+" : ""}${formatDuration(time - trace.start)}`;
+}
+
+/** The name of an OpenTelemetry `SpanKind`. */
+export function kindName(kind: number): string {
+  return kindNames[kind] ?? "?";
+}
+
 const kindNames: readonly (string | undefined)[] = ["internal", "server", "client", "producer", "consumer"];
 
-function marks(node: SpanNode): string {
-  let text = "";
-  if (node.parentage === "orphan") text += " [orphan]";
-  if (node.parentage === "remote") text += " [remote parent]";
-  if (node.parentage === "cycle") text += " [cycle]";
-  if (node.duplicate) text += " [duplicate]";
-  if (node.end === undefined) text += " [no end]";
-  return text;
+/** What a whole trace does not have, on one span. */
+export function marksOf(node: SpanNode): readonly string[] {
+  const found: string[] = [];
+  if (node.parentage === "orphan") found.push("orphan");
+  if (node.parentage === "remote") found.push("remote parent");
+  if (node.parentage === "cycle") found.push("cycle");
+  if (node.duplicate) found.push("duplicate");
+  if (node.end === undefined) found.push("no end");
+  return found;
 }
 
 function notes(node: SpanNode): Note[] {

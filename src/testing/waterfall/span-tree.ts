@@ -21,6 +21,25 @@ export interface FinishedSpan {
   /** `code` is an OpenTelemetry `SpanStatusCode`. */
   readonly status: { readonly code: number; readonly message?: string | undefined };
   readonly attributes?: Readonly<Record<string, unknown>> | undefined;
+  readonly events?: readonly FinishedEvent[] | undefined;
+  readonly links?: readonly FinishedLink[] | undefined;
+  readonly resource?: { readonly attributes?: Readonly<Record<string, unknown>> | undefined } | undefined;
+  /** What made the span, in SDK 2.x and 3.x. */
+  readonly instrumentationScope?: { readonly name: string; readonly version?: string | undefined } | undefined;
+}
+
+/** An event of a finished span. */
+interface FinishedEvent {
+  readonly name: string;
+  /** Seconds since the epoch, and nanoseconds. */
+  readonly time: readonly [seconds: number, nanoseconds: number];
+  readonly attributes?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** A link of a finished span. */
+interface FinishedLink {
+  readonly context: { readonly traceId: string; readonly spanId: string };
+  readonly attributes?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /**
@@ -100,7 +119,7 @@ interface ReadSpan<T> {
 export function buildSpanForest<T extends FinishedSpan>(spans: Iterable<T>): SpanForest<T> {
   const byTrace = new Map<string, ReadSpan<T>[]>();
   let unreadable = 0;
-  for (const span of spans) {
+  for (const span of isIterable(spans) ? spans : []) {
     const read = readSpan(span);
     if (read === undefined) {
       unreadable += 1;
@@ -113,6 +132,10 @@ export function buildSpanForest<T extends FinishedSpan>(spans: Iterable<T>): Spa
   const traces = [...byTrace].map(([traceId, ofTrace]) => buildTree(traceId, ofTrace));
   traces.sort((a, b) => compare(a.start, b.start));
   return { traces, unreadable };
+}
+
+function isIterable(value: unknown): boolean {
+  return typeof value === "object" && value !== null && typeof Reflect.get(value, Symbol.iterator) === "function";
 }
 
 function readSpan<T extends FinishedSpan>(span: T): ReadSpan<T> | undefined {
@@ -151,7 +174,8 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : String(value);
 }
 
-function nanoseconds(time: readonly [number, number] | undefined): bigint | undefined {
+/** A time as nanoseconds since the epoch; `undefined` if it can't be one. */
+export function nanoseconds(time: readonly [number, number] | undefined): bigint | undefined {
   const [seconds, rest] = time ?? [];
   if (!isWithin(seconds, latestSecond) || !isWithin(rest, Number.MAX_SAFE_INTEGER)) return undefined;
   return BigInt(Math.trunc(seconds)) * 1_000_000_000n + BigInt(Math.trunc(rest));

@@ -1,0 +1,124 @@
+import { createReadStream, writeFileSync } from "node:fs";
+import { renderTraceHtml } from "../testing/waterfall/trace-html.ts";
+import { renderTraceSvg } from "../testing/waterfall/trace-svg.ts";
+import { analyse, byUrgency, verdictOf, type Verdict } from "./analysis.ts";
+import type { TraceArguments } from "./arguments.ts";
+import type { FileSpan } from "./input/file-span.ts";
+import { SpanReader, type InputProblem } from "./input/read-spans.ts";
+import { traceObject } from "./json-report.ts";
+import { hasColor, painter } from "./paint.ts";
+import { summary, traceLine, traceReport } from "./text-report.ts";
+
+/** All traces are whole; some are not; the usage or the input is wrong. */
+export type ExitCode = 0 | 1 | 2;
+
+/** Where a command writes to: a line, or several. */
+export interface Output {
+  readonly out: (lines: string) => void;
+  readonly error: (lines: string) => void;
+}
+
+// A page with more takes a browser minutes.
+const mostDrawn = 20_000;
+const mostLines = 100;
+
+/** Runs `durable-telemetry trace`. */
+export async function traceCommand(options: TraceArguments, output: Output): Promise<ExitCode> {
+  const detailed = options.html !== undefined;
+  const reader = new SpanReader({ traceId: options.trace, detailed });
+  for (const file of options.files) await reader.read(file, chunksOf(file));
+  const fault = (message: string): void => output.error(`durable-telemetry: ${message}`);
+
+  const verdicts: Verdict[] = [];
+  for (const spans of reader.traces.values()) {
+    const analysis = analyse(spans, options.remoteParents);
+    if (analysis !== undefined) verdicts.push(verdictOf(analysis));
+  }
+  verdicts.sort(byUrgency);
+  const report = options.json ? jsonReport : textReport;
+  if (verdicts.length > 0) report(verdicts, reader, options, output);
+
+  let isComplete = reader.problems.length === 0;
+  for (const problem of reader.problems) fault(inputText(problem));
+  if (reader.moreProblems > 0) fault(`… and ${reader.moreProblems} more problems`);
+  if (verdicts.length === 0 && isComplete) {
+    isComplete = false;
+    const which = options.trace === undefined ? "There are no spans" : `There is no trace ${options.trace}`;
+    fault(`${which} in ${options.files.join(", ")}.`);
+  }
+  if (verdicts.length > 0 && !draw(verdicts, reader.traces, options, fault)) isComplete = false;
+  if (!isComplete) return 2;
+  return verdicts.some(({ problems }) => problems > 0) ? 1 : 0;
+}
+
+type Report = (verdicts: readonly Verdict[], reader: SpanReader, options: TraceArguments, output: Output) => void;
+
+const textReport: Report = (verdicts, { traces, spans }, { limit, remoteParents }, { out }) => {
+  const color = hasColor();
+  const paint = painter(color);
+  out(summary(verdicts, spans, paint));
+  for (const { traceId } of verdicts.slice(0, limit)) {
+    const ofTrace = traces.get(traceId) ?? [];
+    const analysis = analyse(ofTrace, remoteParents);
+    if (analysis !== undefined) out(`\n${traceReport(analysis, ofTrace, paint, color)}`);
+  }
+  const others = verdicts.slice(limit);
+  if (others.length === 0) return;
+  out(limit === 0 ? "" : `\nOther traces (--limit shows more of them in full):`);
+  for (const verdict of others.slice(0, mostLines)) out(`  ${traceLine(verdict)}`);
+  if (others.length > mostLines) out(`  … and ${others.length - mostLines} more; --json has all`);
+};
+
+const jsonReport: Report = (verdicts, { traces, spans, problems, moreProblems }, { remoteParents }, { out }) => {
+  // Trace by trace: all of them may not fit into one string.
+  out(`{"spans":${spans},"traces":[`);
+  verdicts.forEach(({ traceId }, index) => {
+    const analysis = analyse(traces.get(traceId) ?? [], remoteParents);
+    if (analysis !== undefined)
+      out(`${JSON.stringify(traceObject(analysis))}${index < verdicts.length - 1 ? "," : ""}`);
+  });
+  out(`],"problems":${JSON.stringify(problems)},"moreProblems":${moreProblems}}`);
+};
+
+/** Writes the pictures. @returns whether it could. */
+function draw(
+  verdicts: readonly Verdict[],
+  traces: ReadonlyMap<string, readonly FileSpan[]>,
+  { html, svg }: TraceArguments,
+  fault: (message: string) => void,
+): boolean {
+  const files = [
+    { file: html, render: renderTraceHtml },
+    { file: svg, render: renderTraceSvg },
+  ];
+  let isWritten = true;
+  for (const { file, render } of files) {
+    if (file === undefined) continue;
+    const drawn: FileSpan[] = [];
+    let left = verdicts.length;
+    for (const { traceId } of verdicts) {
+      const spans = traces.get(traceId) ?? [];
+      if (drawn.length > 0 && drawn.length + spans.length > mostDrawn) break;
+      for (const span of spans) drawn.push(span);
+      left -= 1;
+    }
+    try {
+      writeFileSync(file, render(drawn));
+    } catch (error) {
+      fault(`${file} can't be written: ${error instanceof Error ? error.message : String(error)}`);
+      isWritten = false;
+      continue;
+    }
+    if (left > 0) fault(`${file} leaves out ${left} of ${verdicts.length} traces: --trace chooses one.`);
+  }
+  return isWritten;
+}
+
+function inputText({ file, message, position }: InputProblem): string {
+  const where = position === undefined ? "" : `:${position.line} (byte ${position.byte})`;
+  return `${file === "-" ? "standard input" : file}${where}: ${message}`;
+}
+
+function chunksOf(file: string): AsyncIterable<Uint8Array> {
+  return file === "-" ? process.stdin : createReadStream(file, { highWaterMark: 256 * 1024 });
+}

@@ -1,0 +1,77 @@
+import { sentOffAlone } from "../testing/recorder/trace-problems.ts";
+import { ATTR_TASK_INSTANCE_ID, ATTR_TYPE, TYPE_ORCHESTRATION } from "../telemetry/semconv.ts";
+import { kindName } from "../testing/waterfall/rows.ts";
+import type { FinishedSpan, SpanNode, TraceTree } from "../testing/waterfall/span-tree.ts";
+
+/** What has not come to its end, as far as its trace says. */
+export interface Waiting {
+  /**
+   * - `orchestration`: it has spans, and no span of its own, which comes when it finishes.
+   * - `not run`: it was sent off, and there is no span of its run.
+   * - `open`: its span has no end.
+   */
+  readonly what: "orchestration" | "not run" | "open";
+  readonly name: string;
+  readonly instanceId: string | undefined;
+  /** When something happened last, in nanoseconds since the epoch. */
+  readonly since: bigint;
+  /** How many spans are below the span that is missing. */
+  readonly spans: number;
+}
+
+/** What a trace waits for. A span that was lost looks the same: the trace can't say which it is. */
+export function waitingIn<T extends FinishedSpan>(
+  trace: TraceTree<T>,
+  isOpen: (span: T) => boolean,
+): readonly Waiting[] {
+  const unfinished = new Map<string, SpanNode[]>();
+  for (const node of trace.roots) {
+    const attributes = node.span.attributes ?? {};
+    if (node.parentage === "root" || node.parentage === "cycle" || attributes[ATTR_TYPE] === undefined) continue;
+    // Something called from outside, and nothing that an orchestration waits for.
+    if (isOrchestrationRun(node)) continue;
+    const key = instanceOf(node) ?? node.parentSpanId ?? "";
+    const known = unfinished.get(key);
+    if (known === undefined) unfinished.set(key, [node]);
+    else known.push(node);
+  }
+  const found: Waiting[] = [...unfinished.values()].map((nodes) => {
+    const last = nodes.reduce((latest, node) => (endOf(node) > endOf(latest) ? node : latest));
+    return {
+      what: "orchestration",
+      name: last.name,
+      instanceId: instanceOf(last),
+      since: endOf(last),
+      spans: nodes.length,
+    };
+  });
+  const instances = new Set(found.map(({ instanceId }) => instanceId));
+  for (const node of sentOffAlone(trace)) {
+    const instanceId = instanceOf(node);
+    const isUnfinished = instanceId !== undefined && instances.has(instanceId) && node.parentage !== "orphan";
+    if (isUnfinished && node.span.attributes?.[ATTR_TYPE] !== "activity") continue;
+    found.push({ what: "not run", name: nameOf(node), instanceId, since: node.end ?? node.start, spans: 0 });
+  }
+  for (const node of trace.nodes) {
+    if (!isOpen(node.span)) continue;
+    found.push({ what: "open", name: nameOf(node), instanceId: instanceOf(node), since: node.start, spans: 0 });
+  }
+  return found;
+}
+
+function isOrchestrationRun({ kind, span }: SpanNode): boolean {
+  return kindName(kind) === "server" && span.attributes?.[ATTR_TYPE] === TYPE_ORCHESTRATION;
+}
+
+function instanceOf({ span }: SpanNode): string | undefined {
+  const id = span.attributes?.[ATTR_TASK_INSTANCE_ID];
+  return typeof id === "string" ? id : undefined;
+}
+
+function nameOf({ name, kind }: SpanNode): string {
+  return `${name} ${kindName(kind)}`;
+}
+
+function endOf(node: SpanNode): bigint {
+  return node.end ?? node.start;
+}
