@@ -23,7 +23,7 @@ import { LiveContext } from "./live-context.ts";
 import type { TracingOptions } from "./options.ts";
 import { kept, keyOf, keyOfTask, recentWork } from "./recent-work.ts";
 import { RecordedSpan, type RecordedEvent } from "./recorded-span.ts";
-import { notBefore, TaskSpans } from "./task-spans.ts";
+import { endAfter, TaskSpans } from "./task-spans.ts";
 import { endSpan, type IdentityTracer } from "./tracer.ts";
 
 /**
@@ -195,7 +195,7 @@ export class TracedEpisode implements WorkItemHooks {
       setOrchestrationFailure(span, outcome.failure);
       addExceptionEvent(span, outcome.failure, end);
     }
-    endSpan(span, notBefore(startedAt, end));
+    endSpan(span, endAfter(startedAt, end));
   }
 
   // The events that the orchestration's code recorded, and those from outside (S2), ordered by time.

@@ -1,4 +1,4 @@
-import { SpanKind, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
+import { SpanKind, type Attributes, type Context, type SpanContext, type TimeInput } from "@opentelemetry/api";
 import type {
   HistoryEvent,
   OrchestrationWorkItem,
@@ -136,7 +136,7 @@ export class TaskSpans {
     try {
       const span = this.#tracer.start(name, { kind, startTime: start, attributes }, identity, this.#inside);
       if (failure !== undefined) (isOrchestration ? setOrchestrationFailure : setFailure)(span, failure);
-      endSpan(span, notBefore(start, end));
+      endSpan(span, endAfter(start, end));
     } catch (error) {
       isolated.fault("a span was lost", error);
     }
@@ -163,7 +163,12 @@ function describe(task: ScheduledTask, attributes: Attributes): { readonly name:
   return { name: semconv.spanName(type, task.name, task.version), kind: SpanKind.CLIENT };
 }
 
-/** The clocks of machines differ, but a span must not end before it starts. */
-export function notBefore(start: Date, end: Date): Date {
-  return start > end ? start : end;
+/**
+ * The end of a span, after its start (telemetry.md S12): the clocks of machines differ, and history events may have times in
+ * whole milliseconds. The least length is a microsecond, the unit of most backends; Jaeger reports a span of no length as one
+ * of negative duration.
+ */
+export function endAfter(start: Date, end: Date): TimeInput {
+  const from = start.getTime();
+  return from >= end.getTime() ? [Math.floor(from / 1000), (from % 1000) * 1_000_000 + 1000] : end;
 }

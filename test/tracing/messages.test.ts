@@ -20,6 +20,35 @@ const eventsOf = (span: ReadableSpan): unknown[] =>
     ...Object.values(attributes),
   ]);
 
+describe("The length of a span", () => {
+  it("S12 is a microsecond at least, whatever happened within one millisecond", async () => {
+    const spans = recordSpans();
+    const worker = episodeWorker((each) => {
+      each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
+        yield ctx.callActivity("charge");
+        yield ctx.createTimer(at(7));
+        ctx.sendEvent("other", "hello");
+        ctx.entities.signalEntity(new EntityInstanceId("counter", "1"), "add");
+      });
+    });
+    const first = [history.episode(7), history.started("order")];
+    const second = [history.scheduled(1, "charge", 7), history.episode(7), history.completed(1, null, 7)];
+    const third = [history.timerCreated(2, 7, 7), history.episode(7), history.timerFired(2, 7, 7)];
+    await runEpisode(worker, { fresh: first });
+    await runEpisode(worker, { past: [...first, ...second.slice(0, 1)], fresh: second.slice(1) });
+    await runEpisode(worker, { past: [...first, ...second, ...third.slice(0, 1)], fresh: third.slice(1) });
+    const lengths = spans.finished
+      .filter(({ kind }) => kind !== SpanKind.SERVER)
+      .map(({ name, startTime, duration }) => [name, hrTimeToMilliseconds(startTime) - at(0).getTime(), duration]);
+    expect(lengths).toEqual([
+      ["activity:charge", 7, [0, 1000]],
+      ["orchestration:order:timer", 7, [0, 1000]],
+      ["orchestration_event:hello", 7, [0, 1000]],
+      ["signal_entity:add", 7, [0, 1000]],
+    ]);
+  });
+});
+
 describe("S2 events on the orchestration's span", () => {
   function register(worker: TaskHubGrpcWorker): void {
     worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
