@@ -4,13 +4,14 @@ import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, vi } from "vitest";
 import { createTelemetryRecorder } from "../../src/testing/recorder/index.ts";
-import { buildHub, startHub } from "../engines/dapr-durabletask-go/hub.ts";
+import { buildOrSkip } from "../engines/build.ts";
+import { startHub } from "../engines/dapr-durabletask-go/hub.ts";
 import { startReceiver } from "../otlp/receiver.ts";
 import { keep, useDapr } from "./fixture.ts";
 
 vi.spyOn(console, "info").mockImplementation(() => undefined);
 
-const hubProgram = buildHub() ?? "";
+const hubProgram = buildOrSkip("dapr-durabletask-go") ?? "";
 
 describe.skipIf(hubProgram === "")("A worker that is killed on Dapr's engine", () => {
   it("S1 leaves a whole trace to the worker that goes on, with its own activities in it", async () => {

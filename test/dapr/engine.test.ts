@@ -2,7 +2,8 @@ import { context, ROOT_CONTEXT, SpanKind, trace } from "@opentelemetry/api";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createTelemetryRecorder } from "../../src/testing/recorder/index.ts";
-import { buildHub, startHub } from "../engines/dapr-durabletask-go/hub.ts";
+import { buildOrSkip } from "../engines/build.ts";
+import { startHub } from "../engines/dapr-durabletask-go/hub.ts";
 import { startReceiver, type OtlpReceiver } from "../otlp/receiver.ts";
 import { keep, useDapr, type Dapr, type Steps, type WorkflowContext } from "./fixture.ts";
 import { program as programs, registerPrograms, type Program } from "./programs.ts";
@@ -10,7 +11,7 @@ import type { DaprWorkflowClient, WorkflowRuntime } from "@dapr/dapr";
 
 for (const level of ["info", "error"] as const) vi.spyOn(console, level).mockImplementation(() => undefined);
 
-const hubProgram = buildHub() ?? "";
+const hubProgram = buildOrSkip("dapr-durabletask-go") ?? "";
 const recorder = createTelemetryRecorder();
 afterAll(() => recorder.shutdown());
 

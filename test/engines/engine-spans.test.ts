@@ -4,7 +4,7 @@ import { startReceiver, type OtlpReceiver } from "../otlp/receiver.ts";
 import { buildEngine, startEngine, type Engine } from "./engine.ts";
 import { count, engineScenarios, isComplete, received, recorded, startFleet, type Fleet } from "./measure.ts";
 
-const isBuilt = buildEngine("durabletask-go");
+const isBuilt = buildEngine();
 
 describe.skipIf(!isBuilt)("On durabletask-go that makes spans itself", () => {
   let receiver: OtlpReceiver;
@@ -12,7 +12,7 @@ describe.skipIf(!isBuilt)("On durabletask-go that makes spans itself", () => {
   let fleet: Fleet;
   beforeAll(async () => {
     receiver = await startReceiver();
-    engine = await startEngine("durabletask-go", { otlp: receiver.url });
+    engine = await startEngine({ otlp: receiver.url });
     fleet = await startFleet([engine.address, engine.address]);
   });
   afterAll(async () => {

@@ -4,7 +4,7 @@ import { recordSpans } from "../harness.ts";
 import { buildEngine, startEngine, type Engine } from "./engine.ts";
 import { count, isComplete, recorded, scenariosOn, setUps, startFleet, type Fleet } from "./measure.ts";
 
-const isBuilt = buildEngine("durabletask-go");
+const isBuilt = buildEngine();
 
 describe
   .skipIf(!isBuilt)
@@ -19,7 +19,7 @@ describe
   beforeAll(async () => {
     database = backend === "PostgreSQL" ? await startPostgres() : undefined;
     const options = database === undefined ? {} : { postgres: database.url };
-    engine = await startEngine("durabletask-go", options);
+    engine = await startEngine(options);
     fleet = await startFleet(Array.from({ length: workers }, () => engine.address));
   });
   afterAll(async () => {

@@ -1,4 +1,5 @@
-// A task hub for tests: durabletask-go with its gRPC service, on SQLite or PostgreSQL, as a program of its own.
+// A task hub for tests: durabletask-go with its gRPC service, on SQLite or PostgreSQL, as a program of its own. It has a
+// worker in Go.
 //
 // It prints "listening on HOST:PORT" when it accepts connections, and ends when its input ends or on SIGTERM.
 package main
@@ -39,6 +40,13 @@ var (
 
 func main() {
 	flag.Parse()
+	// The backend for PostgreSQL panics where there is no server.
+	defer func() {
+		if reason := recover(); reason != nil {
+			fmt.Fprintln(os.Stderr, "durabletask-go:", reason)
+			os.Exit(1)
+		}
+	}()
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "durabletask-go:", err)
 		os.Exit(1)
@@ -50,6 +58,11 @@ func run() error {
 	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	// First, so that nothing is in the database if the port is in use.
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
+	if err != nil {
+		return err
+	}
 	flush, err := startTracing(ctx)
 	if err != nil {
 		return err
@@ -59,7 +72,12 @@ func run() error {
 		return err
 	}
 	logger := quiet{}
-	executor, register := backend.NewGrpcExecutor(be, logger)
+	remote, register := backend.NewGrpcExecutor(be, logger)
+	here, err := goWorker()
+	if err != nil {
+		return err
+	}
+	executor := byName{Executor: remote, here: here}
 	server := grpc.NewServer()
 	register(server)
 	parallel := backend.WithMaxParallelism(int32(*parallelism))
@@ -69,10 +87,6 @@ func run() error {
 		logger)
 	if err := worker.Start(ctx); err != nil {
 		return fmt.Errorf("the backend did not start: %w", err)
-	}
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
-	if err != nil {
-		return err
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
