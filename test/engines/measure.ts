@@ -2,7 +2,7 @@
 import { NoOpLogger, TaskHubGrpcClient, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import { SpanKind } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
-import { withDurableTelemetry } from "../../src/index.ts";
+import { withDurableTelemetry, type DurableTelemetryOptions } from "../../src/index.ts";
 import { register, scenarios, type Scenario } from "../e2e/scenarios.ts";
 import type { Runs } from "../harness.ts";
 import type { ReceivedSpan } from "../otlp/receiver.ts";
@@ -89,13 +89,16 @@ export const engineScenarios: readonly Scenario[] = [
 /** Workers and a client of hubs that share one state. */
 export interface Fleet extends Runs, AsyncDisposable {}
 
-/** Starts a worker on each address, and a client on the first. @param decorated `false` for the SDK's own tracing. */
-export async function startFleet(addresses: readonly string[], decorated = true): Promise<Fleet> {
+/** Starts a worker on each address, and a client on the first. @param telemetry `false` for the SDK's own tracing. */
+export async function startFleet(
+  addresses: readonly string[],
+  telemetry: DurableTelemetryOptions | false = {},
+): Promise<Fleet> {
   const logger = new NoOpLogger();
   const client = new TaskHubGrpcClient({ hostAddress: addresses[0] ?? "", logger });
   const workers = addresses.map((hostAddress) => {
     const worker = new TaskHubGrpcWorker({ hostAddress, logger, shutdownTimeoutMs: 100 });
-    return decorated ? withDurableTelemetry(worker) : worker;
+    return telemetry === false ? worker : withDurableTelemetry(worker, telemetry);
   });
   for (const worker of workers) register(worker);
   await Promise.all(workers.map((worker) => worker.start()));
@@ -128,27 +131,34 @@ export interface SetUp {
   readonly hubs: number;
   readonly workers: number;
   readonly backend: "SQLite" | "PostgreSQL";
-  /** Whether the engine makes spans itself. */
-  readonly engineSpans: boolean;
+  /** Where the spans stand that the engine itself makes, if it makes any. */
+  readonly engineSpans: "beside" | "instead" | undefined;
 }
 
 export const setUps: readonly SetUp[] = [
-  { title: "SQLite and one worker", hubs: 1, workers: 1, backend: "SQLite", engineSpans: false },
-  { title: "SQLite and two workers", hubs: 1, workers: 2, backend: "SQLite", engineSpans: false },
-  { title: "PostgreSQL and two workers", hubs: 1, workers: 2, backend: "PostgreSQL", engineSpans: false },
+  { title: "SQLite and one worker", hubs: 1, workers: 1, backend: "SQLite", engineSpans: undefined },
+  { title: "SQLite and two workers", hubs: 1, workers: 2, backend: "SQLite", engineSpans: undefined },
+  { title: "PostgreSQL and two workers", hubs: 1, workers: 2, backend: "PostgreSQL", engineSpans: undefined },
   {
     title: "two hubs over one PostgreSQL, with a worker each",
     hubs: 2,
     workers: 1,
     backend: "PostgreSQL",
-    engineSpans: false,
+    engineSpans: undefined,
   },
   {
-    title: "SQLite, two workers, and the engine's own spans",
+    title: "SQLite, two workers, and the engine's own spans beside ours",
     hubs: 1,
     workers: 2,
     backend: "SQLite",
-    engineSpans: true,
+    engineSpans: "beside",
+  },
+  {
+    title: "SQLite, two workers, and the engine's own spans instead of ours",
+    hubs: 1,
+    workers: 2,
+    backend: "SQLite",
+    engineSpans: "instead",
   },
 ];
 

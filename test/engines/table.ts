@@ -43,13 +43,13 @@ async function measure({ backend, engineSpans, hubs, workers }: SetUp, decorated
   const receiver = await startReceiver();
   const options = {
     ...(database === undefined ? {} : { postgres: database.url, lockTimeout: "2s" }),
-    ...(engineSpans ? { otlp: receiver.url } : {}),
+    ...(engineSpans === undefined ? {} : { otlp: receiver.url }),
   };
   const engines: Engine[] = [];
   for (let hub = 0; hub < hubs; hub += 1) engines.push(await startEngine(options));
   const fleet = await startFleet(
     engines.flatMap(({ address }) => Array.from({ length: workers }, () => address)),
-    decorated,
+    decorated && { tracing: { backendSpans: engineSpans } },
   );
   const scenarios = new Set<Scenario>(scenariosOn(backend));
   for (const scenario of engineScenarios)

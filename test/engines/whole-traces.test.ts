@@ -10,7 +10,8 @@ describe
   .skipIf(!isBuilt)
   .each(
     setUps.filter(
-      ({ backend, engineSpans, hubs }) => hubs === 1 && !engineSpans && (backend === "SQLite" || !skipPostgres),
+      ({ backend, engineSpans, hubs }) =>
+        hubs === 1 && engineSpans === undefined && (backend === "SQLite" || !skipPostgres),
     ),
   )("On durabletask-go with $title", ({ backend, workers }) => {
   let database: (StoreServer & { readonly url: string }) | undefined;
