@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connect, recordSpans, resultOf, type Connections, type Steps } from "../harness.ts";
 import { startReceiver, type OtlpReceiver } from "../otlp/receiver.ts";
 import { buildEngine, startEngine, type Engine } from "./engine.ts";
-import { count, received, recorded, type AnySpan } from "./measure.ts";
+import { count, received, recorded, type AnySpan } from "./counts.ts";
 
 const isBuilt = buildEngine();
 

@@ -5,7 +5,7 @@ import { skipPostgres, startPostgres, type StoreServer } from "../caching/server
 import { startWorker } from "../e2e/worker-process.ts";
 import { startReceiver, type OtlpReceiver, type ReceivedSpan } from "../otlp/receiver.ts";
 import { buildEngine, startEngine } from "./engine.ts";
-import { count, received, type Counts } from "./measure.ts";
+import { count, received, type Counts } from "./counts.ts";
 
 const isBuilt = buildEngine();
 

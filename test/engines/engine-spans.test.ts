@@ -2,17 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { recordSpans } from "../harness.ts";
 import { startReceiver, type OtlpReceiver } from "../otlp/receiver.ts";
 import { buildEngine, startEngine, type Engine } from "./engine.ts";
-import {
-  count,
-  engineScenarios,
-  isComplete,
-  received,
-  recorded,
-  startFleet,
-  type AnySpan,
-  type Counts,
-  type Fleet,
-} from "./measure.ts";
+import { count, received, recorded, type AnySpan, type Counts } from "./counts.ts";
+import { engineScenarios, isComplete, startFleet, type Fleet } from "./measure.ts";
 import type { Scenario } from "../e2e/scenarios.ts";
 
 const isBuilt = buildEngine();

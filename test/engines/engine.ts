@@ -9,6 +9,8 @@ export interface EngineOptions {
   readonly port?: number;
   /** The URL of a PostgreSQL database; without one the hub keeps its state in a SQLite database in memory. */
   readonly postgres?: string;
+  /** The isolation level in PostgreSQL; its default is "read committed". */
+  readonly isolation?: "repeatable read";
   /** The URL of an OTLP/HTTP receiver for the spans that the engine itself makes; it makes none without. */
   readonly otlp?: string;
   /** How long a hub that died keeps the work items that it had, as Go writes it: `2s`. */
@@ -34,11 +36,18 @@ export function buildEngine(must = false): boolean {
 }
 
 /** Starts an engine on a free port. @throws Error with what it printed, if it ends instead. */
-export async function startEngine({ port, postgres, otlp, lockTimeout }: EngineOptions = {}): Promise<Engine> {
+export async function startEngine({
+  port,
+  postgres,
+  isolation,
+  otlp,
+  lockTimeout,
+}: EngineOptions = {}): Promise<Engine> {
   if (program === undefined) throw new Error("Call buildEngine() first.");
   const args = [
     ...(port === undefined ? [] : ["-port", String(port)]),
     ...(postgres === undefined ? [] : ["-postgres", postgres]),
+    ...(isolation === undefined ? [] : ["-isolation", isolation]),
     ...(otlp === undefined ? [] : ["-otlp", new URL(otlp).host]),
     ...(lockTimeout === undefined ? [] : ["-lock-timeout", lockTimeout]),
   ];
@@ -57,6 +66,13 @@ export async function startEngine({ port, postgres, otlp, lockTimeout }: EngineO
     kill: () => end("SIGKILL"),
     [Symbol.asyncDispose]: () => end("SIGTERM"),
   };
+}
+
+/** Starts several, one after the other: those that share a database must not create its tables at once. */
+export async function startEngines(count: number, options: EngineOptions): Promise<readonly Engine[]> {
+  const engines: Engine[] = [];
+  while (engines.length < count) engines.push(await startEngine(options));
+  return engines;
 }
 
 async function addressOf(child: ChildProcess): Promise<string> {

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/microsoft/durabletask-go/backend"
 	"github.com/microsoft/durabletask-go/backend/postgres"
@@ -33,6 +34,7 @@ var (
 	port        = flag.Int("port", 0, "the TCP port on 127.0.0.1; 0 for any free one")
 	sqlitePath  = flag.String("sqlite", "", "the file of the SQLite database; in memory if empty")
 	postgresURL = flag.String("postgres", "", "the URL of a PostgreSQL database, used instead of SQLite")
+	isolation   = flag.String("isolation", "", "the isolation level of all transactions in PostgreSQL; several hubs need \"repeatable read\"")
 	otlp        = flag.String("otlp", "", "the host and port of an OTLP/HTTP receiver for the engine's own spans; none are made if empty")
 	lockTimeout = flag.Duration("lock-timeout", 2*time.Minute, "how long a hub that died keeps its work items")
 	parallelism = flag.Int("parallelism", 100, "how many orchestrations and how many activities may run at once")
@@ -137,6 +139,9 @@ func newBackend() (backend.Backend, error) {
 		return nil, err
 	}
 	config.MaxConns = 8
+	if *isolation != "" {
+		config.ConnConfig.RuntimeParams["default_transaction_isolation"] = *isolation
+	}
 	return prompt{postgres.NewPostgresBackend(&postgres.PostgresOptions{
 		PgOptions:                config,
 		OrchestrationLockTimeout: *lockTimeout,
@@ -160,7 +165,7 @@ func (p prompt) GetActivityWorkItem(ctx context.Context) (*backend.ActivityWorkI
 func poll[T any](ctx context.Context, fetch func(context.Context) (*T, error)) (*T, error) {
 	for {
 		item, err := fetch(ctx)
-		if !errors.Is(err, backend.ErrNoWorkItems) {
+		if !errors.Is(err, backend.ErrNoWorkItems) && !isTaken(err) {
 			return item, err
 		}
 		select {
@@ -169,6 +174,12 @@ func poll[T any](ctx context.Context, fetch func(context.Context) (*T, error)) (
 		case <-time.After(pollInterval):
 		}
 	}
+}
+
+// isTaken tells whether another hub took the work item at the same time, which shows at the level "repeatable read".
+func isTaken(err error) bool {
+	var failure *pgconn.PgError
+	return errors.As(err, &failure) && failure.Code == "40001"
 }
 
 // quiet is a logger that writes errors alone.
