@@ -5,6 +5,7 @@ import { runIn } from "../../src/telemetry/active-context.ts";
 import { ActivitySpan } from "../../src/telemetry/handles.ts";
 import {
   activitySpanId,
+  activitySpanIdIn,
   bitsOf,
   contextOf,
   executionIds,
@@ -56,7 +57,11 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
     // The sampling decision of the span that scheduled the activity (I10).
     const { traceFlags: flags, traceState } = sent ?? tracer.decide(this);
     const traceFlags = flags & TraceFlags.SAMPLED;
-    const spanId = this.#isUnbound ? unboundSpanId(item, client) : activitySpanId(client.spanId);
+    const spanId = this.#isUnbound
+      ? unboundSpanId(item, client)
+      : item.traceContext?.isOfRun === true
+        ? activitySpanIdIn(client.traceId, item.instanceId, item.taskId)
+        : activitySpanId(client.spanId);
     const own: SpanContext =
       traceState === undefined
         ? { traceId: client.traceId, spanId, traceFlags }

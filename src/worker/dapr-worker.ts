@@ -234,10 +234,11 @@ function keepTraceContext(item: WorkItemMessage, bytes: Uint8Array): void {
     const message = contentOf(bytes, activityRequestOfWorkItem);
     const id = Buffer.from(contentOf(message, taskExecutionIdOfRequest) ?? []).toString();
     // Another worker's ID is none, and what Dapr itself sends is all that is known of the parent then.
-    const traceparent = id.startsWith(carrierPrefix)
-      ? id.slice(carrierPrefix.length)
-      : Buffer.from(contentOf(contentOf(message, traceContextOfRequest), 1) ?? []).toString();
-    if (parseTraceContext({ traceparent }) !== undefined) sentContexts.set(request, { traceparent });
+    const isOfRun = !id.startsWith(carrierPrefix);
+    const traceparent = isOfRun
+      ? Buffer.from(contentOf(contentOf(message, traceContextOfRequest), 1) ?? []).toString()
+      : id.slice(carrierPrefix.length);
+    if (parseTraceContext({ traceparent }) !== undefined) sentContexts.set(request, { traceparent, isOfRun });
   } catch {
     // The SDK has decoded it.
   }
