@@ -4,7 +4,8 @@ import { NodeSDK } from "@opentelemetry/sdk-node";
 import { InMemorySpanExporter, SimpleSpanProcessor, type ReadableSpan } from "@opentelemetry/sdk-trace";
 import { withDurableTelemetry } from "durable-telemetry";
 import { setupOtlp } from "durable-telemetry/otlp";
-import { buildHub, startHub } from "../../test/engines/dapr-durabletask-go/hub.ts";
+import { build } from "../../test/engines/build.ts";
+import { startHub } from "../../test/engines/dapr-durabletask-go/hub.ts";
 import { registerOrders } from "./workflows.ts";
 
 // Telemetry goes to a collector if there is one; else spans are kept here.
@@ -22,15 +23,8 @@ function keepSpans(): NodeSDK {
 }
 
 const sidecar = process.env["DAPR_GRPC_PORT"];
-const engine = sidecar === undefined ? await startEngine() : undefined;
+const engine = sidecar === undefined ? await startHub(build("dapr-durabletask-go")) : undefined;
 const options = { daprHost: "127.0.0.1", daprPort: sidecar ?? String(engine?.port) };
-
-async function startEngine(): ReturnType<typeof startHub> {
-  const program = buildHub();
-  if (program === undefined)
-    throw new Error("This example needs Go 1.26 or newer, or a Dapr sidecar (DAPR_GRPC_PORT).");
-  return startHub(program);
-}
 
 const runtime = withDurableTelemetry(new WorkflowRuntime(options));
 registerOrders(runtime);

@@ -5,6 +5,7 @@ import { runIn } from "../../src/telemetry/active-context.ts";
 import { ActivitySpan } from "../../src/telemetry/handles.ts";
 import {
   activitySpanId,
+  activitySpanIdIn,
   bitsOf,
   contextOf,
   executionIds,
@@ -19,7 +20,7 @@ import type { SpanToDecide } from "./decisions.ts";
 import { addExceptionEvent, setFailure } from "./failure.ts";
 import { isolated } from "./faults.ts";
 import { LiveContext } from "./live-context.ts";
-import { keyOfTask, recentWork } from "./recent-work.ts";
+import { keyOfTask, recentWork, type ScheduledSpan } from "./recent-work.ts";
 import { unsample, type IdentityTracer } from "./tracer.ts";
 
 /**
@@ -47,19 +48,26 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
     // may remember it; otherwise the parent is unknown, and the span has none.
     const carried = parseTraceContext(item.traceContext);
     this.#isUnbound = carried === undefined && item.executionId === undefined;
-    const sent =
-      carried ?? (this.#isUnbound ? recentWork().scheduled.get(keyOfTask(item.instanceId, item.taskId)) : undefined);
+    const remembered = this.#isUnbound
+      ? recentWork().scheduled.get(keyOfTask(item.instanceId, item.taskId))
+      : undefined;
+    const sent = carried ?? remembered;
     const client = sent ?? derivedClient(item);
     this.traceId = client.traceId;
     // The sampling decision of the span that scheduled the activity (I10).
     const { traceFlags: flags, traceState } = sent ?? tracer.decide(this);
     const traceFlags = flags & TraceFlags.SAMPLED;
-    const spanId = this.#isUnbound ? unboundSpanId(item, client) : activitySpanId(client.spanId);
+    const spanId = this.#isUnbound
+      ? unboundSpanId(item, client)
+      : item.traceContext?.isOfRun === true
+        ? activitySpanIdIn(client.traceId, item.instanceId, item.taskId)
+        : activitySpanId(client.spanId);
     const own: SpanContext =
       traceState === undefined
         ? { traceId: client.traceId, spanId, traceFlags }
         : { traceId: client.traceId, spanId, traceFlags, traceState };
-    const parent = sent ?? (item.executionId === undefined ? undefined : { ...client, traceFlags });
+    const parent =
+      below(remembered) ?? sent ?? (item.executionId === undefined ? undefined : { ...client, traceFlags });
     this.#span = tracer.start(
       this.name,
       { kind: SpanKind.SERVER, attributes: this.attributes },
@@ -148,6 +156,11 @@ function keptOpen(span: Span): Span["end"] {
 }
 
 function ignore(): void {}
+
+// Where nobody emits the span that scheduled the activity, the one above it.
+function below(scheduled: ScheduledSpan | undefined): SpanContext | undefined {
+  return scheduled?.parentSpanId === undefined ? undefined : { ...scheduled, spanId: scheduled.parentSpanId };
+}
 
 // While the trace is the instance's, a run that follows the crash of another one has the same ID on any worker (S1). But an
 // execution that continues another one may have an activity that looks the same.

@@ -7,6 +7,7 @@ import type {
   OrchestrationWorkItem,
   ReceivedEvent,
   ScheduledTask,
+  TaskFailure,
   WorkItemHooks,
 } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
@@ -50,7 +51,7 @@ export class TracedEpisode implements WorkItemHooks {
     this.#item = item;
     this.#tracer = tracer;
     this.#options = options;
-    this.#execution = new TracedExecution(item, tracer, options.continueAsNew ?? "new-trace");
+    this.#execution = new TracedExecution(item, tracer, options);
     const { span } = this.#execution;
     this.#recorded = new RecordedSpan(span, this);
     this.#inside = contextOf(span);
@@ -68,8 +69,11 @@ export class TracedEpisode implements WorkItemHooks {
     this.#end = new Date();
     this.#response = response;
     const isUnbound = this.#item.activityExecutionId === undefined;
+    const { isBackends } = this.#execution;
     for (const task of response.scheduled) {
-      if (task.setTraceContext !== undefined) task.setTraceContext(formatTraceContext(this.#spans.identityOf(task)));
+      // The backend hands its own to them.
+      if (task.setTraceContext !== undefined && !isBackends)
+        task.setTraceContext(formatTraceContext(this.#spans.identityOf(task)));
       if (isUnbound) this.#rememberScheduled(task);
     }
     response.persistSpan(this.#execution.span.spanId, this.#execution.startedAt(this.#startedAt));
@@ -145,6 +149,7 @@ export class TracedEpisode implements WorkItemHooks {
       ...kept(span),
       ...withState(span.traceState),
       isRemote: true,
+      ...(this.#execution.isBackends ? { parentSpanId: kept(this.#execution.span).spanId } : {}),
     });
   }
 
@@ -164,14 +169,22 @@ export class TracedEpisode implements WorkItemHooks {
         ? unfinished
         : [...scheduled.filter(({ taskId }) => !history.hasLeft(taskId)), ...unfinished];
     const finish = (): void => {
+      if (this.#execution.isBackends) return;
       isolated.run("a span was lost", () => this.#emitOrchestration(final, end));
     };
-    inSlices(left, (task) => this.#spans.emitTask(task, end, undefined), finish, onFault);
+    inSlices(left, (task) => this.#emitTask(task, end, undefined), finish, onFault);
   }
 
   #emitEvent(event: HistoryEvent): void {
-    if (event.type === "task_finished") this.#spans.emitTask(event.task, event.at ?? this.#now, event.failure);
-    else if (event.type === "timer_fired") this.#spans.emitTimer(event, event.at ?? this.#now);
+    if (event.type === "task_finished") this.#emitTask(event.task, event.at ?? this.#now, event.failure);
+    else if (event.type === "timer_fired" && !this.#execution.isBackends)
+      this.#spans.emitTimer(event, event.at ?? this.#now);
+  }
+
+  #emitTask(task: ScheduledTask, end: Date, failure: TaskFailure | undefined): void {
+    // No backend makes spans of entities.
+    const isBackends = this.#execution.isBackends && (task.type === "activity" || task.type === "sub_orchestration");
+    if (!isBackends) this.#spans.emitTask(task, end, failure);
   }
 
   #emitOrchestration({ outcome, received, links }: Final, end: Date): void {

@@ -17,6 +17,9 @@ import type { IdentityTracer } from "./tracer.ts";
 /** The trace of an execution that continues another one (telemetry.md S4). */
 export type ContinueAsNew = "new-trace" | "same-trace";
 
+/** Whether a backend's own spans stand beside this package's, or instead of them (telemetry.md I11). */
+export type BackendSpans = "beside" | "instead";
+
 /**
  * The identity of an execution's span, with the sampler's decision (I5). It is derived from the history, so it is the same
  * in each episode, on any worker (telemetry.md I1).
@@ -29,15 +32,23 @@ export class TracedExecution implements SpanToDecide {
   readonly traceId: string;
   readonly parent: SpanContext | undefined;
   readonly span: SpanContext;
+  /** Whether the span is the backend's, which emits it, and those of the execution's tasks. */
+  readonly isBackends: boolean;
 
-  constructor(item: OrchestrationWorkItem, tracer: IdentityTracer, continueAsNew: ContinueAsNew) {
+  constructor(item: OrchestrationWorkItem, tracer: IdentityTracer, { continueAsNew, backendSpans }: ExecutionOptions) {
     const { executionId, history, instanceId } = item;
     const persisted = persistedSpanId(item);
     // Without an execution ID and a start time, fall back to the instance ID. The clock is not deterministic, and later
     // episodes have values that the first one lacks.
     const execution: Execution = { instanceId, execution: executionId ?? history.startedAt?.toISOString() ?? "" };
     const started = startedBy(item);
-    const isOwnTrace = started !== undefined && continueAsNew === "new-trace" && continues(item, execution);
+    this.isBackends =
+      backendSpans === "instead" &&
+      started !== undefined &&
+      isSampled(started) &&
+      started.spanId === item.backendSpanId;
+    const isOwnTrace =
+      started !== undefined && !this.isBackends && continueAsNew !== "same-trace" && continues(item, execution);
     this.#item = item;
     this.#continued = isOwnTrace ? started : undefined;
     this.parent = isOwnTrace ? undefined : started;
@@ -46,6 +57,7 @@ export class TracedExecution implements SpanToDecide {
     const decision = persistedDecision(persisted, ids, this, tracer) ?? tracer.decide(this);
     const foreign = isOwnTrace ? undefined : foreignSpanId(persisted, ids, started);
     const spanId =
+      (this.isBackends ? started?.spanId : undefined) ??
       (foreign !== undefined && !history.rewound ? foreign : undefined) ??
       (isSampled(decision) ? ids.spanId : ids.unsampledSpanId);
     const { traceId } = this;
@@ -54,7 +66,7 @@ export class TracedExecution implements SpanToDecide {
       traceState === undefined ? { traceId, spanId, traceFlags } : { traceId, spanId, traceFlags, traceState };
     // A span that is not sampled is never emitted, so it has no child spans (S1).
     if (
-      item.traceContext?.startsTrace === true ||
+      (item.traceContext?.startsTrace === true && started?.spanId !== item.backendSpanId) ||
       (this.parent !== undefined && isSampled(this.span) && !isSampled(this.parent))
     )
       this.parent = undefined;
@@ -100,6 +112,11 @@ export class TracedExecution implements SpanToDecide {
       context === undefined || !isSampled(context) ? [] : { context },
     );
   }
+}
+
+interface ExecutionOptions {
+  readonly continueAsNew?: ContinueAsNew | undefined;
+  readonly backendSpans?: BackendSpans | undefined;
 }
 
 // What started the execution. A backend that makes spans itself makes one of the execution, for which it runs this one.

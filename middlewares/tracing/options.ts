@@ -1,7 +1,7 @@
 import type { Attributes } from "@opentelemetry/api";
 import { aBoolean, aFunction, aStringArray, checkOptions, oneOf, type OptionRules } from "../../src/options.ts";
 import type { MiddlewareContext } from "../../src/pipeline/index.ts";
-import type { ContinueAsNew } from "./execution.ts";
+import type { BackendSpans, ContinueAsNew } from "./execution.ts";
 import { ATTR_TAG_PREFIX } from "../../src/telemetry/semconv.ts";
 
 /** Options of {@link tracing}. */
@@ -19,6 +19,14 @@ export interface TracingOptions {
    * if the backend keeps the trace context at continue-as-new. Use the same value for all workers of a task hub.
    */
   readonly continueAsNew?: ContinueAsNew | undefined;
+  /**
+   * What stands in a trace if the backend makes spans itself, as durabletask-go and Dapr do with tracing (I11). `"beside"`,
+   * the default: its spans and all of this package's. `"instead"`: its spans of orchestrations, tasks and timers take the
+   * place of this package's, which only emits what the backend has no span for; attributes, events and links of the
+   * orchestration's span are not recorded. A backend without tracing makes no difference. Use the same value for all workers
+   * of a task hub.
+   */
+  readonly backendSpans?: BackendSpans | undefined;
   /** Whether each episode also emits a span `episode:NAME`, with the size of its history; `false` by default. */
   readonly episodes?: boolean | undefined;
 }
@@ -27,6 +35,7 @@ const rules: OptionRules<TracingOptions> = {
   tags: aStringArray,
   attributes: aFunction,
   continueAsNew: oneOf("new-trace", "same-trace"),
+  backendSpans: oneOf("beside", "instead"),
   episodes: aBoolean,
 };
 

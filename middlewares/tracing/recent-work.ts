@@ -12,9 +12,15 @@ export interface RecentWork {
   /** The events that orchestrations in this process sent. */
   readonly sent: SentEvents;
   /** What this process scheduled, by {@link keyOfTask}, where the backend may not tell a task who scheduled it. */
-  readonly scheduled: RecentEntries<SpanContext>;
+  readonly scheduled: RecentEntries<ScheduledSpan>;
   /** The derived span IDs of ended activities that the backend sent without an execution ID and a trace context. */
   readonly ended: RecentEntries<true>;
+}
+
+/** The span of a scheduled task. */
+export interface ScheduledSpan extends SpanContext {
+  /** The span of the execution, if it is the backend's, and nobody emits the task's. */
+  readonly parentSpanId?: string;
 }
 
 export function keyOfTask(instanceId: string, taskId: number): string {

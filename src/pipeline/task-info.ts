@@ -4,6 +4,8 @@ export interface TraceContext {
   readonly tracestate?: string | undefined;
   /** Whether it only says in which trace an execution is, and with which flags: nobody emits the span that it names. */
   readonly startsTrace?: boolean | undefined;
+  /** Whether the span is the backend's own of this run of an activity: another run, after a crash, has another one. */
+  readonly isOfRun?: boolean | undefined;
 }
 
 /** The identity of an orchestration's span that an earlier episode left with the backend. */

@@ -69,6 +69,14 @@ export function unboundActivitySpanId(
   return digest("activity", [instanceId, String(taskId), name, rawInput ?? ""]).slice(0, 16);
 }
 
+/**
+ * The span of an activity's execution, where all that is known of what scheduled it is its trace: the same for a second run,
+ * after a crash of the first.
+ */
+export function activitySpanIdIn(traceId: string, instanceId: string, taskId: number): string {
+  return digest("activity in", [traceId, instanceId, String(taskId)]).slice(0, 16);
+}
+
 /** The IDs of one execution, by the label that they are derived under. */
 interface DerivedIds {
   readonly execution: string;

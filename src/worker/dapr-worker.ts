@@ -1,6 +1,7 @@
 import { currentWorkItem, type Activity, type Orchestrator, type TraceContext } from "../pipeline/index.ts";
 import { bitsOf, executionIds, formatTraceContext, parseTraceContext, taskSpanId } from "../telemetry/identity.ts";
 import type { WorkerAdapter } from "./adapter.ts";
+import { eventType } from "./history.ts";
 import { attachToRegistry, grpcWorkerAdapter, RequestedEpisode } from "./grpc-worker.ts";
 import type { PipelineHost } from "./host.ts";
 import { wrapMethod, type Members } from "./members.ts";
@@ -36,6 +37,7 @@ import { ProtoActivity, ProtoEpisode, ProtoEpisodeResponse, type Thrown } from "
  * - What Dapr hands to activities and sub-orchestrations names the same span for all of them, and what an action has is
  *   dropped. A sub-orchestration knows its parent's execution, from which its span follows. An activity does not: its
  *   trace context travels as the ID of the task's execution, which Dapr hands on as it is and the SDK leaves empty.
+ * - Where Dapr makes spans itself, an execution and an activity get those of its spans of them.
  */
 const adapter: WorkerAdapter = grpcWorkerAdapter(
   {
@@ -79,11 +81,7 @@ export function workerIn<T>(candidate: T): object | T {
 
 class DaprEpisodeRequest extends RequestedEpisode {
   traceContext(started: ExecutionStartedEvent): TraceContext | undefined {
-    // Field 7: a StringValue in the SDK's classes, a TraceContext in Dapr's. In both, field 1 is a string.
-    const read = (started as unknown as Record<string, (() => { getValue(): string } | undefined) | undefined>)[
-      daprWorkerInternals.correlation.name
-    ];
-    const traceparent = read?.call(started)?.getValue();
+    const traceparent = correlationOf(started);
     const context = traceparent === undefined ? undefined : parseTraceContext({ traceparent });
     if (traceparent === undefined || context === undefined) return undefined;
     if (continuesAsNew(this)) return { traceparent, startsTrace: true };
@@ -93,6 +91,39 @@ class DaprEpisodeRequest extends RequestedEpisode {
     if (parent === undefined || instance === undefined || execution === undefined) return { traceparent };
     const { spanId } = executionIds({ instanceId: instance.getInstanceid(), execution });
     return formatTraceContext({ ...context, spanId: taskSpanId(bitsOf(spanId), parent.getTaskscheduledid()) });
+  }
+
+  backendSpanId(started: ExecutionStartedEvent): string | undefined {
+    const traceparent = correlationOf(started);
+    const spanId = traceparent === undefined ? undefined : workflowSpanId(this.request);
+    // Without its own tracing, it has the span that the trace context names.
+    return spanId !== undefined && traceparent?.includes(`-${spanId}-`) === true ? undefined : spanId;
+  }
+}
+
+// Field 7 of the event: a StringValue in the SDK's classes, a TraceContext in Dapr's. In both, field 1 is a string.
+function correlationOf(started: ExecutionStartedEvent): string | undefined {
+  const read = (started as unknown as Record<string, (() => { getValue(): string } | undefined) | undefined>)[
+    daprWorkerInternals.correlation.name
+  ];
+  return read?.call(started)?.getValue();
+}
+
+// In field 8 of the event that starts an execution, the first or second of its history, which the SDK's classes lack.
+function workflowSpanId(request: object): string | undefined {
+  const bytes = workItemBytes.get(request);
+  if (bytes === undefined) return undefined;
+  try {
+    let started: Uint8Array | undefined;
+    fieldsOf(contentOf(bytes, orchestratorRequestOfWorkItem) ?? bytes, ({ number, value }) => {
+      if ((number === pastEventOfRequest || number === newEventOfRequest) && value instanceof Uint8Array)
+        started = contentOf(value, eventType.executionStarted);
+      return started !== undefined;
+    });
+    const id = contentOf(contentOf(started, workflowSpanIdOfStart), 1);
+    return id && Buffer.from(id).toString();
+  } catch {
+    return undefined; // The SDK has decoded it.
   }
 }
 
@@ -128,7 +159,12 @@ class DaprActivity extends ProtoActivity {
 }
 
 // The numbers of the fields that the SDK's classes lack.
+const orchestratorRequestOfWorkItem = 1;
+const pastEventOfRequest = 3;
+const newEventOfRequest = 4;
+const workflowSpanIdOfStart = 8;
 const activityRequestOfWorkItem = 2;
+const traceContextOfRequest = 6;
 const taskExecutionIdOfRequest = 7;
 const actionOfResponse = 2;
 const idOfAction = 1;
@@ -137,6 +173,7 @@ const taskExecutionIdOfScheduleTask = 5;
 
 // By the request as the SDK has decoded it.
 const sentContexts = new WeakMap<object, TraceContext>();
+const workItemBytes = new WeakMap<object, Uint8Array>();
 
 // @dapr/durabletask-js connects again with the client that it was given.
 const observed = new WeakSet<object>();
@@ -171,6 +208,7 @@ function readingClient(client: object): object {
 
 interface WorkItemMessage {
   getActivityrequest(): object | undefined;
+  getOrchestratorrequest(): object | undefined;
 }
 
 /** What gRPC's generated methods have. */
@@ -188,16 +226,19 @@ function isDefinition(method: object): method is Definition {
 }
 
 function keepTraceContext(item: WorkItemMessage, bytes: Uint8Array): void {
+  const episode = item.getOrchestratorrequest();
+  if (episode !== undefined) workItemBytes.set(episode, bytes);
   const request = item.getActivityrequest();
   if (request === undefined) return;
   try {
-    const sent = contentOf(contentOf(bytes, activityRequestOfWorkItem), taskExecutionIdOfRequest);
-    if (sent === undefined) return;
-    const id = Buffer.from(sent).toString();
-    const traceparent = id.slice(carrierPrefix.length);
-    // Another worker's ID is none.
-    if (id.startsWith(carrierPrefix) && parseTraceContext({ traceparent }) !== undefined)
-      sentContexts.set(request, { traceparent });
+    const message = contentOf(bytes, activityRequestOfWorkItem);
+    const id = Buffer.from(contentOf(message, taskExecutionIdOfRequest) ?? []).toString();
+    // Another worker's ID is none, and what Dapr itself sends is all that is known of the parent then.
+    const isOfRun = !id.startsWith(carrierPrefix);
+    const traceparent = isOfRun
+      ? Buffer.from(contentOf(contentOf(message, traceContextOfRequest), 1) ?? []).toString()
+      : id.slice(carrierPrefix.length);
+    if (parseTraceContext({ traceparent }) !== undefined) sentContexts.set(request, { traceparent, isOfRun });
   } catch {
     // The SDK has decoded it.
   }

@@ -183,30 +183,30 @@ export function attachToRegistry(registry: object, host: PipelineHost): void {
 
 /** What a request hands over of an episode. */
 export class RequestedEpisode implements EpisodeSource {
-  readonly #request: OrchestratorRequest;
+  protected readonly request: OrchestratorRequest;
 
   constructor(request: OrchestratorRequest) {
-    this.#request = request;
+    this.request = request;
   }
 
   get instanceId(): string {
-    return this.#request.getInstanceid();
+    return this.request.getInstanceid();
   }
   get executionId(): string | undefined {
-    return this.#request.getExecutionid()?.getValue();
+    return this.request.getExecutionid()?.getValue();
   }
   get past(): readonly HistoryEvent[] {
-    return this.#request.getPasteventsList();
+    return this.request.getPasteventsList();
   }
   get fresh(): readonly HistoryEvent[] {
-    return this.#request.getNeweventsList();
+    return this.request.getNeweventsList();
   }
   get persistedSpan(): OrchestrationTraceContext | undefined {
-    return this.#request.getOrchestrationtracecontext?.();
+    return this.request.getOrchestrationtracecontext?.();
   }
 
   clearPersistedSpan(): void {
-    this.#request.setOrchestrationtracecontext?.(undefined);
+    this.request.setOrchestrationtracecontext?.(undefined);
   }
 }
 

@@ -17,8 +17,13 @@ const fixed64Type = 1;
 const bytesType = 2;
 const fixed32Type = 5;
 
-/** The fields of `message`, in order. @throws RangeError if it is malformed. */
-export function fieldsOf(message: Uint8Array): Field[] {
+/**
+ * The fields of `message`, in order.
+ *
+ * @param isLast reads no further than the first field of which it returns `true`.
+ * @throws RangeError if it is malformed.
+ */
+export function fieldsOf(message: Uint8Array, isLast?: (field: Field) => boolean): Field[] {
   const fields: Field[] = [];
   let at = 0;
   const varint = (): number => {
@@ -56,7 +61,9 @@ export function fieldsOf(message: Uint8Array): Field[] {
         throw new RangeError(`The message is malformed: there is no wire type ${tag & 7}.`);
     }
     if (at > message.length) throw new RangeError("The message is malformed: it ends within a field.");
-    fields.push({ number: Math.floor(tag / 8), bytes: message.subarray(start, at), value });
+    const read: Field = { number: Math.floor(tag / 8), bytes: message.subarray(start, at), value };
+    fields.push(read);
+    if (isLast?.(read) === true) break;
   }
   return fields;
 }

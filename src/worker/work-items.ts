@@ -46,6 +46,8 @@ export interface EpisodeSource {
   readonly persistedSpan?: OrchestrationTraceContext | undefined;
   /** Reads the trace context that started the execution, where it does not stand in its field. */
   traceContext?(started: ExecutionStartedEvent): TraceContext | undefined;
+  /** Reads the ID of the span that the backend itself makes of the execution, where it does not stand in its field. */
+  backendSpanId?(started: ExecutionStartedEvent): string | undefined;
   /** Takes the persisted span off the request. */
   clearPersistedSpan?(): void;
 }
@@ -96,7 +98,11 @@ export class ProtoEpisode extends Episode {
     return this.#source.executionId || undefined;
   }
   get backendSpanId(): string | undefined {
-    return this.#started.getOrchestrationspanid?.()?.getValue() || undefined;
+    return (
+      (this.#source.backendSpanId === undefined
+        ? this.#started.getOrchestrationspanid?.()?.getValue()
+        : this.#source.backendSpanId(this.#started)) || undefined
+    );
   }
   get version(): string | undefined {
     return this.#started.getVersion()?.getValue() || undefined;

@@ -2,55 +2,27 @@ import { context, ROOT_CONTEXT, SpanKind, trace } from "@opentelemetry/api";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createTelemetryRecorder } from "../../src/testing/recorder/index.ts";
-import { buildHub, startHub } from "../engines/dapr-durabletask-go/hub.ts";
+import { buildOrSkip } from "../engines/build.ts";
+import { startHub } from "../engines/dapr-durabletask-go/hub.ts";
 import { startReceiver, type OtlpReceiver } from "../otlp/receiver.ts";
-import { keep, useDapr, type Dapr, type Steps, type WorkflowContext } from "./fixture.ts";
+import { keep, useDapr, type Dapr } from "./fixture.ts";
 import { program as programs, registerPrograms, type Program } from "./programs.ts";
-import type { DaprWorkflowClient, WorkflowRuntime } from "@dapr/dapr";
+import { register } from "./scenarios.ts";
+import type { DaprWorkflowClient } from "@dapr/dapr";
 
 for (const level of ["info", "error"] as const) vi.spyOn(console, level).mockImplementation(() => undefined);
 
-const hubProgram = buildHub() ?? "";
+const hubProgram = buildOrSkip("dapr-durabletask-go") ?? "";
 const recorder = createTelemetryRecorder();
 afterAll(() => recorder.shutdown());
 
-function register(runtime: WorkflowRuntime): void {
-  registerPrograms(runtime);
-  runtime.registerWorkflowWithName("sequence", async function* (ctx: WorkflowContext, count: number): Steps {
-    let last: unknown;
-    for (let index = 1; index <= count; index += 1) last = yield ctx.callActivity("echo", index);
-    return last;
-  });
-  runtime.registerWorkflowWithName("fanOut", async function* (ctx: WorkflowContext, count: number): Steps {
-    const results: unknown[] = yield ctx.whenAll(
-      Array.from({ length: count }, (_, index) => ctx.callActivity("echo", index + 1)),
-    );
-    return results.length;
-  });
-  runtime.registerWorkflowWithName("leaf", async function* (ctx: WorkflowContext): Steps {
-    return yield ctx.callActivity("greet");
-  });
-  runtime.registerActivityWithName("greet", async () =>
-    trace.getTracer("app").startActiveSpan("greet", (span) => span.end()),
-  );
-  runtime.registerWorkflowWithName("middle", async function* (ctx: WorkflowContext): Steps {
-    return yield ctx.callSubWorkflow("leaf");
-  });
-  runtime.registerWorkflowWithName("nested", async function* (ctx: WorkflowContext): Steps {
-    yield ctx.callSubWorkflow("middle");
-    yield ctx.createTimer(0.01);
-    return yield ctx.waitForExternalEvent("go");
-  });
-  runtime.registerWorkflowWithName("eternal", async function* (ctx: WorkflowContext, left: number): Steps {
-    const child: unknown = yield ctx.callSubWorkflow("leaf");
-    if (left > 0) ctx.continueAsNew(left - 1, false);
-    return child;
-  });
-}
-
-describe.skipIf(hubProgram === "").each(["off", "on"] as const)(
-  "On Dapr's engine (durabletask-go 0.14), its own tracing %s,",
-  (tracing) => {
+describe.skipIf(hubProgram === "").each([
+  ["off", "beside"],
+  ["on", "beside"],
+  ["on", "instead"],
+] as const)(
+  "On Dapr's engine (durabletask-go 0.14), its own tracing %s, %s this package's,",
+  (tracing, backendSpans) => {
     let dapr: Dapr;
     let receiver: OtlpReceiver;
 
@@ -59,8 +31,8 @@ describe.skipIf(hubProgram === "").each(["off", "on"] as const)(
       const hub = await startHub(hubProgram, tracing === "on" ? { otlp: receiver.url } : {});
       keep(hub);
       dapr = useDapr(hub);
-      await dapr.runtime(register);
-      await dapr.runtime(register);
+      await dapr.runtime(register, { tracing: { backendSpans } });
+      await dapr.runtime(register, { tracing: { backendSpans } });
     });
 
     const run = async (name: string, input?: unknown, client = dapr.client): Promise<unknown> => {
@@ -91,20 +63,41 @@ describe.skipIf(hubProgram === "").each(["off", "on"] as const)(
       expect(new Set(ids).size).toBe(ids.length);
     };
 
+    /** Our spans by their kind and what they are of, each with the name of its parent: this package's and the engine's. */
+    const ours = (): readonly string[] => {
+      const names = new Map([
+        ...recorder.spans().map((span) => [span.spanContext().spanId, span.name] as const),
+        ...receiver.spans.map(({ spanId, name }) => [spanId, name] as const),
+      ]);
+      return recorder
+        .spans(({ instrumentationScope }) => instrumentationScope.name === "durable-telemetry")
+        .map(
+          ({ kind, name, parentSpanContext: parent }) =>
+            `${SpanKind[kind]} ${name} below ${names.get(parent?.spanId ?? "")}`,
+        );
+    };
+
     it.each([
-      ["sequence", 30, 30, 62],
-      ["fanOut", 100, 100, 202],
-      ["nested", undefined, "went", 10],
-    ])("S1 %s of %s is one whole trace under its caller", async (name, input, result, spans) => {
+      ["sequence", 30, 30, { beside: 92, instead: 61 }],
+      ["fanOut", 100, 100, { beside: 302, instead: 201 }],
+      ["nested", undefined, "went", { beside: 10, instead: 3 }],
+    ])("I11 S1 %s of %s is one whole trace under its caller", async (name, input, result, counts) => {
+      const spans = counts[backendSpans];
       recorder.reset();
       expect(await run(name, input)).toEqual(result);
-      await recorder.waitForSpan(
-        ({ name: each, kind }) => each === `orchestration:${name}` && kind === SpanKind.SERVER,
-      );
       await recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans().length >= spans);
       expect(recorder.spans().length).toBe(spans);
       expect(new Set(recorder.spans().map((span) => span.spanContext().traceId)).size).toBe(1);
       await assertWhole();
+      const isServer = /^SERVER (?:orchestration|activity):/;
+      const below = new Set(ours().filter((line) => isServer.test(line)));
+      for (const line of below) {
+        if (line.startsWith("SERVER activity:"))
+          expect(line).toMatch(backendSpans === "instead" ? /(\w+) below activity\|\|\1$/ : /(\w+) below activity:\1$/);
+        else if (tracing === "on") expect(line).toMatch(/(\w+) below orchestration\|\|\1$/);
+      }
+      const isKept = /^(?:SERVER activity|PRODUCER create_orchestration):/;
+      if (backendSpans === "instead") expect(ours().filter((line) => !isKept.test(line))).toEqual([]);
     });
 
     it("S4 eternal workflows have a whole trace for each execution", async () => {
@@ -114,7 +107,7 @@ describe.skipIf(hubProgram === "").each(["off", "on"] as const)(
         () =>
           recorder.openSpans().length === 0 &&
           recorder.spans("greet").length === 3 &&
-          recorder.spans("orchestration:eternal").length === 3,
+          (backendSpans === "instead" || recorder.spans("orchestration:eternal").length === 3),
       );
       const traces = new Set(recorder.spans().map((span) => span.spanContext().traceId));
       expect(traces.size).toBe(3);
@@ -130,27 +123,29 @@ describe.skipIf(hubProgram === "").each(["off", "on"] as const)(
         isRemote: true,
       };
       await context.with(trace.setSpanContext(ROOT_CONTEXT, unsampled), () => run("leaf"));
-      const { traceId } = (await recorder.waitForSpan("orchestration:leaf")).spanContext();
+      const { traceId } = (await recorder.waitForSpan("activity:greet")).spanContext();
       expect(traceId).not.toBe(unsampled.traceId);
     });
 
     it("I8 without a context from the client, every activity is in its workflow's trace", async () => {
       recorder.reset();
       await run("leaf", undefined, dapr.bareClient);
-      await recorder.waitForSpan("orchestration:leaf");
-      await recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans("activity:greet").length === 2);
+      const count = { beside: 4, instead: 2 }[backendSpans];
+      await recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans().length === count);
       expect(new Set(recorder.spans().map((span) => span.spanContext().traceId)).size).toBe(1);
     });
   },
 );
 
 describe.skipIf(hubProgram === "")("Random workflows on Dapr's engine", () => {
-  it("D3 have the same results with the pipeline and without", async () => {
+  const count = Number(process.env["DAPR_PROGRAMS"] ?? 20);
+  const timeout = 90_000 + count * 1000;
+  it(`D3 have the same results with the pipeline and without (${count} workflows)`, { timeout }, async () => {
     const [first, second] = [keep(await startHub(hubProgram)), keep(await startHub(hubProgram))];
     const [decorated, bare] = [useDapr(first), useDapr(second)];
     await decorated.runtime(registerPrograms, { use: [async (ctx, next) => void (await next(ctx))] });
     await bare.bareRuntime(registerPrograms);
-    const inputs = fc.sample(programs(1), Number(process.env["DAPR_PROGRAMS"] ?? 20));
+    const inputs = fc.sample(programs(1), { numRuns: count, seed: 20_260_101 });
     const run = async (
       client: DaprWorkflowClient,
       [index, input]: readonly [number, Program],

@@ -5,9 +5,9 @@ import { skipPostgres, startPostgres, type StoreServer } from "../caching/server
 import { startWorker } from "../e2e/worker-process.ts";
 import { startReceiver, type OtlpReceiver, type ReceivedSpan } from "../otlp/receiver.ts";
 import { buildEngine, startEngine } from "./engine.ts";
-import { count, received, type Counts } from "./measure.ts";
+import { count, received, type Counts } from "./counts.ts";
 
-const isBuilt = buildEngine("durabletask-go");
+const isBuilt = buildEngine();
 
 const isServer = (name: string) => (span: ReceivedSpan) => span.kind === "SERVER" && span.name === name;
 
@@ -43,7 +43,7 @@ async function connected(address: string, run: (client: TaskHubGrpcClient) => Pr
 
 describe.skipIf(!isBuilt)("On durabletask-go with SQLite", () => {
   it("S1 a trace is whole where a worker was killed half-way", async () => {
-    await using engine = await startEngine("durabletask-go");
+    await using engine = await startEngine();
     const receiver = await startReceiver();
     const doomed = startWorker(engine.address, receiver, "3");
     await doomed.printed("started");
@@ -73,7 +73,7 @@ describe.skipIf(!isBuilt || skipPostgres)("On durabletask-go with PostgreSQL", (
 
   it("S1 traces are whole where a hub was killed half-way, and another one took over its database", async () => {
     // What it had when it died is free after that time; on a busy machine, a shorter one is over before the work is done.
-    await using doomed = await startEngine("durabletask-go", { postgres: database.url, lockTimeout: "3s" });
+    await using doomed = await startEngine({ postgres: database.url, lockTimeout: "3s" });
     const receiver = await startReceiver();
     const first = startWorker(doomed.address, receiver, "3");
     await first.printed("started");
@@ -85,7 +85,7 @@ describe.skipIf(!isBuilt || skipPostgres)("On durabletask-go with PostgreSQL", (
       await doomed.kill();
     });
     first.process.kill("SIGKILL");
-    await using heir = await startEngine("durabletask-go", { postgres: database.url });
+    await using heir = await startEngine({ postgres: database.url });
     const second = startWorker(heir.address, receiver);
     await second.printed("started");
     await connected(heir.address, async (client) => {

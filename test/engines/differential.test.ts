@@ -8,7 +8,7 @@ import { Ledger, register, workflows, type Play, type Workflow } from "../proper
 import { buildEngine, startEngine } from "./engine.ts";
 import { Histories, withoutRaces } from "./histories.ts";
 
-const isBuilt = buildEngine("durabletask-go");
+const isBuilt = buildEngine();
 
 /** How many workflows are compared. */
 const count = Number(process.env["ENGINE_WORKFLOWS"] ?? 40);
@@ -62,7 +62,7 @@ describe.skipIf(!isBuilt)("The same random workflows on the local hub and on dur
   let players: readonly Player[] = [];
   beforeAll(async () => {
     const sidecar = await startLocalSidecar();
-    const [engine, another] = await Promise.all([startEngine("durabletask-go"), startEngine("durabletask-go")]);
+    const [engine, another] = await Promise.all([startEngine(), startEngine()]);
     players = await Promise.all([
       startPlayer(sidecar, true, () => sidecar.close()),
       startPlayer(engine, true, () => engine.stop()),

@@ -8,7 +8,7 @@ import { withDurableTelemetry } from "../../src/index.ts";
 import type { Steps } from "../harness.ts";
 import { buildEngine, startEngine } from "./engine.ts";
 
-const isBuilt = buildEngine("durabletask-go");
+const isBuilt = buildEngine();
 
 /** The requests that a worker got, as they came. */
 interface Requests {
@@ -40,7 +40,7 @@ function watch(worker: TaskHubGrpcWorker): Requests {
 describe.skipIf(!isBuilt)("What durabletask-go 0.6.0 sends, without spans of its own", () => {
   let requests: Requests;
   beforeAll(async () => {
-    await using engine = await startEngine("durabletask-go");
+    await using engine = await startEngine();
     const logger = new NoOpLogger();
     const bare = new TaskHubGrpcWorker({ hostAddress: engine.address, logger, shutdownTimeoutMs: 100 });
     requests = watch(bare);

@@ -11,13 +11,14 @@ import { RecordedSpans } from "../../src/testing/recorder/recorded-spans.ts";
 import { skipPostgres, startPostgres } from "../caching/servers.ts";
 import type { Scenario } from "../e2e/scenarios.ts";
 import { startReceiver } from "../otlp/receiver.ts";
-import { buildEngine, startEngine, type Engine } from "./engine.ts";
-import { count, engineScenarios, received, recorded, scenariosOn, setUps, startFleet, type SetUp } from "./measure.ts";
+import { buildEngine, startEngines } from "./engine.ts";
+import { count, received, recorded } from "./counts.ts";
+import { engineScenarios, scenariosOn, setUps, startFleet, type SetUp } from "./measure.ts";
 
 const page = new URL("../../docs/engines.md", import.meta.url);
 const [begin, end] = ["<!-- engines: npm run engines -->", "<!-- /engines -->"];
 
-if (!buildEngine("durabletask-go")) process.exit(1);
+buildEngine(true);
 
 const spans = new RecordedSpans(() => undefined);
 context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
@@ -38,18 +39,18 @@ const table = [...head, ...[...rows].map(([name, cells]) => `| ${name} | ${cells
 console.log(table);
 writeFileSync(page, `${before}${begin}\n${table}\n${rest.slice(rest.indexOf(end))}`);
 
-async function measure({ backend, engineSpans, hubs, workers }: SetUp, decorated: boolean): Promise<void> {
+async function measure({ backend, engineSpans, hubs, isolation, workers }: SetUp, decorated: boolean): Promise<void> {
   const database = backend === "PostgreSQL" ? await startPostgres() : undefined;
   const receiver = await startReceiver();
   const options = {
     ...(database === undefined ? {} : { postgres: database.url, lockTimeout: "2s" }),
-    ...(engineSpans ? { otlp: receiver.url } : {}),
+    ...(isolation === undefined ? {} : { isolation }),
+    ...(engineSpans === undefined ? {} : { otlp: receiver.url }),
   };
-  const engines: Engine[] = [];
-  for (let hub = 0; hub < hubs; hub += 1) engines.push(await startEngine("durabletask-go", options));
+  const engines = await startEngines(hubs, options);
   const fleet = await startFleet(
     engines.flatMap(({ address }) => Array.from({ length: workers }, () => address)),
-    decorated,
+    decorated && { tracing: { backendSpans: engineSpans } },
   );
   const scenarios = new Set<Scenario>(scenariosOn(backend));
   for (const scenario of engineScenarios)

@@ -1,30 +1,32 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { skipPostgres, startPostgres, type StoreServer } from "../caching/servers.ts";
 import { recordSpans } from "../harness.ts";
-import { buildEngine, startEngine, type Engine } from "./engine.ts";
-import { count, isComplete, recorded, scenariosOn, setUps, startFleet, type Fleet } from "./measure.ts";
+import { buildEngine, startEngines, type Engine } from "./engine.ts";
+import { count, recorded } from "./counts.ts";
+import { isComplete, scenariosOn, setUps, startFleet, type Fleet } from "./measure.ts";
 
-const isBuilt = buildEngine("durabletask-go");
+const isBuilt = buildEngine();
 
 describe
   .skipIf(!isBuilt)
   .each(
     setUps.filter(
-      ({ backend, engineSpans, hubs }) => hubs === 1 && !engineSpans && (backend === "SQLite" || !skipPostgres),
+      ({ backend, engineSpans, hubs, isolation }) =>
+        (hubs === 1 || isolation !== undefined) && engineSpans === undefined && (backend === "SQLite" || !skipPostgres),
     ),
-  )("On durabletask-go with $title", ({ backend, workers }) => {
+  )("On durabletask-go with $title", ({ backend, hubs, isolation, workers }) => {
   let database: (StoreServer & { readonly url: string }) | undefined;
-  let engine: Engine;
+  let engines: readonly Engine[];
   let fleet: Fleet;
   beforeAll(async () => {
     database = backend === "PostgreSQL" ? await startPostgres() : undefined;
     const options = database === undefined ? {} : { postgres: database.url };
-    engine = await startEngine("durabletask-go", options);
-    fleet = await startFleet(Array.from({ length: workers }, () => engine.address));
+    engines = await startEngines(hubs, { ...options, ...(isolation === undefined ? {} : { isolation }) });
+    fleet = await startFleet(engines.flatMap(({ address }) => Array.from({ length: workers }, () => address)));
   });
   afterAll(async () => {
     await fleet[Symbol.asyncDispose]();
-    await engine.stop();
+    await Promise.all(engines.map((engine) => engine.stop()));
     await database?.[Symbol.asyncDispose]();
   });
 

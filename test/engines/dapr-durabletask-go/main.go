@@ -38,6 +38,11 @@ func main() {
 }
 
 func run(ctx context.Context) error {
+	// First, so that nothing is in the database if the port is in use.
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
+	if err != nil {
+		return err
+	}
 	stopTracing, err := startTracing(ctx)
 	if err != nil {
 		return err
@@ -55,10 +60,6 @@ func run(ctx context.Context) error {
 		logger,
 	)
 	if err := worker.Start(ctx); err != nil {
-		return err
-	}
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
-	if err != nil {
 		return err
 	}
 	fmt.Printf("listening on %s\n", listener.Addr())

@@ -1,4 +1,5 @@
-// A task hub for tests: durabletask-go with its gRPC service, on SQLite or PostgreSQL, as a program of its own.
+// A task hub for tests: durabletask-go with its gRPC service, on SQLite or PostgreSQL, as a program of its own. It has a
+// worker in Go.
 //
 // It prints "listening on HOST:PORT" when it accepts connections, and ends when its input ends or on SIGTERM.
 package main
@@ -16,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/microsoft/durabletask-go/backend"
 	"github.com/microsoft/durabletask-go/backend/postgres"
@@ -32,6 +34,7 @@ var (
 	port        = flag.Int("port", 0, "the TCP port on 127.0.0.1; 0 for any free one")
 	sqlitePath  = flag.String("sqlite", "", "the file of the SQLite database; in memory if empty")
 	postgresURL = flag.String("postgres", "", "the URL of a PostgreSQL database, used instead of SQLite")
+	isolation   = flag.String("isolation", "", "the isolation level of all transactions in PostgreSQL; several hubs need \"repeatable read\"")
 	otlp        = flag.String("otlp", "", "the host and port of an OTLP/HTTP receiver for the engine's own spans; none are made if empty")
 	lockTimeout = flag.Duration("lock-timeout", 2*time.Minute, "how long a hub that died keeps its work items")
 	parallelism = flag.Int("parallelism", 100, "how many orchestrations and how many activities may run at once")
@@ -39,6 +42,13 @@ var (
 
 func main() {
 	flag.Parse()
+	// The backend for PostgreSQL panics where there is no server.
+	defer func() {
+		if reason := recover(); reason != nil {
+			fmt.Fprintln(os.Stderr, "durabletask-go:", reason)
+			os.Exit(1)
+		}
+	}()
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "durabletask-go:", err)
 		os.Exit(1)
@@ -50,6 +60,11 @@ func run() error {
 	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	// First, so that nothing is in the database if the port is in use.
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
+	if err != nil {
+		return err
+	}
 	flush, err := startTracing(ctx)
 	if err != nil {
 		return err
@@ -59,7 +74,12 @@ func run() error {
 		return err
 	}
 	logger := quiet{}
-	executor, register := backend.NewGrpcExecutor(be, logger)
+	remote, register := backend.NewGrpcExecutor(be, logger)
+	here, err := goWorker()
+	if err != nil {
+		return err
+	}
+	executor := byName{Executor: remote, here: here}
 	server := grpc.NewServer()
 	register(server)
 	parallel := backend.WithMaxParallelism(int32(*parallelism))
@@ -69,10 +89,6 @@ func run() error {
 		logger)
 	if err := worker.Start(ctx); err != nil {
 		return fmt.Errorf("the backend did not start: %w", err)
-	}
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", *port))
-	if err != nil {
-		return err
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
@@ -123,6 +139,9 @@ func newBackend() (backend.Backend, error) {
 		return nil, err
 	}
 	config.MaxConns = 8
+	if *isolation != "" {
+		config.ConnConfig.RuntimeParams["default_transaction_isolation"] = *isolation
+	}
 	return prompt{postgres.NewPostgresBackend(&postgres.PostgresOptions{
 		PgOptions:                config,
 		OrchestrationLockTimeout: *lockTimeout,
@@ -146,7 +165,7 @@ func (p prompt) GetActivityWorkItem(ctx context.Context) (*backend.ActivityWorkI
 func poll[T any](ctx context.Context, fetch func(context.Context) (*T, error)) (*T, error) {
 	for {
 		item, err := fetch(ctx)
-		if !errors.Is(err, backend.ErrNoWorkItems) {
+		if !errors.Is(err, backend.ErrNoWorkItems) && !isTaken(err) {
 			return item, err
 		}
 		select {
@@ -155,6 +174,12 @@ func poll[T any](ctx context.Context, fetch func(context.Context) (*T, error)) (
 		case <-time.After(pollInterval):
 		}
 	}
+}
+
+// isTaken tells whether another hub took the work item at the same time, which shows at the level "repeatable read".
+func isTaken(err error) bool {
+	var failure *pgconn.PgError
+	return errors.As(err, &failure) && failure.Code == "40001"
 }
 
 // quiet is a logger that writes errors alone.
