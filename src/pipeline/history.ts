@@ -19,6 +19,13 @@ export interface ScheduledTask {
   setTraceContext?(context: TraceContext): void;
 }
 
+/** A timer that an orchestration created. */
+export interface CreatedTimer {
+  readonly taskId: number;
+  readonly createdAt: Date | undefined;
+  readonly dueAt: Date | undefined;
+}
+
 /** A message that an orchestration sent without waiting for an answer. */
 export interface SentMessage {
   readonly type: "event" | "entity_signal";
@@ -81,4 +88,6 @@ export interface EpisodeHistory {
   hasLeft(taskId: number): boolean;
   /** The tasks that were scheduled and have not finished. */
   unfinishedTasks(): readonly ScheduledTask[];
+  /** The timers that were created and have not fired. */
+  unfiredTimers(): readonly CreatedTimer[];
 }

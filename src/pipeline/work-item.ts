@@ -3,6 +3,7 @@ import type { MiddlewareFeatures } from "./features.ts";
 import type { EpisodeHistory, ScheduledTask, SentMessage } from "./history.ts";
 import type { MiddlewareLogger } from "./logger.ts";
 import type { ParentOrchestration, PersistedSpan, TaskFailure, TraceContext } from "./task-info.ts";
+import type { ObservedWaits } from "./waits.ts";
 
 /** How an episode ended. */
 export type EpisodeOutcome =
@@ -108,6 +109,10 @@ export interface OrchestrationWorkItem extends AnyTask {
   readonly isLive: boolean;
   /** The SDK's context, once the orchestrator's function has been called; there are episodes that never call it. */
   readonly orchestrationContext: OrchestrationContext | undefined;
+  /** Has the code's waits observed. Call it before the code runs. */
+  observeWaits(): void;
+  /** What the code waits for; `undefined` until the code starts, and if {@link observeWaits} was not called. */
+  readonly waits: ObservedWaits | undefined;
 }
 
 /** One execution of an activity. */

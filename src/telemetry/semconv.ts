@@ -26,7 +26,7 @@ export const ATTR_ERROR_TYPE = "error.type";
 export const ATTR_RECORDED_ERROR_TYPE = "durabletask.error.type";
 /** On the activity's SERVER span, on the metric and in the log: what the cache did. */
 export const ATTR_CACHE_RESULT = "durabletask.activity.cache.result";
-/** On metrics: how an episode or a task ended. */
+/** On metrics: how an episode or a task ended. On spans: how a wait for an event ended, or a timer that did not fire. */
 export const ATTR_OUTCOME = "durabletask.outcome";
 /** On metrics: the middleware in which a fault of telemetry was isolated. */
 export const ATTR_MIDDLEWARE = "durabletask.middleware";
@@ -50,8 +50,14 @@ export const TYPE_ORCHESTRATION_EVENT = "orchestration_event";
 export const TYPE_ENTITY = "entity";
 export const TYPE_CALL_ENTITY = "call_entity";
 export const TYPE_SIGNAL_ENTITY = "signal_entity";
-/** Ours alone: the SDKs have no span of an episode. */
+/** Ours alone: the SDKs have no span of an episode, and none of a wait for an event. */
 export const TYPE_EPISODE = "episode";
+export const TYPE_WAIT = "wait";
+
+/** How a wait for an external event ended: with the event, with another task that won a race, or with the orchestration. */
+export const waitOutcomes = { received: "received", lost: "lost", unanswered: "unanswered" } as const;
+/** How a timer ended that did not fire in time; one that fired has no outcome. */
+export const timerOutcomes = { canceled: "canceled", lost: "lost", unfired: "unfired" } as const;
 
 /** The name of the span of a request for the locks of entities. */
 export const LOCK_REQUEST = "entity:lock_request";

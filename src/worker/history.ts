@@ -1,4 +1,11 @@
-import type { EpisodeHistory, HistoryEvent, ReceivedEvent, ScheduledTask, TaskFailure } from "../pipeline/index.ts";
+import type {
+  CreatedTimer,
+  EpisodeHistory,
+  HistoryEvent,
+  ReceivedEvent,
+  ScheduledTask,
+  TaskFailure,
+} from "../pipeline/index.ts";
 import { answeredRequest, entityFailure, entityRequest } from "./entity-messages.ts";
 import { failureOf, timeOf, traceContextOf } from "./messages.ts";
 import type {
@@ -122,6 +129,21 @@ export class ProtoHistory implements EpisodeHistory {
       }
     }
     return [...left.values()].flatMap((event) => scheduledTask(event) ?? []);
+  }
+
+  unfiredTimers(): readonly CreatedTimer[] {
+    const left = new Map<number, ProtoEvent>();
+    for (const events of [this.#past, this.#new]) {
+      for (const event of events) {
+        if (event.hasTimercreated()) left.set(event.getEventid(), event);
+        else if (event.hasTimerfired()) left.delete(event.getTimerfired()?.getTimerid() ?? 0);
+      }
+    }
+    return [...left].map(([taskId, event]) => ({
+      taskId,
+      createdAt: timeOf(event.getTimestamp()),
+      dueAt: timeOf(event.getTimercreated()?.getFireat()),
+    }));
   }
 
   failureOfTask(taskId: number): TaskFailure | undefined {

@@ -6,7 +6,7 @@ import {
 } from "@microsoft/durabletask-js";
 import { SpanKind } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { recordSpans, startHub, type Hub, type Steps } from "../harness.ts";
 import { page, tableBelow } from "./markdown.ts";
 
@@ -57,6 +57,10 @@ async function run(): Promise<readonly ReadableSpan[]> {
   await client.waitForOrchestrationStart(id, false, 20);
   await client.suspendOrchestration(id);
   await client.resumeOrchestration(id);
+  await vi.waitFor(async () => {
+    const state = await client.getOrchestrationState(id);
+    if (state?.serializedCustomStatus !== '"waiting"') throw new Error("It does not wait yet.");
+  }, 20_000);
   await client.raiseOrchestrationEvent(id, "approved", 1);
   await client.waitForOrchestrationCompletion(id, false, 20);
   const isEnd = ({ name, kind }: ReadableSpan): boolean =>
@@ -69,7 +73,7 @@ async function run(): Promise<readonly ReadableSpan[]> {
 const rowOf = ({ name, kind }: ReadableSpan): string =>
   `${name
     .replace(/@\(.*\)/, "")
-    .replace(/:(?:order|child|charge|paid)/, ":NAME")
+    .replace(/:(?:order|child|charge|paid|approved)/, ":NAME")
     .replace(":add", ":OPERATION")} ${SpanKind[kind]}`;
 
 /** Which spans have an attribute, by what the column "on" says. */
@@ -77,6 +81,7 @@ function isOn(column: string, row: string): boolean {
   const [name = "", kind = ""] = row.split(" ");
   const isTimer = name.endsWith(":timer");
   const isEvent = name.startsWith("orchestration_event:");
+  const isWait = name.startsWith("wait:");
   const isEpisode = name.startsWith("episode:");
   const isEntity = /^(call_entity|signal_entity|entity):/.test(name);
   const isTask = /^(orchestration|activity):NAME$/.test(name);
@@ -85,12 +90,16 @@ function isOn(column: string, row: string): boolean {
       return true;
     case "all but entities":
       return !isEntity;
-    case "all but episodes and the orchestration's SERVER span":
-      return !isEpisode && row !== "orchestration:NAME SERVER";
+    case "all but episodes, waits and the orchestration's SERVER span":
+      return !isEpisode && !isWait && row !== "orchestration:NAME SERVER";
     case "tasks":
       return isTask;
     case "timers":
       return isTimer;
+    case "waits":
+      return isWait;
+    case "waits, and timers that did not fire in time":
+      return isWait || isTimer;
     case "events":
       return isEvent;
     case "episodes":
@@ -148,8 +157,8 @@ describe("The tables of spans in docs/telemetry.md", () => {
       const row = rowOf(span);
       const allowed = attributes.filter(({ on }) => isOn(on, row)).map(({ key }) => key);
       expect(allowed, row).toEqual(expect.arrayContaining(Object.keys(span.attributes)));
-      // Those that not every task has: a version, a failure, a tag.
-      const optional = /version|error\.type|\.tag\./;
+      // Those that not every task has: a version, a failure, a tag; and a timer that fired has no outcome.
+      const optional = /version|error\.type|\.tag\.|\.outcome/;
       expect(Object.keys(span.attributes), row).toEqual(
         expect.arrayContaining(allowed.filter((key) => !optional.test(key))),
       );
