@@ -14,8 +14,16 @@ export type {
   DeleteRequest,
   Duration,
 } from "../middlewares/caching/index.ts";
-export type { LoggedPayloads, LoggingOptions, PayloadContext } from "../middlewares/logging/index.ts";
-export type { MetricsOptions } from "../middlewares/metrics/index.ts";
+export type { LoggedPayloads, LoggedWaiting, LoggingOptions, PayloadContext } from "../middlewares/logging/index.ts";
+export {
+  observeTaskHub,
+  type MetricsOptions,
+  type ObservableClient,
+  type ObservedInstance,
+  type ObserveTaskHubOptions,
+  type TaskHubObservation,
+} from "../middlewares/metrics/index.ts";
+export { baggageTags, type PropagateOptions } from "../middlewares/propagation/index.ts";
 export type { TracingOptions } from "../middlewares/tracing/index.ts";
 export {
   createMiddlewareFeature,

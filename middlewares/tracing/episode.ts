@@ -10,8 +10,10 @@ import type {
   WorkItemHooks,
 } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
+import { statusToRecord } from "../../src/telemetry/custom-status.ts";
 import { OrchestrationSpan } from "../../src/telemetry/handles.ts";
 import { contextOf, formatTraceContext } from "../../src/telemetry/identity.ts";
+import { rememberOrigins } from "../../src/telemetry/origins.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { inSlices } from "../../src/telemetry/slices.ts";
 import { cutAttributes } from "./attributes.ts";
@@ -75,6 +77,7 @@ export class TracedEpisode implements WorkItemHooks {
       if (task.setTraceContext !== undefined) task.setTraceContext(formatTraceContext(this.#spans.identityOf(task)));
       if (isUnbound) this.#rememberScheduled(task);
     }
+    rememberOrigins(this.#item, response);
     response.persistSpan(this.#execution.span.spanId, this.#execution.startedAt(this.#startedAt));
   }
 
@@ -85,8 +88,12 @@ export class TracedEpisode implements WorkItemHooks {
     this.#emit(response, this.#end ?? new Date(), acknowledgement);
   }
 
-  onCustomStatus(): void {
-    isolated.run("a custom status was not recorded", () => this.#recorded.addEvent(semconv.spanEvents.custom_status));
+  onCustomStatus(json: string | undefined): void {
+    isolated.run("a custom status was not recorded", () => {
+      const status = statusToRecord(json, this.#options.customStatus, isolated);
+      const attributes = status === undefined ? {} : { [semconv.ATTR_CUSTOM_STATUS]: status };
+      this.#recorded.addEvent(semconv.spanEvents.custom_status, attributes);
+    });
   }
 
   /** The durable time that the orchestration's code sees; the SDK's is invalid if the backend keeps no timestamps. */

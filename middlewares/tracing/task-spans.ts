@@ -58,6 +58,8 @@ export class TaskSpans {
       [semconv.ATTR_TASK_INSTANCE_ID]: this.#item.instanceId,
     };
     const { name, kind } = describe(task, attributes);
+    const attempt = this.#item.waits?.attempt(task.taskId);
+    if (attempt !== undefined) attributes[semconv.ATTR_TASK_ATTEMPT] = attempt;
     this.#emit(
       this.identityOf(task),
       name,

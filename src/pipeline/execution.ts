@@ -123,8 +123,8 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   }
 
   /** The SDK adapter calls it at each custom status that differs from the one before. */
-  customStatusChanged(): void {
-    for (const hooks of this.#hooks) hooks.customStatusChanged();
+  customStatusChanged(status: string | undefined): void {
+    for (const hooks of this.#hooks) hooks.customStatusChanged(status);
   }
 }
 

@@ -34,8 +34,12 @@ export interface ObservedWaits {
   readonly answeredEvents: readonly EventWait[];
   /** The timers that the code canceled in this episode. */
   readonly canceledTimers: readonly TimerWait[];
+  /** Whether there may be timers that have not fired, those of retries included. */
+  readonly hasTimers: boolean;
   /** The timer with this ID, if the code created it in this episode or in its replay. */
   timer(taskId: number): TimerWait | undefined;
+  /** The number of the attempt that the task with this ID is, if it is one after the first. */
+  attempt(taskId: number): number | undefined;
   /** The IDs of the timers, activities and sub-orchestrations that are outstanding; `undefined` if that is unknown. */
   readonly outstanding: readonly number[] | undefined;
 }

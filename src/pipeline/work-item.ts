@@ -1,6 +1,6 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type { MiddlewareFeatures } from "./features.ts";
-import type { EpisodeHistory, ScheduledTask, SentMessage } from "./history.ts";
+import type { CreatedTimer, EpisodeHistory, ScheduledTask, SentMessage } from "./history.ts";
 import type { MiddlewareLogger } from "./logger.ts";
 import type { ParentOrchestration, PersistedSpan, TaskFailure, TraceContext } from "./task-info.ts";
 import type { ObservedWaits } from "./waits.ts";
@@ -33,6 +33,8 @@ export interface EpisodeResponse {
   readonly actions: number;
   /** The tasks that it schedules. */
   readonly scheduled: readonly ScheduledTask[];
+  /** The timers that it creates. */
+  readonly timers: readonly CreatedTimer[];
   /** The messages that it sends. */
   readonly sent: readonly SentMessage[];
   /** Writes the identity of the orchestration's span into the response, for the next episode; some backends have no place for it. */
@@ -59,8 +61,11 @@ export interface WorkItemHooks {
   readonly onAcknowledged?: ((acknowledgement: Acknowledgement) => unknown) | undefined;
   /** Called once, last, when the worker has finished the work item, whether or not a response was sent. */
   readonly onEnd?: (() => unknown) | undefined;
-  /** Called when the orchestration's code changed its custom status; during replay too, because history does not record it. */
-  readonly onCustomStatus?: (() => unknown) | undefined;
+  /**
+   * Called when the orchestration's code changed its custom status, with the status as JSON; during replay too, because
+   * history does not record it.
+   */
+  readonly onCustomStatus?: ((status: string | undefined) => unknown) | undefined;
 }
 
 /** The members of every work item. */

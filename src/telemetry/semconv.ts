@@ -15,6 +15,19 @@ export const ATTR_TASK_INSTANCE_ID = "durabletask.task.instance_id";
 export const ATTR_TASK_EXECUTION_ID = "durabletask.task.execution_id";
 export const ATTR_TASK_STATUS = "durabletask.task.status";
 export const ATTR_TASK_ID = "durabletask.task.task_id";
+/** The number of an attempt after the first. */
+export const ATTR_TASK_ATTEMPT = "durabletask.task.attempt";
+/** The orchestration that started a sub-orchestration. */
+export const ATTR_PARENT_INSTANCE_ID = "durabletask.parent.instance_id";
+/** The orchestration at the top of the callers of a sub-orchestration, and of its tasks. */
+export const ATTR_ROOT_INSTANCE_ID = "durabletask.root.instance_id";
+/** On the record of an episode that ends waiting: for what. */
+export const ATTR_WAITING_COUNT = "durabletask.waiting.count";
+export const ATTR_WAITING_EVENTS = "durabletask.waiting.events";
+export const ATTR_WAITING_TIMERS = "durabletask.waiting.timers";
+export const ATTR_WAITING_TASKS = "durabletask.waiting.tasks";
+/** The custom status, or what the user allows to be recorded of it. */
+export const ATTR_CUSTOM_STATUS = "durabletask.custom_status";
 export const ATTR_FIRE_AT = "durabletask.fire_at";
 export const ATTR_EVENT_TARGET_INSTANCE_ID = "durabletask.event.target_instance_id";
 export const ATTR_ENTITY_OPERATION = "durabletask.entity.operation";
@@ -73,6 +86,8 @@ export const spanEvents = {
 /** The events of log records (telemetry.md L1). */
 export const logEvents = {
   orchestrationStarted: "durabletask.orchestration.started",
+  orchestrationWaiting: "durabletask.orchestration.waiting",
+  orchestrationCustomStatus: "durabletask.orchestration.custom_status_changed",
   orchestrationSuspended: "durabletask.orchestration.suspended",
   orchestrationResumed: "durabletask.orchestration.resumed",
   orchestrationRewound: "durabletask.orchestration.rewound",

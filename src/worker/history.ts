@@ -139,11 +139,23 @@ export class ProtoHistory implements EpisodeHistory {
         else if (event.hasTimerfired()) left.delete(event.getTimerfired()?.getTimerid() ?? 0);
       }
     }
-    return [...left].map(([taskId, event]) => ({
-      taskId,
-      createdAt: timeOf(event.getTimestamp()),
-      dueAt: timeOf(event.getTimercreated()?.getFireat()),
-    }));
+    return [...left.values()].map(createdTimer);
+  }
+
+  scheduledAs(taskIds: readonly number[]): ReturnType<EpisodeHistory["scheduledAs"]> {
+    const tasks: ScheduledTask[] = [];
+    const timers: CreatedTimer[] = [];
+    const wanted = new Set(taskIds);
+    for (const events of [this.#new, this.#past]) {
+      for (let index = events.length - 1; index >= 0 && wanted.size > 0; index -= 1) {
+        const event = events[index];
+        if (event === undefined || !schedules(event) || !wanted.delete(event.getEventid())) continue;
+        const task = scheduledTask(event);
+        if (task === undefined) timers.push(createdTimer(event));
+        else tasks.push(task);
+      }
+    }
+    return { tasks, timers };
   }
 
   failureOfTask(taskId: number): TaskFailure | undefined {
@@ -373,6 +385,14 @@ function scheduledTask(event: ProtoEvent): ScheduledTask | undefined {
     instanceId: child?.getInstanceid(),
     scheduledAt,
     traceContext: traceContextOf(message.getParenttracecontext?.()),
+  };
+}
+
+function createdTimer(event: ProtoEvent): CreatedTimer {
+  return {
+    taskId: event.getEventid(),
+    createdAt: timeOf(event.getTimestamp()),
+    dueAt: timeOf(event.getTimercreated()?.getFireat()),
   };
 }
 

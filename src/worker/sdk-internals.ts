@@ -135,7 +135,7 @@ export const registryInternals: Internals<"getOrchestrator" | "getActivity"> = {
 
 /** The context of an orchestration. */
 export const orchestrationContextInternals: Internals<
-  "pendingTasks" | "customStatus" | "previousTask" | "sequenceNumber"
+  "pendingTasks" | "customStatus" | "previousTask" | "sequenceNumber" | "retry" | "retryTimer"
 > = {
   pendingTasks: {
     name: "_pendingTasks",
@@ -160,6 +160,18 @@ export const orchestrationContextInternals: Internals<
     use: "is the ID of the last action, and so of a timer that was just created",
     since: "0.4.0",
     lost: "timers that do not fire have no end before that of their orchestration",
+  },
+  retry: {
+    name: "rescheduleRetryTask",
+    use: "schedules another attempt: (the task with the retry policy)",
+    since: "0.4.0",
+    lost: "the number of the attempt is missing from the spans of retried tasks",
+  },
+  retryTimer: {
+    name: "createRetryTimer",
+    use: "creates the timer of the pause before another attempt: (…)",
+    since: "0.4.0",
+    lost: "pauses before another attempt are missing from what an orchestration waits for",
   },
 };
 

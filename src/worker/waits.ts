@@ -15,9 +15,20 @@ export function observeWaits(context: OrchestrationContext, host: WorkItemHost):
     const hooked = context as unknown as HookedContext;
     // oxlint-disable-next-line typescript/unbound-method -- called with the context
     const { waitForExternalEvent: wait, createTimer: create } = hooked;
-    hide(hooked, contextKey, { observer, wait, create } satisfies HookedContext[typeof contextKey]);
+    const retry = readInternal(
+      context,
+      orchestrationContextInternals.retry,
+    ) as HookedContext[typeof contextKey]["retry"];
+    const pause = readInternal(
+      context,
+      orchestrationContextInternals.retryTimer,
+    ) as HookedContext[typeof contextKey]["pause"];
+    hide(hooked, contextKey, { observer, wait, create, retry, pause } satisfies HookedContext[typeof contextKey]);
     hide(hooked, "waitForExternalEvent", waitForExternalEvent);
     hide(hooked, "createTimer", createTimer);
+    const { retry: reschedule, retryTimer } = orchestrationContextInternals;
+    if (retry !== undefined) hide(hooked, reschedule.name, rescheduleRetryTask);
+    if (pause !== undefined) hide(hooked, retryTimer.name, createRetryTimer);
     return observer;
   } catch (error) {
     host.fault("the waits of an orchestration are not observed", error);
@@ -36,9 +47,12 @@ class WaitObserver implements ObservedWaits {
   #answered: ObservedEvent[] | undefined;
   #canceled: ObservedTimer[] | undefined;
   #timers: Map<number, ObservedTimer> | undefined;
+  #attempts: Map<number, number> | undefined;
   // The number of waits by the name of the event, in lower case: names of events are case-insensitive.
   #waits: Map<string, number> | undefined;
   #ordinal = 0;
+  #openTimers = 0;
+  #hasRetries = false;
   readonly #context: OrchestrationContext;
   readonly #host: WorkItemHost;
 
@@ -59,8 +73,16 @@ class WaitObserver implements ObservedWaits {
     return this.#canceled ?? none;
   }
 
+  get hasTimers(): boolean {
+    return this.#openTimers > 0 || this.#hasRetries;
+  }
+
   timer(taskId: number): TimerWait | undefined {
     return this.#timers?.get(taskId);
+  }
+
+  attempt(taskId: number): number | undefined {
+    return this.#attempts?.get(taskId);
   }
 
   get outstanding(): readonly number[] | undefined {
@@ -103,8 +125,14 @@ class WaitObserver implements ObservedWaits {
     if (!this.isReplaying) (this.#answered ??= []).push(wait);
   }
 
+  /** A timer fired. */
+  fired(): void {
+    this.#openTimers -= 1;
+  }
+
   /** The code canceled a timer. */
   canceled(timer: ObservedTimer): void {
+    this.#openTimers -= 1;
     if (!this.isReplaying) (this.#canceled ??= []).push(timer);
   }
 
@@ -114,13 +142,25 @@ class WaitObserver implements ObservedWaits {
     if (typeof taskId !== "number" || !this.#canHook(task)) return;
     const timer = new ObservedTimer(this, task, taskId);
     (this.#timers ??= new Map()).set(taskId, timer);
+    this.#openTimers += 1;
     hookTask(task, timer);
     // Dapr's SDK (1.0, 3.18) can't cancel timers.
     if (timer.originalCancel !== undefined) hide(task, taskInternals.cancel.name, cancel);
   }
 
+  /** The SDK created a timer for the pause before another attempt. */
+  paused(): void {
+    this.#hasRetries = true;
+  }
+
+  /** The SDK scheduled another attempt of a task. */
+  retried(attempt: number | undefined): void {
+    const taskId = readInternal(this.#context, orchestrationContextInternals.sequenceNumber);
+    if (typeof taskId === "number" && attempt !== undefined) (this.#attempts ??= new Map()).set(taskId, attempt);
+  }
+
   /** Isolates a fault of the observation from the orchestration. */
-  attempt(observe: () => void): void {
+  isolate(observe: () => void): void {
     try {
       observe();
     } catch (error) {
@@ -146,6 +186,9 @@ interface HookedContext {
     readonly observer: WaitObserver;
     readonly wait: HookedContext["waitForExternalEvent"];
     readonly create: HookedContext["createTimer"];
+    readonly pause: ((this: HookedContext, ...args: unknown[]) => unknown) | undefined;
+    /** Dapr's SDK (1.0, 3.18) has no retries. */
+    readonly retry: ((this: HookedContext, task: { readonly attemptCount?: number }) => void) | undefined;
   };
   waitForExternalEvent(name: string, ...rest: unknown[]): HookedTask;
   createTimer(...args: unknown[]): HookedTask;
@@ -166,15 +209,27 @@ function hide(object: object, key: PropertyKey, value: unknown): void {
 function waitForExternalEvent(this: HookedContext, name: string, ...rest: unknown[]): HookedTask {
   const { observer, wait } = this[contextKey];
   const task = wait.call(this, name, ...rest);
-  observer.attempt(() => observer.waited(name, task));
+  observer.isolate(() => observer.waited(name, task));
   return task;
 }
 
 function createTimer(this: HookedContext, ...args: unknown[]): HookedTask {
   const { observer, create } = this[contextKey];
   const task = create.apply(this, args);
-  observer.attempt(() => observer.created(task));
+  observer.isolate(() => observer.created(task));
   return task;
+}
+
+function createRetryTimer(this: HookedContext, ...args: unknown[]): unknown {
+  const { observer, pause } = this[contextKey];
+  observer.paused();
+  return pause?.apply(this, args);
+}
+
+function rescheduleRetryTask(this: HookedContext, task: { readonly attemptCount?: number }): void {
+  const { observer, retry } = this[contextKey];
+  retry?.call(this, task);
+  observer.retried(task.attemptCount);
 }
 
 /** Something that the code waits for, until it is complete or another task decides a race that it is in. */
@@ -247,6 +302,11 @@ class ObservedTimer extends ObservedWait implements TimerWait {
     super(observer, task);
     this.taskId = taskId;
     this.originalCancel = readInternal(task, taskInternals.cancel) as typeof this.originalCancel;
+  }
+
+  override completes(): void {
+    super.completes();
+    this.observer.fired();
   }
 
   canceled(): void {
