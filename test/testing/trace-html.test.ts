@@ -3,13 +3,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { renderTraceHtml } from "../../src/testing/index.ts";
 import type { FinishedSpan } from "../../src/testing/waterfall/span-tree.ts";
 import { contrast, isInstalled, launch, seenTexts } from "./chromium.ts";
-import { finishedSpan, spanId, traceId, type SpanFacts } from "./finished-spans.ts";
+import { finishedSpan, spanId, traceId, type SpanShape } from "./finished-spans.ts";
 
 const orchestration = { "durabletask.type": "orchestration", "durabletask.task.instance_id": "order-7" };
 const activity = { "durabletask.type": "activity", "durabletask.task.instance_id": "order-7" };
 
-function span(facts: SpanFacts, more: Partial<FinishedSpan> = {}): FinishedSpan {
-  return { ...finishedSpan(facts), ...more };
+function span(shapes: SpanShape, more: Partial<FinishedSpan> = {}): FinishedSpan {
+  return { ...finishedSpan(shapes), ...more };
 }
 
 const order: readonly FinishedSpan[] = [
@@ -137,7 +137,7 @@ describe.skipIf(!isInstalled && !process.env["CI"])("The page of renderTraceHtml
       "lost",
     ]);
     expect(await page.locator("h2").first().innerText()).toBe("orchestration:order order-7");
-    expect((await page.locator(".facts").innerText()).split(/\s{2,}|\n/).join(" ")).toMatch(
+    expect((await page.locator(".shapes").innerText()).split(/\s{2,}|\n/).join(" ")).toMatch(
       /8 spans.*1\.00 s.*1 failed.*1 marked/,
     );
     const row = page.locator(".body .row").nth(3);

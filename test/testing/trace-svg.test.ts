@@ -3,12 +3,12 @@ import type { Browser } from "playwright-core";
 import { renderTraceSvg } from "../../src/testing/index.ts";
 import { dark, light } from "../../src/testing/waterfall/colors.ts";
 import { contrast, isInstalled, launch } from "./chromium.ts";
-import { finishedSpan, type SpanFacts } from "./finished-spans.ts";
+import { finishedSpan, type SpanShape } from "./finished-spans.ts";
 
-const render = (facts: readonly SpanFacts[], options?: Parameters<typeof renderTraceSvg>[1]): string =>
-  renderTraceSvg(facts.map(finishedSpan), options);
+const render = (shapes: readonly SpanShape[], options?: Parameters<typeof renderTraceSvg>[1]): string =>
+  renderTraceSvg(shapes.map(finishedSpan), options);
 
-const order: readonly SpanFacts[] = [
+const order: readonly SpanShape[] = [
   { id: 1, name: "create_orchestration:order", kind: 3, end: 2 },
   { id: 2, parent: 1, name: "orchestration:order", kind: 1, start: 4, end: 1004 },
   { id: 3, parent: 2, name: "activity:charge", kind: 2, start: 304, end: 404, error: "card declined" },
