@@ -57,7 +57,7 @@ describe.skipIf(!isBuilt)("What durabletask-go 0.6.0 sends, without spans of its
     await worker.start();
     const client = new TaskHubGrpcClient({ hostAddress: engine.address, logger });
     const id = await client.scheduleNewOrchestration("parent", undefined, { version: "1", tags: { tenant: "a" } });
-    await client.waitForOrchestrationCompletion(id, true, 20);
+    await client.waitForOrchestrationCompletion(id, true, 60);
     await Promise.all([worker.stop(), client.stop()]);
   });
 
