@@ -44,7 +44,7 @@ describe.skipIf(hubProgram === "").each([
       doomed.kill("SIGKILL");
       await once(doomed, "close");
       const heir = start();
-      const state = await client.waitForWorkflowCompletion(id, true, 20);
+      const state = await client.waitForWorkflowCompletion(id, true, 60);
       expect(state?.serializedOutput).toBe("5");
       heir.stdin.end();
       await once(heir, "close");

@@ -14,6 +14,8 @@ for (const level of ["info", "error"] as const) vi.spyOn(console, level).mockImp
 
 const hubProgram = buildOrSkip("dapr-durabletask-go") ?? "";
 const recorder = createTelemetryRecorder();
+// A busy machine takes its time.
+const patience = { timeout: 25_000 };
 afterAll(() => recorder.shutdown());
 
 describe.skipIf(hubProgram === "").each([
@@ -38,7 +40,7 @@ describe.skipIf(hubProgram === "").each([
     const run = async (name: string, input?: unknown, client = dapr.client): Promise<unknown> => {
       const id = await client.scheduleNewWorkflow(name, input);
       if (name === "nested") await client.raiseEvent(id, "go", "went");
-      const state = await client.waitForWorkflowCompletion(id, true, 25);
+      const state = await client.waitForWorkflowCompletion(id, true, 60);
       return state?.serializedOutput === undefined || state.serializedOutput === ""
         ? undefined
         : JSON.parse(state.serializedOutput);
@@ -85,7 +87,7 @@ describe.skipIf(hubProgram === "").each([
       const spans = counts[backendSpans];
       recorder.reset();
       expect(await run(name, input)).toEqual(result);
-      await recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans().length >= spans);
+      await recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans().length >= spans, patience);
       expect(recorder.spans().length).toBe(spans);
       expect(new Set(recorder.spans().map((span) => span.spanContext().traceId)).size).toBe(1);
       await assertWhole();
@@ -108,11 +110,16 @@ describe.skipIf(hubProgram === "").each([
           recorder.openSpans().length === 0 &&
           recorder.spans("greet").length === 3 &&
           (backendSpans === "instead" || recorder.spans("orchestration:eternal").length === 3),
+        patience,
       );
       const traces = new Set(recorder.spans().map((span) => span.spanContext().traceId));
       expect(traces.size).toBe(3);
       await assertWhole();
     });
+
+    /** Resolves when so many spans are there, and no other is open. */
+    const untilThereAre = (count: number): Promise<unknown> =>
+      recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans().length === count, patience);
 
     it("I8 what a caller does not sample has a trace that starts on the worker, as the engine drops the context", async () => {
       recorder.reset();
@@ -123,15 +130,16 @@ describe.skipIf(hubProgram === "").each([
         isRemote: true,
       };
       await context.with(trace.setSpanContext(ROOT_CONTEXT, unsampled), () => run("leaf"));
-      const { traceId } = (await recorder.waitForSpan("activity:greet")).spanContext();
+      // The engine has no spans of what its caller does not sample.
+      await untilThereAre(4);
+      const { traceId } = (await recorder.waitForSpan("activity:greet", patience)).spanContext();
       expect(traceId).not.toBe(unsampled.traceId);
     });
 
     it("I8 without a context from the client, every activity is in its workflow's trace", async () => {
       recorder.reset();
       await run("leaf", undefined, dapr.bareClient);
-      const count = { beside: 4, instead: 2 }[backendSpans];
-      await recorder.waitFor(() => recorder.openSpans().length === 0 && recorder.spans().length === count);
+      await untilThereAre({ beside: 4, instead: 2 }[backendSpans]);
       expect(new Set(recorder.spans().map((span) => span.spanContext().traceId)).size).toBe(1);
     });
   },
@@ -153,7 +161,7 @@ describe.skipIf(hubProgram === "")("Random workflows on Dapr's engine", () => {
       const state = await client.waitForWorkflowCompletion(
         await client.scheduleNewWorkflow("program", input, `program-${index}`),
         true,
-        25,
+        60,
       );
       return [input, state?.runtimeStatus, state?.serializedOutput, state?.workflowFailureDetails?.getErrorMessage()];
     };

@@ -53,7 +53,7 @@ describe.skipIf(!isBuilt)("On durabletask-go with SQLite", () => {
       await halfWay(receiver);
       doomed.process.kill("SIGKILL");
       const heir = startWorker(engine.address, receiver);
-      const state = await client.waitForOrchestrationCompletion(id, true, 30);
+      const state = await client.waitForOrchestrationCompletion(id, true, 60);
       expect(state?.serializedOutput).toBe('"done"');
       await receiver.waitFor((spans) => spans.some(isServer("orchestration:main")));
       heir.process.stdin.end();

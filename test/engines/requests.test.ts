@@ -57,7 +57,7 @@ describe.skipIf(!isBuilt)("What durabletask-go 0.6.0 sends, without spans of its
     await worker.start();
     const client = new TaskHubGrpcClient({ hostAddress: engine.address, logger });
     const id = await client.scheduleNewOrchestration("parent", undefined, { version: "1", tags: { tenant: "a" } });
-    await client.waitForOrchestrationCompletion(id, true, 20);
+    await client.waitForOrchestrationCompletion(id, true, 60);
     await Promise.all([worker.stop(), client.stop()]);
   });
 
@@ -105,5 +105,30 @@ describe.skipIf(!isBuilt)("What durabletask-go 0.6.0 sends, without spans of its
     const fired = events.find((event) => event.hasTimerfired());
     const due = fired?.getTimerfired()?.getFireat()?.toDate().getTime() ?? 0;
     expect(fired?.getTimestamp()?.toDate().getTime()).toBeLessThan(due);
+  });
+});
+
+describe.skipIf(!isBuilt)("durabletask-go 0.6.0", () => {
+  it("gives a worker what its filters leave out, which then fails", async () => {
+    await using engine = await startEngine();
+    const logger = new NoOpLogger();
+    const worker = new TaskHubGrpcWorker({
+      hostAddress: engine.address,
+      logger,
+      shutdownTimeoutMs: 100,
+      workItemFilters: "auto",
+    });
+    worker.addNamedOrchestrator("known", async function* (): Steps<number> {
+      return 1;
+    });
+    await worker.start();
+    const client = new TaskHubGrpcClient({ hostAddress: engine.address, logger });
+    const state = await client.waitForOrchestrationCompletion(
+      await client.scheduleNewOrchestration("of another worker"),
+      true,
+      60,
+    );
+    expect(state?.failureDetails?.message).toContain("of another worker");
+    await Promise.all([worker.stop(), client.stop()]);
   });
 });

@@ -319,6 +319,27 @@ describe.skipIf(!isInstalled && !process.env["CI"])("The page of renderTraceHtml
     await page.close();
   });
 
+  it("keeps the selected span in sight on a narrow window, above its details", async () => {
+    const { page } = await open(renderTraceHtml(many(100)));
+    await page.setViewportSize({ width: 600, height: 700 });
+    await page.locator(".body .row").first().click();
+    for (let presses = 0; presses < 30; presses += 1) await page.keyboard.press("ArrowDown");
+    const row = await page.locator(".row.selected").boundingBox();
+    const panel = await page.locator("#details").boundingBox();
+    expect((row?.y ?? 0) + (row?.height ?? 0)).toBeLessThanOrEqual(panel?.y ?? 0);
+    expect(await page.evaluate("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+    await page.close();
+  });
+
+  it("links to each trace, by the ID of its orchestration", async () => {
+    const other = many(10).map((each) => ({ ...each, spanContext: () => ({ ...each.spanContext(), traceId: "1" }) }));
+    const { page } = await open(renderTraceHtml([...order, ...other]));
+    expect(await page.getByLabel("Traces").innerText()).toMatch(/order-7 1\.00 s 1 failed\s+order-7 1 m 40 s/);
+    await page.getByLabel("Traces").getByRole("link").last().click();
+    await expect.poll(() => page.evaluate("scrollY")).toBeGreaterThan(100);
+    await page.close();
+  });
+
   it("changes the theme by a button", async () => {
     const { page } = await open(renderTraceHtml(order));
     const background = (): Promise<string> => page.evaluate("getComputedStyle(document.body).backgroundColor");

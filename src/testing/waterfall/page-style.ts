@@ -106,6 +106,7 @@ footer span { display: inline-block; margin-right: 14px; }
   .row { grid-template-columns: var(--names, 300px) 84px minmax(120px, 1fr); }
   .kind, .start { display: none; }
   body.open main, body.open footer { margin-right: 0; margin-bottom: 46vh; }
+  body.open .row { scroll-margin-bottom: 47vh; }
   #details { top: auto; left: 0; width: auto; height: 44vh; border: 0; border-top: 1px solid var(--line); }
 }
 @media (max-width: 640px) { .top h1, .top output { display: none; } .top input { flex: 1; min-width: 0; } .top, main, footer { padding-left: 12px; padding-right: 12px; } .row { grid-template-columns: var(--names, 46vw) 76px minmax(80px, 1fr); } }

@@ -123,11 +123,17 @@ interface SpanFacts {
 
 type Pairs = readonly (readonly [key: string, value: string])[];
 
+// A longer list is no help: the search finds traces too.
+const mostLinks = 100;
+
 function contents(sections: readonly Section[]): string {
-  const items = sections.map(
-    ({ name, took, failed }, index) =>
-      `<li><a href="#trace-${index}">${escapeMarkup(name)}</a> ${took}${failed > 0 ? ` <span class="bad">${failed} failed</span>` : ""}</li>`,
-  );
+  const items = sections
+    .slice(0, mostLinks)
+    .map(
+      ({ name, took, failed }, index) =>
+        `<li><a href="#trace-${index}">${escapeMarkup(name)}</a> ${took}${failed > 0 ? ` <span class="bad">${failed} failed</span>` : ""}</li>`,
+    );
+  if (sections.length > mostLinks) items.push(`<li>and ${sections.length - mostLinks} more</li>`);
   return `<nav aria-label="Traces"><ul class="traces">${items.join("")}</ul></nav>`;
 }
 
@@ -211,7 +217,7 @@ function spanFacts(
   const share = critical === undefined || trace.end === trace.start ? undefined : fraction(critical) * 100;
   const pairs: (readonly [string, string | undefined])[] = [
     ["kind", row.kind],
-    ["status", node.failed ? "error" : span.status.code === statusCodeOk ? "ok" : "unset"],
+    ["status", node.failed ? "error" : span.status?.code === statusCodeOk ? "ok" : "unset"],
     ["start", `${row.start} (${isoTime(node.start)})`],
     ["duration", row.took],
     [
