@@ -102,7 +102,13 @@ function configuration(at: Readonly<Record<"http" | "grpc" | "query" | "queryGrp
     },
     extensions: {
       jaeger_storage: { backends: { memory: { memory: { max_traces: 10_000 } } } },
-      jaeger_query: { storage: { traces: "memory" }, http: { endpoint: at.query }, grpc: { endpoint: at.queryGrpc } },
+      // Its own traces would go to whoever listens on port 4318.
+      jaeger_query: {
+        enable_tracing: false,
+        storage: { traces: "memory" },
+        http: { endpoint: at.query },
+        grpc: { endpoint: at.queryGrpc },
+      },
     },
     receivers: { otlp: { protocols: { http: { endpoint: at.http }, grpc: { endpoint: at.grpc } } } },
     exporters: { jaeger_storage_exporter: { trace_storage: "memory" } },

@@ -1,9 +1,7 @@
 /** Pictures of Perses' trace view in Chromium. */
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { existsSync, statSync } from "node:fs";
 import { chromium, type Browser, type Page } from "playwright-core";
 
-const folder = fileURLToPath(new URL("../../docs/images/", import.meta.url));
 const width = 1280;
 const installed = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 // As root in a sandbox of its own, without the look-ups of a browser that somebody uses.
@@ -46,8 +44,8 @@ export async function openBrowser(executablePath: string): Promise<Browser> {
   return chromium.launch({ executablePath, args: flags });
 }
 
-/** Takes a picture of a trace for the docs. @throws Error if the page does not show what it should, or reports an error */
-export async function takePicture(browser: Browser, url: string, name: string, view: View): Promise<string> {
+/** Takes a picture of a trace. @param path of the file @throws Error if the page does not show what it should, or reports an error */
+export async function takePicture(browser: Browser, url: string, path: string, view: View): Promise<string> {
   const { traceId, spanId, tab, event, rows, height } = view;
   const page = await browser.newPage({ viewport: { width, height: height ?? 230 + 32 * rows } });
   try {
@@ -64,11 +62,11 @@ export async function takePicture(browser: Browser, url: string, name: string, v
     if (event !== undefined) await page.getByText(event).first().click();
     // Ripples of clicks, and panels that open.
     await page.waitForTimeout(600);
-    await page.screenshot({ path: `${folder}${name}.png` });
+    await page.screenshot({ path });
     const shown = await page.locator("[data-index]").count();
     if (height === undefined && shown !== rows) throw new Error(`The page shows ${shown} spans of ${rows}.`);
     if (errors.length > 0) throw new Error(errors.join("\n"));
-    return `docs/images/${name}.png`;
+    return `${statSync(path).size} bytes`;
   } finally {
     await page.close();
   }

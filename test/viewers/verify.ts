@@ -1,11 +1,13 @@
 /**
  * Runs the demo and the operator's shop into a real Jaeger, over OTLP by HTTP and by gRPC, asks its query API whether the
- * traces are whole, and takes the pictures for docs/viewers.md: `npm run verify:jaeger`. It needs Go and Chromium, and
- * builds Jaeger at its first run, which takes a quarter of an hour.
+ * traces are whole, and takes the pictures of docs/viewers.md: `npm run verify:jaeger`, and with `-- --docs` it replaces those
+ * in docs/images. It needs Go and Chromium, and builds Jaeger at its first run, which takes a quarter of an hour.
  */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
 import * as checks from "./checks.ts";
-import { buildJaeger, startJaeger, type Jaeger } from "./jaeger.ts";
+import { buildJaeger, cache, startJaeger, type Jaeger } from "./jaeger.ts";
 import { findChromium, openBrowser, takePicture, type View } from "./pictures.ts";
 import { start } from "./programs.ts";
 import { JaegerQuery, type OtlpSpan } from "./query.ts";
@@ -15,6 +17,9 @@ import { buildTraceView, serveTraceView } from "./trace-view.ts";
 type Protocol = keyof Jaeger["endpoints"];
 type Ids = Readonly<Record<string, string>>;
 
+const folder = process.argv.includes("--docs")
+  ? fileURLToPath(new URL("../../docs/images/", import.meta.url))
+  : join(cache, "pictures");
 const protocols: readonly Protocol[] = ["http/protobuf", "grpc"];
 
 /** By check, its results in the order of the protocols. */
@@ -93,12 +98,14 @@ async function verify(jaeger: Jaeger, protocol: Protocol): Promise<void> {
 
 async function takePictures(jaeger: Jaeger): Promise<void> {
   const browser = await openBrowser(findChromium());
+  // A browser that is left open would keep this process.
+  await using _ = { [Symbol.asyncDispose]: () => browser.close() };
   await using page = await serveTraceView(await buildTraceView(), jaeger.query);
   const query = new JaegerQuery(jaeger.query);
   // Nobody wants to see where this machine has its files.
   const env = { ...environment(jaeger, "http/protobuf"), NODE_OPTIONS: "--stack-trace-limit=0" };
   const picture = (name: string, view: View): Promise<void> =>
-    check(`the picture ${name}`, () => takePicture(browser, page.url, name, view));
+    check(`the picture ${name}`, () => takePicture(browser, page.url, join(folder, `${name}.png`), view));
 
   await runDemo(env);
   const ids = await runShop(env, async (order) => {
@@ -129,22 +136,25 @@ async function takePictures(jaeger: Jaeger): Promise<void> {
   await picture("events", { ...order, tab: "Events", event: "event_raised", height: 620 });
   const continued = viewOf(ids["poll"], "orchestration:poll", ({ links = [] }) => links.length > 0);
   await picture("continued", { ...continued, tab: "Links" });
-  await browser.close();
 }
 
-const binary = buildJaeger();
-for (const protocol of protocols) {
-  await using jaeger = await startJaeger(binary);
-  await verify(jaeger, protocol);
+async function main(): Promise<void> {
+  const binary = buildJaeger();
+  for (const protocol of protocols) {
+    await using jaeger = await startJaeger(binary);
+    await verify(jaeger, protocol);
+  }
+  await check("Chromium, for the pictures", async () => {
+    // Apart from the checks: Jaeger keeps the warnings of a trace that was read by OTLP before it was complete.
+    await using jaeger = await startJaeger(binary);
+    await takePictures(jaeger);
+    return "there";
+  });
 }
-await check("Chromium, for the pictures", async () => {
-  // Apart from the checks: Jaeger keeps the warnings of a trace that was read by OTLP before it was complete.
-  await using jaeger = await startJaeger(binary);
-  await takePictures(jaeger);
-  return "there";
-});
 
-console.log(`| check | ${protocols.join(" | ")} |\n|---|${"---|".repeat(protocols.length)}`);
+await main().catch((error: unknown) => faults.push(error instanceof Error ? error.message : String(error)));
+if (table.size > 0) console.log(`| check | ${protocols.join(" | ")} |\n|---|${"---|".repeat(protocols.length)}`);
 for (const [title, results] of table) console.log(`| ${title} | ${results.join(" | ")} |${results[1] ? "" : " |"}`);
-for (const fault of faults) console.error(`\n${styleText("red", "FAILED")} ${fault}`);
+if (table.has("the picture waterfall")) console.log(`\nThe pictures are in ${folder}.`);
+for (const fault of faults) console.error(`${styleText("red", "FAILED")} ${fault}`);
 process.exitCode = faults.length > 0 ? 1 : 0;
