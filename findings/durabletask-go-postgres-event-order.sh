@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # github.com/microsoft/durabletask-go 0.6.0 on PostgreSQL: the events of one work item come in any order. They are taken with
-# UPDATE ... WHERE SequenceNumber IN (SELECT ...) RETURNING, which has no order; on SQLite they come as they were written. An
-# orchestration that is suspended, gets an event and is resumed before its next episode may see the resumption first, and is
-# suspended for good. Needs Go, and PostgreSQL's `initdb` and `postgres`; seconds where Go has built the modules before, else most of a minute.
+# UPDATE ... WHERE SequenceNumber IN (SELECT ...) RETURNING, which has no order; on SQLite they come as they were written.
+# Needs Go, and PostgreSQL's `initdb` and `postgres`; seconds where Go has built the modules before, else most of a minute.
 set -euo pipefail
 directory=$(mktemp -d)
 cd "$directory"

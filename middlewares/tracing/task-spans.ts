@@ -207,7 +207,7 @@ function describe(task: ScheduledTask, attributes: Attributes): { readonly name:
 }
 
 /**
- * The end of a span, after its start (telemetry.md S12): the clocks of machines differ, and history events may have times in
+ * The end of a span, after its start (telemetry.md S14): the clocks of machines differ, and history events may have times in
  * whole milliseconds. The least length is a microsecond, the unit of most backends; Jaeger reports a span of no length as one
  * of negative duration.
  */

@@ -217,7 +217,7 @@ describe("Times and execution IDs that a backend does not send", () => {
     expect(started(spans)).toEqual(started(expected));
   });
 
-  it("S12 no span ends before it starts where the backend's clock is ahead", async () => {
+  it("S14 no span ends before it starts where the backend's clock is ahead", async () => {
     const spans = recordSpans();
     const hour = 3_600_000;
     const ahead = Date.now() + hour - Date.UTC(2026, 0, 1);

@@ -21,7 +21,7 @@ const eventsOf = (span: ReadableSpan): unknown[] =>
   ]);
 
 describe("The length of a span", () => {
-  it("S12 is a microsecond at least, whatever happened within one millisecond", async () => {
+  it("S14 is a microsecond at least, whatever happened within one millisecond", async () => {
     const spans = recordSpans();
     const worker = episodeWorker((each) => {
       each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
