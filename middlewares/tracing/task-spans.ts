@@ -165,5 +165,5 @@ function describe(task: ScheduledTask, attributes: Attributes): { readonly name:
 
 /** The clocks of machines differ, but a span must not end before it starts. */
 export function notBefore(start: Date, end: Date): Date {
-  return start > end ? start : end;
+  return start.getTime() > end.getTime() ? start : end;
 }

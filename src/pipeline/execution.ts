@@ -95,9 +95,11 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   }
 
   #inScopes<T>(from: number, execute: () => T): T {
-    const index = this.#hooks.findIndex(({ hasScope }, at) => at >= from && hasScope);
-    const hooks = this.#hooks[index];
-    return hooks === undefined ? execute() : hooks.inScope(() => this.#inScopes(index + 1, execute));
+    for (let index = from; index < this.#hooks.length; index += 1) {
+      const hooks = this.#hooks[index];
+      if (hooks?.hasScope === true) return hooks.inScope(() => this.#inScopes(index + 1, execute));
+    }
+    return execute();
   }
 
   #end(): void {
