@@ -3,16 +3,17 @@ import type { Episode } from "../pipeline/index.ts";
 import { wrapMethod, type Members } from "./members.ts";
 import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts";
 
-// Each episode has a context of its own. To define a method on it takes longer than all else that an episode costs before
-// its code runs, so the method of the class looks up who observes its context.
-const observers = new WeakMap<object, Episode>();
-const observedClasses = new WeakSet<object>();
 const method = "setCustomStatus";
+const observedClasses = new WeakSet<object>();
 
-/** Reports to `item` each change of the custom status: history does not record it, and replay sets it again. */
+/**
+ * Reports to `item` each change of the custom status: history does not record it, and replay sets it again. Each episode has
+ * a context of its own, and to define a method on it takes longer than all else before its code runs: so the method of
+ * the class asks who observes its context.
+ */
 export function observeCustomStatus(context: OrchestrationContext, item: Episode): void {
   const prototype = Object.getPrototypeOf(context) as object;
-  if (observedClasses.has(prototype) || observeClass(prototype)) observers.set(context, item);
+  if (observedClasses.has(prototype) || observeClass(prototype)) Observer.set(context, item);
   else
     wrapMethod<[unknown], void>(
       context,
@@ -26,7 +27,7 @@ function observeClass(prototype: object): boolean {
   const original = (prototype as Members)[method];
   const observed = function (this: object, ...args: unknown[]): void {
     const set = (): unknown => Reflect.apply(original as () => unknown, this, args);
-    const item = observers.get(this);
+    const item = Observer.of(this);
     if (item === undefined) set();
     else reportChange(this, item, set);
   };
@@ -43,4 +44,30 @@ function reportChange(context: object, item: Episode, set: () => void): void {
   const before = readInternal(context, orchestrationContextInternals.customStatus);
   set();
   if (readInternal(context, orchestrationContextInternals.customStatus) !== before) item.customStatusChanged();
+}
+
+// oxlint-disable-next-line typescript/no-extraneous-class -- its subclass adds a field to what the constructor returns
+class Given {
+  constructor(object: object) {
+    return object;
+  }
+}
+
+/** Gives an object a private field, which nobody else sees. A `WeakMap` would keep the whole history for a collection longer. */
+class Observer extends Given {
+  #item: Episode;
+
+  private constructor(context: object, item: Episode) {
+    super(context);
+    this.#item = item;
+  }
+
+  static set(context: object, item: Episode): void {
+    if (#item in context) context.#item = item;
+    else void new Observer(context, item);
+  }
+
+  static of(context: object): Episode | undefined {
+    return typeof context === "object" && context !== null && #item in context ? context.#item : undefined;
+  }
 }
