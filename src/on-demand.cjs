@@ -8,5 +8,12 @@ exports.lruCache = () => require("lru-cache").LRUCache;
 /** Parses a duration such as "5m". */
 exports.parseDuration = (duration) => require("ms")(duration);
 
-/** Formats a log message with its arguments. An ES module's import of `node:util` evaluates all of its lazy members. */
+// Modules of Node.js with lazy members, such as `crypto.webcrypto`: an ES module's import of one evaluates all of them.
+
+/** Formats a log message with its arguments. */
 exports.format = (...args) => require("node:util").format(...args);
+
+exports.crypto = require("node:crypto");
+exports.events = () => require("node:events");
+exports.fs = () => require("node:fs");
+exports.path = () => require("node:path");

@@ -1,6 +1,14 @@
+import type * as Crypto from "node:crypto" with { "resolution-mode": "import" };
+import type * as Events from "node:events" with { "resolution-mode": "import" };
+import type * as Fs from "node:fs" with { "resolution-mode": "import" };
+import type * as Path from "node:path" with { "resolution-mode": "import" };
 import type { format as formatMessage } from "node:util" with { "resolution-mode": "import" };
 import type { LRUCache } from "lru-cache" with { "resolution-mode": "import" };
 import type { StringValue } from "ms" with { "resolution-mode": "import" };
 export function lruCache(): typeof LRUCache;
 export function parseDuration(duration: StringValue): number | undefined;
 export const format: typeof formatMessage;
+export const crypto: typeof Crypto;
+export function events(): typeof Events;
+export function fs(): typeof Fs;
+export function path(): typeof Path;

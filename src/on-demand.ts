@@ -1,2 +1,2 @@
 // The one place that names the file, which has the same name in `dist`.
-export { format, lruCache, parseDuration } from "./on-demand.cjs";
+export { crypto, events, format, fs, lruCache, parseDuration, path } from "./on-demand.cjs";

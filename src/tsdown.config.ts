@@ -36,7 +36,13 @@ const library: UserConfig = defineConfig({
       ...lazyFiles.map((file) => file.replace(/.*\//, "./")),
     ],
   },
-  inputOptions: { makeAbsoluteExternalsRelative: false },
+  // Names of attributes as constants in object literals, which are faster to make, and less code to load. Names stay.
+  inputOptions: { makeAbsoluteExternalsRelative: false, optimization: { inlineConst: { mode: "all", pass: 3 } } },
+  minify: {
+    compress: { sequences: false, joinVars: false, keepNames: { function: true, class: true } },
+    mangle: false,
+    codegen: false,
+  },
   outputOptions: {
     // Declarations have the docstrings. Code without comments loads faster; annotations are for the bundlers of users.
     comments: { legal: true, annotation: true, jsdoc: false },

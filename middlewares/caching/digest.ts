@@ -1,4 +1,4 @@
-import crypto from "node:crypto";
+import { crypto } from "../../src/on-demand.ts";
 
 /** The SHA-256 of a string, in base64url. */
 export function digest(value: string): string {

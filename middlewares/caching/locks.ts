@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { crypto } from "../../src/on-demand.ts";
 import type { Entries, EntryKey, Found, Lifetime } from "./entries.ts";
 import type { GuardedStore } from "./guarded-store.ts";
 import type { Runtime } from "./runtime.ts";
@@ -42,7 +42,7 @@ export class Locks {
    * @param lifetime see {@link Entries.find}; with a stale entry it does not wait.
    */
   async acquire(entry: EntryKey, found: Found, lockFor: number, lifetime: Lifetime): Promise<Locked> {
-    const token = randomUUID();
+    const token = crypto.randomUUID();
     const end = this.#runtime.elapsed() + 2 * lockFor;
     let current = found;
     for (let pause = firstPause, waited = false; ; pause = Math.min(pause * 2, longestPause), waited = true) {

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { crypto } from "../../src/on-demand.ts";
 import { digest } from "./digest.ts";
 import type { GuardedStore, StoreAnswer } from "./guarded-store.ts";
 import { notFalse, prefix, stringOrUndefined, trueOrFalse, type CacheStore } from "./store.ts";
@@ -44,7 +44,7 @@ export class NamespaceEpochs {
 
   // A random name: an epoch that the store has lost must never be used again.
   async #create(key: string): Promise<StoreAnswer<string>> {
-    const [store, ttl, own] = [this.#store, this.#ttl, randomUUID()];
+    const [store, ttl, own] = [this.#store, this.#ttl, crypto.randomUUID()];
     const set = (): unknown =>
       store.setIfAbsent === undefined ? store.set(key, own, ttl) : store.setIfAbsent(key, own, ttl);
     const isOwn = await this.#guard.ask(
@@ -67,7 +67,7 @@ export class NamespaceEpochs {
 
   /** Starts a new epoch, which turns all entries of the namespace into misses. `false` if the store failed. */
   async renew(namespace: string): Promise<boolean> {
-    const own = randomUUID();
+    const own = crypto.randomUUID();
     const set = (): unknown => this.#store.set(epochKey(namespace), own, this.#ttl);
     return (await this.#guard.ask("write", "set a namespace epoch", set, notFalse)).ok;
   }

@@ -1,5 +1,5 @@
-import crypto from "node:crypto";
 import { SpanKind, TraceFlags, type Attributes, type Span, type SpanContext } from "@opentelemetry/api";
+import { crypto } from "../../src/on-demand.ts";
 import type { Acknowledgement, ActivityResponse, ActivityWorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
 import { ActivitySpan } from "../../src/telemetry/handles.ts";
@@ -152,9 +152,14 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
  * @returns the span's own `end`.
  */
 function keptOpen(span: Span): Span["end"] {
-  const end: unknown = Reflect.get(span, "end");
-  Reflect.set(span, "end", ignore);
-  return end as Span["end"];
+  // oxlint-disable-next-line typescript/unbound-method -- it is called with its own `this`
+  const { end } = span;
+  try {
+    span.end = ignore;
+  } catch {
+    // It is read-only.
+  }
+  return end;
 }
 
 function ignore(): void {}

@@ -63,14 +63,18 @@ export class Decisions {
   /** The decision for a span's trace. */
   decide(span: SpanToDecide): Decision {
     const { parent } = span;
-    // A sampler that always decides the same for a trace ID does not split a trace, so it is asked even if a caller has
-    // decided: `always_off` on a worker turns all its traces off.
-    if (this.#sampler !== undefined && this.#byTraceIdAlone) return decisionOf(this.#ask(span, this.#sampler), parent);
-    if (parent !== undefined) return obey(parent);
-    if (this.#sampler === undefined) return { traceFlags: TraceFlags.SAMPLED };
+    const sampler = this.#sampler;
+    if (parent !== undefined) {
+      // A sampler that always decides the same for a trace ID does not split a trace, so it is asked even if a caller has
+      // decided: `always_off` on a worker turns all its traces off.
+      return sampler !== undefined && this.#byTraceIdAlone
+        ? decisionOf(this.#ask(span, sampler), parent)
+        : obey(parent);
+    }
+    if (sampler === undefined) return { traceFlags: TraceFlags.SAMPLED };
     let answer = this.#answers.get(span.traceId);
     if (answer === undefined) {
-      answer = this.#ask(span, this.#sampler);
+      answer = this.#ask(span, sampler);
       this.#remember(span.traceId, answer);
     }
     return decisionOf(answer, undefined);

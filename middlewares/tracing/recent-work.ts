@@ -1,5 +1,5 @@
-import crypto from "node:crypto";
 import { TraceFlags, type SpanContext } from "@opentelemetry/api";
+import { crypto } from "../../src/on-demand.ts";
 
 /**
  * What this process remembers of finished work, only for links (telemetry.md S4, S8): history events record neither what an

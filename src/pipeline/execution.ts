@@ -42,8 +42,11 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   readonly #hooks: IsolatedHooks[] = [];
   /** For an adapter whose worker may respond more than once. */
   hasResponded = false;
-  /** Tells what became of the response, if that is not known when the worker is done with the work item. */
-  beforeEnd: (() => void) | undefined;
+  /**
+   * Its end tells what became of the response, if that is not known when the worker is done with the work item. An object:
+   * with a function in its place V8 keeps the work item, and with that its history, until a full collection of garbage.
+   */
+  sending: { end(): void } | undefined;
 
   constructor(host: WorkItemHost) {
     this.host = host;
@@ -96,14 +99,16 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   }
 
   #inScopes<T>(from: number, execute: () => T): T {
-    const index = this.#hooks.findIndex(({ hasScope }, at) => at >= from && hasScope);
-    const hooks = this.#hooks[index];
-    return hooks === undefined ? execute() : hooks.inScope(() => this.#inScopes(index + 1, execute));
+    for (let index = from; index < this.#hooks.length; index += 1) {
+      const hooks = this.#hooks[index];
+      if (hooks?.hasScope === true) return hooks.inScope(() => this.#inScopes(index + 1, execute));
+    }
+    return execute();
   }
 
   #end(): void {
     // What became of the response comes first.
-    this.beforeEnd?.();
+    this.sending?.end();
     for (const hooks of this.#hooks) hooks.end();
   }
 

@@ -22,27 +22,22 @@ export function runThrough<T, TSubject>(
   let hasThrown = false;
   let isReported = false;
   let result: unknown;
-  const outcome = (): T => {
-    if (hasThrown) throw result;
-    return result as T;
-  };
-  const call = (): void => {
-    isCalled = true;
-    try {
-      result = run();
-    } catch (error) {
-      hasThrown = true;
-      result = error;
-    }
-  };
   // A second call, or one that comes late, runs nothing.
   const once = (): T => {
-    if (!isCalled) call();
-    else if (!isReported) {
+    if (!isCalled) {
+      isCalled = true;
+      try {
+        result = run();
+      } catch (error) {
+        hasThrown = true;
+        result = error;
+      }
+    } else if (!isReported) {
       isReported = true;
       onProblem(subject, "calls the function again");
     }
-    return outcome();
+    if (hasThrown) throw result;
+    return result as T;
   };
   let returned: unknown;
   try {
@@ -50,18 +45,18 @@ export function runThrough<T, TSubject>(
   } catch (error) {
     // What `run` threw is thrown again below; what `through` threw is not for the caller.
     if (!hasThrown) onProblem(subject, "throws", error);
-    if (!isCalled) call();
-    return outcome();
+    if (!isCalled) return once();
+    returned = result;
   }
   if (!isCalled) {
     isReported = true;
     onProblem(subject, "does not call the function");
-    call();
-  } else if (returned !== result) {
-    // A promise of its own, an async function's say, may reject.
-    isolateReturned(subject, returned, onProblem);
+    return once();
   }
-  return outcome();
+  // A promise of its own, an async function's say, may reject.
+  if (returned !== result) isolateReturned(subject, returned, onProblem);
+  if (hasThrown) throw result;
+  return result as T;
 }
 
 function isolateReturned<TSubject>(

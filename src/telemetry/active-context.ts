@@ -19,7 +19,7 @@ export function takeContextFault(): string | undefined {
 export function activeContext(): Context {
   try {
     const active: unknown = context.active();
-    if (isContext(active)) return active;
+    if (active === ROOT_CONTEXT || isContext(active)) return active as Context;
     fault ??= "its active() returns no context";
   } catch {
     fault ??= "its active() throws";

@@ -13,13 +13,13 @@ export interface AnyLoggerProvider {
 
 // The API has no public question for "is anything registered?". All copies of API 1.x in a process share this
 // object, and each of them must find it, so its place is as stable as the API's major version.
-const apiKey = Symbol.for("opentelemetry.js.api.1");
+const apiKey: unique symbol = Symbol.for("opentelemetry.js.api.1");
 
 // Versions 0.35 to 0.223 of @opentelemetry/api-logs, which the SDKs 1.x and 2.x use, share this one. Each asks it for the
 // provider of the version of the interface that it knows, and all of them know version 1.
 const apiLogsKey: unique symbol = Symbol.for("io.opentelemetry.js.api.logs");
 const apiLogsVersion = 1;
-const holder = globalThis as { [apiLogsKey]?: unknown };
+const holder = globalThis as { [apiKey]?: Registrations & { readonly version?: unknown }; [apiLogsKey]?: unknown };
 
 // Since API 1.10. By reflection, so that this module loads where the API does not export it.
 const logs = Reflect.get(api, "logs") as
@@ -28,19 +28,19 @@ const logs = Reflect.get(api, "logs") as
 
 /** What is registered now. */
 export function registrations(): Registrations {
-  return { ...(Reflect.get(globalThis, apiKey) as Registrations | undefined), apiLogs: registered("apiLogs") };
+  return { ...holder[apiKey], apiLogs: registered("apiLogs") };
 }
 
 /** What is registered in `slot` now. */
 export function registered(slot: Slot): unknown {
-  if (slot !== "apiLogs") return (Reflect.get(globalThis, apiKey) as Registrations | undefined)?.[slot];
+  if (slot !== "apiLogs") return holder[apiKey]?.[slot];
   const { [apiLogsKey]: get } = holder;
   return typeof get === "function" ? get(apiLogsVersion) : undefined;
 }
 
 /** The version of the copy of the API that registered first: it refuses what other versions register. */
 export function registeredVersion(): string | undefined {
-  const { version } = (Reflect.get(globalThis, apiKey) ?? {}) as { readonly version?: unknown };
+  const version = holder[apiKey]?.version;
   return typeof version === "string" ? version : undefined;
 }
 

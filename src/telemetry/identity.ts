@@ -1,14 +1,14 @@
-import crypto from "node:crypto";
 import {
   createTraceState,
-  isValidSpanId,
-  isValidTraceId,
+  INVALID_SPANID,
+  INVALID_TRACEID,
   ROOT_CONTEXT,
   trace,
   TraceFlags,
   type Context,
   type SpanContext,
 } from "@opentelemetry/api";
+import { crypto } from "../on-demand.ts";
 import type { TraceContext } from "../pipeline/index.ts";
 import { SpanOnlyContext } from "./span-only-context.ts";
 
@@ -125,14 +125,32 @@ function parseHalf(spanId: string, from: number): number {
   return bits >>> 0;
 }
 
+// At once, so that V8 has no parts to join when the ID is read.
 function toSpanId(high: number, low: number): string {
-  return hex(high | 0) + hex(low | 0);
+  return String.fromCharCode(
+    digit(high >>> 28),
+    digit(high >>> 24),
+    digit(high >>> 20),
+    digit(high >>> 16),
+    digit(high >>> 12),
+    digit(high >>> 8),
+    digit(high >>> 4),
+    digit(high),
+    digit(low >>> 28),
+    digit(low >>> 24),
+    digit(low >>> 20),
+    digit(low >>> 16),
+    digit(low >>> 12),
+    digit(low >>> 8),
+    digit(low >>> 4),
+    digit(low),
+  );
 }
 
-const bytes: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
-
-function hex(bits: number): string {
-  return `${bytes[bits >>> 24]}${bytes[(bits >>> 16) & 0xff]}${bytes[(bits >>> 8) & 0xff]}${bytes[bits & 0xff]}`;
+/** The character code of the hexadecimal digit for the lowest four bits. */
+function digit(bits: number): number {
+  const value = bits & 0xf;
+  return value < 10 ? 48 + value : 87 + value;
 }
 
 // 2^64 divided by the golden ratio, 0x9e3779b97f4a7c15: steps of it spread over all 64 bits and meet only after 2^64 of them.
@@ -194,35 +212,52 @@ function round(bits: number, factor: number): number {
   return product ^ (product >>> 13);
 }
 
-// W3C Trace Context: there is no version ff, 00 ends with the flags, and a version to come may add to them.
-const w3c = /^(?!ff|00.{54})[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?$/;
-
 /** The span context in a durable message; `undefined` if it has none, or an invalid traceparent. */
 export function parseTraceContext(traceContext: TraceContext | undefined): SpanContext | undefined {
-  const [, traceId = "", spanId = "", flags = ""] = w3c.exec(traceContext?.traceparent ?? "") ?? [];
-  if (!isValidTraceId(traceId) || !isValidSpanId(spanId)) return undefined;
-  return {
-    traceId,
-    spanId,
-    traceFlags: Number.parseInt(flags, 16),
-    isRemote: true,
-    ...(traceContext?.tracestate ? { traceState: createTraceState(traceContext.tracestate) } : {}),
-  };
+  if (traceContext === undefined) return undefined;
+  const { traceparent, tracestate } = traceContext;
+  if (!isTraceparent(traceparent)) return undefined;
+  const traceId = traceparent.slice(3, 35);
+  const spanId = traceparent.slice(36, 52);
+  if (traceId === INVALID_TRACEID || spanId === INVALID_SPANID) return undefined;
+  const traceFlags = Number.parseInt(traceparent.slice(53, 55), 16);
+  if (!tracestate) return { traceId, spanId, traceFlags, isRemote: true };
+  return { traceId, spanId, traceFlags, isRemote: true, traceState: createTraceState(tracestate) };
 }
 
-/** Whether `traceparent` is one, as W3C Trace Context has it. */
+/**
+ * Whether `traceparent` is one, as W3C Trace Context has it: there is no version ff, 00 ends with the flags, and a version
+ * to come may add to them. By its characters, because each task of a step asks for it.
+ */
 export function isTraceparent(traceparent: string): boolean {
-  return w3c.test(traceparent);
+  if (typeof traceparent !== "string" || traceparent.length < 55) return false;
+  if (!isDash(traceparent, 2) || !isDash(traceparent, 35) || !isDash(traceparent, 52)) return false;
+  if (!isHex(traceparent, 0, 2) || !isHex(traceparent, 3, 35)) return false;
+  if (!isHex(traceparent, 36, 52) || !isHex(traceparent, 53, 55) || traceparent.startsWith("ff")) return false;
+  return traceparent.length === 55 || (!traceparent.startsWith("00") && /^-.*$/.test(traceparent.slice(55)));
 }
 
 /** Whether `id` is a span ID as a trace context has it. */
 export function isSpanId(id: string): boolean {
-  return /^[0-9a-f]{16}$/.test(id) && isValidSpanId(id);
+  return id.length === 16 && isHex(id, 0, 16) && id !== INVALID_SPANID;
+}
+
+function isDash(text: string, at: number): boolean {
+  return text.charCodeAt(at) === 45;
+}
+
+// Digits, and letters from a to f.
+function isHex(text: string, from: number, to: number): boolean {
+  for (let at = from; at < to; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code < 48 || code > 102 || (code > 57 && code < 97)) return false;
+  }
+  return true;
 }
 
 /** The trace context that goes out with a task, and names exactly `span` (I2). */
 export function formatTraceContext(span: SpanContext): TraceContext {
-  const flags = (span.traceFlags & TraceFlags.SAMPLED).toString(16).padStart(2, "0");
+  const flags = (span.traceFlags & TraceFlags.SAMPLED) === 0 ? "00" : "01";
   return {
     traceparent: `00-${span.traceId}-${span.spanId}-${flags}`,
     tracestate: span.traceState?.serialize() || undefined,

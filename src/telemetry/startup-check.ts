@@ -1,8 +1,7 @@
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { metrics, trace } from "@opentelemetry/api";
 import { registered, registeredVersion } from "./api-globals.ts";
+import { fs, path } from "../on-demand.ts";
 
 /** A copy of `@opentelemetry/api`, as far as it is known. */
 interface ApiCopy {
@@ -77,7 +76,7 @@ function ownCopy(): ApiCopy | undefined {
 /** The copies that were loaded by `require`, and this package's own; Node.js has no list of those loaded by `import`. */
 function loadedCopies(): readonly ApiCopy[] {
   // The cache is one for the process, whatever file asks for it.
-  const required = Object.keys(createRequire(process.execPath).cache).filter((path) => mainFile.test(path));
+  const required = Object.keys(createRequire(process.execPath).cache).filter((file) => mainFile.test(file));
   const copies = [...required.map(copyAt), ownCopy()].filter((copy) => copy !== undefined);
   return [...new Map(copies.map((copy) => [copy.directory, copy])).values()];
 }
@@ -87,12 +86,12 @@ const mainFile = /[\\/]@opentelemetry[\\/]api[\\/](?:dist|build[\\/]src)[\\/]ind
 /** The version and the directory of the package in which a file lies. */
 export function copyAt(mainFilePath: string): ApiCopy | undefined {
   for (
-    let directory = dirname(mainFilePath), last = "";
+    let directory = path().dirname(mainFilePath), last = "";
     directory !== last;
-    last = directory, directory = dirname(directory)
+    last = directory, directory = path().dirname(directory)
   ) {
     try {
-      const manifest: unknown = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
+      const manifest: unknown = JSON.parse(fs().readFileSync(path().join(directory, "package.json"), "utf8"));
       if (
         typeof manifest === "object" &&
         manifest !== null &&

@@ -281,7 +281,7 @@ function runObserved<TResponse extends object>(
     return host.run(item, () => execute(...args));
   }
   const sending = new Sending(item);
-  item.beforeEnd = () => sending.end();
+  item.sending = sending;
   const observed = observedStub(stub as Stub, completion, item, sending);
   return host.run(item, () => {
     const running = execute(...args.with(at, observed));

@@ -15,7 +15,7 @@ export function wrapMethod<TArgs extends unknown[], TResult>(
 ): void {
   const original = (object as Members)[name] as (...args: TArgs) => TResult;
   Object.defineProperty(object, name, {
-    value: wrap((...args) => original.apply(object, args)),
+    value: wrap(original.bind(object)),
     writable: true,
     configurable: true,
     enumerable: false,

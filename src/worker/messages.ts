@@ -213,20 +213,24 @@ export function timersOf(actions: readonly OrchestratorAction[]): CreatedTimer[]
 
 /** What `actions` send. */
 export function sentBy(actions: readonly OrchestratorAction[]): SentMessage[] {
-  return actions.flatMap((action): SentMessage | readonly [] => {
-    const taskId = action.getId();
-    const event = action.getSendevent();
-    if (event !== undefined)
-      return { type: "event", taskId, name: event.getName(), target: event.getInstance()?.getInstanceid() ?? "" };
-    const signal = action.getSendentitymessage?.()?.getEntityoperationsignaled();
-    if (signal === undefined) return [];
-    return {
-      type: "entity_signal",
-      taskId,
-      name: signal.getOperation(),
-      target: signal.getTargetinstanceid()?.getValue() ?? "",
-    };
-  });
+  const messages: SentMessage[] = [];
+  for (const action of actions) {
+    const message = sentMessage(action);
+    if (message !== undefined) messages.push(message);
+  }
+  return messages;
+}
+
+function sentMessage(action: OrchestratorAction): SentMessage | undefined {
+  const event = action.getSendevent();
+  if (event !== undefined) {
+    const target = event.getInstance()?.getInstanceid() ?? "";
+    return { type: "event", taskId: action.getId(), name: event.getName(), target };
+  }
+  const signal = action.getSendentitymessage?.()?.getEntityoperationsignaled();
+  if (signal === undefined) return undefined;
+  const target = signal.getTargetinstanceid()?.getValue() ?? "";
+  return { type: "entity_signal", taskId: action.getId(), name: signal.getOperation(), target };
 }
 
 /** The protocol's numbers for how an orchestration ended. */

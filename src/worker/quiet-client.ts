@@ -1,5 +1,6 @@
-import { EventEmitter } from "node:events";
+import type { EventEmitter } from "node:events";
 import { ROOT_CONTEXT, type Context } from "@opentelemetry/api";
+import { events } from "../on-demand.ts";
 import { suppressTracingKey } from "../suppress-tracing.ts";
 import { activeContext, runIn } from "../telemetry/active-context.ts";
 
@@ -31,7 +32,7 @@ function quietStub(stub: object): object {
         });
         const call: unknown = runIn(suppressed(caller), () => Reflect.apply(value, target, bound));
         // A stream's listeners are added afterwards.
-        if (!hasCallback && call instanceof EventEmitter) listenIn(caller, call);
+        if (!hasCallback && call instanceof events().EventEmitter) listenIn(caller, call);
         return call;
       };
     },

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { fs, path } from "../on-demand.ts";
 
 /** A package that has workers, and the range of its versions that an adapter was written and tested for. */
 export interface SupportedSdk {
@@ -39,11 +38,11 @@ export function sdkVersionOf(worker: object, sdks: readonly SupportedSdk[]): Sdk
   const classes = classesOf(worker);
   // The SDK is CommonJS: the file that defines a class is among the loaded modules, and has it among its exports. The cache is
   // one for the process, whatever file asks for it; a bundle has no path of this one.
-  for (const [path, module] of Object.entries(createRequire(process.execPath).cache)) {
+  for (const [file, module] of Object.entries(createRequire(process.execPath).cache)) {
     const exports: unknown = module?.exports;
     if (!classes.some((each) => isOwnExport(exports, each))) continue;
     // An application may export the class too.
-    const { name, version } = packageAround(path);
+    const { name, version } = packageAround(file);
     const sdk = sdks.find((each) => each.name === name);
     if (sdk !== undefined && typeof version === "string") return { sdk, version };
   }
@@ -79,7 +78,11 @@ function isOwnExport(exports: unknown, value: NamedFunction): boolean {
 
 // The manifest of the package that `file` belongs to. One without a name only says what kind of modules a directory has.
 function packageAround(file: string): Readonly<Record<string, unknown>> {
-  for (let directory = dirname(file); directory !== dirname(directory); directory = dirname(directory)) {
+  for (
+    let directory = path().dirname(file);
+    directory !== path().dirname(directory);
+    directory = path().dirname(directory)
+  ) {
     const manifest = manifestIn(directory);
     if (manifest["name"] !== undefined) return manifest;
   }
@@ -88,7 +91,7 @@ function packageAround(file: string): Readonly<Record<string, unknown>> {
 
 function manifestIn(directory: string): Readonly<Record<string, unknown>> {
   try {
-    const manifest: unknown = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
+    const manifest: unknown = JSON.parse(fs().readFileSync(path().join(directory, "package.json"), "utf8"));
     return isObject(manifest) ? (manifest as Readonly<Record<string, unknown>>) : {};
   } catch {
     return {};

@@ -204,16 +204,18 @@ export class ProtoEpisodeResponse implements EpisodeResponse {
   }
 
   #readScheduled(): readonly ScheduledTask[] {
-    const context = this.#episode.orchestrationContext;
-    if (context !== undefined) {
-      const lost = lostInternals(context, contextInternals);
-      if (lost.length > 0) reportLost(this.#episode.host, "The context of an orchestration", lost);
+    const { host, orchestrationContext } = this.#episode;
+    if (orchestrationContext !== undefined && !checkedFor.has(host)) {
+      checkedFor.add(host);
+      reportLost(host, "The context of an orchestration", lostInternals(orchestrationContext, contextInternals));
     }
-    return scheduledBy(this.#actions, context, this.#carry);
+    return scheduledBy(this.#actions, orchestrationContext, this.#carry);
   }
 }
 
 const contextInternals = Object.values(orchestrationContextInternals);
+// A worker's contexts are all of one class.
+const checkedFor = new WeakSet<WorkItemHost>();
 
 /** An activity, read from the protocol's message when a member is asked for. */
 export class ProtoActivity extends ActivityExecution {
