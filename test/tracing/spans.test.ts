@@ -379,7 +379,7 @@ describe("S6 inputs, outputs and tags are never recorded by default", () => {
       () =>
         tracing(options as Parameters<typeof tracing>[0]);
     expect(bad({ tag: [] })).toThrow(
-      'tracing: unknown option "tag"; the options are tags, attributes, continueAsNew, episodes.',
+      'tracing: unknown option "tag"; the options are tags, attributes, continueAsNew, episodes, running, customStatus.',
     );
     expect(bad({ tags: "tenant" })).toThrow('tracing: option "tags" must be an array of strings.');
     expect(bad({ attributes: {} })).toThrow('tracing: option "attributes" must be a function.');
