@@ -1,0 +1,198 @@
+/**
+ * A workload on real workers that makes every measurement there is, and incidents that deserve the alerts. Incidents differ
+ * from the healthy rounds only in what goes wrong.
+ */
+import { RetryPolicy, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import { metrics } from "@opentelemetry/api";
+import { MeterProvider, type IMetricReader, type ViewOptions } from "@opentelemetry/sdk-metrics";
+import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
+import type { CacheStore, DurableTelemetryOptions } from "../../src/index.ts";
+import { startHub, type Hub, type Steps } from "../harness.ts";
+import type { Parameters } from "./catalogue/catalogue.ts";
+
+/** Thresholds that fit a test of seconds; what is compared with them is as real as ever. */
+export const parameters: Parameters = {
+  window: "1m",
+  holds: "1s",
+  failureRatio: 0.05,
+  idleSeconds: 2,
+  pendingSeconds: 2,
+  timerLagSeconds: 1,
+  queueSeconds: 0.4,
+  replayedEvents: 200,
+  replayGrowth: 1.5,
+  replayBefore: "5s",
+  faultsWindow: "1m",
+  observationSeconds: 2,
+};
+
+/** The incidents, by the alert that each deserves. */
+export type Incidents = Readonly<Record<string, () => Promise<void>>>;
+
+export interface Workload extends AsyncDisposable {
+  /** One of each orchestration; all succeed. */
+  round(): Promise<void>;
+  readonly incidents: Incidents;
+}
+
+/** A store in memory that can be out of order. */
+class FragileStore implements CacheStore {
+  readonly #values = new Map<string, unknown>();
+  broken = false;
+
+  async get(key: string): Promise<unknown> {
+    if (this.broken) throw new Error("the store is out of order");
+    return this.#values.get(key);
+  }
+
+  async set(key: string, value: unknown): Promise<void> {
+    if (this.broken) throw new Error("the store is out of order");
+    this.#values.set(key, value);
+  }
+
+  async delete(key: string): Promise<void> {
+    this.#values.delete(key);
+  }
+}
+
+/**
+ * Starts the hub and a worker whose metrics go to `readers`.
+ *
+ * @param scrapes resolves after some more scrapes or exports, which is how the workload tells that time has passed
+ */
+export async function startWorkload(
+  { readers, views = [] }: { readers: IMetricReader[]; views?: ViewOptions[] },
+  scrapes: () => Promise<void>,
+): Promise<Workload> {
+  const provider = new MeterProvider({
+    readers,
+    views,
+    resource: defaultResource().merge(resourceFromAttributes({ "service.instance.id": "worker-1" })),
+  });
+  metrics.setGlobalMeterProvider(provider);
+  const state = { faulty: false, fails: false };
+  const store = new FragileStore();
+  const telemetry: DurableTelemetryOptions = {
+    tracing: {
+      attributes: () => {
+        if (state.faulty) throw new Error("a callback of the user's");
+        return {};
+      },
+    },
+    caching: { store, activities: { getQuote: { ttl: "5m" } } },
+  };
+  const hub = await startHub();
+  // All but the activity `print`.
+  await hub.worker(telemetry, (worker) => register(worker, state), { workItemFilters: "auto" });
+  // Nobody prints a version before its printer starts. There are two, because a rate needs a first value and a later one.
+  const print = async (version: string): Promise<void> => {
+    const runs = [1, 2, 3].map(async () => hub.run("press", ["print", version]));
+    await scrapes();
+    await scrapes();
+    await hub.worker(telemetry, (worker) => worker.addNamedActivity("print", () => "printed"), {
+      workItemFilters: { orchestrations: [], activities: [{ name: "print", versions: [version] }], entities: [] },
+    });
+    await Promise.all(runs);
+  };
+  return {
+    async round() {
+      await Promise.all([
+        hub.run("order", crypto.randomUUID()),
+        hub.run("order", crypto.randomUUID()),
+        hub.run("reminder", 0.05),
+        hub.run("ledger", 2),
+      ]);
+    },
+    incidents: {
+      DurableTaskOrchestrationsFail: async () => {
+        state.fails = true;
+        await hub.run("order", crypto.randomUUID());
+        await scrapes();
+        await hub.run("order", crypto.randomUUID());
+        state.fails = false;
+      },
+      DurableTaskTimersLate: async () => {
+        // The whole process stands still while timers are due, the hub included.
+        const reminders = [1, 2, 3].map(async () => hub.run("reminder", 1));
+        await scheduled(hub, "reminder");
+        await hub.run("press", ["block"]);
+        await Promise.all(reminders);
+      },
+      DurableTaskActivitiesQueue: async () => {
+        await print("1.0");
+        await scrapes();
+        await hub.run("press", ["print", "1.0"]);
+        await print("2.0");
+      },
+      DurableTaskActivityCacheFails: async () => {
+        store.broken = true;
+        await hub.run("order", crypto.randomUUID());
+        await scrapes();
+        await hub.run("order", crypto.randomUUID());
+        store.broken = false;
+      },
+      DurableTaskTelemetryFaults: async () => {
+        state.faulty = true;
+        await hub.run("ledger", 1);
+        await scrapes();
+        await hub.run("ledger", 1);
+        state.faulty = false;
+      },
+      // The last one: there has to be a time before it, with less to replay.
+      DurableTaskReplayGrows: async () => {
+        await hub.run("ledger", 60);
+      },
+    },
+    async [Symbol.asyncDispose]() {
+      metrics.disable();
+      await provider.shutdown();
+    },
+  };
+}
+
+/** Resolves when the running instances of an orchestration wait for what they have scheduled. */
+async function scheduled(hub: Hub, name: string): Promise<void> {
+  for (;;) {
+    const names: string[] = [];
+    for await (const state of hub.client.getAllInstances({ statuses: [0] })) names.push(state.name);
+    if (names.filter((each) => each === name).length >= 3) return;
+  }
+}
+
+type Press = readonly [activity: string, version?: string];
+
+interface State {
+  readonly fails: boolean;
+}
+
+function register(worker: TaskHubGrpcWorker, state: State): void {
+  const shipments = new Set<string>();
+  worker.addNamedActivity("getQuote", () => 42);
+  worker.addNamedActivity("pack", () => "packed");
+  worker.addNamedActivity("block", () => {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
+  });
+  worker.addNamedActivity("ship", (_, order: string) => {
+    if (shipments.has(order)) return;
+    shipments.add(order);
+    throw new Error("no truck");
+  });
+  worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext, order: string): Steps {
+    yield ctx.callActivity("getQuote", "EUR");
+    yield ctx.callActivity("ship", order, {
+      retry: new RetryPolicy({ maxNumberOfAttempts: 2, firstRetryIntervalInMilliseconds: 10 }),
+    });
+    if (state.fails) throw new RangeError("out of stock");
+    return "shipped";
+  });
+  worker.addNamedOrchestrator("reminder", async function* (ctx: OrchestrationContext, seconds: number): Steps {
+    return yield ctx.createTimer(seconds);
+  });
+  worker.addNamedOrchestrator("ledger", async function* (ctx: OrchestrationContext, entries: number): Steps {
+    for (let entry = 0; entry < entries; entry += 1) yield ctx.callActivity("pack", entry);
+    return entries;
+  });
+  worker.addNamedOrchestrator("press", async function* (ctx: OrchestrationContext, [activity, version]: Press): Steps {
+    return yield ctx.callActivity(activity, null, version === undefined ? {} : { version });
+  });
+}
