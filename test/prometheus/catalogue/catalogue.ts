@@ -447,7 +447,7 @@ export const rows: readonly Row[] = [
       {
         title: "In flight by name",
         description:
-          "Executions that have not finished: as the task hub reports it, as the workers count it, and started minus finished. If one name grows without end, its instances do not finish: look at what they wait for.",
+          "Executions that have not finished: as the task hub reports it, as the workers count it, and started minus finished; the last two lack what was counted by workers that are gone. If one name grows without end, its instances do not finish: look at what they wait for.",
         kind: "timeseries",
         unit: "count",
         queries: [
@@ -591,7 +591,7 @@ export const rows: readonly Row[] = [
       {
         title: "Replay after a deploy",
         description:
-          "An estimate of the events that new code replays: executions in flight times the mean number of replayed events. If it is not zero, the new code must take the same steps as the old, or have a version of its own.",
+          "An estimate of the events that new code replays: orchestrations in flight times the mean number of replayed events. If it is not zero, the new code must take the same steps as the old, or have a version of its own.",
         kind: "timeseries",
         unit: "count",
         queries: one(queries.replayAfterDeploy, ...byName),

@@ -184,13 +184,17 @@ export const episodeSeconds: Query = (scope) => {
   return sumBy(scope, [ATTR_TASK_NAME, ATTR_OUTCOME], sum);
 };
 
-/** The events that the executions in flight replay in their next episode, as an estimate. */
-export const replayAfterDeploy: Query = (scope) =>
-  [active(scope), `* on (${scope.spelling.labels(ATTR_TASK_NAME)})`, indented(meanReplayedEvents(scope))].join("\n");
-
 export const hubByStatus: Query = (scope) =>
   sumBy(scope, [ATTR_TASK_STATUS], observed(scope, ...orchestrations(scope), inFlight));
 export const hubByName: Query = (scope) => sumBy(scope, name, observed(scope, ...orchestrations(scope), inFlight));
+/** The events that what is in flight replays in its next episode, as an estimate; by the workers' count without a look. */
+export const replayAfterDeploy: Query = (scope) =>
+  [
+    `(${hubByName(scope)} or ${active(scope)})`,
+    `* on (${scope.spelling.labels(ATTR_TASK_NAME)})`,
+    indented(meanReplayedEvents(scope)),
+  ].join("\n");
+
 export const oldestByStatus: Query = (scope) =>
   maxBy(scope, [ATTR_TASK_STATUS], oldestAge(scope, ...orchestrations(scope)));
 export const oldestPending: Query = (scope) =>
