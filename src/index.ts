@@ -14,8 +14,16 @@ export type {
   DeleteRequest,
   Duration,
 } from "../middlewares/caching/index.ts";
-export type { LoggedPayloads, LoggingOptions, PayloadContext } from "../middlewares/logging/index.ts";
-export type { MetricsOptions } from "../middlewares/metrics/index.ts";
+export type { LoggedPayloads, LoggedWaiting, LoggingOptions, PayloadContext } from "../middlewares/logging/index.ts";
+export {
+  observeTaskHub,
+  type MetricsOptions,
+  type ObservableClient,
+  type ObservedInstance,
+  type ObserveTaskHubOptions,
+  type TaskHubObservation,
+} from "../middlewares/metrics/index.ts";
+export { baggageTags, type PropagateOptions } from "../middlewares/propagation/index.ts";
 export type { TracingOptions } from "../middlewares/tracing/index.ts";
 export {
   createMiddlewareFeature,
@@ -36,11 +44,13 @@ export {
   type AwaitGuardMode,
   type AwaitGuardOptions,
   type ContractRule,
+  type CreatedTimer,
   type DurableMiddleware,
   type DurableSteps,
   type EpisodeHistory,
   type EpisodeOutcome,
   type EpisodeResponse,
+  type EventWait,
   type HistoryEvent,
   type Middleware,
   type MiddlewareContext,
@@ -49,6 +59,7 @@ export {
   type MiddlewareLogger,
   type MiddlewareObject,
   type NextResult,
+  type ObservedWaits,
   type OrchestrationMiddleware,
   type OrchestrationMiddlewareContext,
   type OrchestrationNext,
@@ -61,6 +72,7 @@ export {
   type SentMessage,
   type SuspendReason,
   type TaskFailure,
+  type TimerWait,
   type TraceContext,
   type WorkItem,
   type WorkItemHooks,

@@ -10,6 +10,10 @@ export type OptionRules<TOptions> = { readonly [Name in keyof Required<TOptions>
 
 export const aBoolean: OptionRule = { is: "true or false", test: (value) => typeof value === "boolean" };
 export const aFunction: OptionRule = { is: "a function", test: (value) => typeof value === "function" };
+export const aBooleanOrFunction: OptionRule = {
+  is: "true, false or a function",
+  test: (value) => typeof value === "boolean" || typeof value === "function",
+};
 export const anArray: OptionRule = { is: "an array", test: Array.isArray };
 export const anObject: OptionRule = { is: "an object", test: isRecord };
 export const aStringArray: OptionRule = {

@@ -1,6 +1,7 @@
 import { caching, type ActivityCache, type CachingOptions } from "../middlewares/caching/index.ts";
 import { logging, type LoggingOptions } from "../middlewares/logging/index.ts";
 import { metrics, type MetricsOptions } from "../middlewares/metrics/index.ts";
+import { propagation, type PropagateOptions } from "../middlewares/propagation/index.ts";
 import {
   checkTracerProvider,
   silenceUnfitProviders,
@@ -46,6 +47,12 @@ export interface DurableTelemetryOptions {
    * Off by default (telemetry.md C1). It is the innermost middleware: all others see hits too (contract.md R6).
    */
   readonly caching?: CachingOptions | ActivityCache | false | undefined;
+  /**
+   * Hands tags of an orchestration, and W3C baggage of its caller, to its activities and sub-orchestrations, as tags on their
+   * actions; and with them the number of an attempt and the root of a sub-orchestration (telemetry.md S10). Off by
+   * default: it is the only option that changes what an orchestration schedules (contract.md D3).
+   */
+  readonly propagate?: PropagateOptions | false | undefined;
   /** Custom middleware, in order, inside the built-in telemetry (contract.md R6). */
   readonly use?: readonly Middleware[] | undefined;
   /**
@@ -133,6 +140,10 @@ const rules: OptionRules<DurableTelemetryOptions> = {
     is: "an object with caching options, what caching() returned, or false",
     test: (value) => value === false || anObject.test(value),
   },
+  propagate: {
+    is: "an object with the tags and baggage to hand on, or false",
+    test: (value) => value === false || anObject.test(value),
+  },
   use: anArray,
   middlewares: aFunction,
   awaitGuard: anObject,
@@ -184,10 +195,13 @@ export function compose(options: DurableTelemetryOptions): readonly Middleware[]
   if (options.awaitGuard !== undefined) {
     checkOptions<AwaitGuardOptions>("withDurableTelemetry: awaitGuard", options.awaitGuard, guardRules);
   }
+  const handing = typeof options.propagate === "object" ? propagation(options.propagate) : undefined;
   const defaults = [
+    ...(handing === undefined ? [] : [handing.outer]),
     ...unlessLeftOut(options.tracing, tracing),
     ...unlessLeftOut(options.metrics, metrics),
     ...unlessLeftOut(options.logging, logging),
+    ...(handing?.inner ?? []),
     ...(options.use ?? []),
     ...cacheOf(options.caching),
   ];

@@ -9,15 +9,19 @@ import {
 import type { WorkItem } from "../../src/pipeline/index.ts";
 import { ActivitySpan, OrchestrationSpan } from "../../src/telemetry/handles.ts";
 import { contextOf } from "../../src/telemetry/identity.ts";
+import { addOrigin } from "../../src/telemetry/origins.ts";
+import { attributesOfTags } from "../../src/telemetry/tags.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 
 /** The attributes that all log entries of a work item have: its identity. */
-export function identityAttributes(item: WorkItem): Attributes {
+export function identityAttributes(item: WorkItem, tags?: readonly string[]): Attributes {
   const { executionId, instanceId, name, version } = item;
   const attributes: Attributes = { [semconv.ATTR_TASK_NAME]: name, [semconv.ATTR_TASK_INSTANCE_ID]: instanceId };
   if (version !== undefined) attributes[semconv.ATTR_TASK_VERSION] = version;
   if (executionId !== undefined) attributes[semconv.ATTR_TASK_EXECUTION_ID] = executionId;
   if (item.kind === "activity") attributes[semconv.ATTR_TASK_ID] = item.taskId;
+  addOrigin(item, attributes);
+  if (tags !== undefined) Object.assign(attributes, attributesOfTags(item.tags, tags));
   return attributes;
 }
 

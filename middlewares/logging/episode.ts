@@ -5,10 +5,20 @@ import type {
   OrchestrationWorkItem,
   WorkItemHooks,
 } from "../../src/pipeline/index.ts";
-import { orchestrationEnded, orchestrationStarted, suspensionChanged, type LogEvent } from "./events.ts";
+import { rememberOrigins } from "../../src/telemetry/origins.ts";
+import { statusToRecord } from "../../src/telemetry/custom-status.ts";
+import {
+  customStatusChanged,
+  orchestrationEnded,
+  orchestrationStarted,
+  suspensionChanged,
+  type LogEvent,
+} from "./events.ts";
 import { isolated } from "./faults.ts";
 import { LoggedTask } from "./logged-task.ts";
+import type { LoggingOptions } from "./options.ts";
 import { inputAttribute } from "./payloads.ts";
+import { mayWait, orchestrationWaiting } from "./waiting.ts";
 
 /**
  * Logs one episode: its new history events, and how it ended. It waits until the backend has accepted the response, so that
@@ -16,9 +26,26 @@ import { inputAttribute } from "./payloads.ts";
  */
 export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements WorkItemHooks {
   #end: LogEvent | undefined;
+  #statuses: LogEvent[] | undefined;
+  /** Only where it is asked for: the engine observes the custom status for whoever has this hook. */
+  readonly onCustomStatus: WorkItemHooks["onCustomStatus"];
 
-  onResponse({ outcome }: EpisodeResponse): void {
-    if (outcome.status === "waiting") return;
+  constructor(item: OrchestrationWorkItem, options: LoggingOptions) {
+    super(item, options);
+    if (options.waiting !== false) item.observeWaits();
+    this.onCustomStatus =
+      options.customStatus === undefined || options.customStatus === false
+        ? undefined
+        : (json) => isolated.run("a custom status was not logged", () => this.#statusChanged(json));
+  }
+
+  onResponse(response: EpisodeResponse): void {
+    const { outcome } = response;
+    isolated.run("the origins of tasks are not known", () => rememberOrigins(this.item, response));
+    if (outcome.status === "waiting") {
+      this.#waiting(response);
+      return;
+    }
     isolated.run("the end of an orchestration was not logged", () => {
       if (!this.isReceived) return;
       this.#end = orchestrationEnded(this.item, outcome, outcome.status === "completed" ? this.output : {}, new Date());
@@ -30,10 +57,29 @@ export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements 
     try {
       for (const event of this.item.history.newEvents())
         if (isLogged(event) && this.isReceived) this.write(this.#describe(event));
+      for (const status of this.#statuses ?? []) if (this.isReceived) this.write(status);
       if (this.#end !== undefined && this.isReceived) this.write(this.#end);
     } catch (error) {
       isolated.fault("an episode was not logged", error);
     }
+  }
+
+  #waiting(response: EpisodeResponse): void {
+    const { waiting } = this.options;
+    if (waiting === false) return;
+    const { level = "debug", tasks = false } = waiting ?? {};
+    isolated.run("what an orchestration waits for was not logged", () => {
+      if (!tasks && !mayWait(this.item)) return;
+      if (this.receives(level)) this.#end = orchestrationWaiting(this.item, response, level, tasks, new Date());
+    });
+  }
+
+  #statusChanged(json: string | undefined): void {
+    if (!this.item.isLive) return;
+    const status = statusToRecord(json, this.options.customStatus, isolated);
+    (this.#statuses ??= []).push(
+      customStatusChanged(this.item, status, this.item.orchestrationContext?.currentUtcDateTime),
+    );
   }
 
   #describe(event: LoggedEvent): LogEvent {

@@ -5,12 +5,15 @@ import type {
   EpisodeOutcome,
   OrchestrationWorkItem,
   TaskFailure,
+  WorkItem,
 } from "../../src/pipeline/index.ts";
 import { messageWithCauses, rootCause } from "../../src/telemetry/failure-causes.ts";
+import { originOf } from "../../src/telemetry/origins.ts";
 import type { Level } from "./write.ts";
 import { exceptionAttributes } from "./exception.ts";
 import {
   ATTR_CACHE_RESULT,
+  ATTR_CUSTOM_STATUS,
   ATTR_ERROR_TYPE,
   ATTR_RECORDED_ERROR_TYPE,
   ATTR_TASK_STATUS,
@@ -51,6 +54,21 @@ export function suspensionChanged(
   };
 }
 
+/** @param status what is recorded of it. */
+export function customStatusChanged(
+  item: OrchestrationWorkItem,
+  status: string | undefined,
+  at: Date | undefined,
+): LogEvent {
+  return {
+    eventName: logEvents.orchestrationCustomStatus,
+    level: "info",
+    line: `Orchestration ${item.name} set its custom status${status === undefined ? "" : ` to ${status}`}${ofInstance(item)}`,
+    attributes: status === undefined ? {} : { [ATTR_CUSTOM_STATUS]: status },
+    at: at !== undefined && at.getTime() > 0 ? at : undefined,
+  };
+}
+
 const endings = {
   completed: { status: "Completed", level: "info", verb: "completed" },
   failed: { status: "Failed", level: "error", verb: "failed" },
@@ -74,7 +92,7 @@ export function orchestrationEnded(
   const failure = outcome.status === "failed" ? outcome.failure : undefined;
   return {
     eventName: logEvents.orchestrationFinished,
-    level,
+    level: failure === undefined ? level : failureLevel(item),
     line: `${line(verb)}${failureText(failure)}`,
     attributes: { [ATTR_TASK_STATUS]: status, ...orchestrationFailureAttributes(failure), ...output },
     at,
@@ -112,12 +130,15 @@ export function activityEnded(
   const { status, level, verb } = endings[outcome.status];
   return {
     eventName: failure === undefined ? logEvents.activityFinished : logEvents.activityFailed,
-    level,
+    level: failure === undefined ? level : failureLevel(item),
     line: `Activity ${item.name} ${verb}${ofTask(item)}${failureText(failure)}`,
     attributes: { [ATTR_TASK_STATUS]: status, ...failureAttributes(failure), ...output },
     at,
   };
 }
+
+// A failed attempt that can be retried is a warning, if that is known (telemetry.md L5).
+const failureLevel = (item: WorkItem): Level => (originOf(item)?.mayRetry === true ? "warn" : "error");
 
 const ofInstance = ({ instanceId }: OrchestrationWorkItem): string => ` (instance ${instanceId})`;
 const ofTask = ({ taskId, instanceId }: ActivityWorkItem): string => ` (task ${taskId} of instance ${instanceId})`;

@@ -12,7 +12,7 @@ import { checkLoggingOptions, type LoggingOptions } from "./options.ts";
 import { hasLoggerProvider } from "./write.ts";
 import { TaskLogger } from "./task-logger.ts";
 
-export type { LoggedPayloads, LoggingOptions, PayloadContext } from "./options.ts";
+export type { LoggedPayloads, LoggedWaiting, LoggingOptions, PayloadContext } from "./options.ts";
 
 /**
  * Replay-aware logging: one OpenTelemetry log record per history event (an orchestration started, was suspended,
@@ -48,6 +48,6 @@ export function logging(options: LoggingOptions = {}): MiddlewareObject {
 
 function hooksOf(item: WorkItem, options: LoggingOptions): WorkItemHooks | undefined {
   if (options.logger === undefined && !hasLoggerProvider()) return undefined;
-  item.features.set(WorkItemLogger, new TaskLogger(item, options.logger));
+  item.features.set(WorkItemLogger, new TaskLogger(item, options));
   return item.kind === "orchestration" ? new LoggedEpisode(item, options) : new LoggedActivity(item, options);
 }

@@ -9,7 +9,7 @@ import { contextOfTask, identityAttributes } from "./correlation.ts";
 import type { LogEvent } from "./events.ts";
 import type { LoggingOptions } from "./options.ts";
 import { outputAttribute } from "./payloads.ts";
-import { isReceived, write } from "./write.ts";
+import { isReceived, write, type Level } from "./write.ts";
 
 /** The context of a task's code, for the log of its result. */
 export const CodeContext: MiddlewareFeature<MiddlewareContext> = createMiddlewareFeature("the context of logged code");
@@ -31,13 +31,18 @@ export abstract class LoggedTask<TItem extends WorkItem> {
     return isReceived(this.#spanContext, this.options.logger);
   }
 
+  /** Whether anybody receives log entries with this severity. */
+  protected receives(level: Level): boolean {
+    return isReceived(this.#spanContext, this.options.logger, level);
+  }
+
   /** The output as an attribute; none unless the options ask for it. */
   protected get output(): Attributes {
     return outputAttribute(this.item, this.item.features.get(CodeContext)?.result, this.options);
   }
 
   protected write({ eventName, level, line, attributes, at }: LogEvent): void {
-    this.#identity ??= identityAttributes(this.item);
+    this.#identity ??= identityAttributes(this.item, this.options.tags);
     write(
       { eventName, level, line, at, attributes: { ...this.#identity, ...attributes }, context: this.#spanContext },
       this.options.logger,

@@ -5,6 +5,7 @@ import { failureFrom } from "../../src/telemetry/failure-causes.ts";
 import { contextOfCode, identityAttributes } from "./correlation.ts";
 import { exceptionAttributes } from "./exception.ts";
 import { isolated } from "./faults.ts";
+import type { LoggingOptions } from "./options.ts";
 import { isReceived, write, type Level } from "./write.ts";
 
 /**
@@ -14,11 +15,13 @@ import { isReceived, write, type Level } from "./write.ts";
 export class TaskLogger implements MiddlewareLogger {
   readonly #item: WorkItem;
   readonly #logger: MiddlewareLogger | undefined;
+  readonly #tags: readonly string[] | undefined;
 
-  /** @param logger the user's; without one, entries go unchanged to the worker's own logger. */
-  constructor(item: WorkItem, logger: MiddlewareLogger | undefined) {
+  /** @param options with the user's logger; without one, entries go unchanged to the worker's own logger. */
+  constructor(item: WorkItem, { logger, tags }: LoggingOptions) {
     this.#item = item;
     this.#logger = logger;
+    this.#tags = tags;
   }
 
   error(message: string, ...args: unknown[]): void {
@@ -44,7 +47,10 @@ export class TaskLogger implements MiddlewareLogger {
     }
     const context = contextOfCode(this.#item);
     if (!isReceived(context, this.#logger)) return;
-    write({ level, ...read(message, args), attributes: identityAttributes(this.#item), context }, this.#logger);
+    write(
+      { level, ...read(message, args), attributes: identityAttributes(this.#item, this.#tags), context },
+      this.#logger,
+    );
   }
 }
 

@@ -39,8 +39,8 @@ export interface LogEntry {
 const ATTR_EVENT_NAME = "event.name";
 
 /** Whether anybody receives entries that are written in `context`; if not, none need be created. */
-export function isReceived(context: Context, logger: MiddlewareLogger | undefined): boolean {
-  return logger !== undefined || isRecorded(context);
+export function isReceived(context: Context, logger: MiddlewareLogger | undefined, level?: Level): boolean {
+  return logger !== undefined || isRecorded(context, level);
 }
 
 /** Writes an entry as an OpenTelemetry log record, and to `logger` if there is one. A fault of one does not affect the other. */
@@ -86,12 +86,13 @@ function checked(logger: Logger): Logger {
   return logger;
 }
 
-function isRecorded(context: Context): boolean {
+function isRecorded(context: Context, level: Level | undefined): boolean {
   try {
     const logger = currentLogger();
     if (logger === undefined) return false;
     // Loggers of OpenTelemetry SDK 2.x may have no `enabled`.
-    return logger.enabled === undefined || (resultNow(logger.enabled({ context }), "enabled") ?? true);
+    const asked = level === undefined ? { context } : { context, severityNumber: severities[level] };
+    return logger.enabled === undefined || (resultNow(logger.enabled(asked), "enabled") ?? true);
   } catch (error) {
     isolated.fault("log records were lost", error);
     return false;

@@ -5,6 +5,7 @@ import type {
   ActivityWorkItem,
   WorkItemHooks,
 } from "../../src/pipeline/index.ts";
+import { attributesOfTags } from "../../src/telemetry/tags.ts";
 import { ActivityCacheOutcome } from "../../src/telemetry/handles.ts";
 import { ATTR_CACHE_RESULT, ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION } from "../../src/telemetry/semconv.ts";
 import { currentInstruments } from "./instruments.ts";
@@ -20,12 +21,15 @@ export class MeasuredActivity implements WorkItemHooks {
   // Counts it off where and as it was counted, also if another provider has come meanwhile, or the name limit is reached.
   #active: ((value: number) => void) | undefined;
 
-  constructor(item: ActivityWorkItem, nameLimit: number) {
+  readonly #tags: Readonly<Record<string, string>> | undefined;
+
+  constructor(item: ActivityWorkItem, nameLimit: number, tags?: readonly string[]) {
     this.#item = item;
     this.#nameLimit = nameLimit;
+    this.#tags = tags && attributesOfTags(item.tags, tags);
     this.#active = currentInstruments()?.bound(
       "durabletask.activity.active",
-      { [ATTR_TASK_NAME]: item.name },
+      { [ATTR_TASK_NAME]: item.name, ...this.#tags },
       nameLimit,
     );
     this.#active?.(1);
@@ -46,6 +50,7 @@ export class MeasuredActivity implements WorkItemHooks {
       [ATTR_TASK_NAME]: name,
       [ATTR_TASK_VERSION]: version,
       [ATTR_ERROR_TYPE]: outcome.status === "failed" ? outcome.failure.type : undefined,
+      ...this.#tags,
     };
     currentInstruments()?.record("durabletask.activity.duration", this.#took, labels, this.#nameLimit);
   }
@@ -64,7 +69,7 @@ export class MeasuredActivity implements WorkItemHooks {
   #countCacheRequest(): void {
     const outcome = this.#item.features.get(ActivityCacheOutcome);
     if (outcome === undefined) return;
-    const labels = { [ATTR_TASK_NAME]: this.#item.name, [ATTR_CACHE_RESULT]: outcome };
+    const labels = { [ATTR_TASK_NAME]: this.#item.name, [ATTR_CACHE_RESULT]: outcome, ...this.#tags };
     currentInstruments()?.record("durabletask.activity.cache.requests", 1, labels, this.#nameLimit);
   }
 }

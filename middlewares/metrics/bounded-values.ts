@@ -1,4 +1,4 @@
-import { ATTR_ERROR_TYPE, ATTR_TASK_NAME, ATTR_TASK_VERSION } from "../../src/telemetry/semconv.ts";
+import { ATTR_ERROR_TYPE, ATTR_TAG_PREFIX, ATTR_TASK_NAME, ATTR_TASK_VERSION } from "../../src/telemetry/semconv.ts";
 
 /** Stands for all values of an attribute that came after the limit. */
 const OTHER = "_other";
@@ -35,7 +35,7 @@ export class BoundedValues {
 
   #kept(key: string, value: string, limit: number): string | undefined {
     if (!isShort(value)) return undefined;
-    if (!open.has(key)) return value;
+    if (!open.has(key) && !key.startsWith(ATTR_TAG_PREFIX)) return value;
     let seen = this.#seen.get(key);
     if (seen === undefined) this.#seen.set(key, (seen = new Map()));
     const known = seen.get(value);

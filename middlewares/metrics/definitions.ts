@@ -10,6 +10,7 @@ export interface InstrumentDefinition {
 /** All instruments. */
 export type InstrumentName =
   | "durabletask.orchestration.started"
+  | "durabletask.orchestration.active"
   | "durabletask.orchestration.duration"
   | "durabletask.orchestration.episodes"
   | "durabletask.orchestration.history.size"
@@ -37,6 +38,11 @@ export const definitions: Readonly<Record<InstrumentName, InstrumentDefinition>>
     kind: "counter",
     unit: "{orchestration}",
     description: "Executions of orchestrations that started.",
+  },
+  "durabletask.orchestration.active": {
+    kind: "up-down counter",
+    unit: "{orchestration}",
+    description: "Executions that started and have not finished, as the responses of this worker changed it.",
   },
   "durabletask.orchestration.duration": {
     kind: "histogram",

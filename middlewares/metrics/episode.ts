@@ -9,6 +9,7 @@ import { rootCause } from "../../src/telemetry/failure-causes.ts";
 import {
   ATTR_ERROR_TYPE,
   ATTR_OUTCOME,
+  ATTR_TASK_ATTEMPT,
   ATTR_TASK_NAME,
   ATTR_TASK_STATUS,
   ATTR_TASK_VERSION,
@@ -18,6 +19,7 @@ import {
   TYPE_ORCHESTRATION,
   type FinalOutcome,
 } from "../../src/telemetry/semconv.ts";
+import { attributesOfTags } from "../../src/telemetry/tags.ts";
 import { inSlices } from "../../src/telemetry/slices.ts";
 import type { Labels } from "./bounded-values.ts";
 import type { InstrumentName } from "./definitions.ts";
@@ -38,9 +40,12 @@ export class MeasuredEpisode implements WorkItemHooks {
   // In seconds.
   #took = 0;
 
-  constructor(item: OrchestrationWorkItem, nameLimit: number) {
+  readonly #tags: Labels | undefined;
+
+  constructor(item: OrchestrationWorkItem, nameLimit: number, tags?: readonly string[]) {
     this.#item = item;
     this.#nameLimit = nameLimit;
+    this.#tags = tags && attributesOfTags(item.tags, tags);
   }
 
   onResponse(response: EpisodeResponse): void {
@@ -73,10 +78,18 @@ export class MeasuredEpisode implements WorkItemHooks {
     for (const { attempt = 1, name, taskId, type } of scheduled) {
       // While an orchestration is suspended, the SDK returns actions again that were already sent.
       if (attempt === 1 || this.#item.history.hasLeft(taskId)) continue;
-      const labels = { [ATTR_TASK_NAME]: name, [ATTR_TYPE]: type === "activity" ? TYPE_ACTIVITY : TYPE_ORCHESTRATION };
+      const labels = {
+        [ATTR_TASK_NAME]: name,
+        [ATTR_TYPE]: type === "activity" ? TYPE_ACTIVITY : TYPE_ORCHESTRATION,
+        [ATTR_TASK_ATTEMPT]: attempt < manyAttempts ? String(attempt) : `${manyAttempts}+`,
+      };
       this.#record(instruments, "durabletask.task.retries", 1, labels);
     }
-    if (outcome.status !== "waiting" && outcome.status !== "rewound") this.#recordFinish(instruments, outcome);
+    if (outcome.status === "waiting") return;
+    // A rewound orchestration runs again.
+    const change = outcome.status === "rewound" ? 1 : -1;
+    this.#record(instruments, "durabletask.orchestration.active", change, { [ATTR_TASK_NAME]: this.#item.name });
+    if (outcome.status !== "rewound") this.#recordFinish(instruments, outcome);
   }
 
   #recordEvent(instruments: Instruments, event: HistoryEvent): void {
@@ -86,6 +99,7 @@ export class MeasuredEpisode implements WorkItemHooks {
         [ATTR_TASK_NAME]: name,
         [ATTR_TASK_VERSION]: version,
       });
+      this.#record(instruments, "durabletask.orchestration.active", 1, { [ATTR_TASK_NAME]: name });
     } else if (event.type === "timer_fired") {
       this.#recordTime(instruments, "durabletask.timer.lag", event.dueAt, event.at, { [ATTR_TASK_NAME]: name });
     } else if (event.type === "task_finished" && event.task.type === "activity") {
@@ -109,7 +123,7 @@ export class MeasuredEpisode implements WorkItemHooks {
   }
 
   #record(instruments: Instruments, name: InstrumentName, value: number, labels: Labels): void {
-    instruments.record(name, value, labels, this.#nameLimit);
+    instruments.record(name, value, this.#tags === undefined ? labels : { ...labels, ...this.#tags }, this.#nameLimit);
   }
 
   // The time is unknown if the backend keeps no timestamps. If clocks differ, it must not be negative.
@@ -124,5 +138,8 @@ export class MeasuredEpisode implements WorkItemHooks {
       this.#record(instruments, name, Math.max(0, (to.getTime() - from.getTime()) / 1000), labels);
   }
 }
+
+// Further attempts are counted together.
+const manyAttempts = 10;
 
 const onFault = (error: unknown): void => isolated.fault("the measurements of an episode were lost", error);

@@ -7,6 +7,13 @@ import { currentInstruments } from "./instruments.ts";
 import { checkMetricsOptions, type MetricsOptions } from "./options.ts";
 
 export type { MetricsOptions } from "./options.ts";
+export {
+  observeTaskHub,
+  type ObservableClient,
+  type ObservedInstance,
+  type ObserveTaskHubOptions,
+  type TaskHubObservation,
+} from "./task-hub.ts";
 
 const defaultNameLimit = 200;
 
@@ -23,15 +30,15 @@ const defaultNameLimit = 200;
  */
 export function metrics(options: MetricsOptions = {}): MiddlewareObject {
   checkMetricsOptions(options);
-  const { nameLimit = defaultNameLimit } = options;
+  const { nameLimit = defaultNameLimit, tags } = options;
   onFault(countFault);
   return {
     name: "metrics",
     workItem: (item) => {
       if (currentInstruments() === undefined) return undefined;
       return item.kind === "orchestration"
-        ? new MeasuredEpisode(item, nameLimit)
-        : new MeasuredActivity(item, nameLimit);
+        ? new MeasuredEpisode(item, nameLimit, tags)
+        : new MeasuredActivity(item, nameLimit, tags);
     },
   };
 }

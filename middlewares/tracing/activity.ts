@@ -13,6 +13,7 @@ import {
   taskSpanId,
   unboundActivitySpanId,
 } from "../../src/telemetry/identity.ts";
+import { addOrigin } from "../../src/telemetry/origins.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { SpanOnlyContext } from "../../src/telemetry/span-only-context.ts";
 import type { SpanToDecide } from "./decisions.ts";
@@ -86,6 +87,7 @@ export class TracedActivity implements WorkItemHooks, SpanToDecide {
     };
     if (version) attributes[semconv.ATTR_TASK_VERSION] = version;
     if (executionId) attributes[semconv.ATTR_TASK_EXECUTION_ID] = executionId;
+    addOrigin(this.#item, attributes);
     return attributes;
   }
 

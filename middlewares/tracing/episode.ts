@@ -10,8 +10,10 @@ import type {
   WorkItemHooks,
 } from "../../src/pipeline/index.ts";
 import { runIn } from "../../src/telemetry/active-context.ts";
+import { statusToRecord } from "../../src/telemetry/custom-status.ts";
 import { OrchestrationSpan } from "../../src/telemetry/handles.ts";
 import { contextOf, formatTraceContext } from "../../src/telemetry/identity.ts";
+import { rememberOrigins } from "../../src/telemetry/origins.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { inSlices } from "../../src/telemetry/slices.ts";
 import { cutAttributes } from "./attributes.ts";
@@ -24,6 +26,7 @@ import type { TracingOptions } from "./options.ts";
 import { kept, keyOf, keyOfTask, recentWork } from "./recent-work.ts";
 import { RecordedSpan, type RecordedEvent } from "./recorded-span.ts";
 import { notBefore, TaskSpans } from "./task-spans.ts";
+import { WaitSpans } from "./waits.ts";
 import { endSpan, type IdentityTracer } from "./tracer.ts";
 
 /**
@@ -42,6 +45,7 @@ export class TracedEpisode implements WorkItemHooks {
   readonly #inside: Context;
   readonly #live: LiveContext;
   #tasks: TaskSpans | undefined;
+  #waits: WaitSpans | undefined;
   #durableStart: Date | undefined;
   #response: EpisodeResponse | undefined;
   #end: Date | undefined;
@@ -56,6 +60,7 @@ export class TracedEpisode implements WorkItemHooks {
     this.#inside = contextOf(span);
     this.#live = new LiveContext(tracer.contextForCode(this.#inside, span), item);
     item.takeTraceContexts();
+    item.observeWaits();
     item.features.set(OrchestrationSpan, this.#recorded);
   }
 
@@ -72,6 +77,7 @@ export class TracedEpisode implements WorkItemHooks {
       if (task.setTraceContext !== undefined) task.setTraceContext(formatTraceContext(this.#spans.identityOf(task)));
       if (isUnbound) this.#rememberScheduled(task);
     }
+    rememberOrigins(this.#item, response);
     response.persistSpan(this.#execution.span.spanId, this.#execution.startedAt(this.#startedAt));
   }
 
@@ -82,8 +88,12 @@ export class TracedEpisode implements WorkItemHooks {
     this.#emit(response, this.#end ?? new Date(), acknowledgement);
   }
 
-  onCustomStatus(): void {
-    isolated.run("a custom status was not recorded", () => this.#recorded.addEvent(semconv.spanEvents.custom_status));
+  onCustomStatus(json: string | undefined): void {
+    isolated.run("a custom status was not recorded", () => {
+      const status = statusToRecord(json, this.#options.customStatus, isolated);
+      const attributes = status === undefined ? {} : { [semconv.ATTR_CUSTOM_STATUS]: status };
+      this.#recorded.addEvent(semconv.spanEvents.custom_status, attributes);
+    });
   }
 
   /** The durable time that the orchestration's code sees; the SDK's is invalid if the backend keeps no timestamps. */
@@ -101,6 +111,10 @@ export class TracedEpisode implements WorkItemHooks {
     return (this.#tasks ??= new TaskSpans(this.#item, this.#tracer, this.#execution.span, this.#inside));
   }
 
+  get #waitSpans(): WaitSpans {
+    return (this.#waits ??= new WaitSpans(this.#item, this.#spans));
+  }
+
   // A span that is not sampled is not emitted, but remembered: a recorded trace may link to it. It is remembered before
   // the spans are emitted, because the next episode may need it before they are.
   #emit(response: EpisodeResponse, end: Date, acknowledgement: Acknowledgement): void {
@@ -113,7 +127,10 @@ export class TracedEpisode implements WorkItemHooks {
     if (this.#options.episodes === true) this.#spans.emitEpisode(this.#startedAt, end, response.actions);
     const finish = (): void => {
       this.#emitSent(response);
-      if (final !== undefined) this.#finish(final, scheduled, end);
+      const finishIfOver = (): void => {
+        if (final !== undefined) this.#finish(final, scheduled, end);
+      };
+      inSlices(this.#waitSpans.ended(this), run, finishIfOver, onFault);
     };
     inSlices(this.#item.history.newEvents(), (event) => this.#emitEvent(event), finish, onFault);
   }
@@ -163,15 +180,16 @@ export class TracedEpisode implements WorkItemHooks {
       scheduled.length === 0
         ? unfinished
         : [...scheduled.filter(({ taskId }) => !history.hasLeft(taskId)), ...unfinished];
-    const finish = (): void => {
+    const emitOrchestration = (): void => {
       isolated.run("a span was lost", () => this.#emitOrchestration(final, end));
     };
+    const finish = (): void => inSlices(this.#waitSpans.left(end), run, emitOrchestration, onFault);
     inSlices(left, (task) => this.#spans.emitTask(task, end, undefined), finish, onFault);
   }
 
   #emitEvent(event: HistoryEvent): void {
     if (event.type === "task_finished") this.#spans.emitTask(event.task, event.at ?? this.#now, event.failure);
-    else if (event.type === "timer_fired") this.#spans.emitTimer(event, event.at ?? this.#now);
+    else if (event.type === "timer_fired") this.#waitSpans.emitFired(event, event.at ?? this.#now);
   }
 
   #emitOrchestration({ outcome, received, links }: Final, end: Date): void {
@@ -237,6 +255,7 @@ function isFinal(outcome: EpisodeOutcome): outcome is semconv.FinalOutcome {
 }
 
 const onFault = (error: unknown): void => isolated.fault("spans were lost", error);
+const run = (emit: () => void): void => emit();
 const byTime = (one: RecordedEvent, other: RecordedEvent): number => one.time.getTime() - other.time.getTime();
 
 /** How an execution ended, and what its span tells of what came before. */

@@ -9,6 +9,7 @@ import {
   type Execution,
   type ExecutionIds,
 } from "../../src/telemetry/identity.ts";
+import { addOrigin } from "../../src/telemetry/origins.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { withState, type Decision, type SpanToDecide } from "./decisions.ts";
 import { isSampled, kept, keyOf, keyOfTask, recentWork, type ContinuedExecution } from "./recent-work.ts";
@@ -73,6 +74,7 @@ export class TracedExecution implements SpanToDecide {
     };
     if (version) attributes[semconv.ATTR_TASK_VERSION] = version;
     if (executionId) attributes[semconv.ATTR_TASK_EXECUTION_ID] = executionId;
+    addOrigin(this.#item, attributes);
     return attributes;
   }
 

@@ -1,6 +1,15 @@
 import type { Attributes } from "@opentelemetry/api";
-import { aBoolean, aFunction, aStringArray, checkOptions, oneOf, type OptionRules } from "../../src/options.ts";
+import {
+  aBoolean,
+  aBooleanOrFunction,
+  aFunction,
+  aStringArray,
+  checkOptions,
+  oneOf,
+  type OptionRules,
+} from "../../src/options.ts";
 import type { MiddlewareContext } from "../../src/pipeline/index.ts";
+import type { CustomStatusOption } from "../../src/telemetry/custom-status.ts";
 import type { ContinueAsNew } from "./execution.ts";
 import { ATTR_TAG_PREFIX } from "../../src/telemetry/semconv.ts";
 
@@ -21,6 +30,12 @@ export interface TracingOptions {
   readonly continueAsNew?: ContinueAsNew | undefined;
   /** Whether each episode also emits a span `episode:NAME`, with the size of its history; `false` by default. */
   readonly episodes?: boolean | undefined;
+  /**
+   * What the event `durabletask.orchestration.custom_status_changed` records of the status: `true` a status that is a
+   * string; a function gets the status and returns what to record. Nothing by default, because a status can contain
+   * private data (S6).
+   */
+  readonly customStatus?: CustomStatusOption | undefined;
 }
 
 const rules: OptionRules<TracingOptions> = {
@@ -28,6 +43,7 @@ const rules: OptionRules<TracingOptions> = {
   attributes: aFunction,
   continueAsNew: oneOf("new-trace", "same-trace"),
   episodes: aBoolean,
+  customStatus: aBooleanOrFunction,
 };
 
 /** Checks the options; see {@link checkOptions} for what is thrown. */

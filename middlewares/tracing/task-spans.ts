@@ -1,12 +1,20 @@
 import { SpanKind, type Attributes, type Context, type SpanContext } from "@opentelemetry/api";
 import type {
-  HistoryEvent,
+  CreatedTimer,
+  EventWait,
   OrchestrationWorkItem,
   ScheduledTask,
   SentMessage,
   TaskFailure,
 } from "../../src/pipeline/index.ts";
-import { bitsOf, episodeSpanId, parseTraceContext, taskSpanId, type SpanIdBits } from "../../src/telemetry/identity.ts";
+import {
+  bitsOf,
+  episodeSpanId,
+  parseTraceContext,
+  taskSpanId,
+  type SpanIdBits,
+  waitSpanId,
+} from "../../src/telemetry/identity.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { setFailure, setOrchestrationFailure } from "./failure.ts";
 import { isolated } from "./faults.ts";
@@ -50,6 +58,8 @@ export class TaskSpans {
       [semconv.ATTR_TASK_INSTANCE_ID]: this.#item.instanceId,
     };
     const { name, kind } = describe(task, attributes);
+    const attempt = this.#item.waits?.attempt(task.taskId);
+    if (attempt !== undefined) attributes[semconv.ATTR_TASK_ATTEMPT] = attempt;
     this.#emit(
       this.identityOf(task),
       name,
@@ -62,7 +72,8 @@ export class TaskSpans {
     );
   }
 
-  emitTimer({ taskId, createdAt, dueAt }: Extract<HistoryEvent, { type: "timer_fired" }>, end: Date): void {
+  /** @param outcome how it ended, if it did not fire in time. */
+  emitTimer({ taskId, createdAt, dueAt }: CreatedTimer, end: Date, outcome?: string): void {
     const { instanceId, name } = this.#item;
     const attributes: Attributes = {
       [semconv.ATTR_TYPE]: semconv.TYPE_TIMER,
@@ -71,6 +82,7 @@ export class TaskSpans {
       [semconv.ATTR_TASK_ID]: taskId,
     };
     if (dueAt !== undefined) attributes[semconv.ATTR_FIRE_AT] = dueAt.toISOString();
+    if (outcome !== undefined) attributes[semconv.ATTR_OUTCOME] = outcome;
     this.#emit(
       this.identityOf({ taskId }),
       semconv.timerSpanName(name),
@@ -79,6 +91,18 @@ export class TaskSpans {
       end,
       attributes,
     );
+  }
+
+  emitWait({ name, beganAt, ordinal }: EventWait, end: Date, outcome: string): void {
+    const { instanceId } = this.#item;
+    const identity = this.#identity(waitSpanId(this.#bits, ordinal));
+    this.#emit(identity, semconv.spanName(semconv.TYPE_WAIT, name, undefined), SpanKind.INTERNAL, beganAt ?? end, end, {
+      [semconv.ATTR_TYPE]: semconv.TYPE_WAIT,
+      [semconv.ATTR_TASK_NAME]: this.#item.name,
+      [semconv.ATTR_TASK_INSTANCE_ID]: instanceId,
+      [semconv.ATTR_EXTERNAL_EVENT_NAME]: name,
+      [semconv.ATTR_OUTCOME]: outcome,
+    });
   }
 
   emitSent({ name, target, taskId, type }: SentMessage, at: Date): void {

@@ -6,6 +6,7 @@ import { hooksFrom, type IsolatedHooks } from "./isolated-hooks.ts";
 import type { MiddlewareLogger } from "./logger.ts";
 import type { Stage } from "./stage.ts";
 import type { ParentOrchestration, PersistedSpan, TraceContext } from "./task-info.ts";
+import type { ObservedWaits } from "./waits.ts";
 import type {
   Acknowledgement,
   ActivityResponse,
@@ -122,8 +123,8 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   }
 
   /** The SDK adapter calls it at each custom status that differs from the one before. */
-  customStatusChanged(): void {
-    for (const hooks of this.#hooks) hooks.customStatusChanged();
+  customStatusChanged(status: string | undefined): void {
+    for (const hooks of this.#hooks) hooks.customStatusChanged(status);
   }
 }
 
@@ -148,6 +149,14 @@ export abstract class Episode extends Task<EpisodeResponse> implements Orchestra
   abstract readonly history: EpisodeHistory;
   /** Set once the orchestrator's function has been called; there are episodes that never call it. */
   code: EpisodeCode | undefined;
+  /** Whether anybody wants to know what the code waits for. */
+  observesWaits = false;
+  /** Set by the SDK adapter when the code starts, if anybody wants to know. */
+  waits: ObservedWaits | undefined;
+
+  observeWaits(): void {
+    this.observesWaits = true;
+  }
 
   get isLive(): boolean {
     return this.code !== undefined && this.code.running && !this.code.isReplaying;

@@ -15,8 +15,23 @@ export interface ScheduledTask {
   readonly traceContext: TraceContext | undefined;
   /** The number of the attempt, from 1; known only of the tasks of a response, because history does not record it. */
   readonly attempt?: number | undefined;
+  /** Whether it has a retry policy or handler that may retry it if this attempt fails; known only of the tasks of a response. */
+  readonly mayRetry?: boolean | undefined;
+  /**
+   * Sends a tag with the task; present only before its response is sent, if the protocol has a place for it.
+   *
+   * @param replaces whether it takes the place of a tag with that name that the task has already.
+   */
+  setTag?(name: string, value: string, replaces: boolean): void;
   /** Sends a trace context with the task; present only before its response is sent, if the protocol has a place for it. */
   setTraceContext?(context: TraceContext): void;
+}
+
+/** A timer that an orchestration created. */
+export interface CreatedTimer {
+  readonly taskId: number;
+  readonly createdAt: Date | undefined;
+  readonly dueAt: Date | undefined;
 }
 
 /** A message that an orchestration sent without waiting for an answer. */
@@ -75,10 +90,17 @@ export interface EpisodeHistory {
   newEvents(): readonly HistoryEvent[];
   /** The events from outside since the orchestration started, in order. */
   received(): readonly ReceivedEvent[];
+  /** The tasks and timers with these IDs, as they were scheduled or created; the latest first. */
+  scheduledAs(taskIds: readonly number[]): {
+    readonly tasks: readonly ScheduledTask[];
+    readonly timers: readonly CreatedTimer[];
+  };
   /** The failure of the task with this ID; `undefined` if it did not fail, or has not finished. */
   failureOfTask(taskId: number): TaskFailure | undefined;
   /** Whether an earlier episode's action has this ID: while an orchestration is suspended, the SDK returns actions again. */
   hasLeft(taskId: number): boolean;
   /** The tasks that were scheduled and have not finished. */
   unfinishedTasks(): readonly ScheduledTask[];
+  /** The timers that were created and have not fired. */
+  unfiredTimers(): readonly CreatedTimer[];
 }

@@ -12,7 +12,14 @@ export {
   type MiddlewareFeature,
 } from "./features.ts";
 export { ActivityExecution, Episode, type WorkItemHost } from "./execution.ts";
-export type { EpisodeHistory, HistoryEvent, ReceivedEvent, ScheduledTask, SentMessage } from "./history.ts";
+export type {
+  CreatedTimer,
+  EpisodeHistory,
+  HistoryEvent,
+  ReceivedEvent,
+  ScheduledTask,
+  SentMessage,
+} from "./history.ts";
 export { isolate } from "./isolate.ts";
 export { WorkItemLogger, type MiddlewareLogger } from "./logger.ts";
 export {
@@ -33,4 +40,5 @@ export { OrchestrationRun, type Orchestrator } from "./orchestration-run.ts";
 export { OrchestratorRun } from "./orchestrator-run.ts";
 export { Pipeline, type Position } from "./pipeline.ts";
 export type * from "./task-info.ts";
+export type * from "./waits.ts";
 export type * from "./work-item.ts";

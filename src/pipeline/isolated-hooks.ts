@@ -116,8 +116,8 @@ export class IsolatedHooks {
     if (this.#onEnd !== undefined) this.#call("onEnd", this.#onEnd, undefined);
   }
 
-  customStatusChanged(): void {
-    if (this.#onCustomStatus !== undefined) this.#call("onCustomStatus", this.#onCustomStatus, undefined);
+  customStatusChanged(status: string | undefined): void {
+    if (this.#onCustomStatus !== undefined) this.#call("onCustomStatus", this.#onCustomStatus, status);
   }
 
   fault(hook: keyof WorkItemHooks, error: unknown): void {

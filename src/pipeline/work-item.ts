@@ -1,8 +1,9 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type { MiddlewareFeatures } from "./features.ts";
-import type { EpisodeHistory, ScheduledTask, SentMessage } from "./history.ts";
+import type { CreatedTimer, EpisodeHistory, ScheduledTask, SentMessage } from "./history.ts";
 import type { MiddlewareLogger } from "./logger.ts";
 import type { ParentOrchestration, PersistedSpan, TaskFailure, TraceContext } from "./task-info.ts";
+import type { ObservedWaits } from "./waits.ts";
 
 /** How an episode ended. */
 export type EpisodeOutcome =
@@ -32,6 +33,8 @@ export interface EpisodeResponse {
   readonly actions: number;
   /** The tasks that it schedules. */
   readonly scheduled: readonly ScheduledTask[];
+  /** The timers that it creates. */
+  readonly timers: readonly CreatedTimer[];
   /** The messages that it sends. */
   readonly sent: readonly SentMessage[];
   /** Writes the identity of the orchestration's span into the response, for the next episode; some backends have no place for it. */
@@ -58,8 +61,11 @@ export interface WorkItemHooks {
   readonly onAcknowledged?: ((acknowledgement: Acknowledgement) => unknown) | undefined;
   /** Called once, last, when the worker has finished the work item, whether or not a response was sent. */
   readonly onEnd?: (() => unknown) | undefined;
-  /** Called when the orchestration's code changed its custom status; during replay too, because history does not record it. */
-  readonly onCustomStatus?: (() => unknown) | undefined;
+  /**
+   * Called when the orchestration's code changed its custom status, with the status as JSON; during replay too, because
+   * history does not record it.
+   */
+  readonly onCustomStatus?: ((status: string | undefined) => unknown) | undefined;
 }
 
 /** The members of every work item. */
@@ -108,6 +114,10 @@ export interface OrchestrationWorkItem extends AnyTask {
   readonly isLive: boolean;
   /** The SDK's context, once the orchestrator's function has been called; there are episodes that never call it. */
   readonly orchestrationContext: OrchestrationContext | undefined;
+  /** Has the code's waits observed. Call it before the code runs. */
+  observeWaits(): void;
+  /** What the code waits for; `undefined` until the code starts, and if {@link observeWaits} was not called. */
+  readonly waits: ObservedWaits | undefined;
 }
 
 /** One execution of an activity. */

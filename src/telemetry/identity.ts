@@ -156,6 +156,14 @@ export function episodeSpanId(orchestrationSpan: SpanIdBits, replayedEvents: num
 }
 
 /**
+ * The span of a wait for an external event, by the number of the wait in its execution: an even number of steps in the other
+ * direction, so that no task and no episode has its ID.
+ */
+export function waitSpanId(orchestrationSpan: SpanIdBits, ordinal: number): string {
+  return stepsFrom(orchestrationSpan, -2 * ordinal - 2);
+}
+
+/**
  * The span of an activity's execution, which follows from the span that scheduled it: so a second run, after a crash
  * of the first, adopts the spans that the first one's code had already emitted (S1). Three rounds of a Feistel network:
  * two activities never share an ID, and the ID looks as random as that of the client.

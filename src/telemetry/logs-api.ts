@@ -18,7 +18,7 @@ export interface LogRecord {
 /** An OpenTelemetry logger. Those of SDK 2.x may lack `enabled`. */
 export interface Logger {
   emit(record: LogRecord): void;
-  enabled?(options: { readonly context: Context }): boolean;
+  enabled?(options: { readonly context: Context; readonly severityNumber?: number }): boolean;
 }
 
 /** An OpenTelemetry logger provider. */

@@ -15,6 +15,19 @@ export const ATTR_TASK_INSTANCE_ID = "durabletask.task.instance_id";
 export const ATTR_TASK_EXECUTION_ID = "durabletask.task.execution_id";
 export const ATTR_TASK_STATUS = "durabletask.task.status";
 export const ATTR_TASK_ID = "durabletask.task.task_id";
+/** The number of an attempt after the first. */
+export const ATTR_TASK_ATTEMPT = "durabletask.task.attempt";
+/** The orchestration that started a sub-orchestration. */
+export const ATTR_PARENT_INSTANCE_ID = "durabletask.parent.instance_id";
+/** The orchestration at the top of the callers of a sub-orchestration, and of its tasks. */
+export const ATTR_ROOT_INSTANCE_ID = "durabletask.root.instance_id";
+/** On the record of an episode that ends waiting: for what. */
+export const ATTR_WAITING_COUNT = "durabletask.waiting.count";
+export const ATTR_WAITING_EVENTS = "durabletask.waiting.events";
+export const ATTR_WAITING_TIMERS = "durabletask.waiting.timers";
+export const ATTR_WAITING_TASKS = "durabletask.waiting.tasks";
+/** The custom status, or what the user allows to be recorded of it. */
+export const ATTR_CUSTOM_STATUS = "durabletask.custom_status";
 export const ATTR_FIRE_AT = "durabletask.fire_at";
 export const ATTR_EVENT_TARGET_INSTANCE_ID = "durabletask.event.target_instance_id";
 export const ATTR_ENTITY_OPERATION = "durabletask.entity.operation";
@@ -26,7 +39,7 @@ export const ATTR_ERROR_TYPE = "error.type";
 export const ATTR_RECORDED_ERROR_TYPE = "durabletask.error.type";
 /** On the activity's SERVER span, on the metric and in the log: what the cache did. */
 export const ATTR_CACHE_RESULT = "durabletask.activity.cache.result";
-/** On metrics: how an episode or a task ended. */
+/** On metrics: how an episode or a task ended. On spans: how a wait for an event ended, or a timer that did not fire. */
 export const ATTR_OUTCOME = "durabletask.outcome";
 /** On metrics: the middleware in which a fault of telemetry was isolated. */
 export const ATTR_MIDDLEWARE = "durabletask.middleware";
@@ -50,8 +63,14 @@ export const TYPE_ORCHESTRATION_EVENT = "orchestration_event";
 export const TYPE_ENTITY = "entity";
 export const TYPE_CALL_ENTITY = "call_entity";
 export const TYPE_SIGNAL_ENTITY = "signal_entity";
-/** Ours alone: the SDKs have no span of an episode. */
+/** Ours alone: the SDKs have no span of an episode, and none of a wait for an event. */
 export const TYPE_EPISODE = "episode";
+export const TYPE_WAIT = "wait";
+
+/** How a wait for an external event ended: with the event, with another task that won a race, or with the orchestration. */
+export const waitOutcomes = { received: "received", lost: "lost", unanswered: "unanswered" } as const;
+/** How a timer ended that did not fire in time; one that fired has no outcome. */
+export const timerOutcomes = { canceled: "canceled", lost: "lost", unfired: "unfired" } as const;
 
 /** The name of the span of a request for the locks of entities. */
 export const LOCK_REQUEST = "entity:lock_request";
@@ -67,6 +86,8 @@ export const spanEvents = {
 /** The events of log records (telemetry.md L1). */
 export const logEvents = {
   orchestrationStarted: "durabletask.orchestration.started",
+  orchestrationWaiting: "durabletask.orchestration.waiting",
+  orchestrationCustomStatus: "durabletask.orchestration.custom_status_changed",
   orchestrationSuspended: "durabletask.orchestration.suspended",
   orchestrationResumed: "durabletask.orchestration.resumed",
   orchestrationRewound: "durabletask.orchestration.rewound",

@@ -9,6 +9,7 @@ export function observeCustomStatus(context: OrchestrationContext, item: Episode
     // The SDK keeps it as JSON.
     const before = readInternal(context, orchestrationContextInternals.customStatus);
     original(status);
-    if (readInternal(context, orchestrationContextInternals.customStatus) !== before) item.customStatusChanged();
+    const now = readInternal(context, orchestrationContextInternals.customStatus);
+    if (now !== before) item.customStatusChanged(typeof now === "string" ? now : undefined);
   });
 }

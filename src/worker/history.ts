@@ -1,4 +1,11 @@
-import type { EpisodeHistory, HistoryEvent, ReceivedEvent, ScheduledTask, TaskFailure } from "../pipeline/index.ts";
+import type {
+  CreatedTimer,
+  EpisodeHistory,
+  HistoryEvent,
+  ReceivedEvent,
+  ScheduledTask,
+  TaskFailure,
+} from "../pipeline/index.ts";
 import { answeredRequest, entityFailure, entityRequest } from "./entity-messages.ts";
 import { failureOf, timeOf, traceContextOf } from "./messages.ts";
 import type {
@@ -122,6 +129,33 @@ export class ProtoHistory implements EpisodeHistory {
       }
     }
     return [...left.values()].flatMap((event) => scheduledTask(event) ?? []);
+  }
+
+  unfiredTimers(): readonly CreatedTimer[] {
+    const left = new Map<number, ProtoEvent>();
+    for (const events of [this.#past, this.#new]) {
+      for (const event of events) {
+        if (event.hasTimercreated()) left.set(event.getEventid(), event);
+        else if (event.hasTimerfired()) left.delete(event.getTimerfired()?.getTimerid() ?? 0);
+      }
+    }
+    return [...left.values()].map(createdTimer);
+  }
+
+  scheduledAs(taskIds: readonly number[]): ReturnType<EpisodeHistory["scheduledAs"]> {
+    const tasks: ScheduledTask[] = [];
+    const timers: CreatedTimer[] = [];
+    const wanted = new Set(taskIds);
+    for (const events of [this.#new, this.#past]) {
+      for (let index = events.length - 1; index >= 0 && wanted.size > 0; index -= 1) {
+        const event = events[index];
+        if (event === undefined || !schedules(event) || !wanted.delete(event.getEventid())) continue;
+        const task = scheduledTask(event);
+        if (task === undefined) timers.push(createdTimer(event));
+        else tasks.push(task);
+      }
+    }
+    return { tasks, timers };
   }
 
   failureOfTask(taskId: number): TaskFailure | undefined {
@@ -351,6 +385,14 @@ function scheduledTask(event: ProtoEvent): ScheduledTask | undefined {
     instanceId: child?.getInstanceid(),
     scheduledAt,
     traceContext: traceContextOf(message.getParenttracecontext?.()),
+  };
+}
+
+function createdTimer(event: ProtoEvent): CreatedTimer {
+  return {
+    taskId: event.getEventid(),
+    createdAt: timeOf(event.getTimestamp()),
+    dueAt: timeOf(event.getTimercreated()?.getFireat()),
   };
 }
 

@@ -19,6 +19,7 @@ import {
 import { activeContext, runIn } from "../telemetry/active-context.ts";
 import { Isolation } from "../telemetry/isolate.ts";
 import { observeCustomStatus } from "./custom-status.ts";
+import { observeWaits } from "./waits.ts";
 
 const isolation = new Isolation("pipeline");
 
@@ -82,6 +83,7 @@ export class PipelineHost implements WorkItemHost {
     if (!(item instanceof Episode) || (stages.length === 0 && workItem.length === 0)) return orchestrator;
     return (ctx, input) => {
       if (item.observesCustomStatus) observeCustomStatus(ctx, item);
+      if (item.observesWaits) item.waits = observeWaits(ctx, this);
       const { orchestrator: mode } = this.#guard;
       if (stages.length === 0 && mode !== "fail")
         return new OrchestratorRun(item, ctx, mode).start(orchestrator, input);

@@ -1,6 +1,7 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type * as Proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type {
+  CreatedTimer,
   EpisodeHistory,
   EpisodeOutcome,
   ScheduledTask,
@@ -105,7 +106,19 @@ function carryInAction(action: OrchestratorAction, context: TraceContext): void 
   message?.setParenttracecontext(traceContextMessage(message, taskTraceContextField, context));
 }
 
-type PendingTasks = Readonly<Record<number, { readonly attemptCount?: number } | undefined>>;
+type PendingTasks = Readonly<Record<number, PendingTask | undefined>>;
+
+/** A pending task; those with a retry policy or handler count their attempts. */
+interface PendingTask {
+  readonly attemptCount?: number;
+  readonly retryPolicy?: { readonly maxNumberOfAttempts?: number };
+}
+
+function mayRetry({ attemptCount, retryPolicy }: PendingTask): boolean {
+  if (attemptCount === undefined) return false;
+  // A retry handler decides when the attempt has failed.
+  return attemptCount < (retryPolicy?.maxNumberOfAttempts ?? Number.POSITIVE_INFINITY);
+}
 
 function scheduledTask(
   action: OrchestratorAction,
@@ -130,6 +143,13 @@ function scheduledTask(
   return isLock ? { ...notYet, type: "entity_lock", name: "" } : undefined;
 }
 
+type TaggedMessage = Proto.ScheduleTaskAction | Proto.CreateSubOrchestrationAction;
+
+function setTag(this: ScheduledTask, name: string, value: string, replaces: boolean): void {
+  const tags = (this as ScheduledAction).message?.getTagsMap();
+  if (tags !== undefined && (replaces || !tags.has(name))) tags.set(name, value);
+}
+
 /** A task whose action has not left. */
 class ScheduledAction implements ScheduledTask {
   readonly type: "activity" | "sub_orchestration";
@@ -140,8 +160,10 @@ class ScheduledAction implements ScheduledTask {
   readonly scheduledAt: undefined;
   readonly traceContext: undefined;
   readonly attempt: number | undefined;
+  readonly mayRetry: boolean | undefined;
   readonly #action: OrchestratorAction;
   readonly #carry: CarryTraceContext;
+  readonly setTag?: NonNullable<ScheduledTask["setTag"]>;
 
   constructor(
     type: "activity" | "sub_orchestration",
@@ -157,9 +179,17 @@ class ScheduledAction implements ScheduledTask {
     this.version = message.getVersion()?.getValue();
     this.instanceId = instanceId;
     // Without that table it is unknown (contract.md X3).
-    this.attempt = pending === undefined ? undefined : (pending[this.taskId]?.attemptCount ?? 1);
+    const own = pending?.[this.taskId];
+    this.attempt = pending === undefined ? undefined : (own?.attemptCount ?? 1);
+    this.mayRetry = pending === undefined ? undefined : own !== undefined && mayRetry(own);
     this.#action = action;
     this.#carry = carry;
+    // Dapr's protocol has no tags.
+    if (typeof message.getTagsMap === "function") this.setTag = setTag;
+  }
+
+  get message(): TaggedMessage | undefined {
+    return this.#action.getScheduletask() ?? this.#action.getCreatesuborchestration();
   }
 
   setTraceContext(context: TraceContext): void {
@@ -169,6 +199,16 @@ class ScheduledAction implements ScheduledTask {
       throw new TypeError("setTraceContext: tracestate must be a string.");
     this.#carry(this.#action, context);
   }
+}
+
+/** The timers that `actions` create. */
+export function timersOf(actions: readonly OrchestratorAction[]): CreatedTimer[] {
+  return actions.flatMap((action) => {
+    const timer = action.getCreatetimer();
+    return timer === undefined
+      ? []
+      : { taskId: action.getId(), createdAt: undefined, dueAt: timeOf(timer.getFireat()) };
+  });
 }
 
 /** What `actions` send. */

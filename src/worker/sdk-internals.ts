@@ -134,7 +134,9 @@ export const registryInternals: Internals<"getOrchestrator" | "getActivity"> = {
 };
 
 /** The context of an orchestration. */
-export const orchestrationContextInternals: Internals<"pendingTasks" | "customStatus"> = {
+export const orchestrationContextInternals: Internals<
+  "pendingTasks" | "customStatus" | "previousTask" | "sequenceNumber" | "retry" | "retryTimer"
+> = {
   pendingTasks: {
     name: "_pendingTasks",
     use: "has the pending tasks by their IDs; one with a retry policy counts its attempts",
@@ -147,6 +149,53 @@ export const orchestrationContextInternals: Internals<"pendingTasks" | "customSt
     since: "0.4.0",
     lost: "changes of the custom status are not recorded",
   },
+  previousTask: {
+    name: "_previousTask",
+    use: "is the task that the code waits for",
+    since: "0.4.0",
+    lost: "an event or a timer that the code waits for again after a lost race counts as lost",
+  },
+  sequenceNumber: {
+    name: "_sequenceNumber",
+    use: "is the ID of the last action, and so of a timer that was just created",
+    since: "0.4.0",
+    lost: "timers that do not fire have no end before that of their orchestration",
+  },
+  retry: {
+    name: "rescheduleRetryTask",
+    use: "schedules another attempt: (the task with the retry policy)",
+    since: "0.4.0",
+    lost: "the number of the attempt is missing from the spans of retried tasks",
+  },
+  retryTimer: {
+    name: "createRetryTimer",
+    use: "creates the timer of the pause before another attempt: (…)",
+    since: "0.4.0",
+    lost: "pauses before another attempt are missing from what an orchestration waits for",
+  },
+};
+
+/** A task that an orchestration's code waits for. */
+export const taskInternals: Internals<"complete" | "parent" | "childCompleted" | "cancel"> = {
+  complete: {
+    name: "complete",
+    use: "completes the task of an event or a timer: (result)",
+    since: "0.4.0",
+    lost: "waits for external events have no spans",
+  },
+  parent: {
+    name: "_parent",
+    use: "is the whenAny or whenAll that the task was put into",
+    since: "0.4.0",
+    lost: "events and timers that lost a race are not marked",
+  },
+  childCompleted: {
+    name: "onChildCompleted",
+    use: "tells a whenAny or whenAll that one of its tasks completed: (task)",
+    since: "0.4.0",
+    lost: "events and timers that lost a race are not marked",
+  },
+  cancel: { name: "cancel", use: "cancels a timer", since: "0.4.0", lost: "timers can't be canceled" },
 };
 
 /** `TestOrchestrationWorker`. */

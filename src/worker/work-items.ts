@@ -3,6 +3,7 @@ import {
   Episode,
   type ActivityOutcome,
   type ActivityResponse,
+  type CreatedTimer,
   type EpisodeOutcome,
   type EpisodeResponse,
   type ParentOrchestration,
@@ -23,6 +24,7 @@ import {
   sentBy,
   tagsOf,
   timeOf,
+  timersOf,
   traceContextOf,
   type CarryTraceContext,
 } from "./messages.ts";
@@ -172,6 +174,9 @@ export class ProtoEpisodeResponse implements EpisodeResponse {
   }
   get scheduled(): readonly ScheduledTask[] {
     return (this.#scheduled ??= Object.freeze(this.#readScheduled()));
+  }
+  get timers(): readonly CreatedTimer[] {
+    return timersOf(this.#actions);
   }
   get sent(): readonly SentMessage[] {
     return (this.#sent ??= Object.freeze(sentBy(this.#actions)));

@@ -46,6 +46,7 @@ describe("The modules of the package", () => {
     ["middlewares/tracing", ["src/pipeline", "src/telemetry"]],
     ["middlewares/metrics", ["src/pipeline", "src/telemetry"]],
     ["middlewares/logging", ["src/pipeline", "src/telemetry"]],
+    ["middlewares/propagation", ["src/pipeline", "src/telemetry"]],
     ["middlewares/caching", ["src/pipeline", "src/telemetry"]],
   ])("%s imports no folder but %j", (layer, allowed) => {
     const imported = layers.get(layer) ?? [];
@@ -59,7 +60,7 @@ describe("The modules of the package", () => {
 
   it("have a rule for each folder", () => {
     expect([...layers.keys()].toSorted()).toEqual([
-      ...["caching", "logging", "metrics", "tracing"].map((name) => `middlewares/${name}`),
+      ...["caching", "logging", "metrics", "propagation", "tracing"].map((name) => `middlewares/${name}`),
       ...["ending", "instrumentation", "otlp", "pipeline", "telemetry", "testing", "worker"].map(
         (name) => `src/${name}`,
       ),

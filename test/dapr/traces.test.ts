@@ -42,6 +42,11 @@ function register(runtime: WorkflowRuntime): void {
     if (left > 0) ctx.continueAsNew(left - 1, false);
     return child;
   });
+  runtime.registerWorkflowWithName("approved", async function* (ctx: WorkflowContext): Steps {
+    yield ctx.callActivity("hello", "you");
+    yield ctx.whenAny([ctx.waitForExternalEvent("Approval"), ctx.waitForExternalEvent("Refusal")]);
+    return yield ctx.callActivity("hello", "again");
+  });
   runtime.registerWorkflowWithName("refused", async function* (ctx: WorkflowContext): Steps {
     return yield ctx.callActivity("refuse");
   });
@@ -121,6 +126,18 @@ describe("Traces of Dapr Workflow", () => {
     for (const traceId of traces) recorder.assertWhole(traceId);
     const [first, second] = recorder.spans("orchestration:again");
     expect(second?.links.map((link) => link.context.spanId)).toContain(first?.spanContext().spanId);
+  });
+
+  it("S9 two waits for external events, of which one lost against the other, are spans of the orchestration, once each", async () => {
+    const id = await dapr.client.scheduleNewWorkflow("approved");
+    await recorder.waitFor(() => recorder.spans("activity:hello").length === 2);
+    await dapr.client.raiseEvent(id, "approval", "yes");
+    const traceId = await recorder.waitForTrace("orchestration:approved");
+    recorder.assertWhole(traceId);
+    const outcomes = ["wait:Approval", "wait:Refusal"].map((name) =>
+      recorder.spans(name).map(({ attributes }) => attributes["durabletask.outcome"]),
+    );
+    expect(outcomes).toEqual([["received"], ["lost"]]);
   });
 
   it("I8 what a caller does not sample has a whole trace that starts on the worker, as the engine drops the context", async () => {

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NoOpLogger, TaskHubGrpcWorker } from "@microsoft/durabletask-js";
-import { withDurableTelemetry } from "durable-telemetry";
+import { observeTaskHub, withDurableTelemetry } from "durable-telemetry";
 import {
   caching,
   logging,
@@ -21,6 +21,8 @@ const wrong = { "no such option": 1 } as object;
 const decorate = (options: object): unknown =>
   withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), options);
 
+const never: AsyncIterable<never> = (async function* () {})();
+
 async function optionsOf(refuse: () => unknown): Promise<readonly string[]> {
   try {
     await refuse();
@@ -39,8 +41,10 @@ describe("A table of options in the documentation has the options that the code 
   it.each<[owner: string, path: string, refuse: () => unknown]>([
     ["withDurableTelemetry", "docs/writing-middleware.md", () => decorate(wrong)],
     ["awaitGuard", "docs/writing-middleware.md", () => decorate({ awaitGuard: wrong })],
+    ["propagate", "docs/writing-middleware.md", () => decorate({ propagate: wrong })],
     ["tracing", "docs/tracing.md", () => tracing(wrong)],
     ["metrics", "docs/metrics.md", () => metrics(wrong)],
+    ["observeTaskHub", "docs/metrics.md", () => observeTaskHub({ getAllInstances: () => never }, wrong)],
     ["logging", "docs/logging.md", () => logging(wrong)],
     ["caching", "docs/caching.md", () => caching(wrong as CachingOptions)],
     ["activities", "docs/caching.md", () => caching({ activities: { quote: wrong as CachedActivity } })],
@@ -64,7 +68,7 @@ describe("A table of options in the documentation has the options that the code 
     const markers = globSync("docs/*.md", { cwd: fileURLToPath(root) }).flatMap((path) =>
       [...page(path).text.matchAll(/^\| option of `(\w+)`.*$/gm)].map(([line, owner = ""]) => ({ owner, path, line })),
     );
-    expect(markers).toHaveLength(11);
+    expect(markers).toHaveLength(13);
     for (const { owner, path, line } of markers)
       expect(page(path).text).toContain(`<!-- options ${owner} -->\n${line}`);
   });

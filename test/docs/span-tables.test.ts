@@ -1,12 +1,13 @@
 import {
   EntityInstanceId,
+  RetryPolicy,
   TaskEntity,
   type ActivityContext,
   type OrchestrationContext,
 } from "@microsoft/durabletask-js";
 import { SpanKind } from "@opentelemetry/api";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { recordSpans, startHub, type Hub, type Steps } from "../harness.ts";
 import { page, tableBelow } from "./markdown.ts";
 
@@ -22,15 +23,27 @@ class Counter extends TaskEntity<number> {
 }
 const counter = new EntityInstanceId("counter", "a");
 
+let attempts = 0;
 let hub: Hub;
 beforeAll(async () => {
   hub = await startHub();
   await hub.worker(
-    { tracing: { tags: ["tenant"], episodes: true }, caching: { activities: { charge: { ttl: "1m" } } } },
+    {
+      tracing: { tags: ["tenant"], episodes: true, customStatus: true },
+      caching: { activities: { charge: { ttl: "1m" } } },
+    },
     (worker) => {
       worker.addNamedEntity("counter", () => new Counter());
       worker.addNamedActivity("charge", (_: ActivityContext, amount: number) => {
         if (amount < 0) throw new RangeError("negative");
+      });
+      worker.addNamedActivity("flaky", () => {
+        attempts += 1;
+        if (attempts % 2 === 1) throw new RangeError("not yet");
+      });
+      const retry = new RetryPolicy({ maxNumberOfAttempts: 2, firstRetryIntervalInMilliseconds: 1 });
+      worker.addNamedOrchestrator("retries", async function* (ctx: OrchestrationContext): Steps<void> {
+        yield ctx.callActivity("flaky", null, { retry });
       });
       worker.addNamedOrchestrator("child", () => null);
       worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps<void> {
@@ -44,6 +57,7 @@ beforeAll(async () => {
         const lock: { release(): void } = yield ctx.entities.lockEntities(counter);
         lock.release();
         yield ctx.callActivity("charge", 1, { version: "2.0" });
+        yield ctx.callSubOrchestrator("retries");
         yield ctx.callActivity("charge", -1);
       });
     },
@@ -57,6 +71,10 @@ async function run(): Promise<readonly ReadableSpan[]> {
   await client.waitForOrchestrationStart(id, false, 20);
   await client.suspendOrchestration(id);
   await client.resumeOrchestration(id);
+  await vi.waitFor(async () => {
+    const state = await client.getOrchestrationState(id);
+    if (state?.serializedCustomStatus !== '"waiting"') throw new Error("It does not wait yet.");
+  }, 20_000);
   await client.raiseOrchestrationEvent(id, "approved", 1);
   await client.waitForOrchestrationCompletion(id, false, 20);
   const isEnd = ({ name, kind }: ReadableSpan): boolean =>
@@ -69,7 +87,7 @@ async function run(): Promise<readonly ReadableSpan[]> {
 const rowOf = ({ name, kind }: ReadableSpan): string =>
   `${name
     .replace(/@\(.*\)/, "")
-    .replace(/:(?:order|child|charge|paid)/, ":NAME")
+    .replace(/:(?:order|child|charge|paid|approved|retries|flaky)/, ":NAME")
     .replace(":add", ":OPERATION")} ${SpanKind[kind]}`;
 
 /** Which spans have an attribute, by what the column "on" says. */
@@ -77,6 +95,7 @@ function isOn(column: string, row: string): boolean {
   const [name = "", kind = ""] = row.split(" ");
   const isTimer = name.endsWith(":timer");
   const isEvent = name.startsWith("orchestration_event:");
+  const isWait = name.startsWith("wait:");
   const isEpisode = name.startsWith("episode:");
   const isEntity = /^(call_entity|signal_entity|entity):/.test(name);
   const isTask = /^(orchestration|activity):NAME$/.test(name);
@@ -85,12 +104,16 @@ function isOn(column: string, row: string): boolean {
       return true;
     case "all but entities":
       return !isEntity;
-    case "all but episodes and the orchestration's SERVER span":
-      return !isEpisode && row !== "orchestration:NAME SERVER";
+    case "all but episodes, waits and the orchestration's SERVER span":
+      return !isEpisode && !isWait && row !== "orchestration:NAME SERVER";
     case "tasks":
       return isTask;
     case "timers":
       return isTimer;
+    case "waits":
+      return isWait;
+    case "waits, and timers that did not fire in time":
+      return isWait || isTimer;
     case "events":
       return isEvent;
     case "episodes":
@@ -105,6 +128,12 @@ function isOn(column: string, row: string): boolean {
       return row === "orchestration:NAME SERVER";
     case "SERVER spans of activities that are cached":
       return row === "activity:NAME SERVER";
+    case "attempts after the first":
+      return isTask;
+    case "SERVER spans of sub-orchestrations":
+      return row === "orchestration:NAME SERVER";
+    case "SERVER spans of sub-orchestrations and their activities":
+      return isTask && kind === "SERVER";
     case "what failed":
       return isTask;
     case "orchestrations that failed":
@@ -139,7 +168,8 @@ describe("The tables of spans in docs/telemetry.md", () => {
     const emitted = (order?.events ?? []).filter(({ name }) => name !== "exception");
     expect(new Set(emitted.map(({ name }) => name))).toEqual(new Set(rows.map(([name]) => name)));
     for (const { name, attributes: found = {} } of emitted) {
-      expect(Object.keys(found)).toEqual([rows.find(([documented]) => documented === name)?.[2]].filter(Boolean));
+      const attribute = rows.find(([documented]) => documented === name)?.[2]?.split(",")[0];
+      expect(Object.keys(found)).toEqual([attribute].filter(Boolean));
     }
   });
 
@@ -148,8 +178,8 @@ describe("The tables of spans in docs/telemetry.md", () => {
       const row = rowOf(span);
       const allowed = attributes.filter(({ on }) => isOn(on, row)).map(({ key }) => key);
       expect(allowed, row).toEqual(expect.arrayContaining(Object.keys(span.attributes)));
-      // Those that not every task has: a version, a failure, a tag.
-      const optional = /version|error\.type|\.tag\./;
+      // Those that not every task has: a version, a failure, a tag; and a timer that fired has no outcome.
+      const optional = /version|error\.type|\.tag\.|\.outcome|attempt|parent|root|cache/;
       expect(Object.keys(span.attributes), row).toEqual(
         expect.arrayContaining(allowed.filter((key) => !optional.test(key))),
       );

@@ -144,11 +144,20 @@ function retriesOf({ events }: hubs.Execution): Measurement[] {
     event.type === HistoryEventType.TaskScheduled && event.name.startsWith("flaky") ? [event.name] : [],
   );
   const again = scheduled.filter((name, index) => scheduled.indexOf(name) < index);
-  return again.map((name) => ({
-    instrument: "durabletask.task.retries",
-    attributes: { "durabletask.task.name": name, "durabletask.type": "activity" },
-    value: 1,
-  }));
+  const attempts = new Map<string, number>();
+  return again.map((name) => {
+    const attempt = (attempts.get(name) ?? 1) + 1;
+    attempts.set(name, attempt);
+    return {
+      instrument: "durabletask.task.retries",
+      attributes: {
+        "durabletask.task.name": name,
+        "durabletask.type": "activity",
+        "durabletask.task.attempt": String(attempt),
+      },
+      value: 1,
+    };
+  });
 }
 
 // A measurement's instrument and attributes, in short.

@@ -66,11 +66,14 @@ export class Ledger {
   }
 
   #measured(instrument: string, value: number, attributes: Attributes = {}): void {
-    this.#write({ kind: "measurement", instrument, value, attributes });
+    // It is the difference of two others.
+    if (instrument !== "durabletask.orchestration.active")
+      this.#write({ kind: "measurement", instrument, value, attributes });
   }
 
   #wrote({ eventName, attributes = {} }: LogRecord): void {
-    this.#write({ kind: "log", eventName, attributes });
+    // What an orchestration waits for is in no history.
+    if (eventName !== "durabletask.orchestration.waiting") this.#write({ kind: "log", eventName, attributes });
   }
 
   #write(entry: Entry): void {

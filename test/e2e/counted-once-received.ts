@@ -31,10 +31,15 @@ export function deliveredBy(process: string, { requests }: OtlpReceiver): Delive
     measurements: metrics.flatMap(addendsOf),
     levels: [
       ...new Map(
-        metrics.flatMap(levelsOf).map((level) => [JSON.stringify([level.instrument, level.attributes]), level]),
+        metrics
+          .filter(({ name }) => name !== "durabletask.orchestration.active")
+          .flatMap(levelsOf)
+          .map((level) => [JSON.stringify([level.instrument, level.attributes]), level]),
       ).values(),
     ],
-    logs: records.map((record) => ({ eventName: record.eventName, attributes: attributesOf(record) })),
+    logs: records
+      .filter(({ eventName }) => eventName !== "durabletask.orchestration.waiting")
+      .map((record) => ({ eventName: record.eventName, attributes: attributesOf(record) })),
   };
 }
 

@@ -10,7 +10,7 @@ import {
 import { SpanKind, trace, type Attributes, type SpanContext } from "@opentelemetry/api";
 import { TracerProvider } from "@opentelemetry/sdk-trace";
 import { BasicTracerProvider } from "@opentelemetry/sdk-trace-base";
-import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { DurableIdGenerator } from "../../src/otlp/index.ts";
 import { startHub, use, type Hub, type Steps } from "../harness.ts";
 
@@ -43,6 +43,7 @@ function register(worker: TaskHubGrpcWorker): void {
     return null;
   });
   worker.addNamedOrchestrator("listener", async function* (ctx: OrchestrationContext): Steps<void> {
+    ctx.setCustomStatus("listening");
     yield ctx.waitForExternalEvent("go");
   });
   worker.addNamedOrchestrator(
@@ -79,6 +80,10 @@ function register(worker: TaskHubGrpcWorker): void {
 
 async function runWorkflow({ client }: Hub): Promise<void> {
   const listener = await client.scheduleNewOrchestration("listener");
+  await vi.waitFor(async () => {
+    const state = await client.getOrchestrationState(listener);
+    if (state?.serializedCustomStatus !== '"listening"') throw new Error("It does not wait yet.");
+  }, 20_000);
   const order = await client.scheduleNewOrchestration("order", { listener, again: false });
   await client.raiseOrchestrationEvent(order, "approved", 1);
   await client.waitForOrchestrationCompletion(order, false, 20);
@@ -117,6 +122,7 @@ const expected = (carried: boolean): Record<string, number> => ({
   "create_orchestration:order PRODUCER < root": 1,
   "create_orchestration:listener PRODUCER < root": 1,
   "orchestration_event:approved PRODUCER < root": 1,
+  "wait:go INTERNAL < orchestration:listener SERVER": 1,
   [`orchestration:listener SERVER < ${carried ? "create_orchestration:listener PRODUCER" : "root"}`]: 1,
   // Two executions: what continued as new is a trace of its own.
   ...(carried

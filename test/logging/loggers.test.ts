@@ -181,7 +181,12 @@ describe.each(loggers)("L1 the user's logger: %s", (name, _, lines) => {
 describe("The options of logging", () => {
   const methods = "error, warn, info, debug";
   it.each<[unknown, string]>([
-    [{ loger: console }, 'logging: unknown option "loger"; the options are logger, include, redact.'],
+    [
+      { loger: console },
+      'logging: unknown option "loger"; the options are logger, include, redact, tags, waiting, customStatus.',
+    ],
+    [{ waiting: true }, 'logging: option "waiting" must be an object with the options of waiting records, or false.'],
+    [{ customStatus: "all" }, 'logging: option "customStatus" must be true, false or a function.'],
     [{ logger: "console" }, `logging: option "logger" must be an object with the methods ${methods}.`],
     [{ logger: null }, `logging: option "logger" must be an object with the methods ${methods}.`],
     [{ logger: { info: () => undefined } }, `logging: option "logger" must be an object with the methods ${methods}.`],

@@ -33,7 +33,9 @@ export function loggerProvider(): RecordedLogs {
     provider: new LoggerProvider({ processors: [collector] }),
     records,
     get events() {
-      return records.filter(({ eventName }) => eventName !== undefined);
+      return records.filter(
+        ({ eventName }) => eventName !== undefined && eventName !== "durabletask.orchestration.waiting",
+      );
     },
     get lines() {
       return records.filter(({ eventName }) => eventName === undefined);

@@ -1,4 +1,4 @@
-import type { ActivityContext, OrchestrationContext } from "@microsoft/durabletask-js";
+import { RetryPolicy, whenAny, type ActivityContext, type OrchestrationContext } from "@microsoft/durabletask-js";
 import { logs } from "@opentelemetry/api";
 import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -13,11 +13,13 @@ import { attribute, isEnd, logged, loggerProvider } from "./record-logs.ts";
 const items = new WorkItems();
 let hub: Hub;
 let broken = true;
+let attempts = 0;
+const retry = new RetryPolicy({ maxNumberOfAttempts: 3, firstRetryIntervalInMilliseconds: 1 });
 beforeAll(async () => {
   hub = await startHub();
   await hub.worker(
     logged(
-      { include: { input: true, output: true } },
+      { include: { input: true, output: true }, customStatus: true },
       items.middleware,
       caching({ activities: { charge: { ttl: "1m" } } }),
     ),
@@ -29,11 +31,29 @@ beforeAll(async () => {
       worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
         return yield ctx.callActivity("charge", 1, { version: "2.0" });
       });
+      worker.addNamedActivity("flaky", () => {
+        attempts += 1;
+        if (attempts < 3) throw new RangeError("not yet");
+      });
+      worker.addNamedOrchestrator("parent", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callSubOrchestrator("child");
+      });
+      worker.addNamedOrchestrator("child", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callActivity("flaky", null, { retry });
+      });
+      worker.addNamedOrchestrator("sleeps", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.waitForExternalEvent("never");
+      });
       worker.addNamedOrchestrator("again", async (ctx: OrchestrationContext, left: number) => {
         if (left > 0) ctx.continueAsNew(left - 1, false);
       });
       worker.addNamedOrchestrator("waits", async function* (ctx: OrchestrationContext): Steps {
-        return yield ctx.waitForExternalEvent("never");
+        ctx.setCustomStatus("waiting");
+        return yield whenAny([
+          ctx.waitForExternalEvent("never"),
+          ctx.createTimer(3600),
+          ctx.callSubOrchestrator("sleeps"),
+        ]);
       });
     },
   );
@@ -53,6 +73,7 @@ async function everyKind(): Promise<readonly ReadableLogRecord[]> {
   // A third run of the activity, which is a hit.
   await hub.run("order", 1);
   await hub.run("again", 1);
+  await hub.run("parent");
   const id = await hub.client.scheduleNewOrchestration("waits");
   await hub.client.suspendOrchestration(id);
   await recorded.waitFor(told("suspended"));
@@ -62,7 +83,7 @@ async function everyKind(): Promise<readonly ReadableLogRecord[]> {
   await hub.client.waitForOrchestrationCompletion(id);
   await items.over();
   logs.disable();
-  return recorded.events;
+  return recorded.records.filter(({ eventName }) => eventName !== undefined);
 }
 
 const logging = page("docs/logging.md");
@@ -88,6 +109,15 @@ function isOn(
       return status !== undefined;
     case "successes":
       return status === "Completed";
+    case "waiting":
+      return eventName.endsWith(".waiting");
+    case "changes of the custom status":
+      return eventName.endsWith(".custom_status_changed");
+    case "sub-orchestrations":
+    case "sub-orchestrations and their activities":
+    case "attempts after the first":
+      // Which they are, a record's name does not say.
+      return true;
     case "cache hits":
       return eventName.endsWith(".cache_hit");
     case "failures":

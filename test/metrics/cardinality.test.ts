@@ -205,7 +205,7 @@ function heapUsed(): number {
 describe("The options of metrics", () => {
   it.each<[given: unknown, says: string]>([
     [null, "metrics: the options must be an object."],
-    [{ limit: 1 }, 'metrics: unknown option "limit"; the options are nameLimit.'],
+    [{ limit: 1 }, 'metrics: unknown option "limit"; the options are nameLimit, tags.'],
     [{ nameLimit: 0 }, 'metrics: option "nameLimit" must be a whole number, 1 or more.'],
     [{ nameLimit: 1.5 }, 'metrics: option "nameLimit" must be a whole number, 1 or more.'],
     [{ nameLimit: Number.POSITIVE_INFINITY }, 'metrics: option "nameLimit" must be a whole number, 1 or more.'],

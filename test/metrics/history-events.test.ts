@@ -296,6 +296,8 @@ describe("A rewind", () => {
     expect(collected.instruments.map(({ descriptor }) => descriptor.name).toSorted()).toEqual([
       "durabletask.episode.duration",
       "durabletask.episode.replayed_events",
+      "durabletask.orchestration.active",
     ]);
+    expect(collected.total("durabletask.orchestration.active")).toMatchObject({ sum: 1 });
   });
 });

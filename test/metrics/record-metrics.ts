@@ -31,7 +31,8 @@ export class Collected {
     if (data.dataPointType === DataPointType.HISTOGRAM) {
       return data.dataPoints.map(({ attributes, value }) => ({ attributes, count: value.count, sum: value.sum ?? 0 }));
     }
-    if (data.dataPointType !== DataPointType.SUM) throw new Error(`${name} is neither a histogram nor a sum.`);
+    if (data.dataPointType !== DataPointType.SUM && data.dataPointType !== DataPointType.GAUGE)
+      throw new Error(`${name} is no histogram, sum or gauge.`);
     return data.dataPoints.map(({ attributes, value }) => ({ attributes, count: value, sum: value }));
   }
 

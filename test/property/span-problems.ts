@@ -165,6 +165,7 @@ const shapes: ReadonlySet<string> = new Set([
   "orchestration:play SERVER < orchestration:play CLIENT",
   "orchestration:play CLIENT < orchestration:play SERVER",
   "orchestration:play:timer INTERNAL < orchestration:play SERVER",
+  "wait:go INTERNAL < orchestration:play SERVER",
   "activity:work CLIENT < orchestration:play SERVER",
   "orchestration_event:go PRODUCER < orchestration:play SERVER",
   "activity:work SERVER < activity:work CLIENT",

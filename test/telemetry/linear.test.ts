@@ -121,6 +121,7 @@ describe("Linear: what logging and metrics do of an episode", () => {
         outcome: { status: "completed" },
         actions: size,
         scheduled,
+        timers: [],
         sent: [],
         persistSpan: () => undefined,
       });

@@ -4,6 +4,7 @@ import {
   whenAll,
   type LockHandle,
   type OrchestrationContext,
+  type Task,
   type TaskHubGrpcWorker,
 } from "@microsoft/durabletask-js";
 import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
@@ -12,6 +13,7 @@ import { hrTimeToMilliseconds } from "@opentelemetry/core";
 import type { ReadableSpan } from "@opentelemetry/sdk-trace";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { MiddlewareObject } from "../../src/index.ts";
 import { recordSpans, wholeness, type Steps } from "../harness.ts";
 import { durable, programs } from "../property/programs.ts";
 import { fates, simulate } from "../property/simulate.ts";
@@ -32,7 +34,14 @@ class Execution {
   /** The kinds of its spans, by the ID of the action that makes them. */
   readonly #actions = new Map<number, string>();
   readonly #requests = new Set<string>();
+  /** The waits that an episode ended with. */
+  readonly #waits = new Set<number>();
   #events: readonly pb.HistoryEvent[] = [];
+
+  /** Takes note of the waits that an episode ended with, by their numbers. */
+  ended(waits: readonly number[]): void {
+    for (const wait of waits) this.#waits.add(wait);
+  }
 
   /** Takes note of an episode; takes actions out of the response that have left before, as backends do. */
   note(request: pb.OrchestratorRequest, response: pb.OrchestratorResponse): void {
@@ -52,15 +61,46 @@ class Execution {
   /** How many spans and span events of each kind there are to be when it has ended. */
   counts(): Record<string, number> {
     const spans = [...this.#actions.values()].filter((kind) => kind !== "timer" && kind !== "unlock");
-    const fired = new Set(this.#events.flatMap((event) => event.getTimerfired()?.getTimerid() ?? []));
+    const timers = new Set(
+      this.#events.flatMap((event) =>
+        event.hasTimercreated() ? event.getEventid() : (event.getTimerfired()?.getTimerid() ?? []),
+      ),
+    );
     const told = this.#events.flatMap((event) => {
       if (event.hasExecutionsuspended()) return "suspended";
       if (event.hasExecutionresumed()) return "resumed";
       const name = event.getEventraised()?.getName();
       return name === undefined || this.#requests.has(name) ? [] : "event_raised";
     });
-    return tally([...spans, ...[...fired].map(() => "timer"), ...told]);
+    return tally([...spans, ...[...timers].map(() => "timer"), ...[...this.#waits].map(() => "wait"), ...told]);
   }
+}
+
+/** Calls `ended` at the end of each episode that is not the last, with the numbers of the waits that are open. */
+function countWaits(ended: (waits: readonly number[]) => void): MiddlewareObject {
+  let tasks: Task<unknown>[] = [];
+  return {
+    name: "waits",
+    workItem: () => {
+      tasks = [];
+      return {
+        onResponse: (response) => {
+          if (response.outcome.status !== "waiting") return;
+          ended(tasks.flatMap(({ isComplete }, number) => (isComplete ? [] : number)));
+        },
+      };
+    },
+    orchestration: (ctx, next) => {
+      const { orchestrationContext } = ctx;
+      const original = orchestrationContext.waitForExternalEvent.bind(orchestrationContext);
+      orchestrationContext.waitForExternalEvent = <T>(name: string): Task<T> => {
+        const task = original(name) as Task<T>;
+        tasks.push(task);
+        return task;
+      };
+      return next(ctx);
+    },
+  };
 }
 
 function kindOf(action: pb.OrchestratorAction): string {
@@ -94,15 +134,17 @@ function spanCounts(orchestration: ReadableSpan, spans: readonly ReadableSpan[])
 }
 
 describe("Any history", () => {
-  it("S1 S2 S8 each task, message and external event stands in the trace once, there are no orphans, and links lead to spans that are there", async () => {
+  it("S1 S2 S8 S9 each task, message, wait and external event stands in the trace once, there are no orphans, and links lead to spans that are there", async () => {
     const spans = recordSpans();
     const seen = new Set<string>();
     await fc.assert(
       fc.asyncProperty(programs, fates, fc.boolean(), async (program, fate, alone) => {
         spans.reset();
         anotherProcess();
-        const workers = [workflows(hostWorker({ tracing: true })), workflows(hostWorker({ tracing: true }))] as const;
         const executions = [new Execution()];
+        const counting = (): TaskHubGrpcWorker =>
+          workflows(hostWorker({ tracing: true, use: [countWaits((open) => executions.at(-1)?.ended(open))] }));
+        const workers = [counting(), counting()] as const;
         let turn = 0;
         const episodes = await simulate("durable", program, fate, async (bytes) => {
           if (alone) anotherProcess();
@@ -146,6 +188,7 @@ describe("Any history", () => {
       "signal_entity",
       "suspended",
       "timer",
+      "wait",
     ]);
   });
 });

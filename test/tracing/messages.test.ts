@@ -124,6 +124,7 @@ describe("Events that an orchestration sends", () => {
     expect(spans.finished.map(({ name }) => name)).toEqual([
       "orchestration_event:hello",
       "signal_entity:add",
+      "wait:end",
       "orchestration:order",
     ]);
     expect(spans.finished[1]?.attributes["durabletask.entity.instance_id"]).toBe("@counter@a");

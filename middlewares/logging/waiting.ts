@@ -1,0 +1,99 @@
+import type { Attributes } from "@opentelemetry/api";
+import type { EpisodeResponse, OrchestrationWorkItem, ScheduledTask } from "../../src/pipeline/index.ts";
+import {
+  ATTR_WAITING_COUNT,
+  ATTR_WAITING_EVENTS,
+  ATTR_WAITING_TASKS,
+  ATTR_WAITING_TIMERS,
+  logEvents,
+} from "../../src/telemetry/semconv.ts";
+import type { LogEvent } from "./events.ts";
+import type { Level } from "./write.ts";
+
+// A list in a record has no more entries.
+const longestList = 32;
+
+/** Whether an episode may wait for more than tasks, at little cost: most steps of workflows do not. */
+export function mayWait({ waits }: OrchestrationWorkItem): boolean {
+  if (waits === undefined) return false;
+  if (waits.hasTimers) return true;
+  for (const { lostAt } of waits.openEvents) if (lostAt === undefined) return true;
+  return false;
+}
+
+/**
+ * What an episode ended waiting for (telemetry.md L5). Without `tasks` only if it waits for an external event or a timer:
+ * activities and sub-orchestrations log their own records.
+ *
+ * @returns `undefined` if there is nothing to say.
+ */
+export function orchestrationWaiting(
+  item: OrchestrationWorkItem,
+  response: EpisodeResponse,
+  level: Level,
+  tasks: boolean,
+  at: Date,
+): LogEvent | undefined {
+  const { waits } = item;
+  if (waits === undefined) return undefined;
+  const events = Array.from(waits.openEvents).flatMap(({ name, lostAt }) => (lostAt === undefined ? name : []));
+  const outstanding = outstandingOf(item, response);
+  if (!tasks && events.length === 0 && outstanding.timers.length === 0) return undefined;
+  const count = events.length + outstanding.count;
+  if (count === 0) return undefined;
+  const attributes: Attributes = { [ATTR_WAITING_COUNT]: count };
+  if (events.length > 0) attributes[ATTR_WAITING_EVENTS] = events.slice(0, longestList);
+  if (outstanding.timers.length > 0) attributes[ATTR_WAITING_TIMERS] = outstanding.timers;
+  if (outstanding.tasks.length > 0) attributes[ATTR_WAITING_TASKS] = outstanding.tasks;
+  const named = [
+    ...events.slice(0, longestList).map((name) => `event ${name}`),
+    ...outstanding.timers.map((due) => `timer ${due}`),
+    ...outstanding.tasks,
+  ].slice(0, longestList);
+  const more = count > named.length ? ` and ${count - named.length} more` : "";
+  return {
+    eventName: logEvents.orchestrationWaiting,
+    level,
+    line: `Orchestration ${item.name} waits for ${named.join(", ")}${more} (instance ${item.instanceId})`,
+    attributes,
+    at,
+  };
+}
+
+/** The tasks and timers that are out, in words. */
+interface Outstanding {
+  readonly count: number;
+  readonly tasks: readonly string[];
+  readonly timers: readonly string[];
+}
+
+function outstandingOf(item: OrchestrationWorkItem, response: EpisodeResponse): Outstanding {
+  const tasks: string[] = [];
+  const timers: string[] = [];
+  const addTimer = (taskId: number, dueAt: Date | undefined): boolean => {
+    const wait = item.waits?.timer(taskId);
+    if (wait?.lostAt !== undefined || wait?.canceledAt !== undefined) return false;
+    if (timers.length < longestList) timers.push(dueAt?.toISOString() ?? "?");
+    return true;
+  };
+  const addTask = (task: ScheduledTask): void => {
+    if (tasks.length < longestList) tasks.push(inWords(task));
+  };
+  const left = new Set(item.waits?.outstanding);
+  let count = left.size;
+  for (const task of response.scheduled) {
+    // The answers of entities are not counted there.
+    if (!left.delete(task.taskId)) count += 1;
+    addTask(task);
+  }
+  for (const { taskId, dueAt } of response.timers) if (left.delete(taskId) && !addTimer(taskId, dueAt)) count -= 1;
+  // The latest: a long history is not read to its beginning for the sake of a list that is cut.
+  const older = item.history.scheduledAs([...left].slice(-longestList));
+  for (const task of older.tasks) addTask(task);
+  for (const { taskId, dueAt } of older.timers) if (!addTimer(taskId, dueAt)) count -= 1;
+  return { count, tasks, timers };
+}
+
+function inWords({ type, name, taskId }: ScheduledTask): string {
+  return name === "" ? `${type} #${taskId}` : `${type} ${name} #${taskId}`;
+}

@@ -1,0 +1,289 @@
+import {
+  createNoopMeter,
+  metrics,
+  type Meter,
+  type MeterProvider,
+  type ObservableGauge,
+  type ObservableResult,
+} from "@opentelemetry/api";
+import { checkOptions, type OptionRule, type OptionRules } from "../../src/options.ts";
+import { Isolation } from "../../src/telemetry/isolate.ts";
+import { ATTR_TASK_NAME, ATTR_TASK_STATUS, SCOPE_NAME } from "../../src/telemetry/semconv.ts";
+import { version } from "../../src/version.ts";
+import { BoundedValues } from "./bounded-values.ts";
+
+/** What {@link observeTaskHub} reads of an instance. */
+export interface ObservedInstance {
+  readonly name: string;
+  readonly runtimeStatus: number;
+  readonly createdAt: Date;
+  readonly lastUpdatedAt: Date;
+}
+
+/** What {@link observeTaskHub} needs of a client; a `TaskHubGrpcClient` has it. */
+export interface ObservableClient {
+  getAllInstances(filter: {
+    statuses: number[];
+    pageSize: number;
+    fetchInputsAndOutputs: boolean;
+  }): AsyncIterable<ObservedInstance>;
+}
+
+/** Options of {@link observeTaskHub}. */
+export interface ObserveTaskHubOptions {
+  /** The time between two looks, in milliseconds, 1,000 or more; 60,000 by default. */
+  readonly interval?: number | undefined;
+  /** The time after which a look gives up, in milliseconds; 30,000 by default. */
+  readonly timeout?: number | undefined;
+  /** The number of instances after which a look stops; 10,000 by default. */
+  readonly maxInstances?: number | undefined;
+  /** The number of distinct orchestration names, 200 by default; further ones are reported as `_other`. */
+  readonly nameLimit?: number | undefined;
+}
+
+/** What {@link observeTaskHub} returns. */
+export interface TaskHubObservation extends Disposable {
+  /** Looks now. Resolves when the look is over, and never rejects. */
+  look(): Promise<void>;
+  /** Stops looking and reporting. */
+  stop(): void;
+}
+
+const whole = (least: number): OptionRule => ({
+  is: `a whole number, ${least} or more`,
+  test: (value) => Number.isSafeInteger(value) && Number(value) >= least,
+});
+const rules: OptionRules<ObserveTaskHubOptions> = {
+  interval: whole(1000),
+  timeout: whole(1),
+  maxInstances: whole(1),
+  nameLimit: whole(1),
+};
+
+// The SDK's numbers for the statuses of instances that have not finished. The SDK itself is not loaded.
+const statusNames: Readonly<Record<number, string>> = { 0: "Running", 6: "Pending", 7: "Suspended" };
+const running = 0;
+const pageSize = 100;
+
+const isolated = new Isolation("observeTaskHub");
+
+/**
+ * Reports, as metrics, how many orchestrations of a task hub have not finished, by name and status, and the age of the
+ * oldest ones: what a worker can't know, because it sees only what it runs. Use it in one process for each task hub: it asks
+ * the backend about all those instances at each look. The timer does not keep the process running.
+ *
+ * @param client a `TaskHubGrpcClient`.
+ * @param options how often it looks, and its limits.
+ * @throws TypeError for unknown options and wrong types, and for a client that can't be asked.
+ * @example
+ * using observation = observeTaskHub(client, { interval: 30_000 });
+ */
+export function observeTaskHub(client: ObservableClient, options: ObserveTaskHubOptions = {}): TaskHubObservation {
+  checkOptions<ObserveTaskHubOptions>("observeTaskHub", options, rules);
+  if (typeof (client as Partial<ObservableClient> | null)?.getAllInstances !== "function")
+    throw new TypeError(
+      "observeTaskHub: the client must have the method getAllInstances, as a TaskHubGrpcClient does.",
+    );
+  return new Observation(client, options);
+}
+
+/** The instances with one name and status. */
+interface Group {
+  readonly attributes: Record<string, string>;
+  readonly isRunning: boolean;
+  count: number;
+  // In milliseconds since 1970; `undefined` if there is no instance.
+  oldest: number | undefined;
+  leastRecent: number | undefined;
+}
+
+class Observation implements TaskHubObservation {
+  readonly #client: ObservableClient;
+  readonly #limits: Required<{ [Name in keyof ObserveTaskHubOptions]: number }>;
+  readonly #timer: NodeJS.Timeout;
+  readonly #values = new BoundedValues();
+  #gauges: Gauges | undefined;
+  #provider: MeterProvider | undefined;
+  #looking: Promise<void> | undefined;
+  // Those of the last look that did not fail. A group stays when its last instance is gone, with the count 0: the metrics SDKs
+  // (2.12, 3.1) export an observation again and again if it is not replaced by another one.
+  #groups: ReadonlyMap<string, Group> = new Map();
+  #isComplete = false;
+  #lookedAt: number | undefined;
+  #isStopped = false;
+
+  constructor(client: ObservableClient, options: ObserveTaskHubOptions) {
+    const { interval = 60_000, timeout = 30_000, maxInstances = 10_000, nameLimit = 200 } = options;
+    this.#client = client;
+    this.#limits = { interval, timeout, maxInstances, nameLimit };
+    this.#timer = setInterval(() => void this.look(), interval);
+    this.#timer.unref();
+    void this.look();
+  }
+
+  look(): Promise<void> {
+    // A look that takes longer than the interval is not overtaken.
+    return (this.#looking ??= this.#look().finally(() => (this.#looking = undefined)));
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    clearInterval(this.#timer);
+    this.#gauges?.remove();
+    this.#gauges = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.stop();
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#register();
+    // Without a provider nobody gets what the backend would be asked for.
+    if (this.#gauges === undefined) return;
+    try {
+      const groups = new Map<string, Group>();
+      this.#isComplete = await this.#read(groups);
+      for (const [key, { attributes, isRunning }] of this.#groups)
+        if (!groups.has(key))
+          groups.set(key, { attributes, isRunning, count: 0, oldest: undefined, leastRecent: undefined });
+      this.#groups = groups;
+      this.#lookedAt = Date.now();
+    } catch (error) {
+      this.#isComplete = false;
+      isolated.fault("the instances of the task hub are not known", error);
+    }
+  }
+
+  // Whether all instances were read.
+  async #read(groups: Map<string, Group>): Promise<boolean> {
+    const { timeout, maxInstances } = this.#limits;
+    const late = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => late.resolve(undefined), timeout);
+    timer.unref();
+    const statuses = Object.keys(statusNames).map(Number);
+    const found = this.#client.getAllInstances({ statuses, pageSize, fetchInputsAndOutputs: false });
+    const instances = found[Symbol.asyncIterator]();
+    try {
+      for (let count = 0; count < maxInstances; count += 1) {
+        const next = await Promise.race([instances.next(), late.promise]);
+        if (next === undefined) break;
+        if (next.done === true) return true;
+        this.#add(groups, next.value);
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+    // What still comes is nobody's.
+    isolated.start("a look at the task hub was not closed", () => instances.return?.());
+    return false;
+  }
+
+  #add(groups: Map<string, Group>, { name, runtimeStatus, createdAt, lastUpdatedAt }: ObservedInstance): void {
+    const status = statusNames[runtimeStatus];
+    if (status === undefined) return;
+    const attributes = this.#values.fold(
+      { [ATTR_TASK_NAME]: name, [ATTR_TASK_STATUS]: status },
+      this.#limits.nameLimit,
+    );
+    const key = `${status} ${attributes[ATTR_TASK_NAME]}`;
+    const created = createdAt.getTime();
+    const updated = lastUpdatedAt.getTime();
+    const group = groups.get(key);
+    if (group === undefined) {
+      const isRunning = runtimeStatus === running;
+      groups.set(key, { attributes, isRunning, count: 1, oldest: created, leastRecent: updated });
+    } else {
+      group.count += 1;
+      group.oldest = Math.min(group.oldest ?? created, created);
+      group.leastRecent = Math.min(group.leastRecent ?? updated, updated);
+    }
+  }
+
+  // A provider that is registered late, or replaces another, is used from the next look on.
+  #register(): void {
+    const provider = metrics.getMeterProvider();
+    if (provider === this.#provider) return;
+    this.#gauges?.remove();
+    this.#provider = provider;
+    this.#gauges = isolated.run("there are no gauges of the task hub", () =>
+      gaugesOf(provider.getMeter(SCOPE_NAME, version), this.#reports),
+    );
+  }
+
+  // Ages are those of the moment at which they are reported.
+  readonly #reports: Reports = {
+    "durabletask.hub.orchestrations": (result) => {
+      for (const { attributes, count } of this.#groups.values()) result.observe(count, attributes);
+    },
+    "durabletask.hub.oldest.age": (result) => {
+      for (const { attributes, oldest } of this.#groups.values()) result.observe(secondsSince(oldest), attributes);
+    },
+    "durabletask.hub.oldest.idle": (result) => {
+      for (const { attributes, isRunning, leastRecent } of this.#groups.values()) {
+        const name = attributes[ATTR_TASK_NAME];
+        if (isRunning && name !== undefined) result.observe(secondsSince(leastRecent), { [ATTR_TASK_NAME]: name });
+      }
+    },
+    "durabletask.hub.observation.complete": (result) => result.observe(this.#isComplete ? 1 : 0),
+    "durabletask.hub.observation.age": (result) => {
+      if (this.#lookedAt !== undefined) result.observe(secondsSince(this.#lookedAt));
+    },
+  };
+}
+
+const secondsSince = (time: number | undefined): number =>
+  time === undefined ? 0 : Math.max(0, (Date.now() - time) / 1000);
+
+/** The instruments of {@link observeTaskHub}. */
+export type HubInstrumentName =
+  | "durabletask.hub.orchestrations"
+  | "durabletask.hub.oldest.age"
+  | "durabletask.hub.oldest.idle"
+  | "durabletask.hub.observation.complete"
+  | "durabletask.hub.observation.age";
+
+type Reports = Readonly<Record<HubInstrumentName, (result: ObservableResult) => void>>;
+
+export const hubDefinitions: Readonly<
+  Record<HubInstrumentName, { readonly unit: string; readonly description: string }>
+> = {
+  "durabletask.hub.orchestrations": {
+    unit: "{orchestration}",
+    description: "Orchestrations of the task hub that have not finished.",
+  },
+  "durabletask.hub.oldest.age": {
+    unit: "s",
+    description: "Time since the oldest orchestration that has not finished was created.",
+  },
+  "durabletask.hub.oldest.idle": {
+    unit: "s",
+    description: "Time since the last change of the running orchestration that has waited longest.",
+  },
+  "durabletask.hub.observation.complete": {
+    unit: "1",
+    description: "Whether the last look saw all orchestrations: 1, or 0 if it reached a limit or failed.",
+  },
+  "durabletask.hub.observation.age": {
+    unit: "s",
+    description: "Time since the last look that did not fail.",
+  },
+};
+
+interface Gauges {
+  remove(): void;
+}
+
+function gaugesOf(meter: Meter, reports: Reports): Gauges | undefined {
+  if (meter === createNoopMeter()) return undefined;
+  const created = Object.entries(reports).map(([name, report]): (() => void) => {
+    const gauge: ObservableGauge = meter.createObservableGauge(name, hubDefinitions[name as HubInstrumentName]);
+    const callback = (result: ObservableResult): void => {
+      isolated.run(`${name} was not reported`, () => report(result));
+    };
+    gauge.addCallback(callback);
+    return () => gauge.removeCallback(callback);
+  });
+  return { remove: () => created.forEach((remove) => isolated.run("a gauge was not removed", remove)) };
+}

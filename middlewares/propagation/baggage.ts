@@ -1,0 +1,46 @@
+import { propagation, type Baggage, type BaggageEntry } from "@opentelemetry/api";
+import { activeContext, runIn } from "../../src/telemetry/active-context.ts";
+import type { MiddlewareObject, WorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
+import { isolated } from "./faults.ts";
+
+/** An entry of the baggage stands under this prefix among the tags. */
+export const baggagePrefix = "baggage.";
+
+/**
+ * The tags for entries of the active W3C baggage, for the client that schedules an orchestration: with
+ * `propagate: { baggage }`, a worker hands them on. Entries that the active baggage does not have are left out.
+ *
+ * @param keys the keys of the entries.
+ * @example
+ * await client.scheduleNewOrchestration("order", input, { tags: { ...baggageTags(["tenant.id"]), tenant: "acme" } });
+ */
+export function baggageTags(keys: readonly string[]): Record<string, string> {
+  const baggage = propagation.getBaggage(activeContext());
+  return Object.fromEntries(
+    keys.flatMap((key) => {
+      const entry = baggage?.getEntry(key);
+      return entry === undefined ? [] : [[`${baggagePrefix}${key}`, entry.value]];
+    }),
+  );
+}
+
+/** Has the code of each work item run with the baggage that its tags carry. Inside `tracing`, whose context it extends. */
+export function carriedBaggage(keys: readonly string[]): MiddlewareObject {
+  return { name: "baggage", workItem: (item) => hooksOf(item, keys) };
+}
+
+function hooksOf(item: WorkItem, keys: readonly string[]): WorkItemHooks | undefined {
+  const entries: Record<string, BaggageEntry> = {};
+  for (const key of keys) {
+    const value = item.tags[`${baggagePrefix}${key}`];
+    if (value !== undefined) entries[key] = { value };
+  }
+  if (Object.keys(entries).length === 0) return undefined;
+  const baggage: Baggage = propagation.createBaggage(entries);
+  return {
+    scope: (execute) => {
+      const extended = isolated.run("baggage was lost", () => propagation.setBaggage(activeContext(), baggage));
+      return extended === undefined ? execute() : runIn(extended, execute);
+    },
+  };
+}

@@ -1,0 +1,105 @@
+import type { EventWait, HistoryEvent, ObservedWaits, OrchestrationWorkItem } from "../../src/pipeline/index.ts";
+import { timerOutcomes, waitOutcomes } from "../../src/telemetry/semconv.ts";
+import { isolated } from "./faults.ts";
+import type { TaskSpans } from "./task-spans.ts";
+
+/** A span to emit, later. */
+type Emit = () => void;
+
+/**
+ * The spans of an episode's waits (telemetry.md S9): for external events, and for timers that did not fire in time. Each is
+ * emitted once: in the episode in which it ended, or, if the code may still come back to it, when it is over for good.
+ */
+export class WaitSpans {
+  readonly #item: OrchestrationWorkItem;
+  readonly #spans: TaskSpans;
+
+  constructor(item: OrchestrationWorkItem, spans: TaskSpans) {
+    this.#item = item;
+    this.#spans = spans;
+  }
+
+  /** Those that ended in this episode. */
+  ended(clock: { readonly durableNow: Date }): readonly Emit[] {
+    const { waits } = this.#item;
+    if (waits === undefined || (waits.answeredEvents.length === 0 && waits.canceledTimers.length === 0)) return [];
+    return isolated.run("the spans of waits were lost", () => this.#ended(waits, clock.durableNow)) ?? [];
+  }
+
+  #ended(waits: ObservedWaits, now: Date): readonly Emit[] {
+    const emits: Emit[] = [];
+    const times = waits.answeredEvents.length === 0 ? undefined : this.#timesOfEvents();
+    for (const wait of waits.answeredEvents) {
+      const at = times?.get(wait.name.toLowerCase())?.[wait.eventIndex] ?? now;
+      // The event was there before the code waited for it.
+      if (wait.isNew || (wait.beganAt !== undefined && at <= wait.beganAt)) continue;
+      emits.push(() => this.#emitAnswered(wait, at));
+    }
+    if (waits.canceledTimers.length === 0) return emits;
+    // A timer that was canceled in the episode that created it never existed, and is not in the history.
+    for (const timer of this.#item.history.unfiredTimers()) {
+      const wait = waits.timer(timer.taskId);
+      if (wait === undefined || !waits.canceledTimers.includes(wait)) continue;
+      emits.push(() => this.#spans.emitTimer(timer, wait.canceledAt ?? now, timerOutcomes.canceled));
+    }
+    return emits;
+  }
+
+  /** Those that the orchestration leaves when it finishes at `end`. */
+  left(end: Date): readonly Emit[] {
+    return isolated.run("the spans of waits were lost", () => this.#left(end)) ?? [];
+  }
+
+  #left(end: Date): readonly Emit[] {
+    const { waits, history } = this.#item;
+    const emits: Emit[] = [];
+    for (const wait of waits?.openEvents ?? []) {
+      // What began in the last episode was no wait: no episode ended with it.
+      if (wait.isNew) continue;
+      const { lostAt } = wait;
+      const outcome = lostAt === undefined ? waitOutcomes.unanswered : waitOutcomes.lost;
+      emits.push(() => this.#spans.emitWait(wait, lostAt ?? end, outcome));
+    }
+    // A timer that did not fire is outstanding, if the code ran.
+    if (waits?.outstanding?.length === 0) return emits;
+    for (const timer of history.unfiredTimers()) {
+      const wait = waits?.timer(timer.taskId);
+      if (wait?.canceledAt !== undefined) continue;
+      const outcome = wait?.lostAt === undefined ? timerOutcomes.unfired : timerOutcomes.lost;
+      emits.push(() => this.#spans.emitTimer(timer, wait?.lostAt ?? end, outcome));
+    }
+    return emits;
+  }
+
+  /** The span of a timer that fired. */
+  emitFired(event: TimerFired, at: Date): void {
+    const wait = this.#item.waits?.timer(event.taskId);
+    // It has its span already.
+    if (wait?.canceledAt !== undefined) return;
+    const { lostAt } = wait ?? {};
+    if (lostAt !== undefined && lostAt < at) this.#spans.emitTimer(event, lostAt, timerOutcomes.lost);
+    else this.#spans.emitTimer(event, at);
+  }
+
+  #emitAnswered(wait: EventWait, at: Date): void {
+    const { lostAt } = wait;
+    // The event came too late: the code did not wait any more, and the SDK gave it to this wait all the same.
+    if (lostAt !== undefined && lostAt < at) this.#spans.emitWait(wait, lostAt, waitOutcomes.lost);
+    else this.#spans.emitWait(wait, at, waitOutcomes.received);
+  }
+
+  // Of the events received, by name in lower case; each event answers one wait, in order.
+  #timesOfEvents(): ReadonlyMap<string, readonly (Date | undefined)[]> {
+    const times = new Map<string, (Date | undefined)[]>();
+    for (const event of this.#item.history.received()) {
+      if (event.type !== "event_raised") continue;
+      const name = event.name.toLowerCase();
+      const known = times.get(name);
+      if (known === undefined) times.set(name, [event.at]);
+      else known.push(event.at);
+    }
+    return times;
+  }
+}
+
+type TimerFired = Extract<HistoryEvent, { type: "timer_fired" }>;

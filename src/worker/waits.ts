@@ -1,0 +1,419 @@
+import type { OrchestrationContext } from "@microsoft/durabletask-js";
+import type { EventWait, ObservedWaits, TimerWait, WorkItemHost } from "../pipeline/index.ts";
+import {
+  lostInternals,
+  orchestrationContextInternals,
+  readInternal,
+  reportLost,
+  taskInternals,
+} from "./sdk-internals.ts";
+
+/** Observes what the code that gets `context` waits for; `undefined` if that is not possible. */
+export function observeWaits(context: OrchestrationContext, host: WorkItemHost): ObservedWaits | undefined {
+  try {
+    const observer = new WaitObserver(context, host);
+    const hooked = context as unknown as HookedContext;
+    // oxlint-disable-next-line typescript/unbound-method -- called with the context
+    const { waitForExternalEvent: wait, createTimer: create } = hooked;
+    const retry = readInternal(
+      context,
+      orchestrationContextInternals.retry,
+    ) as HookedContext[typeof contextKey]["retry"];
+    const pause = readInternal(
+      context,
+      orchestrationContextInternals.retryTimer,
+    ) as HookedContext[typeof contextKey]["pause"];
+    hide(hooked, contextKey, { observer, wait, create, retry, pause } satisfies HookedContext[typeof contextKey]);
+    hide(hooked, "waitForExternalEvent", waitForExternalEvent);
+    hide(hooked, "createTimer", createTimer);
+    const { retry: reschedule, retryTimer } = orchestrationContextInternals;
+    if (retry !== undefined) hide(hooked, reschedule.name, rescheduleRetryTask);
+    if (pause !== undefined) hide(hooked, retryTimer.name, createRetryTimer);
+    return observer;
+  } catch (error) {
+    host.fault("the waits of an orchestration are not observed", error);
+    return undefined;
+  }
+}
+
+/**
+ * Observes what an orchestration's code waits for: history records neither that a wait for an external event began, nor that
+ * a timer was canceled or lost a race. The SDK's context and tasks are hooked on the instance, with functions that all of
+ * them share: an episode replays each wait, and must not create closures for it.
+ */
+class WaitObserver implements ObservedWaits {
+  // Most episodes have neither timers nor events.
+  #open: Set<ObservedEvent> | undefined;
+  #answered: ObservedEvent[] | undefined;
+  #canceled: ObservedTimer[] | undefined;
+  #timers: Map<number, ObservedTimer> | undefined;
+  #attempts: Map<number, number> | undefined;
+  // The number of waits by the name of the event, in lower case: names of events are case-insensitive.
+  #waits: Map<string, number> | undefined;
+  #ordinal = 0;
+  #openTimers = 0;
+  #hasRetries = false;
+  readonly #context: OrchestrationContext;
+  readonly #host: WorkItemHost;
+
+  constructor(context: OrchestrationContext, host: WorkItemHost) {
+    this.#context = context;
+    this.#host = host;
+  }
+
+  get openEvents(): Iterable<EventWait> {
+    return this.#open ?? none;
+  }
+
+  get answeredEvents(): readonly EventWait[] {
+    return this.#answered ?? none;
+  }
+
+  get canceledTimers(): readonly TimerWait[] {
+    return this.#canceled ?? none;
+  }
+
+  get hasTimers(): boolean {
+    return this.#openTimers > 0 || this.#hasRetries;
+  }
+
+  timer(taskId: number): TimerWait | undefined {
+    return this.#timers?.get(taskId);
+  }
+
+  attempt(taskId: number): number | undefined {
+    return this.#attempts?.get(taskId);
+  }
+
+  get outstanding(): readonly number[] | undefined {
+    const pending = readInternal(this.#context, orchestrationContextInternals.pendingTasks);
+    return typeof pending === "object" && pending !== null ? Object.keys(pending).map(Number) : undefined;
+  }
+
+  /** The durable time. */
+  get now(): Date | undefined {
+    const now = this.#context.currentUtcDateTime;
+    return now.getTime() > 0 ? now : undefined;
+  }
+
+  get isReplaying(): boolean {
+    return this.#context.isReplaying;
+  }
+
+  /** Whether the code waits for this task itself, not for a group with it. */
+  isAwaited(task: object): boolean {
+    return readInternal(this.#context, orchestrationContextInternals.previousTask) === task;
+  }
+
+  /** The code waits for an event. */
+  waited(name: string, task: HookedTask): void {
+    const key = name.toLowerCase();
+    const eventIndex = this.#waits?.get(key) ?? 0;
+    (this.#waits ??= new Map()).set(key, eventIndex + 1);
+    const ordinal = this.#ordinal;
+    this.#ordinal += 1;
+    // An event that is there already answers it at once.
+    if (task.isComplete || !this.#canHook(task)) return;
+    const wait = new ObservedEvent(this, task, name, ordinal, eventIndex);
+    (this.#open ??= new Set()).add(wait);
+    hookTask(task, wait);
+  }
+
+  /** An event answered a wait. */
+  answered(wait: ObservedEvent): void {
+    this.#open?.delete(wait);
+    if (!this.isReplaying) (this.#answered ??= []).push(wait);
+  }
+
+  /** A timer fired. */
+  fired(): void {
+    this.#openTimers -= 1;
+  }
+
+  /** The code canceled a timer. */
+  canceled(timer: ObservedTimer): void {
+    this.#openTimers -= 1;
+    if (!this.isReplaying) (this.#canceled ??= []).push(timer);
+  }
+
+  /** The code created a timer. */
+  created(task: HookedTask): void {
+    const taskId = readInternal(this.#context, orchestrationContextInternals.sequenceNumber);
+    if (typeof taskId !== "number" || !this.#canHook(task)) return;
+    const timer = new ObservedTimer(this, task, taskId);
+    (this.#timers ??= new Map()).set(taskId, timer);
+    this.#openTimers += 1;
+    hookTask(task, timer);
+    // Dapr's SDK (1.0, 3.18) can't cancel timers.
+    if (timer.originalCancel !== undefined) hide(task, taskInternals.cancel.name, cancel);
+  }
+
+  /** The SDK created a timer for the pause before another attempt. */
+  paused(): void {
+    this.#hasRetries = true;
+  }
+
+  /** The SDK scheduled another attempt of a task. */
+  retried(attempt: number | undefined): void {
+    const taskId = readInternal(this.#context, orchestrationContextInternals.sequenceNumber);
+    if (typeof taskId === "number" && attempt !== undefined) (this.#attempts ??= new Map()).set(taskId, attempt);
+  }
+
+  /** Isolates a fault of the observation from the orchestration. */
+  isolate(observe: () => void): void {
+    try {
+      observe();
+    } catch (error) {
+      this.#host.fault("a wait of an orchestration is not observed", error);
+    }
+  }
+
+  #canHook(task: HookedTask): boolean {
+    const lost = lostInternals(task, taskMembers);
+    reportLost(this.#host, "The task of an event or a timer", lost);
+    return lost.length === 0;
+  }
+}
+
+const none: readonly never[] = [];
+const contextKey = Symbol("durable-telemetry.waits");
+const taskKey = Symbol("durable-telemetry.wait");
+const groupKey = Symbol("durable-telemetry.group");
+const taskMembers = [taskInternals.complete, taskInternals.parent];
+
+interface HookedContext {
+  [contextKey]: {
+    readonly observer: WaitObserver;
+    readonly wait: HookedContext["waitForExternalEvent"];
+    readonly create: HookedContext["createTimer"];
+    readonly pause: ((this: HookedContext, ...args: unknown[]) => unknown) | undefined;
+    /** Dapr's SDK (1.0, 3.18) has no retries. */
+    readonly retry: ((this: HookedContext, task: { readonly attemptCount?: number }) => void) | undefined;
+  };
+  waitForExternalEvent(name: string, ...rest: unknown[]): HookedTask;
+  createTimer(...args: unknown[]): HookedTask;
+}
+
+interface HookedTask {
+  [taskKey]?: ObservedWait;
+  [groupKey]?: Group;
+  readonly isComplete: boolean;
+  readonly isCanceled?: boolean;
+}
+
+// Not enumerable, as nothing else that is added to the SDK's objects.
+function hide(object: object, key: PropertyKey, value: unknown): void {
+  Object.defineProperty(object, key, { value, writable: true, configurable: true, enumerable: false });
+}
+
+function waitForExternalEvent(this: HookedContext, name: string, ...rest: unknown[]): HookedTask {
+  const { observer, wait } = this[contextKey];
+  const task = wait.call(this, name, ...rest);
+  observer.isolate(() => observer.waited(name, task));
+  return task;
+}
+
+function createTimer(this: HookedContext, ...args: unknown[]): HookedTask {
+  const { observer, create } = this[contextKey];
+  const task = create.apply(this, args);
+  observer.isolate(() => observer.created(task));
+  return task;
+}
+
+function createRetryTimer(this: HookedContext, ...args: unknown[]): unknown {
+  const { observer, pause } = this[contextKey];
+  observer.paused();
+  return pause?.apply(this, args);
+}
+
+function rescheduleRetryTask(this: HookedContext, task: { readonly attemptCount?: number }): void {
+  const { observer, retry } = this[contextKey];
+  retry?.call(this, task);
+  observer.retried(task.attemptCount);
+}
+
+/** Something that the code waits for, until it is complete or another task decides a race that it is in. */
+abstract class ObservedWait {
+  protected readonly observer: WaitObserver;
+  readonly task: HookedTask;
+  readonly original: (this: HookedTask, result: unknown) => void;
+  #lostAt: Date | undefined;
+  #isLost = false;
+  /** The group that it is in. */
+  parent: HookedTask | undefined;
+
+  constructor(observer: WaitObserver, task: HookedTask) {
+    this.observer = observer;
+    this.task = task;
+    this.original = readInternal(task, taskInternals.complete) as typeof this.original;
+  }
+
+  get lostAt(): Date | undefined {
+    if (!this.#isLost || (!this.task.isComplete && this.observer.isAwaited(this.task))) return undefined;
+    return this.#lostAt;
+  }
+
+  /** Another task decided the race. */
+  lose(): void {
+    if (this.task.isComplete || this.#isLost) return;
+    this.#isLost = true;
+    this.#lostAt = this.observer.now;
+  }
+
+  /** The code waits for it again. */
+  keep(): void {
+    this.#isLost = false;
+  }
+
+  completes(): void {
+    // It lost a race, and then the code waited for it alone.
+    if (this.observer.isAwaited(this.task)) this.keep();
+  }
+}
+
+class ObservedEvent extends ObservedWait implements EventWait {
+  readonly name: string;
+  readonly ordinal: number;
+  readonly eventIndex: number;
+  readonly beganAt: Date | undefined;
+  readonly isNew: boolean;
+
+  constructor(observer: WaitObserver, task: HookedTask, name: string, ordinal: number, eventIndex: number) {
+    super(observer, task);
+    this.name = name;
+    this.ordinal = ordinal;
+    this.eventIndex = eventIndex;
+    this.beganAt = observer.now;
+    this.isNew = !observer.isReplaying;
+  }
+
+  override completes(): void {
+    super.completes();
+    this.observer.answered(this);
+  }
+}
+
+class ObservedTimer extends ObservedWait implements TimerWait {
+  readonly taskId: number;
+  readonly originalCancel: ((this: HookedTask) => void) | undefined;
+  canceledAt: Date | undefined;
+
+  constructor(observer: WaitObserver, task: HookedTask, taskId: number) {
+    super(observer, task);
+    this.taskId = taskId;
+    this.originalCancel = readInternal(task, taskInternals.cancel) as typeof this.originalCancel;
+  }
+
+  override completes(): void {
+    super.completes();
+    this.observer.fired();
+  }
+
+  canceled(): void {
+    // Without timestamps the end of a canceled timer is that of its episode.
+    this.canceledAt = this.observer.now ?? new Date();
+    this.observer.canceled(this);
+  }
+}
+
+function hookTask(task: HookedTask, wait: ObservedWait): void {
+  hide(task, taskKey, wait);
+  hide(task, taskInternals.complete.name, complete);
+  Object.defineProperty(task, taskInternals.parent.name, parentOfTask);
+}
+
+function complete(this: HookedTask, result: unknown): void {
+  const wait = this[taskKey];
+  wait?.completes();
+  wait?.original.call(this, result);
+}
+
+function cancel(this: HookedTask): void {
+  const wait = this[taskKey] as ObservedTimer;
+  const isOver = this.isComplete || this.isCanceled === true;
+  wait.originalCancel?.call(this);
+  if (!isOver) wait.canceled();
+}
+
+// The SDK sets the parent of each task that is put into a `whenAny` or `whenAll`.
+const parentOfTask: PropertyDescriptor & ThisType<HookedTask> = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    return this[taskKey]?.parent;
+  },
+  set(parent: HookedTask | undefined) {
+    const wait = this[taskKey];
+    if (wait === undefined) return;
+    wait.parent = parent;
+    wait.keep();
+    if (parent !== undefined) groupOf(parent)?.add(wait);
+  },
+};
+
+/** A `whenAny` or `whenAll`, with what is observed in it. */
+class Group {
+  readonly #task: HookedTask;
+  readonly original: (this: HookedTask, task: unknown) => void;
+  #waits: ObservedWait[] = [];
+  #parent: HookedTask | undefined;
+
+  constructor(task: HookedTask, original: (task: unknown) => void) {
+    this.#task = task;
+    this.original = original;
+  }
+
+  add(wait: ObservedWait): void {
+    if (this.#task.isComplete) wait.lose();
+    else {
+      this.#waits.push(wait);
+      if (this.#parent !== undefined) groupOf(this.#parent)?.add(wait);
+    }
+  }
+
+  get parent(): HookedTask | undefined {
+    return this.#parent;
+  }
+  set parent(parent: HookedTask | undefined) {
+    this.#parent = parent;
+    if (parent === undefined) return;
+    const group = groupOf(parent);
+    for (const wait of this.#waits) group?.add(wait);
+  }
+
+  childCompleted(task: unknown): void {
+    this.original.call(this.#task, task);
+    if (!this.#task.isComplete) return;
+    for (const wait of this.#waits) wait.lose();
+    this.#waits = [];
+  }
+}
+
+function groupOf(task: HookedTask): Group | undefined {
+  const known = task[groupKey];
+  if (known !== undefined) return known;
+  const original = readInternal(task, taskInternals.childCompleted);
+  if (typeof original !== "function") return undefined;
+  const group = new Group(task, original as (task: unknown) => void);
+  group.parent = readInternal(task, taskInternals.parent) as HookedTask | undefined;
+  hide(task, groupKey, group);
+  hide(task, taskInternals.childCompleted.name, childCompleted);
+  Object.defineProperty(task, taskInternals.parent.name, parentOfGroup);
+  return group;
+}
+
+function childCompleted(this: HookedTask, task: unknown): void {
+  this[groupKey]?.childCompleted(task);
+}
+
+const parentOfGroup: PropertyDescriptor & ThisType<HookedTask> = {
+  configurable: true,
+  enumerable: true,
+  get() {
+    return this[groupKey]?.parent;
+  },
+  set(parent: HookedTask | undefined) {
+    const group = this[groupKey];
+    if (group !== undefined) group.parent = parent;
+  },
+};

@@ -1,0 +1,327 @@
+/** What a log says while an orchestration waits, and of attempts. */
+import { RetryPolicy, whenAny, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import { logs, SpanKind } from "@opentelemetry/api";
+import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { logging } from "../../middlewares/index.ts";
+import type { LoggingOptions } from "../../src/index.ts";
+import { recordSpans, startHub, type Hub, type Steps } from "../harness.ts";
+import { at, episodeWorker, history, runEpisode } from "../tracing/episodes.ts";
+import { isEnd, logged, recordLogs, untraced } from "./record-logs.ts";
+
+const waiting = "durabletask.orchestration.waiting";
+const first = [history.episode(0), history.started("order")];
+
+/** The records of what the first episode of `order` ended waiting for. */
+async function waitingAfter(
+  order: (ctx: OrchestrationContext) => Steps,
+  options: LoggingOptions = {},
+  episode: Parameters<typeof runEpisode>[1] = { fresh: first },
+): Promise<readonly ReadableLogRecord[]> {
+  const recorded = recordLogs();
+  const worker = episodeWorker((each) => each.addNamedOrchestrator("order", order), untraced(options));
+  await runEpisode(worker, episode);
+  const found = recorded.records.filter(({ eventName }) => eventName === waiting);
+  logs.disable();
+  return found;
+}
+
+describe("An episode that ends waiting", () => {
+  it("L5 says for which events, timers and tasks, at DEBUG", async () => {
+    const [record, ...more] = await waitingAfter(async function* (ctx) {
+      yield whenAny([
+        ctx.waitForExternalEvent("Approval"),
+        ctx.createTimer(new Date(at(60_000))),
+        ctx.callActivity("charge"),
+        ctx.callSubOrchestrator("ship"),
+      ]);
+    });
+    expect(more).toEqual([]);
+    expect(record).toMatchObject({
+      severityText: "DEBUG",
+      body: `Orchestration order waits for event Approval, timer ${at(60_000).toISOString()}, activity charge #2, sub_orchestration ship #3 (instance instance-1)`,
+      attributes: {
+        "durabletask.task.name": "order",
+        "durabletask.task.instance_id": "instance-1",
+        "durabletask.waiting.count": 4,
+        "durabletask.waiting.events": ["Approval"],
+        "durabletask.waiting.timers": [at(60_000).toISOString()],
+        "durabletask.waiting.tasks": ["activity charge #2", "sub_orchestration ship #3"],
+      },
+    });
+  });
+
+  it("L5 says so in later episodes too, of what is still out, without what was answered, lost or canceled", async () => {
+    const [record] = await waitingAfter(
+      async function* (ctx) {
+        ctx.callActivity("slow");
+        const timer = ctx.createTimer(60);
+        yield whenAny([ctx.waitForExternalEvent("go"), timer]);
+        timer.cancel();
+        yield whenAny([ctx.waitForExternalEvent("more"), ctx.createTimer(90)]);
+        yield ctx.waitForExternalEvent("Approval");
+      },
+      {},
+      {
+        past: [
+          ...first,
+          history.scheduled(1, "slow", 1),
+          history.timerCreated(2, 60_000, 1),
+          history.episode(10),
+          history.raised("go", 9),
+          history.timerCreated(3, 90_000, 11),
+        ],
+        fresh: [history.episode(20), history.raised("more", 19)],
+      },
+    );
+    expect(record?.attributes).toMatchObject({
+      "durabletask.waiting.count": 2,
+      "durabletask.waiting.events": ["Approval"],
+      "durabletask.waiting.tasks": ["activity slow #1"],
+    });
+    expect(record?.attributes).not.toHaveProperty("durabletask.waiting.timers");
+  });
+
+  const charges = async function* (ctx: OrchestrationContext): Steps {
+    return yield ctx.callActivity("charge");
+  };
+
+  it("L5 says nothing if it waits for tasks alone, which log themselves, unless asked", async () => {
+    expect(await waitingAfter(charges)).toEqual([]);
+    const [record] = await waitingAfter(charges, { waiting: { tasks: true, level: "info" } });
+    expect(record).toMatchObject({
+      severityText: "INFO",
+      attributes: { "durabletask.waiting.count": 1, "durabletask.waiting.tasks": ["activity charge #1"] },
+    });
+  });
+
+  it("L5 names the due time of the pause before another attempt", async () => {
+    const retry = new RetryPolicy({ maxNumberOfAttempts: 2, firstRetryIntervalInMilliseconds: 1000 });
+    const [record] = await waitingAfter(
+      async function* (ctx) {
+        yield ctx.callActivity("charge", null, { retry });
+      },
+      {},
+      {
+        past: [...first, history.scheduled(1, "charge", 1)],
+        fresh: [history.episode(20), history.failed(1, new Error("no"), 19)],
+      },
+    );
+    expect(record?.attributes["durabletask.waiting.timers"]).toEqual([at(1020).toISOString()]);
+  });
+
+  it("L5 is silent with waiting: false, and if nobody takes records of that severity", async () => {
+    const waits = async function* (ctx: OrchestrationContext): Steps {
+      return yield ctx.waitForExternalEvent("go");
+    };
+    expect(await waitingAfter(waits, { waiting: false })).toEqual([]);
+    const asked: unknown[] = [];
+    logs.setGlobalLoggerProvider({
+      getLogger: () => ({
+        emit: () => undefined,
+        enabled: ({ severityNumber = 0 } = {}) => {
+          asked.push(severityNumber);
+          return severityNumber === 0;
+        },
+      }),
+    });
+    onTestFinished(() => logs.disable());
+    const worker = episodeWorker((each) => each.addNamedOrchestrator("order", waits), untraced());
+    await runEpisode(worker, { fresh: first });
+    expect(asked).toContain(5);
+  });
+
+  it("K4 names 32 of each at most, and counts all", async () => {
+    const [record] = await waitingAfter(async function* (ctx) {
+      yield whenAny(Array.from({ length: 100 }, (_, number) => ctx.waitForExternalEvent(`event ${number}`)));
+    });
+    expect(record?.attributes["durabletask.waiting.count"]).toBe(100);
+    expect(record?.attributes["durabletask.waiting.events"]).toHaveLength(32);
+    expect(record?.body).toMatch(/event event 31 and 68 more \(instance instance-1\)$/);
+  });
+
+  it("X4 refuses a wrong option, and names it", () => {
+    expect(() => logging({ waiting: { level: "loud" as "debug" } })).toThrow(
+      /logging: waiting: option "level" must be/,
+    );
+    expect(() => logging({ waiting: true as unknown as false })).toThrow(/logging: option "waiting" must be an object/);
+  });
+});
+
+describe("A change of the custom status", () => {
+  const statusRecords = async (options: LoggingOptions): Promise<unknown[]> => {
+    const recorded = recordLogs();
+    const worker = episodeWorker((each) => {
+      each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+        ctx.setCustomStatus("charging");
+        yield ctx.callActivity("charge");
+        ctx.setCustomStatus({ step: "shipping", address: "secret" });
+        return yield ctx.callActivity("ship");
+      });
+    }, untraced(options));
+    const past = [...first, history.scheduled(1, "charge", 1)];
+    await runEpisode(worker, { fresh: first });
+    await runEpisode(worker, { past, fresh: [history.episode(20), history.completed(1, 1, 19)] });
+    const found = recorded.records
+      .filter(({ eventName }) => eventName === "durabletask.orchestration.custom_status_changed")
+      .map(({ attributes }) => attributes["durabletask.custom_status"]);
+    logs.disable();
+    return found;
+  };
+
+  it("L5 is a record once, with the status where the user allows it", async () => {
+    expect(await statusRecords({})).toEqual([]);
+    expect(await statusRecords({ customStatus: true })).toEqual(["charging", undefined]);
+    const name = (status: unknown): string => (typeof status === "string" ? status : (status as { step: string }).step);
+    expect(await statusRecords({ customStatus: name })).toEqual(["charging", "shipping"]);
+  });
+
+  it("S2 is on the event of the span too, where the user allows it", async () => {
+    const spans = recordSpans();
+    const order = (worker: TaskHubGrpcWorker): string =>
+      worker.addNamedOrchestrator("order", async (ctx: OrchestrationContext) => ctx.setCustomStatus("charging"));
+    await runEpisode(episodeWorker(order, { tracing: { customStatus: true } }), { fresh: first });
+    expect(spans.finished[0]?.events[0]?.attributes).toEqual({ "durabletask.custom_status": "charging" });
+    spans.reset();
+    await runEpisode(episodeWorker(order), { fresh: first });
+    expect(spans.finished[0]?.events[0]?.attributes).toEqual({});
+  });
+});
+
+describe("Attempts and origins", () => {
+  let hub: Hub;
+  beforeAll(async () => {
+    hub = await startHub();
+    const retry = new RetryPolicy({ maxNumberOfAttempts: 3, firstRetryIntervalInMilliseconds: 1 });
+    await hub.worker(logged(), (worker) => {
+      worker.addNamedActivity("charge", () => {
+        throw new RangeError("no stock");
+      });
+      worker.addNamedActivity("once", () => {
+        throw new RangeError("no");
+      });
+      worker.addNamedActivity("pack", () => "packed");
+      worker.addNamedOrchestrator("retried", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callActivity("charge", null, { retry });
+      });
+      worker.addNamedOrchestrator("fails", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callActivity("once");
+      });
+      worker.addNamedOrchestrator("top", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callSubOrchestrator("middle", null, { instanceId: `${ctx.instanceId}-middle` });
+      });
+      worker.addNamedOrchestrator("middle", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callSubOrchestrator("bottom", null, { instanceId: `${ctx.instanceId}-bottom` });
+      });
+      worker.addNamedOrchestrator("bottom", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callActivity("pack");
+      });
+    });
+  });
+
+  it("L5 a failed attempt that can be retried is a warning, the last one an error", async () => {
+    const recorded = recordLogs();
+    await hub.run("retried");
+    await hub.run("fails");
+    await recorded.waitFor((records) => records.some(isEnd("fails")));
+    const failures = recorded.records.filter(({ eventName }) => eventName === "durabletask.activity.failed");
+    expect(
+      failures.map(({ severityText, attributes }) => [
+        attributes["durabletask.task.name"],
+        severityText,
+        attributes["durabletask.task.attempt"],
+      ]),
+    ).toEqual([
+      ["charge", "WARN", undefined],
+      ["charge", "WARN", 2],
+      ["charge", "ERROR", 3],
+      ["once", "ERROR", undefined],
+    ]);
+  });
+
+  it("S10 each attempt after the first has its number on both its spans", async () => {
+    const spans = recordSpans();
+    await hub.run("retried");
+    await spans.waitFor((finished) => finished.some(({ name }) => name === "orchestration:retried"));
+    const attempts = spans.finished
+      .filter(({ name }) => name === "activity:charge")
+      .map(({ attributes, kind }) => `${kind} ${String(attributes["durabletask.task.attempt"])}`);
+    expect(attempts.toSorted()).toEqual(["1 2", "1 3", "1 undefined", "2 2", "2 3", "2 undefined"]);
+  });
+
+  it("S10 the number is on the CLIENT span in any process, because replay counts the attempts", async () => {
+    const spans = recordSpans();
+    const retry = new RetryPolicy({ maxNumberOfAttempts: 3, firstRetryIntervalInMilliseconds: 1000 });
+    const worker = episodeWorker((each) =>
+      each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callActivity("charge", null, { retry });
+      }),
+    );
+    await runEpisode(worker, {
+      past: [
+        ...first,
+        history.scheduled(1, "charge", 1),
+        history.episode(20),
+        history.failed(1, new Error("no"), 19),
+        history.timerCreated(2, 1020, 21),
+        history.episode(1030),
+        history.timerFired(2, 1020, 1021),
+        history.scheduled(3, "charge", 1031),
+      ],
+      fresh: [history.episode(1050), history.completed(3, 1, 1049)],
+    });
+    const client = spans.finished.find(({ name }) => name === "activity:charge");
+    expect(client?.attributes["durabletask.task.attempt"]).toBe(2);
+  });
+
+  it("S10 parent and root are on the spans and records of sub-orchestrations, and the root on those of their activities", async () => {
+    const spans = recordSpans();
+    const recorded = recordLogs();
+    const { instanceId } = await hub.run("top");
+    await recorded.waitFor((records) => records.some(isEnd("top")));
+    await spans.waitFor((finished) =>
+      finished.some(({ name, kind }) => name === "orchestration:top" && kind === SpanKind.SERVER),
+    );
+    const origin = (attributes: Readonly<Record<string, unknown>>): unknown => [
+      attributes["durabletask.parent.instance_id"],
+      attributes["durabletask.root.instance_id"],
+    ];
+    const server = (name: string): unknown =>
+      origin(spans.finished.find((span) => span.kind === SpanKind.SERVER && span.name === name)?.attributes ?? {});
+    const expected = {
+      top: [undefined, undefined],
+      middle: [instanceId, instanceId],
+      bottom: [`${instanceId}-middle`, instanceId],
+      pack: [undefined, instanceId],
+    };
+    expect({
+      top: server("orchestration:top"),
+      middle: server("orchestration:middle"),
+      bottom: server("orchestration:bottom"),
+      pack: server("activity:pack"),
+    }).toEqual(expected);
+    for (const [name, of] of Object.entries(expected)) {
+      const records = recorded.records.filter(({ attributes }) => attributes["durabletask.task.name"] === name);
+      expect(records.length).toBeGreaterThan(1);
+      for (const { attributes } of records) expect(origin(attributes), name).toEqual(of);
+    }
+  });
+
+  it("S10 a root that this process can't know is left out, not guessed", async () => {
+    const spans = recordSpans();
+    const started = history.started("order");
+    const { default: pb } = await import("@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js");
+    started
+      .getExecutionstarted()
+      ?.setParentinstance(
+        new pb.ParentInstanceInfo()
+          .setTaskscheduledid(7)
+          .setOrchestrationinstance(new pb.OrchestrationInstance().setInstanceid("elsewhere")),
+      );
+    const worker = episodeWorker((each) => each.addNamedOrchestrator("order", () => 1));
+    await runEpisode(worker, { fresh: [history.episode(0), started] });
+    const [span] = spans.finished;
+    expect(span?.attributes["durabletask.parent.instance_id"]).toBe("elsewhere");
+    expect(span?.attributes).not.toHaveProperty("durabletask.root.instance_id");
+  });
+});

@@ -1,0 +1,175 @@
+/** What a task hub says of its instances, as metrics. */
+import { OrchestrationStatus, type OrchestrationContext } from "@microsoft/durabletask-js";
+import { metrics } from "@opentelemetry/api";
+import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import {
+  observeTaskHub,
+  type ObservableClient,
+  type ObservedInstance,
+  type ObserveTaskHubOptions,
+} from "../../src/index.ts";
+import { hubDefinitions } from "../../middlewares/metrics/task-hub.ts";
+import { page, tableBelow } from "../docs/markdown.ts";
+import { startHub, type Hub, type Steps } from "../harness.ts";
+import { recordMetrics, type Collected } from "./record-metrics.ts";
+
+let hub: Hub;
+beforeAll(async () => {
+  hub = await startHub();
+  await hub.worker({}, (worker) => {
+    worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+      return yield ctx.waitForExternalEvent("go");
+    });
+    worker.addNamedOrchestrator("short", () => 1);
+  });
+});
+
+const counts = (collected: Collected): Record<string, number> =>
+  Object.fromEntries(
+    collected
+      .points("durabletask.hub.orchestrations")
+      .map(({ attributes, sum }) => [
+        `${String(attributes["durabletask.task.name"])} ${String(attributes["durabletask.task.status"])}`,
+        sum,
+      ]),
+  );
+
+const instance = (name: string, runtimeStatus: number, age: number, idle: number): ObservedInstance => ({
+  name,
+  runtimeStatus,
+  createdAt: new Date(Date.now() - age * 1000),
+  lastUpdatedAt: new Date(Date.now() - idle * 1000),
+});
+
+function clientOf(...instances: readonly ObservedInstance[]): ObservableClient {
+  return {
+    getAllInstances: async function* () {
+      yield* instances;
+    },
+  };
+}
+
+/** One look, and what it reports. */
+async function lookAt(client: ObservableClient, options?: ObserveTaskHubOptions): Promise<Collected> {
+  const recorded = recordMetrics();
+  const observation = observeTaskHub(client, options);
+  await observation.look();
+  const collected = await recorded.collect();
+  observation.stop();
+  metrics.disable();
+  return collected;
+}
+
+describe("observeTaskHub", () => {
+  it("M1 reports by name and status what has not finished on a real task hub, and zero for what is gone", async () => {
+    const recorded = recordMetrics();
+    const { client } = hub;
+    const ids = await Promise.all([1, 2, 3].map(() => client.scheduleNewOrchestration("order")));
+    await Promise.all(ids.map((id) => client.waitForOrchestrationStart(id, false, 20)));
+    await hub.run("short");
+    await client.suspendOrchestration(ids[0] ?? "");
+    await vi.waitFor(async () => {
+      const state = await client.getOrchestrationState(ids[0] ?? "");
+      if (state?.runtimeStatus !== OrchestrationStatus.SUSPENDED) throw new Error("It is not suspended yet.");
+    }, 20_000);
+    using observation = observeTaskHub(client);
+    await observation.look();
+    const first = await recorded.collect();
+    expect(counts(first)).toEqual({ "order Running": 2, "order Suspended": 1 });
+    expect(first.total("durabletask.hub.observation.complete").sum).toBe(1);
+    expect(first.total("durabletask.hub.oldest.age", { "durabletask.task.status": "Running" }).sum).toBeGreaterThan(0);
+    for (const id of ids) await client.terminateOrchestration(id, "enough");
+    await Promise.all(ids.map((id) => client.waitForOrchestrationCompletion(id, false, 20)));
+    await observation.look();
+    expect(counts(await recorded.collect())).toEqual({ "order Running": 0, "order Suspended": 0 });
+  });
+
+  it("M1 reports the age of the oldest one, and the time since the last change of the one that waits longest", async () => {
+    const collected = await lookAt(
+      clientOf(instance("order", 0, 100, 5), instance("order", 0, 50, 40), instance("order", 6, 7, 7)),
+    );
+    const seconds = (name: string, status?: string): number =>
+      Math.floor(collected.total(name, status === undefined ? {} : { "durabletask.task.status": status }).sum);
+    expect(seconds("durabletask.hub.oldest.age", "Running")).toBe(100);
+    expect(seconds("durabletask.hub.oldest.age", "Pending")).toBe(7);
+    expect(seconds("durabletask.hub.oldest.idle")).toBe(40);
+  });
+
+  it("M1 stops at its limits of instances and time, and says so", async () => {
+    const many = clientOf(...Array.from({ length: 30 }, (_, number) => instance(`order ${number}`, 0, 1, 1)));
+    const cut = await lookAt(many, { maxInstances: 10, nameLimit: 3 });
+    expect(counts(cut)).toEqual({
+      "order 0 Running": 1,
+      "order 1 Running": 1,
+      "order 2 Running": 1,
+      "_other Running": 7,
+    });
+    expect(cut.total("durabletask.hub.observation.complete").sum).toBe(0);
+    const never = new Promise<never>(() => undefined);
+    const hanging: ObservableClient = {
+      getAllInstances: async function* () {
+        yield instance("order", 0, 1, 1);
+        await never;
+      },
+    };
+    const late = await lookAt(hanging, { timeout: 20 });
+    expect(counts(late)).toEqual({ "order Running": 1 });
+    expect(late.total("durabletask.hub.observation.complete").sum).toBe(0);
+  });
+
+  it("K1 a client that fails costs the look alone, and the age of the last one that did not fail grows", async () => {
+    const recorded = recordMetrics();
+    let fails = false;
+    const client: ObservableClient = {
+      getAllInstances: async function* () {
+        if (fails) throw new Error("the hub is down");
+        yield instance("order", 0, 1, 1);
+      },
+    };
+    using observation = observeTaskHub(client);
+    await observation.look();
+    fails = true;
+    await observation.look();
+    const collected = await recorded.collect();
+    expect(collected.total("durabletask.hub.observation.complete").sum).toBe(0);
+    expect(collected.points("durabletask.hub.observation.age")).toHaveLength(1);
+    expect(counts(collected)).toEqual({ "order Running": 1 });
+  });
+
+  it("K3 does not keep the process running, asks nothing after stop, and nothing without a MeterProvider", async () => {
+    let asked = 0;
+    const client: ObservableClient = {
+      getAllInstances: async function* () {
+        asked += 1;
+        yield* [];
+      },
+    };
+    const timers = vi.spyOn(globalThis, "setInterval");
+    onTestFinished(() => timers.mockRestore());
+    const observation = observeTaskHub(client);
+    const timer = timers.mock.results[0]?.value as NodeJS.Timeout;
+    expect(timer.hasRef()).toBe(false);
+    await observation.look();
+    expect(asked).toBe(0);
+    const recorded = recordMetrics();
+    await observation.look();
+    expect(asked).toBe(1);
+    observation.stop();
+    await observation.look();
+    expect(asked).toBe(1);
+    expect((await recorded.collect()).points("durabletask.hub.orchestrations")).toEqual([]);
+  });
+
+  it.each([
+    [clientOf(), { interval: 10 }, /option "interval" must be a whole number, 1000 or more/],
+    [clientOf(), { every: 1 }, /unknown option "every"; the options are interval, timeout, maxInstances, nameLimit/],
+    [{}, {}, /the client must have the method getAllInstances/],
+  ])("X4 refuses what it can't use", (client, options, message) => {
+    expect(() => observeTaskHub(client as ObservableClient, options as ObserveTaskHubOptions)).toThrow(message);
+  });
+
+  it("M1 the table in docs/metrics.md has its instruments, with their units", () => {
+    const documented = tableBelow("hub instruments", page("docs/metrics.md")).map(([name, , unit]) => ({ name, unit }));
+    expect(documented).toEqual(Object.entries(hubDefinitions).map(([name, { unit }]) => ({ name, unit })));
+  });
+});
