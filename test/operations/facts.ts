@@ -23,10 +23,12 @@ export interface InstanceFact {
   readonly isFinished: boolean;
   readonly tags: Readonly<Record<string, string>>;
   readonly history: readonly HistoryEvent[];
-  /** The activities that were scheduled and have not ended: `NAME#ID`. */
+  /** The activities that were scheduled and have not ended: `NAME #ID`. */
   readonly pendingTasks: readonly string[];
   /** Whether it runs, and no task or timer of its own is out. */
   readonly waitsForEvent: boolean;
+  /** How many of its episodes ended waiting. */
+  readonly waits: number;
   /** When its last episode began. */
   readonly lastEpisode: Date | undefined;
 }
@@ -77,9 +79,10 @@ function instanceOf(state: OrchestrationState, history: readonly HistoryEvent[])
     pendingTasks: isFinished
       ? []
       : out.flatMap((event) =>
-          event.type === HistoryEventType.TaskScheduled ? [`${event.name}#${event.eventId}`] : [],
+          event.type === HistoryEventType.TaskScheduled ? [`${event.name} #${event.eventId}`] : [],
         ),
     waitsForEvent: !isFinished && out.length === 0,
+    waits: history.filter(({ type }) => type === HistoryEventType.OrchestratorStarted).length - (isFinished ? 1 : 0),
     lastEpisode: history.findLast(({ type }) => type === HistoryEventType.OrchestratorStarted)?.timestamp,
   };
 }

@@ -2,6 +2,7 @@ import { HistoryEventType, OrchestrationStatus } from "@microsoft/durabletask-js
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { definitions } from "../../middlewares/metrics/definitions.ts";
 import { page, tableBelow } from "../docs/markdown.ts";
+import type { ReceivedLogRecord } from "../otlp/decode-logs.ts";
 import type { ReceivedSpan } from "../otlp/receiver.ts";
 import { isInstalled, type Sample } from "../prometheus/server.ts";
 import type { InstanceFact } from "./facts.ts";
@@ -52,8 +53,8 @@ describe.skipIf(!isInstalled && !process.env["CI"])("An operator's question", ()
     return shop.prometheus.query(query);
   }
 
-  /** All spans of the traces that some spans are in. */
-  const tracesOf = (some: readonly ReceivedSpan[]): readonly ReceivedSpan[] => {
+  /** All spans of the traces that some records are in. */
+  const tracesOf = (some: readonly ReceivedLogRecord[]): readonly ReceivedSpan[] => {
     const traces = new Set(some.map(({ traceId }) => traceId));
     return shop.receiver.spans.filter(({ traceId }) => traces.has(traceId));
   };
@@ -66,8 +67,79 @@ describe.skipIf(!isInstalled && !process.env["CI"])("An operator's question", ()
       RUNNING: 4,
     });
     expect(ofOrders.filter(({ waitsForEvent }) => waitsForEvent)).toHaveLength(3);
-    expect(ofOrders.flatMap(({ pendingTasks }) => pendingTasks)).toEqual(["label#2"]);
+    expect(ofOrders.flatMap(({ pendingTasks }) => pendingTasks)).toEqual(["label #2"]);
     expect([...answers.keys()].filter((question) => !questions.has(question))).toEqual([]);
+  });
+
+  /** The newest record of what an instance waits for, of all that have not finished. */
+  const waiting = (): ReadonlyMap<string, ReceivedLogRecord> => {
+    const records = shop.receiver.logs.toSorted((a, b) => Number(a.timeUnixNano - b.timeUnixNano));
+    const newest = new Map<string, ReceivedLogRecord>();
+    for (const record of records) {
+      if (record.eventName === "durabletask.orchestration.waiting") newest.set(instanceOf(record), record);
+      if (record.eventName === "durabletask.orchestration.finished") newest.delete(instanceOf(record));
+    }
+    return newest;
+  };
+
+  it("Which orchestrations wait, since when, and for what?", () => {
+    const records = waiting();
+    const inFlight = instances.filter(({ isFinished }) => !isFinished);
+    expect(new Set(records.keys())).toEqual(new Set(inFlight.map(({ instanceId }) => instanceId)));
+    for (const { instanceId, lastEpisode = new Date(0), waitsForEvent } of inFlight) {
+      const record = records.get(instanceId);
+      expect(record?.attributes["durabletask.waiting.events"]).toEqual(waitsForEvent ? ["approval"] : undefined);
+      expect(record?.attributes["durabletask.waiting.timers"]).toBeUndefined();
+      // The record has the time of the response that ended the episode.
+      const since = Number((record?.timeUnixNano ?? 0n) / 1_000_000n) - lastEpisode.getTime();
+      expect(since).toBeGreaterThanOrEqual(0);
+      expect(since).toBeLessThan(10_000);
+    }
+    const forEvents = inFlight.flatMap(({ instanceId, waitsForEvent }) => (waitsForEvent ? [instanceId] : []));
+    expect(answers.get("Which orchestrations wait, since when, and for what?")).toBe(
+      `${forEvents.toSorted().join(", ")}, each for approval`,
+    );
+  });
+
+  it("Which are stuck?", () => {
+    const stuck = [...waiting()].flatMap(([id, { attributes }]) =>
+      Array.isArray(attributes["durabletask.waiting.tasks"])
+        ? [{ id, tasks: attributes["durabletask.waiting.tasks"] }]
+        : [],
+    );
+    const facts = instances.flatMap(({ instanceId, pendingTasks }) =>
+      pendingTasks.length > 0 ? [{ id: instanceId, tasks: pendingTasks.map((task) => `activity ${task}`) }] : [],
+    );
+    expect(stuck).toEqual(facts);
+    expect(answers.get("Which are stuck?")).toBe(
+      facts.map(({ id, tasks }) => `${id}, for ${tasks.join(", ")}`).join("; "),
+    );
+  });
+
+  it("How long has the one waited that has waited longest?", async () => {
+    const question = "How long has the one waited that has waited longest?";
+    const [answer, ...others] = await ask(question);
+    expect(others).toEqual([]);
+    // When the value was scraped, it was the time since the last event of the instance that was idle longest.
+    const [scraped] = await shop.prometheus.query("timestamp(durabletask_hub_oldest_idle)");
+    const since = (scraped?.value ?? 0) - (answer?.value ?? 0);
+    const inFlight = instances.filter(({ isFinished }) => !isFinished);
+    const idle = Math.min(...inFlight.map(({ lastEpisode }) => (lastEpisode?.getTime() ?? 0) / 1000));
+    expect(Math.abs(since - idle)).toBeLessThan(1.5);
+  });
+
+  it("How many does the task hub have that have not finished?", async () => {
+    const question = "How many does the task hub have that have not finished?";
+    const answer = await ask(question);
+    expect(answer.filter(({ value }) => value > 0).map(({ metric }) => metric["durabletask_task_status"])).toEqual([
+      "Running",
+    ]);
+    const inFlight = countBy(
+      instances.filter(({ isFinished }) => !isFinished),
+      ({ name }) => name,
+    );
+    expect(byName(answer)).toEqual(inFlight);
+    expect(answers.get(question)).toBe(textOf(inFlight));
   });
 
   it("How many orchestrations are in flight?", async () => {
@@ -154,10 +226,10 @@ describe.skipIf(!isInstalled && !process.env["CI"])("An operator's question", ()
 
   it("What belongs to one tenant?", () => {
     for (const tenant of ["acme", "globex"]) {
-      const tagged = shop.receiver.spans.filter(({ attributes }) => attributes["durabletask.tag.tenant"] === tenant);
-      const ids = new Set(tagged.map(instanceOf));
-      const own = instances.filter(({ tags, isFinished }) => tags["tenant"] === tenant && isFinished);
-      for (const { instanceId } of own) expect(ids).toContain(instanceId);
+      const tagged = shop.receiver.logs.filter(({ attributes }) => attributes["durabletask.tag.tenant"] === tenant);
+      const own = instances.filter(({ tags }) => tags["tenant"] === tenant);
+      expect(own.length).toBeGreaterThan(9);
+      expect(new Set(tagged.map(instanceOf))).toEqual(new Set(own.map(({ instanceId }) => instanceId)));
       // A trace has one order, with all that it did.
       const all = new Set(tracesOf(tagged).map(instanceOf));
       for (const { instanceId } of own.filter(({ name }) => name === "order")) {

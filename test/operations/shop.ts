@@ -1,8 +1,15 @@
 /** The workload of the operator's questions: orders of a shop on two workers, one of which is killed half-way. */
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NoOpLogger, OrchestrationStatus, TaskHubGrpcClient } from "@microsoft/durabletask-js";
+import { metrics } from "@opentelemetry/api";
+import { PrometheusExporter } from "@opentelemetry/exporter-prometheus";
+import { MeterProvider } from "@opentelemetry/sdk-metrics";
+import { observeTaskHub } from "../../src/index.ts";
 import { startProgram, type RunningProgram } from "../otlp/program.ts";
 import { startReceiver, type OtlpReceiver } from "../otlp/receiver.ts";
 import { startPrometheus, type PrometheusServer } from "../prometheus/server.ts";
@@ -74,7 +81,8 @@ export async function runShop(): Promise<Shop> {
     };
     workers.set(id, cleanUp.use(startProgram("../../operations/fixtures/worker", { input, env })));
   }
-  const targets = await Promise.all([...workers.values()].map(metricsOf));
+  const observer = cleanUp.use(await startObserver(client));
+  const targets = [observer.target, ...(await Promise.all([...workers.values()].map(metricsOf)))];
   const rules = cleanUp.use(new LiveRules(spellingOf("plain")));
   const prometheus = cleanUp.use(
     await startPrometheus({
@@ -115,8 +123,43 @@ export async function runShop(): Promise<Shop> {
   await workers.get(killed)?.result;
   await schedule(after.filter(({ id }) => id !== heldOrder));
   const facts = await settled(orders);
+  const observed = Date.now() / 1000;
+  await observer.look();
+  await prometheus.until("the look at the task hub", async () => {
+    const [age] = await prometheus.query(
+      "timestamp(durabletask_hub_observation_age) - durabletask_hub_observation_age",
+    );
+    return age !== undefined && age.value >= observed - 0.001 ? age : undefined;
+  });
   const held = cleanUp.move();
   return { receiver, prometheus, facts, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+interface Observer extends AsyncDisposable {
+  /** Host and port of its metrics. */
+  readonly target: string;
+  look(): Promise<void>;
+}
+
+/** What asks the task hub; it would be a process of its own. */
+async function startObserver(client: TaskHubGrpcClient): Promise<Observer> {
+  const exporter = new PrometheusExporter({ preventServerStart: true });
+  const provider = new MeterProvider({ readers: [exporter] });
+  metrics.setGlobalMeterProvider(provider);
+  const scraped = createServer((request, response) => exporter.getMetricsRequestHandler(request, response));
+  await once(scraped.listen(0, "127.0.0.1"), "listening");
+  const observation = observeTaskHub(client);
+  return {
+    target: `127.0.0.1:${(scraped.address() as AddressInfo).port}`,
+    look: () => observation.look(),
+    async [Symbol.asyncDispose]() {
+      observation.stop();
+      metrics.disable();
+      scraped.closeAllConnections();
+      scraped.close();
+      await provider.shutdown();
+    },
+  };
 }
 
 async function metricsOf(worker: RunningProgram): Promise<string> {
@@ -137,9 +180,11 @@ async function hasArrived(facts: Facts, prometheus: PrometheusServer, { logs }: 
   const total = async (series: string): Promise<number> =>
     (await prometheus.query(`sum(last_over_time(${series}[1h]))`))[0]?.value ?? 0;
   const ended = [...facts.instances.values()].filter(({ isFinished }) => isFinished).length;
-  const records = logs.filter(({ eventName }) => eventName === "durabletask.orchestration.finished").length;
+  const records = (eventName: string): number => logs.filter((each) => each.eventName === eventName).length;
+  const waits = [...facts.instances.values()].reduce((sum, { waits: some }) => sum + some, 0);
   return (
-    records === ended &&
+    records("durabletask.orchestration.finished") === ended &&
+    records("durabletask.orchestration.waiting") === waits &&
     (await total("durabletask_orchestration_started_total")) === facts.instances.size &&
     (await total("durabletask_orchestration_duration_count")) === ended &&
     (await total("durabletask_activity_duration_count")) === facts.activities.length &&

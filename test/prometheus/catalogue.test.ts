@@ -5,10 +5,10 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { Panel, RowPanel } from "@grafana/grafana-foundation-sdk/dashboard";
 import { parseDocument } from "yaml";
-import { definitions } from "../../middlewares/metrics/definitions.ts";
 import { anchors, page, tableBelow } from "../docs/markdown.ts";
 import { alerts, defaults } from "./catalogue/catalogue.ts";
 import { dashboard, dashboardPath, variables } from "./catalogue/dashboard.ts";
+import { instruments } from "./catalogue/instruments.ts";
 import { generatedFiles, root } from "./catalogue/files.ts";
 import { rulesFile, rulesPath, runbookPage } from "./catalogue/rules-file.ts";
 import { spellings, type Spelling } from "./catalogue/spelling.ts";
@@ -131,7 +131,7 @@ describe.each(spellings)("The dashboard with the spelling $id", (spelling) => {
 
   it("shows every instrument, in its spelling and no other", () => {
     const text = shipped(dashboardPath(spelling)) + shipped(rulesPath(spelling));
-    for (const [instrument, { kind }] of Object.entries(definitions)) {
+    for (const [instrument, { kind }] of Object.entries(instruments)) {
       const part = kind === "histogram" ? ":bucket" : "";
       expect(text).toContain(spelling.name(`${instrument}${part}` as Parameters<Spelling["name"]>[0]));
     }

@@ -29,11 +29,6 @@ export function panelQueries(spelling: Spelling): readonly PanelQuery[] {
   );
 }
 
-/** Whether a query needs instruments that the workload does not have: those of `observeTaskHub`. */
-export function needsHub(query: string): boolean {
-  return /durabletask[._](?:hub|orchestration[._]active)/.test(query);
-}
-
 /** The panels of the dashboard that are no rows. */
 export function panelsOf(spelling: Spelling): readonly Panel[] {
   return (dashboard(spelling).panels ?? []).filter((each: Panel | RowPanel): each is Panel => each.type !== "row");

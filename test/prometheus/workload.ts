@@ -6,7 +6,7 @@ import { RetryPolicy, type OrchestrationContext, type TaskHubGrpcWorker } from "
 import { metrics } from "@opentelemetry/api";
 import { MeterProvider, type IMetricReader, type ViewOptions } from "@opentelemetry/sdk-metrics";
 import { defaultResource, resourceFromAttributes } from "@opentelemetry/resources";
-import type { CacheStore, DurableTelemetryOptions } from "../../src/index.ts";
+import { observeTaskHub, type CacheStore, type DurableTelemetryOptions } from "../../src/index.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import type { Parameters } from "./catalogue/catalogue.ts";
 
@@ -58,11 +58,11 @@ class FragileStore implements CacheStore {
 /**
  * Starts the hub and a worker whose metrics go to `readers`.
  *
- * @param scrapes resolves after some more scrapes or exports, which is how the workload tells that time has passed
+ * @param collected resolves after some more scrapes or exports, which is how the workload tells that time has passed
  */
 export async function startWorkload(
   { readers, views = [] }: { readers: IMetricReader[]; views?: ViewOptions[] },
-  scrapes: () => Promise<void>,
+  collected: () => Promise<void>,
 ): Promise<Workload> {
   const provider = new MeterProvider({
     readers,
@@ -70,7 +70,7 @@ export async function startWorkload(
     resource: defaultResource().merge(resourceFromAttributes({ "service.instance.id": "worker-1" })),
   });
   metrics.setGlobalMeterProvider(provider);
-  const state = { faulty: false, fails: false };
+  const state = { faulty: false, fails: false, unreachable: false };
   const store = new FragileStore();
   const telemetry: DurableTelemetryOptions = {
     tracing: {
@@ -82,6 +82,16 @@ export async function startWorkload(
     caching: { store, activities: { getQuote: { ttl: "5m" } } },
   };
   const hub = await startHub();
+  const observation = observeTaskHub({
+    getAllInstances: (filter) => {
+      if (state.unreachable) throw new Error("the task hub cannot be reached");
+      return hub.client.getAllInstances(filter);
+    },
+  });
+  const scrapes = async (): Promise<void> => {
+    await observation.look();
+    await collected();
+  };
   // All but the activity `print`.
   await hub.worker(telemetry, (worker) => register(worker, state), { workItemFilters: "auto" });
   // Nobody prints a version before its printer starts. There are two, because a rate needs a first value and a later one.
@@ -96,6 +106,7 @@ export async function startWorkload(
   };
   return {
     async round() {
+      await observation.look();
       await Promise.all([
         hub.run("order", crypto.randomUUID()),
         hub.run("order", crypto.randomUUID()),
@@ -104,6 +115,15 @@ export async function startWorkload(
       ]);
     },
     incidents: {
+      DurableTaskOrchestrationsStuck: async () => {
+        // It waits from here to the end.
+        await hub.client.scheduleNewOrchestration("approval");
+        await scrapes();
+      },
+      DurableTaskOrchestrationsPending: async () => {
+        await hub.client.scheduleNewOrchestration("unknown to every worker");
+        await scrapes();
+      },
       DurableTaskOrchestrationsFail: async () => {
         state.fails = true;
         await hub.run("order", crypto.randomUUID());
@@ -138,12 +158,20 @@ export async function startWorkload(
         await hub.run("ledger", 1);
         state.faulty = false;
       },
+      DurableTaskHubUnobserved: async () => {
+        state.unreachable = true;
+        await observation.look();
+        for (let times = 0; times < 4; times += 1) await collected();
+        state.unreachable = false;
+        await observation.look();
+      },
       // The last one: there has to be a time before it, with less to replay.
       DurableTaskReplayGrows: async () => {
         await hub.run("ledger", 60);
       },
     },
     async [Symbol.asyncDispose]() {
+      observation.stop();
       metrics.disable();
       await provider.shutdown();
     },
@@ -184,6 +212,9 @@ function register(worker: TaskHubGrpcWorker, state: State): void {
     });
     if (state.fails) throw new RangeError("out of stock");
     return "shipped";
+  });
+  worker.addNamedOrchestrator("approval", async function* (ctx: OrchestrationContext): Steps {
+    return yield ctx.waitForExternalEvent("approved");
   });
   worker.addNamedOrchestrator("reminder", async function* (ctx: OrchestrationContext, seconds: number): Steps {
     return yield ctx.createTimer(seconds);

@@ -177,7 +177,7 @@ export function alerts(spelling: Spelling, parameters: Parameters): readonly Ale
       summary: `An orchestration ${task} has not moved for {{ $value | humanizeDuration }}.`,
       meaning: `The running instance that has been idle longest had no event for more than ${seconds(parameters.idleSeconds)}. It waits for something that may never come. The value needs \`observeTaskHub\`.`,
       steps: [
-        "Find the instance and what it waits for: the newest log record `durabletask.orchestration.waiting` of each instance has the events, timers and tasks that are out.",
+        "Find the instance and what it waits for: the newest log record `durabletask.orchestration.waiting` of each instance has the events and timers that are out, and with `waiting: { tasks: true }` the tasks as well. It is a DEBUG record: the log store has to keep those.",
         "It waits for an event: ask whoever sends it, or raise the event by hand.",
         "It waits for an activity or a sub-orchestration: see whether a worker runs that at all (panel “Running activities”), and whether one was killed while it ran.",
         "It waits for a timer that is past due: see the alert `DurableTaskTimersLate`.",
