@@ -43,7 +43,7 @@ describe.skipIf(!isInstalled && !process.env["CI"])("An operator's question", ()
   beforeAll(async () => {
     shop = await runShop();
     instances = [...shop.facts.instances.values()];
-  }, 120_000);
+  }, 300_000);
   afterAll(() => shop?.[Symbol.asyncDispose]());
 
   /** The answer of Prometheus to a question of the page. */

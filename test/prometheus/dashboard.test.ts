@@ -46,7 +46,7 @@ describe.skipIf(!isInstalled && !process.env["CI"]).each([plain, units])(
       run = cleanUp.use(
         await runWorkload({ readers: [exporter], ...(spelling === units ? { views } : {}) }, [spelled]),
       );
-    }, 120_000);
+    }, 300_000);
     afterAll(() => cleanUp.disposeAsync());
 
     it.each(panelQueries(spelling))("answers a query of the panel $title", async ({ query }) => {

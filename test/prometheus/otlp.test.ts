@@ -41,7 +41,7 @@ describe.skipIf(programs === undefined)("Prometheus 3, which receives OTLP", () 
         }),
     );
     run = cleanUp.use(await runWorkload({ readers }, [...servers.values()]));
-  }, 120_000);
+  }, 300_000);
   afterAll(() => cleanUp.disposeAsync());
 
   describe.each(received)("with the spelling $id", (spelling) => {

@@ -65,7 +65,7 @@ export interface PrometheusServer extends AsyncDisposable {
   rules(): Promise<readonly Rule[]>;
   /** Resolves with the time of the first good scrape that began after `time`, in seconds since the epoch. */
   scrapedAfter(time: number): Promise<number>;
-  /** Asks again until `look` gives something, for 20 seconds at most. */
+  /** Asks again until `look` gives something, for a minute at most. */
   until<T>(what: string, look: () => Promise<T | undefined>): Promise<T>;
 }
 
@@ -182,13 +182,13 @@ class Api implements PrometheusServer {
   }
 
   async until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-    const deadline = performance.now() + 20_000;
+    const deadline = performance.now() + 60_000;
     while (performance.now() < deadline) {
       const found = await look();
       if (found !== undefined) return found;
       await delay(50);
     }
-    throw new Error(`Prometheus did not come to ${what} in 20 seconds.`);
+    throw new Error(`Prometheus did not come to ${what} in a minute.`);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
