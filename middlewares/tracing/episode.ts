@@ -124,6 +124,8 @@ export class TracedEpisode implements WorkItemHooks {
     this.#rememberSent(response);
     if (final !== undefined) this.#remember(final.outcome, final.events, acknowledgement);
     if (isDropped) return;
+    if (this.#options.running === true && final === undefined && this.#item.history.replayedEvents === 0)
+      this.#spans.emitStarted(this.#execution.startedAt(this.#startedAt), end, this.#recorded.attributes);
     if (this.#options.episodes === true) this.#spans.emitEpisode(this.#startedAt, end, response.actions);
     const finish = (): void => {
       this.#emitSent(response);

@@ -31,6 +31,12 @@ export interface TracingOptions {
   /** Whether each episode also emits a span `episode:NAME`, with the size of its history; `false` by default. */
   readonly episodes?: boolean | undefined;
   /**
+   * Whether an execution that is not finished by its first episode emits a short span `orchestration_started:NAME` then, a
+   * child of the orchestration's span; `false` by default. So a trace viewer shows the orchestration while it runs: its own
+   * span comes when it finishes. Use the same value for all workers of a task hub.
+   */
+  readonly running?: boolean | undefined;
+  /**
    * What the event `durabletask.orchestration.custom_status_changed` records of the status: `true` a status that is a
    * string; a function gets the status and returns what to record. Nothing by default, because a status can contain
    * private data (S6).
@@ -43,6 +49,7 @@ const rules: OptionRules<TracingOptions> = {
   attributes: aFunction,
   continueAsNew: oneOf("new-trace", "same-trace"),
   episodes: aBoolean,
+  running: aBoolean,
   customStatus: aBooleanOrFunction,
 };
 

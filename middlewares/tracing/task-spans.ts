@@ -11,10 +11,12 @@ import {
   bitsOf,
   episodeSpanId,
   parseTraceContext,
+  startedSpanId,
   taskSpanId,
   type SpanIdBits,
   waitSpanId,
 } from "../../src/telemetry/identity.ts";
+import { addOrigin } from "../../src/telemetry/origins.ts";
 import * as semconv from "../../src/telemetry/semconv.ts";
 import { setFailure, setOrchestrationFailure } from "./failure.ts";
 import { isolated } from "./faults.ts";
@@ -127,6 +129,23 @@ export class TaskSpans {
       at,
       attributes,
     );
+  }
+
+  /** @param added attributes that the orchestration's code has set so far. */
+  emitStarted(start: Date, end: Date, added: Attributes | undefined): void {
+    const { executionId, instanceId, name, version } = this.#item;
+    const attributes: Attributes = {
+      ...added,
+      [semconv.ATTR_TYPE]: semconv.TYPE_STARTED,
+      [semconv.ATTR_TASK_NAME]: name,
+      [semconv.ATTR_TASK_INSTANCE_ID]: instanceId,
+    };
+    if (version) attributes[semconv.ATTR_TASK_VERSION] = version;
+    if (executionId) attributes[semconv.ATTR_TASK_EXECUTION_ID] = executionId;
+    addOrigin(this.#item, attributes);
+    const identity = this.#identity(startedSpanId(this.#bits));
+    const spanName = semconv.spanName(semconv.TYPE_STARTED, name, version);
+    this.#emit(identity, spanName, SpanKind.INTERNAL, start, end, attributes);
   }
 
   emitEpisode(start: Date, end: Date, actions: number): void {

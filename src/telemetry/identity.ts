@@ -163,6 +163,11 @@ export function waitSpanId(orchestrationSpan: SpanIdBits, ordinal: number): stri
   return stepsFrom(orchestrationSpan, -2 * ordinal - 2);
 }
 
+/** The span that says that an execution started: further away from the orchestration's than any wait is. */
+export function startedSpanId(orchestrationSpan: SpanIdBits): string {
+  return stepsFrom(orchestrationSpan, -0x80000000);
+}
+
 /**
  * The span of an activity's execution, which follows from the span that scheduled it: so a second run, after a crash
  * of the first, adopts the spans that the first one's code had already emitted (S1). Three rounds of a Feistel network:

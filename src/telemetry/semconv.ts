@@ -66,6 +66,7 @@ export const TYPE_SIGNAL_ENTITY = "signal_entity";
 /** Ours alone: the SDKs have no span of an episode, and none of a wait for an event. */
 export const TYPE_EPISODE = "episode";
 export const TYPE_WAIT = "wait";
+export const TYPE_STARTED = "orchestration_started";
 
 /** How a wait for an external event ended: with the event, with another task that won a race, or with the orchestration. */
 export const waitOutcomes = { received: "received", lost: "lost", unanswered: "unanswered" } as const;

@@ -176,7 +176,7 @@ export const orchestrationContextInternals: Internals<
 };
 
 /** A task that an orchestration's code waits for. */
-export const taskInternals: Internals<"complete" | "parent" | "childCompleted" | "cancel"> = {
+export const taskInternals: Internals<"complete" | "parent" | "childCompleted" | "cancel" | "attempt"> = {
   complete: {
     name: "complete",
     use: "completes the task of an event or a timer: (result)",
@@ -194,6 +194,12 @@ export const taskInternals: Internals<"complete" | "parent" | "childCompleted" |
     use: "tells a whenAny or whenAll that one of its tasks completed: (task)",
     since: "0.4.0",
     lost: "events and timers that lost a race are not marked",
+  },
+  attempt: {
+    name: "attemptCount",
+    use: "is the number of the attempt of a task with a retry policy",
+    since: "0.4.0",
+    lost: "the number of the attempt is missing from the spans of retried tasks",
   },
   cancel: { name: "cancel", use: "cancels a timer", since: "0.4.0", lost: "timers can't be canceled" },
 };

@@ -12,23 +12,8 @@ import {
 export function observeWaits(context: OrchestrationContext, host: WorkItemHost): ObservedWaits | undefined {
   try {
     const observer = new WaitObserver(context, host);
-    const hooked = context as unknown as HookedContext;
-    // oxlint-disable-next-line typescript/unbound-method -- called with the context
-    const { waitForExternalEvent: wait, createTimer: create } = hooked;
-    const retry = readInternal(
-      context,
-      orchestrationContextInternals.retry,
-    ) as HookedContext[typeof contextKey]["retry"];
-    const pause = readInternal(
-      context,
-      orchestrationContextInternals.retryTimer,
-    ) as HookedContext[typeof contextKey]["pause"];
-    hide(hooked, contextKey, { observer, wait, create, retry, pause } satisfies HookedContext[typeof contextKey]);
-    hide(hooked, "waitForExternalEvent", waitForExternalEvent);
-    hide(hooked, "createTimer", createTimer);
-    const { retry: reschedule, retryTimer } = orchestrationContextInternals;
-    if (retry !== undefined) hide(hooked, reschedule.name, rescheduleRetryTask);
-    if (pause !== undefined) hide(hooked, retryTimer.name, createRetryTimer);
+    hookClass(Object.getPrototypeOf(context) as object);
+    (context as unknown as HookedContext)[contextKey] = observer;
     return observer;
   } catch (error) {
     host.fault("the waits of an orchestration are not observed", error);
@@ -38,8 +23,8 @@ export function observeWaits(context: OrchestrationContext, host: WorkItemHost):
 
 /**
  * Observes what an orchestration's code waits for: history records neither that a wait for an external event began, nor that
- * a timer was canceled or lost a race. The SDK's context and tasks are hooked on the instance, with functions that all of
- * them share: an episode replays each wait, and must not create closures for it.
+ * a timer was canceled or lost a race. The class of the SDK's contexts is hooked once, and the tasks of events and timers are on
+ * the instance, with functions that all of them share.
  */
 class WaitObserver implements ObservedWaits {
   // Most episodes have neither timers nor events.
@@ -154,9 +139,10 @@ class WaitObserver implements ObservedWaits {
   }
 
   /** The SDK scheduled another attempt of a task. */
-  retried(attempt: number | undefined): void {
+  retried(task: unknown): void {
     const taskId = readInternal(this.#context, orchestrationContextInternals.sequenceNumber);
-    if (typeof taskId === "number" && attempt !== undefined) (this.#attempts ??= new Map()).set(taskId, attempt);
+    const attempt = readInternal(task, taskInternals.attempt);
+    if (typeof taskId === "number" && typeof attempt === "number") (this.#attempts ??= new Map()).set(taskId, attempt);
   }
 
   /** Isolates a fault of the observation from the orchestration. */
@@ -181,17 +167,9 @@ const taskKey = Symbol("durable-telemetry.wait");
 const groupKey = Symbol("durable-telemetry.group");
 const taskMembers = [taskInternals.complete, taskInternals.parent];
 
+/** A context; those of workers that observe no waits have no observer. */
 interface HookedContext {
-  [contextKey]: {
-    readonly observer: WaitObserver;
-    readonly wait: HookedContext["waitForExternalEvent"];
-    readonly create: HookedContext["createTimer"];
-    readonly pause: ((this: HookedContext, ...args: unknown[]) => unknown) | undefined;
-    /** Dapr's SDK (1.0, 3.18) has no retries. */
-    readonly retry: ((this: HookedContext, task: { readonly attemptCount?: number }) => void) | undefined;
-  };
-  waitForExternalEvent(name: string, ...rest: unknown[]): HookedTask;
-  createTimer(...args: unknown[]): HookedTask;
+  [contextKey]?: WaitObserver;
 }
 
 interface HookedTask {
@@ -206,30 +184,35 @@ function hide(object: object, key: PropertyKey, value: unknown): void {
   Object.defineProperty(object, key, { value, writable: true, configurable: true, enumerable: false });
 }
 
-function waitForExternalEvent(this: HookedContext, name: string, ...rest: unknown[]): HookedTask {
-  const { observer, wait } = this[contextKey];
-  const task = wait.call(this, name, ...rest);
-  observer.isolate(() => observer.waited(name, task));
-  return task;
+const hookedClasses = new WeakSet<object>();
+
+// The class of the contexts, once: to hook each context would cost a microsecond in each episode. The methods of a context
+// that has no observer do what they did.
+function hookClass(prototype: object): void {
+  if (hookedClasses.has(prototype)) return;
+  hookedClasses.add(prototype);
+  after<HookedTask>(prototype, "waitForExternalEvent", (observer, task, name) => observer.waited(String(name), task));
+  after<HookedTask>(prototype, "createTimer", (observer, task) => observer.created(task));
+  const { retry, retryTimer } = orchestrationContextInternals;
+  after(prototype, retryTimer.name, (observer) => observer.paused());
+  after(prototype, retry.name, (observer, _, task) => observer.retried(task));
 }
 
-function createTimer(this: HookedContext, ...args: unknown[]): HookedTask {
-  const { observer, create } = this[contextKey];
-  const task = create.apply(this, args);
-  observer.isolate(() => observer.created(task));
-  return task;
-}
-
-function createRetryTimer(this: HookedContext, ...args: unknown[]): unknown {
-  const { observer, pause } = this[contextKey];
-  observer.paused();
-  return pause?.apply(this, args);
-}
-
-function rescheduleRetryTask(this: HookedContext, task: { readonly attemptCount?: number }): void {
-  const { observer, retry } = this[contextKey];
-  retry?.call(this, task);
-  observer.retried(task.attemptCount);
+/** Has `observe` called after each call of a method, with what it returned, and its first argument. */
+function after<TResult>(
+  prototype: object,
+  name: string,
+  observe: (observer: WaitObserver, returned: TResult, argument: unknown) => void,
+): void {
+  const original: unknown = Reflect.get(prototype, name);
+  // Dapr's SDK (1.0, 3.18) has no retries.
+  if (typeof original !== "function") return;
+  hide(prototype, name, function (this: HookedContext, ...args: unknown[]): TResult {
+    const returned = Reflect.apply(original, this, args) as TResult;
+    const observer = this[contextKey];
+    if (observer !== undefined) observer.isolate(() => observe(observer, returned, args[0]));
+    return returned;
+  });
 }
 
 /** Something that the code waits for, until it is complete or another task decides a race that it is in. */

@@ -29,7 +29,7 @@ beforeAll(async () => {
   hub = await startHub();
   await hub.worker(
     {
-      tracing: { tags: ["tenant"], episodes: true, customStatus: true },
+      tracing: { tags: ["tenant"], episodes: true, customStatus: true, running: true },
       caching: { activities: { charge: { ttl: "1m" } } },
     },
     (worker) => {
@@ -95,6 +95,7 @@ function isOn(column: string, row: string): boolean {
   const [name = "", kind = ""] = row.split(" ");
   const isTimer = name.endsWith(":timer");
   const isEvent = name.startsWith("orchestration_event:");
+  const isStart = name.startsWith("orchestration_started:");
   const isWait = name.startsWith("wait:");
   const isEpisode = name.startsWith("episode:");
   const isEntity = /^(call_entity|signal_entity|entity):/.test(name);
@@ -104,10 +105,10 @@ function isOn(column: string, row: string): boolean {
       return true;
     case "all but entities":
       return !isEntity;
-    case "all but episodes, waits and the orchestration's SERVER span":
-      return !isEpisode && !isWait && row !== "orchestration:NAME SERVER";
-    case "tasks":
-      return isTask;
+    case "all but episodes, waits, starts and the orchestration's SERVER span":
+      return !isEpisode && !isWait && !isStart && row !== "orchestration:NAME SERVER";
+    case "tasks, starts":
+      return isTask || isStart;
     case "timers":
       return isTimer;
     case "waits":
@@ -120,20 +121,20 @@ function isOn(column: string, row: string): boolean {
       return isEpisode;
     case "calls and signals":
       return isEntity && name !== "entity:lock_request";
-    case "SERVER spans":
-      return kind === "SERVER";
-    case "SERVER and PRODUCER spans":
-      return kind === "SERVER" || kind === "PRODUCER";
+    case "SERVER spans, starts":
+      return kind === "SERVER" || isStart;
+    case "SERVER and PRODUCER spans, starts":
+      return kind === "SERVER" || kind === "PRODUCER" || isStart;
     case "the orchestration's SERVER span":
       return row === "orchestration:NAME SERVER";
     case "SERVER spans of activities that are cached":
       return row === "activity:NAME SERVER";
     case "attempts after the first":
       return isTask;
-    case "SERVER spans of sub-orchestrations":
-      return row === "orchestration:NAME SERVER";
-    case "SERVER spans of sub-orchestrations and their activities":
-      return isTask && kind === "SERVER";
+    case "SERVER spans and starts of sub-orchestrations":
+      return row === "orchestration:NAME SERVER" || isStart;
+    case "SERVER spans and starts of sub-orchestrations, and their activities":
+      return (isTask && kind === "SERVER") || isStart;
     case "what failed":
       return isTask;
     case "orchestrations that failed":
