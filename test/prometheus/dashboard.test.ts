@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { alerts, recorded } from "./catalogue/catalogue.ts";
 import { instruments, type KnownInstrument } from "./catalogue/instruments.ts";
 import { spellingOf } from "./catalogue/spelling.ts";
-import { answered, firing, LiveRules, panelQueries, runWorkload, type Run, type Spelled } from "./live.ts";
+import { answered, firing, LiveRules, offered, panelQueries, runWorkload, type Run, type Spelled } from "./live.ts";
 import { isInstalled, startPrometheus } from "./server.ts";
 import { parameters } from "./workload.ts";
 
@@ -67,6 +67,12 @@ describe.skipIf(!isInstalled && !process.env["CI"]).each([plain, units])(
     it("raises no alert that depends on no clock before there is an incident", () => {
       const timed = ["DurableTaskTimersLate", "DurableTaskActivitiesQueue", "DurableTaskHubUnobserved"];
       expect(run.firedBefore.filter((name) => !timed.includes(name))).toEqual([]);
+    });
+
+    it("offers the names of orchestrations and activities in the dashboard's variables", async () => {
+      const { orchestration, activity } = await offered(spelled);
+      expect(orchestration).toEqual(expect.arrayContaining(["ledger", "order", "press", "reminder"]));
+      expect(activity).toEqual(expect.arrayContaining(["getQuote", "pack", "print", "ship"]));
     });
 
     it("finds every rule healthy", async () => {

@@ -29,6 +29,18 @@ export function panelQueries(spelling: Spelling): readonly PanelQuery[] {
   );
 }
 
+/** The values that the variables of names offer, by variable, asked for as Grafana asks. */
+export async function offered({ spelling, server }: Spelled): Promise<Readonly<Record<string, readonly string[]>>> {
+  const values: Record<string, readonly string[]> = {};
+  for (const { name, query } of dashboard(spelling).templating.list ?? []) {
+    // The regular expression of @grafana/prometheus.
+    const [, selector = "", label = ""] =
+      /^label_values\((?:(.+),\s*)?(.+)\)\s*$/.exec(typeof query === "string" ? query : "") ?? [];
+    if (label !== "") values[name] = await server.labelValues(label, selector);
+  }
+  return values;
+}
+
 /** The panels of the dashboard that are no rows. */
 export function panelsOf(spelling: Spelling): readonly Panel[] {
   return (dashboard(spelling).panels ?? []).filter((each: Panel | RowPanel): each is Panel => each.type !== "row");

@@ -3,7 +3,7 @@ import { PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { alerts, recorded } from "./catalogue/catalogue.ts";
 import { spellings } from "./catalogue/spelling.ts";
-import { answered, firing, LiveRules, panelQueries, runWorkload, type Run, type Spelled } from "./live.ts";
+import { answered, firing, LiveRules, offered, panelQueries, runWorkload, type Run, type Spelled } from "./live.ts";
 import { prometheus3 } from "./prometheus-3.ts";
 import { startPrometheus } from "./server.ts";
 import { parameters } from "./workload.ts";
@@ -64,6 +64,12 @@ describe.skipIf(programs === undefined)("Prometheus 3, which receives OTLP", () 
       await spelled().server.until(`the alert ${name}`, async () =>
         (await firing(spelled())).includes(name) ? true : undefined,
       );
+    });
+
+    it("offers the names of orchestrations and activities in the dashboard's variables", async () => {
+      const { orchestration, activity } = await offered(spelled());
+      expect(orchestration).toEqual(expect.arrayContaining(["ledger", "order", "press", "reminder"]));
+      expect(activity).toEqual(expect.arrayContaining(["getQuote", "pack", "print", "ship"]));
     });
 
     it("finds every rule healthy", async () => {

@@ -63,6 +63,8 @@ export interface PrometheusServer extends AsyncDisposable {
   /** Evaluates a query, at `time` (seconds since the epoch) or now. */
   query(query: string, time?: number): Promise<readonly Sample[]>;
   rules(): Promise<readonly Rule[]>;
+  /** The values that a label has in some series. */
+  labelValues(label: string, selector: string): Promise<readonly string[]>;
   /** Resolves with the time of the first good scrape that began after `time`, in seconds since the epoch. */
   scrapedAfter(time: number): Promise<number>;
   /** Asks again until `look` gives something, for a minute at most. */
@@ -169,6 +171,10 @@ class Api implements PrometheusServer {
   async rules(): Promise<readonly Rule[]> {
     const { groups } = await this.#get<{ groups: { rules: Rule[] }[] }>("rules", {});
     return groups.flatMap(({ rules }) => rules);
+  }
+
+  labelValues(label: string, selector: string): Promise<readonly string[]> {
+    return this.#get(`label/${encodeURIComponent(label)}/values`, { "match[]": selector });
   }
 
   scrapedAfter(time: number): Promise<number> {
