@@ -21,11 +21,13 @@ const durationBuckets = definitions["durabletask.activity.turnaround"].buckets ?
 const nameOf = (sample: Sample): string => sample.metric["durabletask_task_name"] ?? "";
 const byName = (samples: readonly Sample[]): Record<string, number> =>
   Object.fromEntries(samples.filter(({ value }) => value !== 0).map((each) => [nameOf(each), each.value]));
-/** The ID of the instance that a span or record is about. */
-const instanceOf = ({ attributes }: Pick<ReceivedSpan, "attributes">): string => {
-  const id = attributes["durabletask.task.instance_id"];
-  return typeof id === "string" ? id : "";
+type Attributed = Pick<ReceivedSpan, "attributes">;
+const textAttribute = ({ attributes }: Attributed, key: string): string => {
+  const value = attributes[key];
+  return typeof value === "string" ? value : "";
 };
+/** The ID of the instance that a span or record is about. */
+const instanceOf = (of: Attributed): string => textAttribute(of, "durabletask.task.instance_id");
 /** As the page writes counts. */
 const textOf = (counts: Readonly<Record<string, number>>): string =>
   Object.entries(counts)
@@ -242,14 +244,24 @@ describe.skipIf(!isInstalled && !process.env["CI"])("An operator's question", ()
   });
 
   it("What did order 7 do, sub-orchestrations included?", () => {
-    const record = shop.receiver.logs.find((each) => instanceOf(each) === "order-7");
-    const spans = shop.receiver.spans.filter(({ traceId }) => traceId === record?.traceId);
+    const records = shop.receiver.logs.filter(
+      (each) => instanceOf(each) === "order-7" || each.attributes["durabletask.root.instance_id"] === "order-7",
+    );
+    const ended = records.flatMap((each) => {
+      const [, type] = /^durabletask\.(activity|orchestration)\.finished$/.exec(each.eventName) ?? [];
+      return type === undefined
+        ? []
+        : [`${type}:${textAttribute(each, "durabletask.task.name")} of ${instanceOf(each)}`];
+    });
+    expect(new Set(records.map(({ traceId }) => traceId)).size).toBe(1);
+    const spans = shop.receiver.spans.filter(({ traceId }) => traceId === records[0]?.traceId);
     const did = spans.flatMap((each) => (each.kind === "SERVER" ? [`${each.name} of ${instanceOf(each)}`] : []));
     const facts = ["order-7", "order-7-shipping"].flatMap((id) => [
       `orchestration:${shop.facts.instances.get(id)?.name} of ${id}`,
       ...shop.facts.activities.flatMap((each) => (each.instanceId === id ? [`activity:${each.name} of ${id}`] : [])),
     ]);
     expect(did.toSorted()).toEqual(facts.toSorted());
+    expect(ended.toSorted()).toEqual(facts.toSorted());
     expect(facts).toHaveLength(5);
   });
 
