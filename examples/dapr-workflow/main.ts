@@ -4,7 +4,7 @@ import { NodeSDK } from "@opentelemetry/sdk-node";
 import { InMemorySpanExporter, SimpleSpanProcessor, type ReadableSpan } from "@opentelemetry/sdk-trace";
 import { withDurableTelemetry } from "durable-telemetry";
 import { setupOtlp } from "durable-telemetry/otlp";
-import { build } from "../../test/engines/build.ts";
+import { build } from "../../test/go-programs.ts";
 import { startHub } from "../../test/engines/dapr-durabletask-go/hub.ts";
 import { registerOrders } from "./workflows.ts";
 

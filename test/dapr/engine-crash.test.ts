@@ -4,7 +4,7 @@ import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, vi } from "vitest";
 import { createTelemetryRecorder } from "../../src/testing/recorder/index.ts";
-import { buildOrSkip } from "../engines/build.ts";
+import { buildOrSkip } from "../go-programs.ts";
 import { startHub } from "../engines/dapr-durabletask-go/hub.ts";
 import { startReceiver } from "../otlp/receiver.ts";
 import { keep, useDapr } from "./fixture.ts";

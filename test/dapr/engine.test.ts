@@ -2,7 +2,7 @@ import { context, ROOT_CONTEXT, SpanKind, trace } from "@opentelemetry/api";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { createTelemetryRecorder } from "../../src/testing/recorder/index.ts";
-import { buildOrSkip } from "../engines/build.ts";
+import { buildOrSkip } from "../go-programs.ts";
 import { startHub } from "../engines/dapr-durabletask-go/hub.ts";
 import { startReceiver, type OtlpReceiver } from "../otlp/receiver.ts";
 import { keep, useDapr, type Dapr } from "./fixture.ts";

@@ -10,7 +10,7 @@ import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-ho
 import { TracerProvider } from "@opentelemetry/sdk-trace";
 import { withDurableTelemetry } from "../../src/index.ts";
 import { RecordedSpans } from "../../src/testing/recorder/recorded-spans.ts";
-import { build } from "../engines/build.ts";
+import { build } from "../go-programs.ts";
 import { count, received, recorded } from "../engines/counts.ts";
 import { startHub } from "../engines/dapr-durabletask-go/hub.ts";
 import { startReceiver } from "../otlp/receiver.ts";

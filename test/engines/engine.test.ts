@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { buildOrSkip } from "./build.ts";
+import { buildOrSkip } from "../go-programs.ts";
 import { startHub } from "./dapr-durabletask-go/hub.ts";
 import { buildEngine, startEngine } from "./engine.ts";
 
@@ -18,12 +18,12 @@ describe("Where there is no Go", () => {
     const cache = mkdtempSync(join(tmpdir(), "durable-telemetry-engines-"));
     onTestFinished(() => rmSync(cache, { recursive: true }));
     const code = `
-      import { buildOrSkip } from ${JSON.stringify(new URL("build.ts", import.meta.url).href)};
+      import { buildOrSkip } from ${JSON.stringify(new URL("../go-programs.ts", import.meta.url).href)};
       console.log(buildOrSkip("durabletask-go"));`;
     const { status, stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", code], {
       cwd: fileURLToPath(new URL(".", import.meta.url)),
       encoding: "utf8",
-      env: { ...env, PATH: cache, ENGINES_CACHE: cache },
+      env: { ...env, PATH: cache, GO_PROGRAMS_CACHE: cache },
     });
     expect(readdirSync(cache)).toEqual([]);
     return { status, stdout, stderr };

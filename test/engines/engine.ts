@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { build, buildOrSkip } from "./build.ts";
+import { build, buildOrSkip } from "../go-programs.ts";
 
 export interface EngineOptions {
   /** The TCP port; any free one without. */

@@ -1,8 +1,7 @@
-/** Jaeger, as a program of its own on loopback. Go builds it at first use, from its module. */
-import { spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
+/** Jaeger, as a program of its own on loopback. */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,31 +18,7 @@ export interface Jaeger extends AsyncDisposable {
 
 /** Where the command keeps what it builds. */
 export const cache: string = fileURLToPath(new URL("../../node_modules/.cache/viewers", import.meta.url));
-const source = fileURLToPath(new URL("jaeger", import.meta.url));
-const program = "github.com/jaegertracing/jaeger/cmd/jaeger";
-const [buildTimeout, startTimeout] = [30 * 60_000, 60_000];
-
-/** Builds Jaeger unless that is done. @returns the binary's path @throws Error that says what is missing */
-export function buildJaeger(): string {
-  const hash = createHash("sha256");
-  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(join(source, file)));
-  const binary = join(cache, `jaeger-${hash.digest("hex").slice(0, 16)}`);
-  if (existsSync(binary)) return binary;
-  console.log("Building Jaeger, which takes some minutes …");
-  mkdirSync(cache, { recursive: true });
-  const output = `${binary}.${process.pid}`;
-  const { error, status, stderr } = spawnSync("go", ["build", "-ldflags", "-s -w", "-o", output, program], {
-    cwd: source,
-    encoding: "utf8",
-    timeout: buildTimeout,
-  });
-  if (error !== undefined)
-    throw new Error(`\`go\` did not run (${error.message}). Install Go 1.24 or newer.`, { cause: error });
-  if (status !== 0)
-    throw new Error(`\`go build ${program}\` failed: ${stderr.trim().split("\n").slice(-3).join(" | ")}`);
-  renameSync(output, binary);
-  return binary;
-}
+const startTimeout = 60_000;
 
 /** Starts Jaeger on free ports. @throws Error with what it printed, if it ends instead */
 export async function startJaeger(binary: string): Promise<Jaeger> {

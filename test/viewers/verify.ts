@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { styleText } from "node:util";
 import * as checks from "./checks.ts";
-import { buildJaeger, cache, startJaeger, type Jaeger } from "./jaeger.ts";
+import { build } from "../go-programs.ts";
+import { cache, startJaeger, type Jaeger } from "./jaeger.ts";
 import { findChromium, openBrowser, takePicture, type View } from "./pictures.ts";
 import { start } from "./programs.ts";
 import { JaegerQuery, type OtlpSpan } from "./query.ts";
@@ -139,7 +140,7 @@ async function takePictures(jaeger: Jaeger): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const binary = buildJaeger();
+  const binary = build("jaeger");
   for (const protocol of protocols) {
     await using jaeger = await startJaeger(binary);
     await verify(jaeger, protocol);

@@ -1,6 +1,6 @@
 /**
- * Builds the programs in Go that the tests use: each folder beside this file that has a `go.mod` is one. As a program of
- * its own, `node test/engines/build.ts`, it builds all of them, as CI does while it checks other things.
+ * Builds the programs in Go that the tests use, each from a folder with a `go.mod`. As a program of its own,
+ * `node test/go-programs.ts`, it builds those that CI requires, as CI does while it checks other things.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -18,16 +18,44 @@ import {
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-export type ProgramName = "durabletask-go" | "dapr-durabletask-go";
+interface GoProgram {
+  /** The folder of its `go.mod`. */
+  readonly folder: string;
+  /** The package to build, where it is not the folder itself. */
+  readonly main?: string;
+  readonly tags?: string;
+  /** Whether CI builds it. */
+  readonly isInCi: boolean;
+}
+
+export type ProgramName = "durabletask-go" | "dapr-durabletask-go" | "jaeger" | "prometheus" | "promtool";
+
+const programs: Readonly<Record<ProgramName, GoProgram>> = {
+  "durabletask-go": { folder: "engines/durabletask-go", isInCi: true },
+  "dapr-durabletask-go": { folder: "engines/dapr-durabletask-go", isInCi: true },
+  jaeger: { folder: "viewers/jaeger", main: "github.com/jaegertracing/jaeger/cmd/jaeger", isInCi: false },
+  // Without the discovery of services, which nothing here needs, it is half as large.
+  prometheus: {
+    folder: "prometheus/prometheus-3",
+    main: "github.com/prometheus/prometheus/cmd/prometheus",
+    tags: "remove_all_sd,netgo",
+    isInCi: false,
+  },
+  promtool: {
+    folder: "prometheus/prometheus-3",
+    main: "github.com/prometheus/prometheus/cmd/promtool",
+    tags: "remove_all_sd,netgo",
+    isInCi: false,
+  },
+};
 
 const isSet = (name: string): boolean => process.env[name] !== undefined && process.env[name] !== "";
-// To build an engine takes minutes where Go has not built its modules yet, so that is done only if somebody wants it.
-const isWanted = process.env["ENGINES"] === "1" || isSet("CI");
-const folder = fileURLToPath(new URL(".", import.meta.url));
+// To build a program takes minutes where Go has not built its modules yet, so that is done only if somebody wants it.
+const isWanted = ({ isInCi }: GoProgram): boolean => process.env["ENGINES"] === "1" || (isInCi && isSet("CI"));
 const cache =
-  process.env["ENGINES_CACHE"] ?? fileURLToPath(new URL("../../node_modules/.cache/engines", import.meta.url));
-// On two cores that have other work; it takes two minutes on two that have none.
-const buildTimeout = 900_000;
+  process.env["GO_PROGRAMS_CACHE"] ?? fileURLToPath(new URL("../node_modules/.cache/go-programs", import.meta.url));
+// On two cores that have other work; an engine takes two minutes on two that have none.
+const buildTimeout = 1_800_000;
 
 /** Why a program is not there; no error, but a reason to skip what needs it. */
 export class NotBuilt extends Error {}
@@ -40,7 +68,7 @@ export class NotBuilt extends Error {}
  * @throws NotBuilt if it must not be built; any other error if there is no Go, or no network for its modules.
  */
 export function build(name: ProgramName, must = true): string {
-  const source = join(folder, name);
+  const source = fileURLToPath(new URL(programs[name].folder, import.meta.url));
   const hash = createHash("sha256");
   for (const file of globSync(["go.mod", "go.sum", "*.go"], { cwd: source }).toSorted())
     hash.update(readFileSync(join(source, file)));
@@ -60,12 +88,12 @@ export function build(name: ProgramName, must = true): string {
 }
 
 /**
- * The same for tests: builds it where `ENGINES=1` or CI is set. Elsewhere tests are skipped without the program: it says why
+ * The same for tests: builds it where `ENGINES=1` or, for what CI requires, CI is set. Elsewhere tests are skipped without the program: it says why
  * in one line, and returns `undefined`.
  */
 export function buildOrSkip(name: ProgramName): string | undefined {
   try {
-    return build(name, isWanted);
+    return build(name, isWanted(programs[name]));
   } catch (error) {
     if (!(error instanceof NotBuilt)) throw error;
     console.warn(`The tests with ${name} are skipped: ${error.message}.`);
@@ -94,7 +122,9 @@ function builtElsewhere(program: string, lock: string): string {
 
 function compile(name: ProgramName, source: string, program: string, go: string): string {
   const output = `${program}.${process.pid}`;
-  const built = spawnSync("go", ["build", "-o", output, "."], { cwd: source, encoding: "utf8", timeout: buildTimeout });
+  const { main = ".", tags = "" } = programs[name];
+  const args = ["build", "-tags", tags, "-ldflags", "-s -w", "-o", output, main];
+  const built = spawnSync("go", args, { cwd: source, encoding: "utf8", timeout: buildTimeout });
   if (built.error !== undefined)
     throw new Error(`${name} could not be built: \`go\` did not run (${built.error.message}). Install ${go}.`, {
       cause: built.error,
@@ -106,7 +136,7 @@ function compile(name: ProgramName, source: string, program: string, go: string)
 }
 
 if (import.meta.main) {
-  for (const name of ["durabletask-go", "dapr-durabletask-go"] as const) {
+  for (const name of (Object.keys(programs) as ProgramName[]).filter((each) => programs[each].isInCi)) {
     const start = Date.now();
     try {
       console.log(`${build(name)} (${Math.round((Date.now() - start) / 1000)} s)`);
