@@ -28,6 +28,7 @@ import { approvalPolicy, auditTrail } from "./middlewares.ts";
 import { payOrder, processOrder } from "./orchestrations.ts";
 import { orders } from "./orders.ts";
 import { ProgressLog } from "./progress.ts";
+import { questionsAbout } from "./questions.ts";
 
 // --html and --svg write pictures of the traces; --order limits them to that order's trace.
 const {
@@ -87,6 +88,14 @@ await sidecar.close();
 for (const state of states) {
   console.log(`\n${outcomeOf(state)}`);
   if (!collector) console.log(renderTrace(traceOf(state.instanceId)));
+}
+if (!collector) {
+  console.log(`\n${styleText("bold", "What somebody on call asks")}`);
+  for (const { question, answers, lookup } of questionsAbout(memory.getFinishedSpans())) {
+    console.log(`\n${question}`);
+    for (const answer of answers) console.log(`  ${answer}`);
+    console.log(styleText("dim", `  in a backend: ${lookup}`));
+  }
 }
 const inPictures = states.filter(({ instanceId }) => pictured === undefined || pictured === instanceId);
 const drawn = inPictures.flatMap(({ instanceId }) => traceOf(instanceId));

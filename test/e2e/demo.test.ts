@@ -150,6 +150,27 @@ describe("the demo", () => {
     expect(rows.find((row) => row.name === "orchestration:processOrder")).toMatchObject({ failed: true });
     expect(rows.find((row) => row.name === "activity:releaseItems")).toMatchObject({ failed: false });
   });
+
+  it("shows the approval that order-1002 waited for, as a span of the orchestration", () => {
+    const { rows } = shown(run.stdout, "order-1002");
+    const wait = rows.find((row) => row.name === "wait:approval");
+    expect(wait && ancestors(rows, wait).at(-1)).toBe("server orchestration:processOrder");
+  });
+
+  it("ends with five questions, each with its answer and where to look it up", () => {
+    const [, questions = ""] = run.stdout.split("What somebody on call asks");
+    const blocks = questions.trim().split("\n\n").slice(0, 5);
+    expect(blocks.map((block) => block.split("\n").length)).toEqual([3, 3, 3, 3, 3]);
+    for (const block of blocks) expect(block).toMatch(/\n {2}in a backend: \S.*$/);
+    const answers = [
+      /^What waited, and for what\?\n {2}order-1002 waited \d+ ms for the event "approval"\n/,
+      /^Which step is slow\?\n {2}\w+ took \d+ ms\n/,
+      /^What failed, and why\?\n {2}order-1003 failed in chargeCard: The card card-0002 was declined\.\n/,
+      /^How was it compensated\?\n {2}order-1003: releaseItems ran after the failure\n/,
+      /^What was tried again\?\n {2}order-1001-payment: attempt 2 of chargeCard succeeded\n/,
+    ];
+    for (const [index, answer] of answers.entries()) expect(blocks[index]).toMatch(answer);
+  });
 });
 
 describe("the demo with OTEL_EXPORTER_OTLP_ENDPOINT", () => {
