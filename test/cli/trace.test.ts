@@ -491,7 +491,7 @@ describe("durable-telemetry trace, on large files", () => {
     return path;
   }
 
-  it.each(["document", "lines"] as const)("takes little more memory for a %s of ten times the size", async (format) => {
+  it.each(["document", "lines"] as const)("takes little more memory for ten times the size: %s", async (format) => {
     // With a heap that would not hold the file: it is never in memory as a whole.
     const read = (path: string): Promise<Run> =>
       run(["trace", path, "--limit", "0"], { nodeOptions: ["--max-old-space-size=32"] });

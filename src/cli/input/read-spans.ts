@@ -1,4 +1,10 @@
-import { ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID, ATTR_TASK_INSTANCE_ID, ATTR_TYPE } from "../../telemetry/semconv.ts";
+import {
+  ATTR_TASK_ATTEMPT,
+  ATTR_TASK_EXECUTION_ID,
+  ATTR_TASK_ID,
+  ATTR_TASK_INSTANCE_ID,
+  ATTR_TYPE,
+} from "../../telemetry/semconv.ts";
 import { FieldError, objectOf, stringOf } from "./fields.ts";
 import { FileSpan, type SpanRecord, type SpanScope, type SpanSource } from "./file-span.ts";
 import { jaegerServices, jaegerSpan } from "./jaeger.ts";
@@ -136,13 +142,7 @@ export class SpanReader implements ReadSpans {
   }
 }
 
-const neededAttributes = [
-  ATTR_TYPE,
-  ATTR_TASK_INSTANCE_ID,
-  ATTR_TASK_EXECUTION_ID,
-  ATTR_TASK_ID,
-  "durabletask.task.attempt",
-];
+const neededAttributes = [ATTR_TYPE, ATTR_TASK_INSTANCE_ID, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID, ATTR_TASK_ATTEMPT];
 
 /** Makes spans of the values of documents of any known format. */
 class SpanDocuments implements JsonConsumer {

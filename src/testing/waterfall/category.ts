@@ -1,5 +1,6 @@
 import {
   ATTR_TYPE,
+  LOCK_REQUEST,
   TYPE_ACTIVITY,
   TYPE_EPISODE,
   TYPE_EVENT,
@@ -7,6 +8,7 @@ import {
   TYPE_ORCHESTRATION_EVENT,
   TYPE_SIGNAL_ENTITY,
   TYPE_TIMER,
+  TYPE_WAIT,
 } from "../../telemetry/semconv.ts";
 import type { SpanNode } from "./span-tree.ts";
 
@@ -29,8 +31,7 @@ const producer = 3;
 /** The category of a span of the Durable Task conventions, by its type and kind; all others are `code`. */
 export function categoryOf({ name, kind, span }: SpanNode): Category {
   const type = span.attributes?.[ATTR_TYPE];
-  if (type === TYPE_TIMER || type === "wait" || name.startsWith("wait:") || name === "entity:lock_request")
-    return "wait";
+  if (type === TYPE_TIMER || type === TYPE_WAIT || name === LOCK_REQUEST) return "wait";
   if (type === TYPE_EVENT || type === TYPE_ORCHESTRATION_EVENT || type === TYPE_SIGNAL_ENTITY) return "event";
   if (type === undefined || type === TYPE_EPISODE) return "code";
   if (kind === client || kind === producer) return "scheduled";

@@ -1,3 +1,4 @@
+import { ATTR_TASK_ATTEMPT } from "../../telemetry/semconv.ts";
 import { printable } from "./display-width.ts";
 import { formatDuration } from "./duration.ts";
 import type { SpanNode, TraceTree } from "./span-tree.ts";
@@ -68,7 +69,7 @@ export function toRows(trace: TraceTree): Row[] {
 const maximumIndent = 300;
 
 function attemptOf({ span }: SpanNode): string {
-  const attempt = span.attributes?.["durabletask.task.attempt"];
+  const attempt = span.attributes?.[ATTR_TASK_ATTEMPT];
   return typeof attempt === "number" && attempt > 1 ? `attempt ${attempt}` : "";
 }
 
