@@ -146,7 +146,7 @@ class WaitObserver implements ObservedWaits {
   }
 
   /** Isolates a fault of the observation from the orchestration. */
-  isolate(observe: () => void): void {
+  isolated(observe: () => void): void {
     try {
       observe();
     } catch (error) {
@@ -209,7 +209,7 @@ function after(
   hide(prototype, name, function (this: HookedContext, ...args: unknown[]): unknown {
     const returned: unknown = Reflect.apply(original, this, args);
     const observer = this[contextKey];
-    if (observer !== undefined) observer.isolate(() => observe(observer, returned as HookedTask, args[0]));
+    if (observer !== undefined) observer.isolated(() => observe(observer, returned as HookedTask, args[0]));
     return returned;
   });
 }
