@@ -129,6 +129,7 @@ const log = {
 describe("the strict decoder of metrics and log records", () => {
   it("gives them as they are", () => {
     const from = { resource: {}, scope: { name: "scope", version: "" } };
+    const ids = { traceId: span.traceId, spanId: span.spanId };
     expect(decodeMetric(sum)).toEqual([
       {
         name: "orders",
@@ -140,7 +141,7 @@ describe("the strict decoder of metrics and log records", () => {
       },
     ]);
     expect(decodeLog(log)).toEqual([
-      { eventName: "event", severity: "INFO", body: "text", attributes: {}, spanId: span.spanId, ...from },
+      { eventName: "event", severity: "INFO", body: "text", attributes: {}, timeUnixNano: 0n, ...ids, ...from },
     ]);
   });
 
