@@ -149,7 +149,7 @@ class Observation implements TaskHubObservation {
         if (!groups.has(key))
           groups.set(key, { attributes, isRunning, count: 0, oldest: undefined, leastRecent: undefined });
       this.#groups = groups;
-      this.#lookedAt = Date.now();
+      this.#lookedAt = performance.now();
     } catch (error) {
       this.#isComplete = false;
       isolated.fault("the instances of the task hub are not known", error);
@@ -228,11 +228,12 @@ class Observation implements TaskHubObservation {
     },
     "durabletask.hub.observation.complete": (result) => result.observe(this.#isComplete ? 1 : 0),
     "durabletask.hub.observation.age": (result) => {
-      if (this.#lookedAt !== undefined) result.observe(secondsSince(this.#lookedAt));
+      if (this.#lookedAt !== undefined) result.observe((performance.now() - this.#lookedAt) / 1000);
     },
   };
 }
 
+// The task hub has dates of its own clock.
 const secondsSince = (time: number | undefined): number =>
   time === undefined ? 0 : Math.max(0, (Date.now() - time) / 1000);
 

@@ -135,7 +135,7 @@ export const registryInternals: Internals<"getOrchestrator" | "getActivity"> = {
 
 /** The context of an orchestration. */
 export const orchestrationContextInternals: Internals<
-  "pendingTasks" | "customStatus" | "previousTask" | "sequenceNumber" | "retry" | "retryTimer"
+  "pendingTasks" | "customStatus" | "previousTask" | "sequenceNumber"
 > = {
   pendingTasks: {
     name: "_pendingTasks",
@@ -161,6 +161,10 @@ export const orchestrationContextInternals: Internals<
     since: "0.4.0",
     lost: "timers that do not fire have no end before that of their orchestration",
   },
+};
+
+/** The context of an orchestration in SDKs that retry tasks: Dapr's (1.0, 3.18) do not, and have neither. */
+export const retryInternals: Internals<"retry" | "retryTimer"> = {
   retry: {
     name: "rescheduleRetryTask",
     use: "schedules another attempt: (the task with the retry policy)",

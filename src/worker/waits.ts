@@ -5,6 +5,7 @@ import {
   orchestrationContextInternals,
   readInternal,
   reportLost,
+  retryInternals,
   taskInternals,
 } from "./sdk-internals.ts";
 
@@ -192,9 +193,8 @@ function hookClass(prototype: object): void {
   hookedClasses.add(prototype);
   after(prototype, "waitForExternalEvent", (observer, task, name) => observer.waited(String(name), task));
   after(prototype, "createTimer", (observer, task) => observer.created(task));
-  const { retry, retryTimer } = orchestrationContextInternals;
-  after(prototype, retryTimer.name, (observer) => observer.paused());
-  after(prototype, retry.name, (observer, _, task) => observer.retried(task));
+  after(prototype, retryInternals.retryTimer.name, (observer) => observer.paused());
+  after(prototype, retryInternals.retry.name, (observer, _, task) => observer.retried(task));
 }
 
 /** Has `observe` called after each call of a method, with the task that it returned, and its first argument. */

@@ -37,7 +37,7 @@ import type {
   OrchestratorAction,
   OrchestratorResponse,
 } from "./protocol.ts";
-import { lostInternals, orchestrationContextInternals, reportLost } from "./sdk-internals.ts";
+import { lostInternals, orchestrationContextInternals, reportLost, retryInternals } from "./sdk-internals.ts";
 
 /** What a worker hands over of an episode. */
 export interface EpisodeSource {
@@ -207,13 +207,17 @@ export class ProtoEpisodeResponse implements EpisodeResponse {
     const { host, orchestrationContext } = this.#episode;
     if (orchestrationContext !== undefined && !checkedFor.has(host)) {
       checkedFor.add(host);
-      reportLost(host, "The context of an orchestration", lostInternals(orchestrationContext, contextInternals));
+      const lost = lostInternals(orchestrationContext, contextInternals);
+      const lostRetries = lostInternals(orchestrationContext, retries);
+      const hasRetries = lostRetries.length < retries.length;
+      reportLost(host, "The context of an orchestration", hasRetries ? [...lost, ...lostRetries] : lost);
     }
     return scheduledBy(this.#actions, orchestrationContext, this.#carry);
   }
 }
 
 const contextInternals = Object.values(orchestrationContextInternals);
+const retries = Object.values(retryInternals);
 // A worker's contexts are all of one class.
 const checkedFor = new WeakSet<WorkItemHost>();
 
