@@ -10,6 +10,8 @@ export interface Build {
   readonly entry: string;
   /** Adds a pipeline of the default middlewares to a worker. */
   readonly attachDefault: (worker: object) => void;
+  /** Adds the default pipeline with all that it can tell an operator; without a record of each wait for tasks, if not `tasks`. */
+  readonly attachOperator: (worker: object, tasks: boolean) => void;
   /** Adds a pipeline of four middlewares that do nothing, and no other. */
   readonly attachNoop: (worker: object) => void;
   readonly withDurableTelemetry: typeof Root.withDurableTelemetry;
@@ -35,6 +37,13 @@ export async function loadBuild(directory: string = resolve(import.meta.dirname,
     directory,
     entry: entryOf("index"),
     attachDefault: (worker) => void withDurableTelemetry(worker),
+    attachOperator: (worker, tasks) =>
+      void withDurableTelemetry(worker, {
+        propagate: { tags: ["tenant"], baggage: ["tenant.id"] },
+        tracing: { tags: ["tenant"], running: true, customStatus: true },
+        metrics: { tags: ["tenant"] },
+        logging: { tags: ["tenant"], customStatus: true, waiting: { tasks } },
+      }),
     attachNoop: (worker) => void withDurableTelemetry(worker, { middlewares: () => noops, startupCheck: false }),
     withDurableTelemetry,
     caching,

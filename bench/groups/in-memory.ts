@@ -16,8 +16,8 @@ const variant = (subject: { readonly run: (count: number) => unknown }, provider
 
 /** The cost of recording: beside the raw OpenTelemetry calls, and beside another build. */
 export const inMemory: Group = {
-  targets: ["floor", "base", "inMemoryNoop"],
-  weight: 5,
+  targets: ["floor", "base", "operator", "inMemoryNoop"],
+  weight: 6,
   measure: async ({ current, base, seconds }) => {
     const bare = variant(workflow());
     const defaults = workflow(current.attachDefault);
@@ -29,6 +29,14 @@ export const inMemory: Group = {
         floor: variant(floor, sampled),
         defaults: variant(defaults, sampled),
         base: base && variant(workflow(base.attachDefault), sampled),
+        operator: variant(
+          workflow((worker) => current.attachOperator(worker, true)),
+          sampled,
+        ),
+        operatorNoTasks: variant(
+          workflow((worker) => current.attachOperator(worker, false)),
+          sampled,
+        ),
         noop: variant(workflow(current.attachNoop)),
       },
       seconds,
@@ -44,6 +52,10 @@ export const inMemory: Group = {
       base: {
         value: base && spread(paired(samples.defaults, samples.base, (one, other) => beyond(one) / beyond(other))),
         note: base === undefined ? own : `${own} / ${perStep(samples.base.map(beyond))}`,
+      },
+      operator: {
+        value: spread(paired(samples.operator, samples.defaults, (one, other) => beyond(one) / beyond(other))),
+        note: `without a log record of each wait for tasks x${median(paired(samples.operatorNoTasks, samples.defaults, (one, other) => beyond(one) / beyond(other))).toFixed(2)}`,
       },
       inMemoryNoop: besideBare(samples.noop, samples.again),
     };
