@@ -21,8 +21,8 @@ export interface RenderTraceOptions {
  * status, kind, start offset and duration, and a bar on the trace's time scale.
  *
  * Spans that break telemetry.md S1 are marked: `[orphan]` (the parent is not among the spans),
- * `[duplicate]` (an earlier span has the same ID), `[cycle]` (the span is its own ancestor), `[no end]`. A span whose
- * parent is in another process is a root, marked `[remote parent]`.
+ * `[duplicate]` (an earlier span has the same ID), `[cycle]` (the span is its own ancestor), `[no end]`,
+ * `[ends before its start]`. A span whose parent is in another process is a root, marked `[remote parent]`.
  *
  * @param spans finished spans in any order, of any number of traces; entries that can't be read as spans are counted
  *   below the last trace.
