@@ -70,7 +70,9 @@ export function readArguments(args: readonly string[]): Command {
       json,
       limit: limit === undefined ? 10 : wholeNumber(limit),
       trace: trace === undefined ? undefined : hexDigits("--trace", trace, 32),
-      remoteParents: new Set((values["remote-parent"] ?? []).map((id) => hexDigits("--remote-parent", id, 16))),
+      remoteParents: new Set(
+        (values["remote-parent"] ?? []).map((id) => hexDigits("--remote-parent", id, 16).padStart(16, "0")),
+      ),
     },
   };
 }

@@ -18,8 +18,9 @@ export interface Output {
   readonly error: (lines: string) => void;
 }
 
-// A page with more takes a browser minutes.
+// A page with more takes a browser minutes. The heading, the time scale and the legend of a trace count as ten spans.
 const mostDrawn = 20_000;
+const drawnWithTrace = 10;
 const mostLines = 100;
 
 /** Runs `durable-telemetry trace`. */
@@ -95,13 +96,14 @@ function draw(
   for (const { file, render } of files) {
     if (file === undefined) continue;
     const drawn: FileSpan[] = [];
-    let left = verdicts.length;
+    let count = 0;
     for (const { traceId } of verdicts) {
       const spans = traces.get(traceId) ?? [];
-      if (drawn.length > 0 && drawn.length + spans.length > mostDrawn) break;
+      if (count > 0 && drawn.length + spans.length + (count + 1) * drawnWithTrace > mostDrawn) break;
       for (const span of spans) drawn.push(span);
-      left -= 1;
+      count += 1;
     }
+    const left = verdicts.length - count;
     try {
       writeFileSync(file, render(drawn));
     } catch (error) {
