@@ -37,7 +37,8 @@ export async function traceCommand(options: TraceArguments, output: Output): Pro
   }
   verdicts.sort(byUrgency);
   const report = options.json ? jsonReport : textReport;
-  if (verdicts.length > 0) report(verdicts, reader, options, output);
+  // A program that reads the JSON needs it without traces too: it has the problems of the files.
+  if (options.json || verdicts.length > 0) report(verdicts, reader, options, output);
 
   let isComplete = reader.problems.length === 0;
   for (const problem of reader.problems) fault(inputText(problem));

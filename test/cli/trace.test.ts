@@ -47,7 +47,7 @@ interface Report {
     readonly criticalPath: readonly { readonly name: string; readonly time: number; readonly share: number }[];
     readonly waiting: readonly { readonly what: string; readonly instanceId: string | null; readonly text: string }[];
   }[];
-  readonly problems: readonly { readonly message: string }[];
+  readonly problems: readonly { readonly file: string; readonly message: string }[];
 }
 
 async function report(args: readonly string[], input?: string): Promise<Report & Run> {
@@ -381,7 +381,9 @@ describe("durable-telemetry trace says what is wrong with an input, and where", 
   });
 
   it("a file that is not there, and a directory", async () => {
-    for (const path of [join(directory, "none.json"), directory]) {
+    const none = join(directory, "none.json");
+    expect(await report([none])).toMatchObject({ code: 2, spans: 0, traces: [], problems: [{ file: none }] });
+    for (const path of [none, directory]) {
       const { code, stderr } = await run(["trace", path]);
       expect(stderr).toMatch(new RegExp(`^durable-telemetry: ${path}: can't be read: E\\w+`));
       expect(code).toBe(2);

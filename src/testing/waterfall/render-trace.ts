@@ -154,8 +154,9 @@ function heading(trace: TraceTree, total: string, paint: Paint): string {
 }
 
 function treeCell(row: Row, columns: number, paint: Paint): string {
-  // Deep branches and marks give way, so that there is always room for some of the name.
-  const branch = endOf(row.branch, Math.floor(columns / 2));
+  // Deep branches and marks give way where there is no room for all, so that some of the name is always there.
+  const left = columns - displayWidth(row.name + row.marks);
+  const branch = endOf(row.branch, Math.max(left, Math.floor(columns / 2)));
   const room = columns - branch.length;
   const marked = shorten(row.marks, room - Math.min(displayWidth(row.name), leastName));
   const name = shorten(row.name, room - displayWidth(marked));
