@@ -196,6 +196,13 @@ describe.skipIf(!isInstalled && !process.env["CI"])("The page of renderTraceHtml
     // Past the search field and the buttons, to the first row.
     for (let presses = 0; (await focused()) === "" && presses < 12; presses += 1) await page.keyboard.press("Tab");
     expect(await focused()).toBe("create_orchestration:order");
+    await page.keyboard.press("Enter");
+    expect(await details(page)).toContain("producer");
+    // The button that closes the details gives the focus back to the row.
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    expect(await page.locator("#details").isVisible()).toBe(false);
+    expect(await focused()).toBe("create_orchestration:order");
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("ArrowDown");
     expect(await focused()).toBe("activity:reserve");

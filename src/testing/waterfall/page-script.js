@@ -362,6 +362,8 @@ export function runPage(timeMarks) {
     const action = row && Object.hasOwn(keys, key) ? keys[key] : Object.hasOwn(pageKeys, key) && pageKeys[key];
     if (!action) return;
     event.preventDefault();
+    // The Tab key has brought the focus to a row that is not selected.
+    if (row && row !== selected) select(row);
     action(row);
   });
 }
