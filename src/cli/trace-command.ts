@@ -19,8 +19,9 @@ export interface Output {
 }
 
 // A page with more takes a browser minutes. The heading, the time scale and the legend of a trace count as ten spans.
-const mostDrawn = 20_000;
-const drawnWithTrace = 10;
+const pageLimits = { most: 20_000, ofEachTrace: 10 };
+// What `renderTraceSvg` draws: of more, it would choose the earliest.
+const pictureLimits = { most: 200, ofEachTrace: 0 };
 const mostLines = 100;
 
 /** Runs `durable-telemetry trace`. */
@@ -90,17 +91,17 @@ function draw(
   fault: (message: string) => void,
 ): boolean {
   const files = [
-    { file: html, render: renderTraceHtml },
-    { file: svg, render: renderTraceSvg },
+    { file: html, render: renderTraceHtml, ...pageLimits },
+    { file: svg, render: renderTraceSvg, ...pictureLimits },
   ];
   let isWritten = true;
-  for (const { file, render } of files) {
+  for (const { file, render, most, ofEachTrace } of files) {
     if (file === undefined) continue;
     const drawn: FileSpan[] = [];
     let count = 0;
     for (const { traceId } of verdicts) {
       const spans = traces.get(traceId) ?? [];
-      if (count > 0 && drawn.length + spans.length + (count + 1) * drawnWithTrace > mostDrawn) break;
+      if (count > 0 && drawn.length + spans.length + (count + 1) * ofEachTrace > most) break;
       for (const span of spans) drawn.push(span);
       count += 1;
     }

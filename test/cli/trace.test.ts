@@ -490,6 +490,16 @@ describe("durable-telemetry trace, with options", () => {
     expect(readFileSync(html, "utf8").match(/<section /g)).toHaveLength(1_818);
   });
 
+  it("draws in a picture the traces that it names first", async () => {
+    const lines = Array.from({ length: 300 }, (_, index) =>
+      traceOf(index + 1, otlpSpan(1 + index, index === 299 ? 999 : 0)),
+    );
+    const svg = join(directory, "many.svg");
+    const { stderr } = await run(["trace", file(lines.map((line) => JSON.stringify(line)).join("\n")), "--svg", svg]);
+    expect(stderr).toBe(`durable-telemetry: ${svg} leaves out 100 of 300 traces: --trace chooses one.\n`);
+    expect(readFileSync(svg, "utf8")).toContain("[orphan]");
+  });
+
   it("colours only for a terminal, unless FORCE_COLOR says so, and never with NO_COLOR", async () => {
     const path = file(JSON.stringify(request(otlpSpan(1, 0))));
     const colored = async (env: Readonly<Record<string, string>>): Promise<boolean> =>
