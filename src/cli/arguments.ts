@@ -23,17 +23,17 @@ export class UsageError extends Error {}
 
 export const usage: string = `Usage: durable-telemetry trace FILE... [options]
 
-Says of each trace in the files whether it is whole, and why not; draws its waterfall; names the steps of its critical
+Reports for each trace in the files whether it is whole, and why not; draws its waterfall; lists the steps of its critical
 path, and what it waits for. FILE is OTLP JSON (of a collector's or an SDK's file exporter, one document or lines) or
 Jaeger's JSON; - is the standard input.
 
   --html FILE          write an HTML page with the waterfalls
   --svg FILE           write a picture of them
   --json               print the report as JSON
-  --trace ID           read only this trace; the ID's first digits will do
+  --trace ID           read only this trace; the ID's first digits suffice
   --limit N            show N traces in full: those that are not whole first, then those that wait, those with
                        failures, and the slowest (10 by default)
-  --remote-parent ID   a span that was recorded elsewhere: its children are no orphans (more than one: repeat it)
+  --remote-parent ID   a span that was recorded elsewhere: its children are not orphans; repeat it for more
   --help, --version
 
 Exit codes: 0 all traces are whole; 1 some are not; 2 wrong usage, or an input that could not be read.
@@ -70,7 +70,9 @@ export function readArguments(args: readonly string[]): Command {
       json,
       limit: limit === undefined ? 10 : wholeNumber(limit),
       trace: trace === undefined ? undefined : hexDigits("--trace", trace, 32),
-      remoteParents: new Set((values["remote-parent"] ?? []).map((id) => hexDigits("--remote-parent", id, 16))),
+      remoteParents: new Set(
+        (values["remote-parent"] ?? []).map((id) => hexDigits("--remote-parent", id, 16).padStart(16, "0")),
+      ),
     },
   };
 }

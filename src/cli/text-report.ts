@@ -1,5 +1,5 @@
 import { problemText } from "../testing/recorder/trace-problems.ts";
-import { padStart, printable } from "../testing/waterfall/display-width.ts";
+import { padStart, printable, shorten } from "../testing/waterfall/display-width.ts";
 import { formatDuration } from "../testing/waterfall/duration.ts";
 import { plural } from "../testing/waterfall/plural.ts";
 import { renderTrace } from "../testing/waterfall/render-trace.ts";
@@ -15,6 +15,8 @@ const mostRows = 1000;
 const mostProblems = 20;
 const mostWaiting = 20;
 const mostSteps = 12;
+/** Of a name, in columns: some are whole SQL statements. */
+const longestName = 80;
 
 /** The summary of all traces. */
 export function summary(verdicts: readonly Verdict[], spans: number, paint: Paint): string {
@@ -39,16 +41,20 @@ export function traceReport(analysis: Analysis, spans: readonly FileSpan[], pain
     spans.length > mostRows
       ? `Trace ${trace.traceId} · ${spans.length} spans: too many to draw here; --html draws them.`
       : renderTrace(spans, { color });
-  const title = `${paint("bold", subjectText(trace))}${problems.length === 0 ? paint("green", " is whole.") : paint("red", " is not whole:")}`;
+  const title = `${paint("bold", shorten(subjectText(trace), longestName * 2))}${problems.length === 0 ? paint("green", " is whole.") : paint("red", " is not whole:")}`;
   return [
     drawn,
     "",
     title,
-    ...limited(problems.map((each) => `  ${problemText(each)}`).map(printable), mostProblems, "more problems"),
+    ...limited(
+      problems.map((each) => `  ${problemText({ ...each, name: short(each.name) })}`),
+      mostProblems,
+      "more problems",
+    ),
     ...criticalPathLines(analysis, paint),
     ...(waiting.length === 0 ? [] : [paint("bold", "Waiting")]),
     ...limited(
-      waiting.map((each) => printable(`  ${waitingText(each, analysis)}`)),
+      waiting.map((each) => printable(`  ${waitingText({ ...each, name: short(each.name) }, analysis)}`)),
       mostWaiting,
       "more",
     ),
@@ -80,10 +86,14 @@ function criticalPathLines({ trace, path }: Analysis, paint: Paint): readonly st
   return [
     paint("bold", `Critical path, ${formatDuration(total)}`),
     ...steps.map(({ node, time }) =>
-      line(time, node === undefined ? "no span" : printable(`${node.name} ${kindName(node.kind)}`)),
+      line(time, node === undefined ? "no span" : `${short(node.name)} ${kindName(node.kind)}`),
     ),
     ...(rest > 0n ? [line(rest, plural(path.length - steps.length, "other step", "other steps"))] : []),
   ];
+}
+
+function short(name: string): string {
+  return shorten(printable(name), longestName);
 }
 
 /** A part of the trace's duration, in per cent. */

@@ -18,8 +18,10 @@ export interface Output {
   readonly error: (lines: string) => void;
 }
 
-// A page with more takes a browser minutes.
-const mostDrawn = 20_000;
+// A page with more takes a browser minutes. The heading, the time scale and the legend of a trace count as ten spans.
+const pageLimits = { most: 20_000, ofEachTrace: 10 };
+// What `renderTraceSvg` draws: of more, it would choose the earliest.
+const pictureLimits = { most: 200, ofEachTrace: 0 };
 const mostLines = 100;
 
 /** Runs `durable-telemetry trace`. */
@@ -36,7 +38,8 @@ export async function traceCommand(options: TraceArguments, output: Output): Pro
   }
   verdicts.sort(byUrgency);
   const report = options.json ? jsonReport : textReport;
-  if (verdicts.length > 0) report(verdicts, reader, options, output);
+  // A program that reads the JSON needs it without traces too: it has the problems of the files.
+  if (options.json || verdicts.length > 0) report(verdicts, reader, options, output);
 
   let isComplete = reader.problems.length === 0;
   for (const problem of reader.problems) fault(inputText(problem));
@@ -88,20 +91,21 @@ function draw(
   fault: (message: string) => void,
 ): boolean {
   const files = [
-    { file: html, render: renderTraceHtml },
-    { file: svg, render: renderTraceSvg },
+    { file: html, render: renderTraceHtml, ...pageLimits },
+    { file: svg, render: renderTraceSvg, ...pictureLimits },
   ];
   let isWritten = true;
-  for (const { file, render } of files) {
+  for (const { file, render, most, ofEachTrace } of files) {
     if (file === undefined) continue;
     const drawn: FileSpan[] = [];
-    let left = verdicts.length;
+    let count = 0;
     for (const { traceId } of verdicts) {
       const spans = traces.get(traceId) ?? [];
-      if (drawn.length > 0 && drawn.length + spans.length > mostDrawn) break;
+      if (count > 0 && drawn.length + spans.length + (count + 1) * ofEachTrace > most) break;
       for (const span of spans) drawn.push(span);
-      left -= 1;
+      count += 1;
     }
+    const left = verdicts.length - count;
     try {
       writeFileSync(file, render(drawn));
     } catch (error) {

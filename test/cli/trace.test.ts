@@ -47,7 +47,7 @@ interface Report {
     readonly criticalPath: readonly { readonly name: string; readonly time: number; readonly share: number }[];
     readonly waiting: readonly { readonly what: string; readonly instanceId: string | null; readonly text: string }[];
   }[];
-  readonly problems: readonly { readonly message: string }[];
+  readonly problems: readonly { readonly file: string; readonly message: string }[];
 }
 
 async function report(args: readonly string[], input?: string): Promise<Report & Run> {
@@ -204,6 +204,8 @@ describe("durable-telemetry trace reads", () => {
       {"key":"small","value":{"intValue":"7"}},
       {"key":"beyond","value":{"intValue":1e+21}},
       {"key":"double","value":{"doubleValue":"NaN"}},
+      {"key":"doubles","value":{"arrayValue":{"values":[{"doubleValue":"-Infinity"},{"doubleValue":0.5}]}}},
+      {"key":"empty","value":{}},
       {"key":"list","value":{"arrayValue":{"values":[{"boolValue":true},{"kvlistValue":{"values":[{"key":"a","value":{"stringValue":"b"}}]}}]}}}]`;
     const numbers = `"startTimeUnixNano":1700000000000000123,"endTimeUnixNano":1700000000000000456,"attributes":${attributes}`;
     const span = `{"traceId":"4BF92F3577B34DA6A3CE929D0E0E4736","spanId":"00F067AA0BA902B7","name":"x","kind":"SPAN_KIND_SERVER","status":{"code":"STATUS_CODE_ERROR"},${numbers}}`;
@@ -219,7 +221,9 @@ describe("durable-telemetry trace reads", () => {
       ["string", "9007199254740995"],
       ["small", "7"],
       ["beyond", "1e+21"],
-      ["double", "null"],
+      ["double", "NaN"],
+      ["doubles", `["-Infinity",0.5]`],
+      ["empty", "null"],
       ["list", `[true,{"a":"b"}]`],
     ]);
   });
@@ -264,6 +268,38 @@ describe("durable-telemetry trace reads", () => {
     expect(code).toBe(0);
     expect(traces[0]).toMatchObject({ traceId: "1".padStart(32, "0"), duration: 0.003, whole: true });
   });
+
+  it("Jaeger's FOLLOWS_FROM in the same trace as the parent of a span without CHILD_OF, as Jaeger does", async () => {
+    const reference = (refType: string, spanID: string): object => ({ refType, traceID: "1", spanID });
+    const span = (spanID: string, ...references: readonly object[]): object => ({
+      traceID: "1",
+      spanID,
+      operationName: `span ${spanID}`,
+      references,
+      startTime: 1_700_000_000_000_000 + Number.parseInt(spanID, 16),
+      duration: 9,
+    });
+    const followers = [
+      span("a"),
+      span("b", reference("FOLLOWS_FROM", "a")),
+      span("c", reference("FOLLOWS_FROM", "a"), reference("CHILD_OF", "b")),
+    ];
+    const { code, stdout } = await run(["trace", "-"], {
+      input: JSON.stringify({ data: [{ traceID: "1", spans: followers }] }),
+    });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^✓ span a .*\n✓ └─ span b .*\n✓ {4}└─ span c /m);
+  });
+
+  it("Jaeger's times in another unit than microseconds as a fault: no span is left out in silence", async () => {
+    const span = { traceID: "1", spanID: "1", operationName: "x", startTime: 1_700_000_000_000_000, duration: 9 };
+    const late = { ...span, spanID: "2", startTime: `${span.startTime}000` };
+    const content = JSON.stringify({ data: [{ traceID: "1", spans: [span, late] }] });
+    const { code, stdout, stderr } = await run(["trace", "-"], { input: content });
+    expect(stdout).toContain("1 span in 1 trace · 1 whole");
+    expect(stderr).toContain(`data[0].spans[1]: startTime must be in microseconds, not "1700000000000000000"`);
+    expect(code).toBe(2);
+  });
 });
 
 describe("durable-telemetry trace says what is wrong with an input, and where", () => {
@@ -298,6 +334,12 @@ describe("durable-telemetry trace says what is wrong with an input, and where", 
       "with a fault behind other bytes than ASCII",
       `{"ä€𝄞":1,\n"b" 2}`,
       `:2 (byte 20): is not JSON: Unexpected NUMBER (2)`,
+    ],
+    ["of UTF-16", Buffer.from(`\uFEFF${good}`, "utf16le"), ":1 (byte 0): is UTF-16: save it as UTF-8"],
+    [
+      "with a string that is not UTF-8",
+      Buffer.from(`{"a":1,\n"b":"ä"}`, "latin1"),
+      ":2 (byte 11): has a string behind this that is not UTF-8",
     ],
     ["that was cut off", good.slice(0, -30), `:1 (byte ${good.length - 30}): ends in the middle of a JSON document`],
     ["that was cut off in a name", `{"resourceSp`, ":1 (byte 12): ends in the middle of a JSON document"],
@@ -339,7 +381,9 @@ describe("durable-telemetry trace says what is wrong with an input, and where", 
   });
 
   it("a file that is not there, and a directory", async () => {
-    for (const path of [join(directory, "none.json"), directory]) {
+    const none = join(directory, "none.json");
+    expect(await report([none])).toMatchObject({ code: 2, spans: 0, traces: [], problems: [{ file: none }] });
+    for (const path of [none, directory]) {
       const { code, stderr } = await run(["trace", path]);
       expect(stderr).toMatch(new RegExp(`^durable-telemetry: ${path}: can't be read: E\\w+`));
       expect(code).toBe(2);
@@ -386,6 +430,8 @@ describe("durable-telemetry trace, with options", () => {
     expect(code).toBe(1);
     expect(traces[0]?.problems[0]?.text).toContain("its remote parent 0000000000000abc was not recorded");
     expect((await report([path, "--remote-parent", "0000000000000ABC"])).code).toBe(0);
+    // Without its leading zeros, as some programs write it.
+    expect((await report([path, "--remote-parent", "abc"])).code).toBe(0);
   });
 
   it("finds spans without an end, cycles, and several roots", async () => {
@@ -422,6 +468,36 @@ describe("durable-telemetry trace, with options", () => {
     const span = otlpSpan(1, 9, { name, status: { code: 2, message: name } });
     const { stdout } = await run(["trace", file(JSON.stringify(request(span)))]);
     for (const control of ["\u001B", "\u0007", "\u202E", "\n  orphan: fake"]) expect(stdout).not.toContain(control);
+  });
+
+  it("cuts names that are long, such as SQL statements, in every line of the report", async () => {
+    const name = `SELECT ${"x".repeat(5_000)}`;
+    const spans = [otlpSpan(1, 0, { name }), otlpSpan(2, 9, { name }), otlpSpan(3, 1, { name, endTimeUnixNano: "0" })];
+    const { stdout } = await run(["trace", "-"], { input: JSON.stringify(request(...spans)) });
+    for (const part of ["orphan: SELECT x", "open: SELECT x", "100.0 %    1.00 s  SELECT x", "Waiting"])
+      expect(stdout).toContain(part);
+    expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThan(200);
+  });
+
+  it("leaves out of the page what a browser would take minutes for, and says so", async () => {
+    const path = file(
+      Array.from({ length: 2_000 }, (_, index) => JSON.stringify(traceOf(index + 1, otlpSpan(1, 0)))).join("\n"),
+    );
+    const html = join(directory, "many.html");
+    const { code, stderr } = await run(["trace", path, "--html", html]);
+    expect(code).toBe(0);
+    expect(stderr).toBe(`durable-telemetry: ${html} leaves out 182 of 2000 traces: --trace chooses one.\n`);
+    expect(readFileSync(html, "utf8").match(/<section /g)).toHaveLength(1_818);
+  });
+
+  it("draws in a picture the traces that it names first", async () => {
+    const lines = Array.from({ length: 300 }, (_, index) =>
+      traceOf(index + 1, otlpSpan(1 + index, index === 299 ? 999 : 0)),
+    );
+    const svg = join(directory, "many.svg");
+    const { stderr } = await run(["trace", file(lines.map((line) => JSON.stringify(line)).join("\n")), "--svg", svg]);
+    expect(stderr).toBe(`durable-telemetry: ${svg} leaves out 100 of 300 traces: --trace chooses one.\n`);
+    expect(readFileSync(svg, "utf8")).toContain("[orphan]");
   });
 
   it("colours only for a terminal, unless FORCE_COLOR says so, and never with NO_COLOR", async () => {

@@ -55,7 +55,9 @@ describe.skipIf(!isBuilt).each(["beside", "instead"] as const)(
           if (kind === "SERVER" && name.startsWith("orchestration:"))
             expect(parents.get(parentSpanId)).toBe(name.replace(":", "||"));
       } else {
-        expect(ours.map(({ name, kind }) => `${kind} ${name.split(":")[0]}`)).toEqual(
+        // The engine makes no spans of waits for events.
+        const others = ours.filter(({ name }) => !name.startsWith("wait:"));
+        expect(others.map(({ name, kind }) => `${kind} ${name.split(":")[0]}`)).toEqual(
           Array.from({ length: activities }, () => "SERVER activity"),
         );
         for (const { parentSpanId = "" } of ours) expect(parents.get(parentSpanId)).toMatch(/^orchestration\|\|/);

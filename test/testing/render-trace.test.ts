@@ -69,6 +69,12 @@ Trace 4bf92f3577b34da6a3ce929d0e0e4736 · 9 spans · 1.00 s · 2 failed
     expect(headings).toEqual(["Trace earlier · 2 spans · 2.00 ms", "Trace later · 1 span · 0"]);
   });
 
+  it("keeps the branches before a short name", () => {
+    const chain = [1, 2, 3, 4].map((id) => ({ id, parent: id - 1, name: "x", end: 9 }));
+    const names = plain(chain).flatMap((line) => /^✓ (.*x) /.exec(line)?.[1] ?? []);
+    expect(names).toEqual(["x", "└─ x", "   └─ x", "      └─ x"]);
+  });
+
   describe("marks what a whole trace does not have", () => {
     it("an orphan, at the top level, with the parent that is missing", () => {
       const lines = plain([
@@ -90,10 +96,13 @@ Trace 4bf92f3577b34da6a3ce929d0e0e4736 · 9 spans · 1.00 s · 2 failed
       expect(lines).toContainEqual(expect.stringMatching(/^✓ ├─ first {2}/));
     });
 
-    it("a span that is its own ancestor, and one without an end", () => {
+    it("a span that is its own ancestor, one without an end, and one that ends before it starts", () => {
       expect(plain([{ id: 1, parent: 1, name: "self" }]).join("\n")).toContain("self [cycle]");
-      const [, , row] = plain([{ name: "open", start: 5, end: 1 }]);
+      const open = { ...finishedSpan({ name: "open", start: 5 }), endTime: [0, 0] as const };
+      const [, , row] = renderTrace([open], { color: false }).split("\n");
       expect(row).toMatch(/^✓ open \[no end\] .* \? {2}┃$/);
+      const [, , skewed] = plain([{ name: "skewed", start: 5, end: 1 }]);
+      expect(skewed).toMatch(/^✓ skewed \[ends before its start\] .* \? {2}┃$/);
     });
   });
 

@@ -137,7 +137,7 @@ describe.skipIf(!isInstalled && !process.env["CI"])("The page of renderTraceHtml
       "lost",
     ]);
     expect(await page.locator("h2").first().innerText()).toBe("orchestration:order order-7");
-    expect((await page.locator(".shapes").innerText()).split(/\s{2,}|\n/).join(" ")).toMatch(
+    expect((await page.locator(".facts").innerText()).split(/\s{2,}|\n/).join(" ")).toMatch(
       /8 spans.*1\.00 s.*1 failed.*1 marked/,
     );
     const row = page.locator(".body .row").nth(3);
@@ -195,6 +195,13 @@ describe.skipIf(!isInstalled && !process.env["CI"])("The page of renderTraceHtml
       page.evaluate("document.activeElement.closest('.row')?.querySelector('b').textContent ?? ''");
     // Past the search field and the buttons, to the first row.
     for (let presses = 0; (await focused()) === "" && presses < 12; presses += 1) await page.keyboard.press("Tab");
+    expect(await focused()).toBe("create_orchestration:order");
+    await page.keyboard.press("Enter");
+    expect(await details(page)).toContain("producer");
+    // The button that closes the details gives the focus back to the row.
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    expect(await page.locator("#details").isVisible()).toBe(false);
     expect(await focused()).toBe("create_orchestration:order");
     await page.keyboard.press("ArrowDown");
     await page.keyboard.press("ArrowDown");
@@ -260,6 +267,41 @@ describe.skipIf(!isInstalled && !process.env["CI"])("The page of renderTraceHtml
     await page.mouse.wheel(0, -200);
     await page.keyboard.up("Control");
     await expect.poll(zoom).toBeGreaterThan(5);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  it("shows a span of milliseconds in an orchestration that waited for days, and what is above it", async () => {
+    const day = 86_400_000;
+    const { page, faults } = await open(
+      renderTraceHtml([
+        span({ id: 1, name: "orchestration:approve", kind: 1, end: 10 * day }, { attributes: orchestration }),
+        span({ id: 2, parent: 1, name: "activity:notify", kind: 1, start: 5 * day, end: 5 * day + 20 }),
+        span({ id: 3, parent: 2, name: "db.query", start: 5 * day + 5, end: 5 * day + 15 }),
+      ]),
+    );
+    await page.locator(".body .row", { hasText: "activity:notify" }).click();
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("z");
+    const lane = await page.locator(".body .lane").first().boundingBox();
+    if (lane === null) throw new Error("The page has no lane.");
+    const bars = await page
+      .locator(".body .lane i")
+      .evaluateAll((found) =>
+        found.map((each) => (each as unknown as HTMLElementLike).getBoundingClientRect().toJSON()),
+      );
+    const [whole, activityBar, query] = bars.map(({ left, right }) => ({ left, right }));
+    // The orchestration's bar fills the lane and goes on at both ends.
+    expect(whole?.left).toBeLessThan(lane.x);
+    expect(whole?.right).toBeGreaterThan(lane.x + lane.width);
+    const middle = lane.x + lane.width / 2;
+    for (const [bar, part] of [
+      [activityBar, 20 / 24],
+      [query, 10 / 24],
+    ] as const) {
+      expect(((bar?.left ?? 0) + (bar?.right ?? 0)) / 2).toBeCloseTo(middle, -0.5);
+      expect(((bar?.right ?? 0) - (bar?.left ?? 0)) / lane.width).toBeCloseTo(part, 1);
+    }
     expect(faults).toEqual([]);
     await page.close();
   });
@@ -380,4 +422,5 @@ describe.skipIf(!isInstalled && !process.env["CI"])("The page of renderTraceHtml
 /** What the test uses of an element; Node's types have no DOM. */
 interface HTMLElementLike {
   readonly style: { getPropertyValue(name: string): string };
+  getBoundingClientRect(): { toJSON(): { readonly left: number; readonly right: number } };
 }

@@ -60,6 +60,8 @@ describe("renderTraceSvg", () => {
     const svg = render(many, { maximumSpans: 12 });
     expect(svg.match(/<g class="row"/g)).toHaveLength(12);
     expect(svg).toContain("18 more spans are not shown.");
+    // Two traces are drawn, and described for those who don't see them.
+    expect(svg.match(/A waterfall of /g)).toHaveLength(2);
     expect(render(many)).not.toContain("not shown");
   });
 

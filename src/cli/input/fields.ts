@@ -1,4 +1,5 @@
 /** Reads the members of a span in JSON, which may have anything in them. */
+import { latestSecond } from "../../testing/waterfall/span-tree.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -43,6 +44,7 @@ export function requiredHexId(value: unknown, name: string, digits: number): str
  *
  * @param digits how many of them are a second's fraction: 9 or 6.
  * @returns `undefined` if it is missing or 0.
+ * @throws {FieldError} if it is anything else, or too late to be in this unit: the waterfall would leave the span out.
  */
 export function timeOf(value: unknown, name: string, digits: 6 | 9): [number, number] | undefined {
   if (value === undefined || value === null || value === 0 || value === "0" || value === "") return undefined;
@@ -50,7 +52,10 @@ export function timeOf(value: unknown, name: string, digits: 6 | 9): [number, nu
   if (typeof text !== "string" || !/^\d{1,20}$/.test(text))
     throw new FieldError(`${name} must be a whole number, not ${shown(value)}`);
   const fraction = text.slice(-digits).padStart(digits, "0").padEnd(9, "0");
-  return [Number(text.slice(0, -digits)), Number(fraction)];
+  const seconds = Number(text.slice(0, -digits));
+  if (seconds > latestSecond)
+    throw new FieldError(`${name} must be in ${digits === 9 ? "nanoseconds" : "microseconds"}, not ${shown(value)}`);
+  return [seconds, Number(fraction)];
 }
 
 /** A value in a message, cut where it is long. */

@@ -21,7 +21,10 @@ export function jaegerSpan(value: unknown, sourceOf: (processId: string) => Span
   const startTime = timeOf(span["startTime"], "startTime", 6);
   if (startTime === undefined) throw new FieldError("startTime is missing");
   const references = arrayOf(span["references"]).map(referenceOf);
-  const parent = references.find(({ type, context }) => type === "CHILD_OF" && context.traceId === traceId);
+  const referenced = (of: string): Reference | undefined =>
+    references.find(({ type, context }) => type === of && context.traceId === traceId);
+  // Without CHILD_OF, Jaeger takes the first FOLLOWS_FROM of the same trace for the parent: OpenTracing had both.
+  const parent = referenced("CHILD_OF") ?? referenced("FOLLOWS_FROM");
   const statusCode = take("otel.status_code");
   const error = take("error");
   return {
@@ -60,10 +63,12 @@ export function jaegerServices(processes: unknown): ReadonlyMap<string, string> 
   );
 }
 
-function referenceOf(value: unknown): {
+interface Reference {
   readonly type: string;
   readonly context: { readonly traceId: string; readonly spanId: string };
-} {
+}
+
+function referenceOf(value: unknown): Reference {
   const { refType, traceID, spanID } = objectOf(value);
   const context = {
     traceId: requiredHexId(traceID, "a reference's traceID", 32),

@@ -95,6 +95,7 @@ export class JsonStream {
       parse();
     } catch (error) {
       if (error instanceof FieldError) throw new InputError(error.message, this.position);
+      if (isEncodingError(error)) throw new InputError("has a string behind this that is not UTF-8", this.position);
       if (!(error instanceof TokenizerError || error instanceof TokenParserError)) throw error;
       const { message } = error;
       // The tokenizer's errors have the byte in their message; the parser's are about the last token.
@@ -132,6 +133,11 @@ export class JsonStream {
     // A string, a number, or another value that is a whole document.
     if (this.#depth === 0) this.#consumer.onDocument(false);
   }
+}
+
+/** Of a `TextDecoder`, which the tokenizer lets pass. */
+function isEncodingError(error: unknown): boolean {
+  return error instanceof TypeError && Reflect.get(error, "code") === "ERR_ENCODING_INVALID_ENCODED_DATA";
 }
 
 /** Keeps integers that a JavaScript number can't hold, as strings. */

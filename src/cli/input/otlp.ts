@@ -80,7 +80,7 @@ function anyValue(value: JsonObject): unknown {
   if (doubleValue !== undefined) return Number(doubleValue);
   if (arrayValue !== undefined) return arrayOf(objectOf(arrayValue)["values"]).map((each) => anyValue(objectOf(each)));
   if (kvlistValue !== undefined) return { ...otlpAttributes(objectOf(kvlistValue)["values"]) };
-  return bytesValue;
+  return bytesValue ?? null;
 }
 
 /** A number, or the digits where a number would not be exact. */

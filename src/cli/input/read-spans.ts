@@ -85,11 +85,8 @@ export class SpanReader implements ReadSpans {
     let isFirst = true;
     try {
       for await (const bytes of chunks) {
-        if (isFirst && bytes[0] === 0x1f && bytes[1] === 0x8b)
-          throw new InputError("is compressed with gzip: pipe it through `gunzip -c`, and read `-`", {
-            line: 1,
-            byte: 0,
-          });
+        const foreign = isFirst ? foreignEncoding(bytes) : undefined;
+        if (foreign !== undefined) throw new InputError(foreign, { line: 1, byte: 0 });
         isFirst = false;
         stream.write(bytes);
       }
@@ -140,6 +137,14 @@ export class SpanReader implements ReadSpans {
     if (this.#strings.size < 200_000) this.#strings.set(value, value);
     return value;
   }
+}
+
+/** What bytes are that begin no JSON. */
+function foreignEncoding([first, second]: Uint8Array): string | undefined {
+  if (first === 0x1f && second === 0x8b) return "is compressed with gzip: pipe it through `gunzip -c`, and read `-`";
+  // `>` of Windows PowerShell writes this.
+  if (first === 0xff && second === 0xfe) return "is UTF-16: save it as UTF-8";
+  return undefined;
 }
 
 const neededAttributes = [ATTR_TYPE, ATTR_TASK_INSTANCE_ID, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID, ATTR_TASK_ATTEMPT];

@@ -19,10 +19,15 @@ export function runPage(timeMarks) {
       rows,
       ruler: section.querySelector(".ruler"),
       duration: data[index].duration,
+      width: 0,
       from: 0,
       zoom: 1,
     };
-    new ResizeObserver(() => drawRuler(trace)).observe(trace.ruler);
+    // The width comes from the observer: to read it from the page would lay out all traces again for each of them.
+    new ResizeObserver(([{ contentRect }]) => {
+      trace.width = contentRect.width;
+      drawRuler(trace);
+    }).observe(trace.ruler);
     trace.ruler.addEventListener("pointerdown", (event) => dragRange(trace, event));
     trace.ruler.addEventListener("dblclick", () => zoomTo(trace, 0, 1));
     grid.addEventListener("wheel", (event) => turnWheel(trace, event), { passive: false });
@@ -32,9 +37,12 @@ export function runPage(timeMarks) {
 
   // --- zoom ---------------------------------------------------------------------------------------------------------
 
+  /** The smallest part that is shown: a millionth, or less of a trace so long that its spans would not be seen. */
+  const leastPart = ({ duration }) => Math.max(1e-9, Math.min(1e-6, 1e5 / duration));
+
   /** Shows the part of the trace from `from` to `to`, which are fractions of its duration. */
   function zoomTo(trace, from, to) {
-    const width = Math.min(1, Math.max(to - from, 1e-6));
+    const width = Math.min(1, Math.max(to - from, leastPart(trace)));
     trace.from = Math.min(Math.max(0, from), 1 - width);
     trace.zoom = 1 / width;
     trace.grid.style.setProperty("--from", String(trace.from));
@@ -48,8 +56,7 @@ export function runPage(timeMarks) {
     zoomTo(trace, center - share * width, center - share * width + width);
   }
 
-  function drawRuler({ grid, ruler, duration, from, zoom }) {
-    const width = ruler.clientWidth;
+  function drawRuler({ grid, ruler, duration, width, from, zoom }) {
     const marks = timeMarks(from * duration, (from + 1 / zoom) * duration, Math.max(1, Math.floor(width / 90)));
     const position = (at) => (duration === 0 ? 0 : (at / duration - from) * zoom * width);
     // The lines in the lanes, a step apart.
@@ -114,8 +121,9 @@ export function runPage(timeMarks) {
 
   function zoomToRow(row) {
     const { s, w } = spanOf(row);
-    const margin = Math.max(w * 0.1, 1e-6);
-    zoomTo(traceOf(row), s - margin, s + w + margin);
+    const trace = traceOf(row);
+    const margin = Math.max(w * 0.1, leastPart(trace));
+    zoomTo(trace, s - margin, s + w + margin);
   }
 
   function dragColumn(event) {
@@ -354,6 +362,8 @@ export function runPage(timeMarks) {
     const action = row && Object.hasOwn(keys, key) ? keys[key] : Object.hasOwn(pageKeys, key) && pageKeys[key];
     if (!action) return;
     event.preventDefault();
+    // The Tab key has brought the focus to a row that is not selected.
+    if (row && row !== selected) select(row);
     action(row);
   });
 }

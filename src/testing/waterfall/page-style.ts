@@ -9,7 +9,7 @@ const colors = [
   ),
 ].join("");
 
-/** The style sheet of the HTML page. */
+/** The style sheet of the HTML page. Bars end just outside of their lane: browsers can't place what is millions of pixels long. */
 export const pageStyle: string = `
 :root { color-scheme: light dark; ${colors}
   --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, "DejaVu Sans", sans-serif;
@@ -68,7 +68,7 @@ body.open main, body.open footer { margin-right: 400px; }
 .start, .took { text-align: right; padding-right: 12px; font-size: 12px; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .start { color: var(--quiet); }
 .lane { position: relative; align-self: stretch; overflow: hidden; background: repeating-linear-gradient(90deg, var(--line) 0 1px, transparent 1px var(--step, 200%)) var(--phase, 0) 0; }
-.lane i, .lane u { position: absolute; left: calc((var(--s) - var(--from)) * var(--zoom) * 100%); width: calc(var(--w) * var(--zoom) * 100%); }
+.lane i, .lane u { position: absolute; left: clamp(-4px, (var(--s) - var(--from)) * var(--zoom) * 100%, 100% + 4px); right: clamp(-4px, (1 - (var(--s) + var(--w) - var(--from)) * var(--zoom)) * 100%, 100% + 4px); }
 .lane i { top: calc(var(--row) / 2 - 6px); height: 12px; min-width: 3px; border-radius: 2px; background: var(--bar); }
 .lane i.edge { transform: translateX(-3px); }
 .lane u { bottom: 1px; height: 2px; min-width: 1px; background: var(--text); opacity: .75; }

@@ -21,8 +21,8 @@ export interface RenderTraceOptions {
  * status, kind, start offset and duration, and a bar on the trace's time scale.
  *
  * Spans that break telemetry.md S1 are marked: `[orphan]` (the parent is not among the spans),
- * `[duplicate]` (an earlier span has the same ID), `[cycle]` (the span is its own ancestor), `[no end]`. A span whose
- * parent is in another process is a root, marked `[remote parent]`.
+ * `[duplicate]` (an earlier span has the same ID), `[cycle]` (the span is its own ancestor), `[no end]`,
+ * `[ends before its start]`. A span whose parent is in another process is a root, marked `[remote parent]`.
  *
  * @param spans finished spans in any order, of any number of traces; entries that can't be read as spans are counted
  *   below the last trace.
@@ -154,8 +154,9 @@ function heading(trace: TraceTree, total: string, paint: Paint): string {
 }
 
 function treeCell(row: Row, columns: number, paint: Paint): string {
-  // Deep branches and marks give way, so that there is always room for some of the name.
-  const branch = endOf(row.branch, Math.floor(columns / 2));
+  // Deep branches and marks give way where there is no room for all, so that some of the name is always there.
+  const left = columns - displayWidth(row.name + row.marks);
+  const branch = endOf(row.branch, Math.max(left, Math.floor(columns / 2)));
   const room = columns - branch.length;
   const marked = shorten(row.marks, room - Math.min(displayWidth(row.name), leastName));
   const name = shorten(row.name, room - displayWidth(marked));

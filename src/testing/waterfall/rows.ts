@@ -1,7 +1,7 @@
 import { ATTR_TASK_ATTEMPT } from "../../telemetry/semconv.ts";
 import { printable } from "./display-width.ts";
 import { formatDuration } from "./duration.ts";
-import type { SpanNode, TraceTree } from "./span-tree.ts";
+import { nanoseconds, type SpanNode, type TraceTree } from "./span-tree.ts";
 
 /** What the waterfall says about a span, before anyone knows how wide the columns are. */
 export interface Row {
@@ -92,7 +92,8 @@ export function marksOf(node: SpanNode): readonly string[] {
   if (node.parentage === "remote") found.push("remote parent");
   if (node.parentage === "cycle") found.push("cycle");
   if (node.duplicate) found.push("duplicate");
-  if (node.end === undefined) found.push("no end");
+  if (node.end === undefined)
+    found.push((nanoseconds(node.span.endTime) ?? 0n) > 0n ? "ends before its start" : "no end");
   return found;
 }
 

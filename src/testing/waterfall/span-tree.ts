@@ -181,8 +181,8 @@ export function nanoseconds(time: readonly [number, number] | undefined): bigint
   return BigInt(Math.trunc(seconds)) * 1_000_000_000n + BigInt(Math.trunc(rest));
 }
 
-// In the year 5138. What is later was not in seconds.
-const latestSecond = 1e11;
+/** In the year 5138. What is later was not in seconds. */
+export const latestSecond: number = 1e11;
 
 function isWithin(value: unknown, limit: number): value is number {
   return typeof value === "number" && Math.abs(value) <= limit;

@@ -142,7 +142,8 @@ function traceSection(trace: TraceTree, index: number): Section {
   const path = criticalPath(trace);
   const onPath = new Map(path.map((step) => [step.node, step]));
   const duration = Number(trace.end - trace.start);
-  const fraction = (time: bigint): number => (duration === 0 ? 0 : Number((Number(time) / duration).toFixed(7)));
+  // A microsecond of an orchestration that waited for ten days.
+  const fraction = (time: bigint): number => (duration === 0 ? 0 : Number((Number(time) / duration).toFixed(12)));
   const place = (from: bigint, to: bigint): string => `--s:${fraction(from - trace.start)};--w:${fraction(to - from)}`;
   const failed = trace.nodes.filter((node) => node.failed).length;
   const marked = trace.nodes.filter((node) => marksOf(node).length > 0).length;

@@ -36,18 +36,19 @@ export function renderTraceSvg(spans: Iterable<FinishedSpan>, options: RenderTra
   if (!Number.isInteger(maximum) || maximum < 1 || maximum > 10_000)
     throw new RangeError(`maximumSpans must be a whole number from 1 to 10000, not ${String(maximum)}.`);
   const { traces, unreadable } = buildSpanForest(spans);
-  const all = traces.map((trace) => ({ trace, rows: toRows(trace) }));
   let top = margin;
   let left = maximum;
   const used = new Set<Category>();
   const parts: string[] = [];
-  for (const [index, { trace, rows }] of all.entries()) {
+  const descriptions: string[] = [];
+  for (const [index, trace] of traces.entries()) {
     if (left === 0) break;
-    const shown = rows.slice(0, left);
+    const shown = toRows(trace).slice(0, left);
     left -= shown.length;
     for (const { node } of shown) used.add(categoryOf(node));
     const drawn = drawTrace(trace, shown, top, index === 0 ? options.title : undefined);
     parts.push(drawn.markup);
+    descriptions.push(describe(trace));
     top = drawn.bottom + gapBetween;
   }
   const total = traces.reduce((sum, { nodes }) => sum + nodes.length, 0);
@@ -68,7 +69,7 @@ export function renderTraceSvg(spans: Iterable<FinishedSpan>, options: RenderTra
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${top}" viewBox="0 0 ${width} ${top}" role="img" aria-labelledby="title desc">`,
     `<title id="title">${escapeMarkup(title)}</title>`,
-    `<desc id="desc">${escapeMarkup([...traces.map(describe), ...notes].join(" "))}</desc>`,
+    `<desc id="desc">${escapeMarkup([...descriptions, ...notes].join(" "))}</desc>`,
     `<style>${styleSheet}</style>`,
     `<rect class="page" width="${width}" height="${top}" rx="8"/>`,
     ...parts,
