@@ -16,7 +16,7 @@ import {
 } from "./events.ts";
 import { isolated } from "./faults.ts";
 import { LoggedTask } from "./logged-task.ts";
-import type { LoggingOptions } from "./options.ts";
+import type { LoggedWaiting, LoggingOptions } from "./options.ts";
 import { inputAttribute } from "./payloads.ts";
 import { mayWait, orchestrationWaiting } from "./waiting.ts";
 
@@ -41,7 +41,11 @@ export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements 
 
   onResponse(response: EpisodeResponse): void {
     const { outcome } = response;
-    isolated.run("the origins of tasks are not known", () => rememberOrigins(this.item, response));
+    try {
+      rememberOrigins(this.item, response);
+    } catch (error) {
+      isolated.fault("the origins of tasks are not known", error);
+    }
     if (outcome.status === "waiting") {
       this.#waiting(response);
       return;
@@ -67,9 +71,9 @@ export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements 
   #waiting(response: EpisodeResponse): void {
     const { waiting } = this.options;
     if (waiting === false) return;
-    const { level = "debug", tasks = false } = waiting ?? {};
+    const { level = "debug", tasks = false } = waiting ?? defaults;
+    if (!tasks && !mayWait(this.item)) return;
     isolated.run("what an orchestration waits for was not logged", () => {
-      if (!tasks && !mayWait(this.item)) return;
       if (this.receives(level)) this.#end = orchestrationWaiting(this.item, response, level, tasks, new Date());
     });
   }
@@ -87,6 +91,8 @@ export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements 
     return suspensionChanged(this.item, event.type, event.at);
   }
 }
+
+const defaults: LoggedWaiting = {};
 
 type LoggedEvent = Extract<HistoryEvent, { type: "started" | "suspended" | "resumed" }>;
 

@@ -27,7 +27,7 @@ import type { TracingOptions } from "./options.ts";
 import { kept, keyOf, keyOfTask, recentWork } from "./recent-work.ts";
 import { RecordedSpan, type RecordedEvent } from "./recorded-span.ts";
 import { endAfter, TaskSpans } from "./task-spans.ts";
-import { WaitSpans } from "./waits.ts";
+import { endsWaits, WaitSpans } from "./waits.ts";
 import { endSpan, type IdentityTracer } from "./tracer.ts";
 
 /**
@@ -136,7 +136,9 @@ export class TracedEpisode implements WorkItemHooks {
       const finishIfOver = (): void => {
         if (final !== undefined) this.#finish(final, scheduled, end);
       };
-      inSlices(this.#waitSpans.ended(this), run, finishIfOver, onFault);
+      // Most episodes end no wait.
+      if (endsWaits(this.#item)) inSlices(this.#waitSpans.ended(this), run, finishIfOver, onFault);
+      else finishIfOver();
     };
     inSlices(this.#item.history.newEvents(), (event) => this.#emitEvent(event), finish, onFault);
   }

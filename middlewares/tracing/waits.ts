@@ -3,6 +3,11 @@ import { timerOutcomes, waitOutcomes } from "../../src/telemetry/semconv.ts";
 import { isolated } from "./faults.ts";
 import type { TaskSpans } from "./task-spans.ts";
 
+/** Whether a wait for an event, or a timer that the code canceled, ended in this episode. */
+export function endsWaits({ waits }: OrchestrationWorkItem): boolean {
+  return waits !== undefined && (waits.answeredEvents.length > 0 || waits.canceledTimers.length > 0);
+}
+
 /** A span to emit, later. */
 type Emit = () => void;
 
@@ -25,7 +30,7 @@ export class WaitSpans {
   /** Those that ended in this episode. */
   ended(clock: { readonly durableNow: Date }): readonly Emit[] {
     const { waits } = this.#item;
-    if (waits === undefined || (waits.answeredEvents.length === 0 && waits.canceledTimers.length === 0)) return [];
+    if (waits === undefined) return [];
     return isolated.run("the spans of waits were lost", () => this.#ended(waits, clock.durableNow)) ?? [];
   }
 

@@ -191,26 +191,26 @@ const hookedClasses = new WeakSet<object>();
 function hookClass(prototype: object): void {
   if (hookedClasses.has(prototype)) return;
   hookedClasses.add(prototype);
-  after<HookedTask>(prototype, "waitForExternalEvent", (observer, task, name) => observer.waited(String(name), task));
-  after<HookedTask>(prototype, "createTimer", (observer, task) => observer.created(task));
+  after(prototype, "waitForExternalEvent", (observer, task, name) => observer.waited(String(name), task));
+  after(prototype, "createTimer", (observer, task) => observer.created(task));
   const { retry, retryTimer } = orchestrationContextInternals;
   after(prototype, retryTimer.name, (observer) => observer.paused());
   after(prototype, retry.name, (observer, _, task) => observer.retried(task));
 }
 
-/** Has `observe` called after each call of a method, with what it returned, and its first argument. */
-function after<TResult>(
+/** Has `observe` called after each call of a method, with the task that it returned, and its first argument. */
+function after(
   prototype: object,
   name: string,
-  observe: (observer: WaitObserver, returned: TResult, argument: unknown) => void,
+  observe: (observer: WaitObserver, task: HookedTask, argument: unknown) => void,
 ): void {
   const original: unknown = Reflect.get(prototype, name);
   // Dapr's SDK (1.0, 3.18) has no retries.
   if (typeof original !== "function") return;
-  hide(prototype, name, function (this: HookedContext, ...args: unknown[]): TResult {
-    const returned = Reflect.apply(original, this, args) as TResult;
+  hide(prototype, name, function (this: HookedContext, ...args: unknown[]): unknown {
+    const returned: unknown = Reflect.apply(original, this, args);
     const observer = this[contextKey];
-    if (observer !== undefined) observer.isolate(() => observe(observer, returned, args[0]));
+    if (observer !== undefined) observer.isolate(() => observe(observer, returned as HookedTask, args[0]));
     return returned;
   });
 }
