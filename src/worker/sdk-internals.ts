@@ -176,7 +176,7 @@ export const orchestrationContextInternals: Internals<
 };
 
 /** A task that an orchestration's code waits for. */
-export const taskInternals: Internals<"complete" | "parent" | "childCompleted" | "cancel" | "attempt"> = {
+export const taskInternals: Internals<"complete" | "parent" | "childCompleted" | "tasks" | "cancel" | "attempt"> = {
   complete: {
     name: "complete",
     use: "completes the task of an event or a timer: (result)",
@@ -186,6 +186,12 @@ export const taskInternals: Internals<"complete" | "parent" | "childCompleted" |
   parent: {
     name: "_parent",
     use: "is the whenAny or whenAll that the task was put into",
+    since: "0.4.0",
+    lost: "events and timers that lost a race are not marked",
+  },
+  tasks: {
+    name: "_tasks",
+    use: "has the tasks of a whenAny or whenAll",
     since: "0.4.0",
     lost: "events and timers that lost a race are not marked",
   },

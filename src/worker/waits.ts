@@ -23,8 +23,8 @@ export function observeWaits(context: OrchestrationContext, host: WorkItemHost):
 
 /**
  * Observes what an orchestration's code waits for: history records neither that a wait for an external event began, nor that
- * a timer was canceled or lost a race. The class of the SDK's contexts is hooked once, and the tasks of events and timers are on
- * the instance, with functions that all of them share.
+ * a timer was canceled or lost a race. The classes of the SDK's contexts and tasks are hooked, once: an episode replays each
+ * wait, and to hook each one would cost more than its replay.
  */
 class WaitObserver implements ObservedWaits {
   // Most episodes have neither timers nor events.
@@ -99,9 +99,10 @@ class WaitObserver implements ObservedWaits {
     this.#ordinal += 1;
     // An event that is there already answers it at once.
     if (task.isComplete || !this.#canHook(task)) return;
+    hookTaskClass(task);
     const wait = new ObservedEvent(this, task, name, ordinal, eventIndex);
     (this.#open ??= new Set()).add(wait);
-    hookTask(task, wait);
+    task[taskKey] = wait;
   }
 
   /** An event answered a wait. */
@@ -128,9 +129,8 @@ class WaitObserver implements ObservedWaits {
     const timer = new ObservedTimer(this, task, taskId);
     (this.#timers ??= new Map()).set(taskId, timer);
     this.#openTimers += 1;
-    hookTask(task, timer);
-    // Dapr's SDK (1.0, 3.18) can't cancel timers.
-    if (timer.originalCancel !== undefined) hide(task, taskInternals.cancel.name, cancel);
+    hookTaskClass(task);
+    task[taskKey] = timer;
   }
 
   /** The SDK created a timer for the pause before another attempt. */
@@ -155,6 +155,7 @@ class WaitObserver implements ObservedWaits {
   }
 
   #canHook(task: HookedTask): boolean {
+    if (hookedClasses.has(Object.getPrototypeOf(task) as object)) return true;
     const lost = lostInternals(task, taskMembers);
     reportLost(this.#host, "The task of an event or a timer", lost);
     return lost.length === 0;
@@ -164,7 +165,6 @@ class WaitObserver implements ObservedWaits {
 const none: readonly never[] = [];
 const contextKey = Symbol("durable-telemetry.waits");
 const taskKey = Symbol("durable-telemetry.wait");
-const groupKey = Symbol("durable-telemetry.group");
 const taskMembers = [taskInternals.complete, taskInternals.parent];
 
 /** A context; those of workers that observe no waits have no observer. */
@@ -174,7 +174,6 @@ interface HookedContext {
 
 interface HookedTask {
   [taskKey]?: ObservedWait;
-  [groupKey]?: Group;
   readonly isComplete: boolean;
   readonly isCanceled?: boolean;
 }
@@ -219,39 +218,42 @@ function after(
 abstract class ObservedWait {
   protected readonly observer: WaitObserver;
   readonly task: HookedTask;
-  readonly original: (this: HookedTask, result: unknown) => void;
   #lostAt: Date | undefined;
-  #isLost = false;
-  /** The group that it is in. */
-  parent: HookedTask | undefined;
+  // The `whenAny` or `whenAll` that is complete without it.
+  #lostIn: HookedTask | undefined;
 
   constructor(observer: WaitObserver, task: HookedTask) {
     this.observer = observer;
     this.task = task;
-    this.original = readInternal(task, taskInternals.complete) as typeof this.original;
   }
 
   get lostAt(): Date | undefined {
-    if (!this.#isLost || (!this.task.isComplete && this.observer.isAwaited(this.task))) return undefined;
-    return this.#lostAt;
+    if (this.#lostIn === undefined || !isIn(this.task, this.#lostIn)) return undefined;
+    return !this.task.isComplete && this.observer.isAwaited(this.task) ? undefined : this.#lostAt;
   }
 
   /** Another task decided the race. */
-  lose(): void {
-    if (this.task.isComplete || this.#isLost) return;
-    this.#isLost = true;
+  lose(group: HookedTask): void {
+    if (this.task.isComplete || this.lostAt !== undefined) return;
+    this.#lostIn = group;
     this.#lostAt = this.observer.now;
-  }
-
-  /** The code waits for it again. */
-  keep(): void {
-    this.#isLost = false;
   }
 
   completes(): void {
     // It lost a race, and then the code waited for it alone.
-    if (this.observer.isAwaited(this.task)) this.keep();
+    if (this.observer.isAwaited(this.task)) this.#lostIn = undefined;
   }
+}
+
+// Whether a task is still in that group, directly or in another group: a task that is put into another one leaves it, because
+// the code waits for it again.
+function isIn(task: HookedTask, group: HookedTask): boolean {
+  for (let parent = parentOf(task); parent !== undefined; parent = parentOf(parent)) if (parent === group) return true;
+  return false;
+}
+
+function parentOf(task: HookedTask): HookedTask | undefined {
+  return readInternal(task, taskInternals.parent) as HookedTask | undefined;
 }
 
 class ObservedEvent extends ObservedWait implements EventWait {
@@ -278,13 +280,11 @@ class ObservedEvent extends ObservedWait implements EventWait {
 
 class ObservedTimer extends ObservedWait implements TimerWait {
   readonly taskId: number;
-  readonly originalCancel: ((this: HookedTask) => void) | undefined;
   canceledAt: Date | undefined;
 
   constructor(observer: WaitObserver, task: HookedTask, taskId: number) {
     super(observer, task);
     this.taskId = taskId;
-    this.originalCancel = readInternal(task, taskInternals.cancel) as typeof this.originalCancel;
   }
 
   override completes(): void {
@@ -299,104 +299,56 @@ class ObservedTimer extends ObservedWait implements TimerWait {
   }
 }
 
-function hookTask(task: HookedTask, wait: ObservedWait): void {
-  hide(task, taskKey, wait);
-  hide(task, taskInternals.complete.name, complete);
-  Object.defineProperty(task, taskInternals.parent.name, parentOfTask);
-}
-
-function complete(this: HookedTask, result: unknown): void {
-  const wait = this[taskKey];
-  wait?.completes();
-  wait?.original.call(this, result);
-}
-
-function cancel(this: HookedTask): void {
-  const wait = this[taskKey] as ObservedTimer;
-  const isOver = this.isComplete || this.isCanceled === true;
-  wait.originalCancel?.call(this);
-  if (!isOver) wait.canceled();
-}
-
-// The SDK sets the parent of each task that is put into a `whenAny` or `whenAll`.
-const parentOfTask: PropertyDescriptor & ThisType<HookedTask> = {
-  configurable: true,
-  enumerable: true,
-  get() {
-    return this[taskKey]?.parent;
-  },
-  set(parent: HookedTask | undefined) {
+// The class of the tasks of events and timers, once, as that of the contexts.
+function hookTaskClass(task: HookedTask): void {
+  const prototype = Object.getPrototypeOf(task) as object;
+  if (hookedClasses.has(prototype)) return;
+  hookedClasses.add(prototype);
+  const complete: unknown = Reflect.get(prototype, taskInternals.complete.name);
+  if (typeof complete === "function" && !observedCompletes.has(complete)) {
+    const observed = function (this: HookedTask, result: unknown): void {
+      const parent = parentOf(this);
+      if (parent !== undefined) hookGroupClass(parent);
+      this[taskKey]?.completes();
+      Reflect.apply(complete, this, [result]);
+    };
+    // The class of timers inherits it from that of events.
+    observedCompletes.add(observed);
+    hide(prototype, taskInternals.complete.name, observed);
+  }
+  const cancel: unknown = Reflect.get(prototype, taskInternals.cancel.name);
+  // Dapr's SDK (1.0, 3.18) can't cancel timers.
+  if (typeof cancel !== "function") return;
+  hide(prototype, taskInternals.cancel.name, function (this: HookedTask): void {
+    const isOver = this.isComplete || this.isCanceled === true;
+    Reflect.apply(cancel, this, []);
     const wait = this[taskKey];
-    if (wait === undefined) return;
-    wait.parent = parent;
-    wait.keep();
-    if (parent !== undefined) groupOf(parent)?.add(wait);
-  },
-};
-
-/** A `whenAny` or `whenAll`, with what is observed in it. */
-class Group {
-  readonly #task: HookedTask;
-  readonly original: (this: HookedTask, task: unknown) => void;
-  #waits: ObservedWait[] = [];
-  #parent: HookedTask | undefined;
-
-  constructor(task: HookedTask, original: (task: unknown) => void) {
-    this.#task = task;
-    this.original = original;
-  }
-
-  add(wait: ObservedWait): void {
-    if (this.#task.isComplete) wait.lose();
-    else {
-      this.#waits.push(wait);
-      if (this.#parent !== undefined) groupOf(this.#parent)?.add(wait);
-    }
-  }
-
-  get parent(): HookedTask | undefined {
-    return this.#parent;
-  }
-  set parent(parent: HookedTask | undefined) {
-    this.#parent = parent;
-    if (parent === undefined) return;
-    const group = groupOf(parent);
-    for (const wait of this.#waits) group?.add(wait);
-  }
-
-  childCompleted(task: unknown): void {
-    this.original.call(this.#task, task);
-    if (!this.#task.isComplete) return;
-    for (const wait of this.#waits) wait.lose();
-    this.#waits = [];
-  }
+    if (!isOver && wait instanceof ObservedTimer) wait.canceled();
+  });
 }
 
-function groupOf(task: HookedTask): Group | undefined {
-  const known = task[groupKey];
-  if (known !== undefined) return known;
-  const original = readInternal(task, taskInternals.childCompleted);
-  if (typeof original !== "function") return undefined;
-  const group = new Group(task, original as (task: unknown) => void);
-  group.parent = readInternal(task, taskInternals.parent) as HookedTask | undefined;
-  hide(task, groupKey, group);
-  hide(task, taskInternals.childCompleted.name, childCompleted);
-  Object.defineProperty(task, taskInternals.parent.name, parentOfGroup);
-  return group;
+const observedCompletes = new WeakSet<object>();
+
+// The classes of `whenAny` and `whenAll`, each when one of its tasks first completes.
+function hookGroupClass(group: HookedTask): void {
+  const prototype = Object.getPrototypeOf(group) as object;
+  if (hookedClasses.has(prototype)) return;
+  hookedClasses.add(prototype);
+  const original: unknown = Reflect.get(prototype, taskInternals.childCompleted.name);
+  if (typeof original !== "function") return;
+  hide(prototype, taskInternals.childCompleted.name, function (this: HookedTask, task: unknown): void {
+    const wasComplete = this.isComplete;
+    Reflect.apply(original, this, [task]);
+    if (!wasComplete && this.isComplete) loseIn(this, this);
+  });
 }
 
-function childCompleted(this: HookedTask, task: unknown): void {
-  this[groupKey]?.childCompleted(task);
+// All that is in `group` and has not completed lost the race that `decided` was.
+function loseIn(group: HookedTask, decided: HookedTask): void {
+  const tasks = readInternal(group, taskInternals.tasks);
+  if (!Array.isArray(tasks)) return;
+  for (const task of tasks as readonly HookedTask[]) {
+    task[taskKey]?.lose(decided);
+    if (!task.isComplete) loseIn(task, decided);
+  }
 }
-
-const parentOfGroup: PropertyDescriptor & ThisType<HookedTask> = {
-  configurable: true,
-  enumerable: true,
-  get() {
-    return this[groupKey]?.parent;
-  },
-  set(parent: HookedTask | undefined) {
-    const group = this[groupKey];
-    if (group !== undefined) group.parent = parent;
-  },
-};
