@@ -99,10 +99,9 @@ class WaitObserver implements ObservedWaits {
     this.#ordinal += 1;
     // An event that is there already answers it at once.
     if (task.isComplete || !this.#canHook(task)) return;
-    hookTaskClass(task);
     const wait = new ObservedEvent(this, task, name, ordinal, eventIndex);
     (this.#open ??= new Set()).add(wait);
-    task[taskKey] = wait;
+    observeTask(task, wait);
   }
 
   /** An event answered a wait. */
@@ -129,8 +128,7 @@ class WaitObserver implements ObservedWaits {
     const timer = new ObservedTimer(this, task, taskId);
     (this.#timers ??= new Map()).set(taskId, timer);
     this.#openTimers += 1;
-    hookTaskClass(task);
-    task[taskKey] = timer;
+    observeTask(task, timer);
   }
 
   /** The SDK created a timer for the pause before another attempt. */
@@ -299,16 +297,19 @@ class ObservedTimer extends ObservedWait implements TimerWait {
   }
 }
 
+function observeTask(task: HookedTask, wait: ObservedWait): void {
+  hookTaskClass(Object.getPrototypeOf(task) as object);
+  task[taskKey] = wait;
+  learnGroupClasses(task);
+}
+
 // The class of the tasks of events and timers, once, as that of the contexts.
-function hookTaskClass(task: HookedTask): void {
-  const prototype = Object.getPrototypeOf(task) as object;
+function hookTaskClass(prototype: object): void {
   if (hookedClasses.has(prototype)) return;
   hookedClasses.add(prototype);
   const complete: unknown = Reflect.get(prototype, taskInternals.complete.name);
   if (typeof complete === "function" && !observedCompletes.has(complete)) {
     const observed = function (this: HookedTask, result: unknown): void {
-      const parent = parentOf(this);
-      if (parent !== undefined) hookGroupClass(parent);
       this[taskKey]?.completes();
       Reflect.apply(complete, this, [result]);
     };
@@ -329,11 +330,48 @@ function hookTaskClass(task: HookedTask): void {
 
 const observedCompletes = new WeakSet<object>();
 
-// The classes of `whenAny` and `whenAll`, each when one of its tasks first completes.
+/** How many classes of groups a copy of the SDK has: `whenAny` and `whenAll`. */
+const classesOfGroups = 2;
+/** How many of them are hooked, by the class that all tasks of that copy have in common. */
+const hookedGroupClasses = new WeakMap<object, number>();
+
+// Who decides a race may be anything, and may have decided it already: the class of a group is hooked before its first
+// task is in it. Until both classes are known, a task that is observed tells which group it is put into.
+function learnGroupClasses(task: HookedTask): void {
+  if ((hookedGroupClasses.get(commonClassOf(task)) ?? 0) < classesOfGroups)
+    Object.defineProperty(task, taskInternals.parent.name, parentToLearn);
+}
+
+const parentToLearn: PropertyDescriptor & ThisType<HookedTask> = {
+  configurable: true,
+  enumerable: true,
+  get: () => undefined,
+  set(group: HookedTask | undefined) {
+    const value: PropertyDescriptor = { value: group, writable: true, configurable: true, enumerable: true };
+    Object.defineProperty(this, taskInternals.parent.name, value);
+    if (group === undefined) return;
+    hookGroupClass(group);
+    // It can be in a group itself.
+    if (parentOf(group) === undefined) learnGroupClasses(group);
+    if (!group.isComplete) return;
+    this[taskKey]?.lose(group);
+    loseIn(this, group);
+  },
+};
+
+function commonClassOf(task: object): object {
+  let common = task;
+  for (let next: unknown = task; next !== Object.prototype && next !== null; next = Object.getPrototypeOf(next))
+    common = next as object;
+  return common;
+}
+
 function hookGroupClass(group: HookedTask): void {
   const prototype = Object.getPrototypeOf(group) as object;
   if (hookedClasses.has(prototype)) return;
   hookedClasses.add(prototype);
+  const common = commonClassOf(group);
+  hookedGroupClasses.set(common, (hookedGroupClasses.get(common) ?? 0) + 1);
   const original: unknown = Reflect.get(prototype, taskInternals.childCompleted.name);
   if (typeof original !== "function") return;
   hide(prototype, taskInternals.childCompleted.name, function (this: HookedTask, task: unknown): void {
