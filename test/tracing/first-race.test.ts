@@ -25,7 +25,7 @@ async function waitsOf(sdk: Sdk, race: Race): Promise<unknown[]> {
   worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
     const charge = ctx.callActivity("charge");
     yield* race(charge, ctx, sdk);
-    yield ctx.callActivity("ship");
+    return yield ctx.callActivity("ship");
   });
   await runEpisode(worker, {
     past: [
