@@ -300,7 +300,7 @@ class ObservedTimer extends ObservedWait implements TimerWait {
 function observeTask(task: HookedTask, wait: ObservedWait): void {
   hookTaskClass(Object.getPrototypeOf(task) as object);
   task[taskKey] = wait;
-  learnGroupClasses(task);
+  learnGroupClass(task);
 }
 
 // The class of the tasks of events and timers, once, as that of the contexts.
@@ -330,16 +330,13 @@ function hookTaskClass(prototype: object): void {
 
 const observedCompletes = new WeakSet<object>();
 
-/** How many classes of groups a copy of the SDK has: `whenAny` and `whenAll`. */
-const classesOfGroups = 2;
-/** How many of them are hooked, by the class that all tasks of that copy have in common. */
-const hookedGroupClasses = new WeakMap<object, number>();
+/** The copies of the SDK that have decided a race under observation, each by the class that all its tasks have in common. */
+const sawRaces = new WeakSet<object>();
 
 // Who decides a race may be anything, and may have decided it already: the class of a group is hooked before its first
-// task is in it. Until both classes are known, a task that is observed tells which group it is put into.
-function learnGroupClasses(task: HookedTask): void {
-  if ((hookedGroupClasses.get(commonClassOf(task)) ?? 0) < classesOfGroups)
-    Object.defineProperty(task, taskInternals.parent.name, parentToLearn);
+// task is in it. Until a race was seen, a task that is observed tells which group it is put into.
+function learnGroupClass(task: HookedTask): void {
+  if (!sawRaces.has(commonClassOf(task))) Object.defineProperty(task, taskInternals.parent.name, parentToLearn);
 }
 
 const parentToLearn: PropertyDescriptor & ThisType<HookedTask> = {
@@ -352,7 +349,7 @@ const parentToLearn: PropertyDescriptor & ThisType<HookedTask> = {
     if (group === undefined) return;
     hookGroupClass(group);
     // It can be in a group itself.
-    if (parentOf(group) === undefined) learnGroupClasses(group);
+    if (parentOf(group) === undefined) learnGroupClass(group);
     if (!group.isComplete) return;
     this[taskKey]?.lose(group);
     loseIn(this, group);
@@ -370,23 +367,27 @@ function hookGroupClass(group: HookedTask): void {
   const prototype = Object.getPrototypeOf(group) as object;
   if (hookedClasses.has(prototype)) return;
   hookedClasses.add(prototype);
-  const common = commonClassOf(group);
-  hookedGroupClasses.set(common, (hookedGroupClasses.get(common) ?? 0) + 1);
   const original: unknown = Reflect.get(prototype, taskInternals.childCompleted.name);
   if (typeof original !== "function") return;
   hide(prototype, taskInternals.childCompleted.name, function (this: HookedTask, task: unknown): void {
     const wasComplete = this.isComplete;
     Reflect.apply(original, this, [task]);
-    if (!wasComplete && this.isComplete) loseIn(this, this);
+    if (wasComplete || !this.isComplete) return;
+    // A `whenAll` leaves nobody behind, except in releases where it ends with the first failure.
+    if (loseIn(this, this)) sawRaces.add(commonClassOf(this));
   });
 }
 
-// All that is in `group` and has not completed lost the race that `decided` was.
-function loseIn(group: HookedTask, decided: HookedTask): void {
+/** All that is in `group` and has not completed lost the race that `decided` was. Returns whether there is any. */
+function loseIn(group: HookedTask, decided: HookedTask): boolean {
   const tasks = readInternal(group, taskInternals.tasks);
-  if (!Array.isArray(tasks)) return;
+  if (!Array.isArray(tasks)) return false;
+  let isRace = false;
   for (const task of tasks as readonly HookedTask[]) {
+    if (task.isComplete) continue;
+    isRace = true;
     task[taskKey]?.lose(decided);
-    if (!task.isComplete) loseIn(task, decided);
+    loseIn(task, decided);
   }
+  return isRace;
 }
