@@ -45,7 +45,10 @@ export interface ObserveTaskHubOptions {
 export interface TaskHubObservation extends Disposable {
   /** Looks now. Resolves when the look is over, and never rejects. */
   look(): Promise<void>;
-  /** Stops looking and reporting. */
+  /**
+   * Stops looking. What was seen last is no longer reported: its numbers and ages are 0, and only the age of the last look
+   * grows.
+   */
   stop(): void;
 }
 
@@ -92,7 +95,7 @@ interface Group {
   readonly attributes: Record<string, string>;
   readonly isRunning: boolean;
   count: number;
-  // In milliseconds since 1970; `undefined` if there is no instance.
+  // In milliseconds since 1970; `undefined` if there is no instance, or no valid date.
   oldest: number | undefined;
   leastRecent: number | undefined;
 }
@@ -129,8 +132,9 @@ class Observation implements TaskHubObservation {
   stop(): void {
     this.#isStopped = true;
     clearInterval(this.#timer);
-    this.#gauges?.remove();
-    this.#gauges = undefined;
+    // The gauges stay: without them the metrics SDKs (2.12, 3.1) would export what was seen last for ever.
+    this.#groups = emptied(this.#groups);
+    this.#isComplete = false;
   }
 
   [Symbol.dispose](): void {
@@ -144,11 +148,10 @@ class Observation implements TaskHubObservation {
     if (this.#gauges === undefined) return;
     try {
       const groups = new Map<string, Group>();
-      this.#isComplete = await this.#read(groups);
-      for (const [key, { attributes, isRunning }] of this.#groups)
-        if (!groups.has(key))
-          groups.set(key, { attributes, isRunning, count: 0, oldest: undefined, leastRecent: undefined });
-      this.#groups = groups;
+      const isComplete = await this.#read(groups);
+      if (this.#isStopped) return;
+      this.#groups = new Map([...emptied(this.#groups), ...groups]);
+      this.#isComplete = isComplete;
       this.#lookedAt = performance.now();
     } catch (error) {
       this.#isComplete = false;
@@ -165,8 +168,9 @@ class Observation implements TaskHubObservation {
     const statuses = Object.keys(statusNames).map(Number);
     const found = this.#client.getAllInstances({ statuses, pageSize, fetchInputsAndOutputs: false });
     const instances = found[Symbol.asyncIterator]();
+    let count = 0;
     try {
-      for (let count = 0; count < maxInstances; count += 1) {
+      for (; count < maxInstances; count += 1) {
         const next = await Promise.race([instances.next(), late.promise]);
         if (next === undefined) break;
         if (next.done === true) return true;
@@ -177,6 +181,8 @@ class Observation implements TaskHubObservation {
     }
     // What still comes is nobody's.
     isolated.start("a look at the task hub was not closed", () => instances.return?.());
+    // A hub that does not answer is not an empty one.
+    if (count === 0) throw new Error(`it did not answer within ${timeout} ms`);
     return false;
   }
 
@@ -188,16 +194,16 @@ class Observation implements TaskHubObservation {
       this.#limits.nameLimit,
     );
     const key = `${status} ${attributes[ATTR_TASK_NAME]}`;
-    const created = createdAt.getTime();
-    const updated = lastUpdatedAt.getTime();
+    const created = millisecondsOf(createdAt);
+    const updated = millisecondsOf(lastUpdatedAt);
     const group = groups.get(key);
     if (group === undefined) {
       const isRunning = runtimeStatus === running;
       groups.set(key, { attributes, isRunning, count: 1, oldest: created, leastRecent: updated });
     } else {
       group.count += 1;
-      group.oldest = Math.min(group.oldest ?? created, created);
-      group.leastRecent = Math.min(group.leastRecent ?? updated, updated);
+      group.oldest = earlier(group.oldest, created);
+      group.leastRecent = earlier(group.leastRecent, updated);
     }
   }
 
@@ -232,6 +238,21 @@ class Observation implements TaskHubObservation {
     },
   };
 }
+
+// The same groups, without instances.
+function emptied(groups: ReadonlyMap<string, Group>): ReadonlyMap<string, Group> {
+  const empty = { count: 0, oldest: undefined, leastRecent: undefined };
+  return new Map(Array.from(groups, ([key, { attributes, isRunning }]) => [key, { attributes, isRunning, ...empty }]));
+}
+
+// An invalid date has no age: exporters write one that is not a number as `null`, which collectors refuse.
+function millisecondsOf(date: Date): number | undefined {
+  const time = date.getTime();
+  return Number.isNaN(time) ? undefined : time;
+}
+
+const earlier = (one: number | undefined, other: number | undefined): number | undefined =>
+  one === undefined || (other !== undefined && other < one) ? other : one;
 
 // The task hub has dates of its own clock.
 const secondsSince = (time: number | undefined): number =>

@@ -36,11 +36,12 @@ export class WaitSpans {
 
   #ended(waits: ObservedWaits, now: Date): readonly Emit[] {
     const emits: Emit[] = [];
-    const times = waits.answeredEvents.length === 0 ? undefined : this.#timesOfEvents();
     for (const wait of waits.answeredEvents) {
-      const at = times?.get(wait.name.toLowerCase())?.[wait.eventIndex] ?? now;
+      if (wait.isNew) continue;
+      // Each event answers one wait, in order.
+      const at = this.#item.history.raisedAt(wait.name, wait.eventIndex) ?? now;
       // The event was there before the code waited for it.
-      if (wait.isNew || (wait.beganAt !== undefined && at <= wait.beganAt)) continue;
+      if (wait.beganAt !== undefined && at <= wait.beganAt) continue;
       emits.push(() => this.#emitAnswered(wait, at));
     }
     if (waits.canceledTimers.length === 0 || !this.#hasTimers) return emits;
@@ -95,19 +96,6 @@ export class WaitSpans {
     // The event came too late: the code did not wait any more, and the SDK gave it to this wait all the same.
     if (lostAt !== undefined && lostAt < at) this.#spans.emitWait(wait, lostAt, waitOutcomes.lost);
     else this.#spans.emitWait(wait, at, waitOutcomes.received);
-  }
-
-  // Of the events received, by name in lower case; each event answers one wait, in order.
-  #timesOfEvents(): ReadonlyMap<string, readonly (Date | undefined)[]> {
-    const times = new Map<string, (Date | undefined)[]>();
-    for (const event of this.#item.history.received()) {
-      if (event.type !== "event_raised") continue;
-      const name = event.name.toLowerCase();
-      const known = times.get(name);
-      if (known === undefined) times.set(name, [event.at]);
-      else known.push(event.at);
-    }
-    return times;
   }
 }
 

@@ -90,6 +90,12 @@ export interface EpisodeHistory {
   newEvents(): readonly HistoryEvent[];
   /** The events from outside since the orchestration started, in order. */
   received(): readonly ReceivedEvent[];
+  /**
+   * When an event with this name, whose case does not matter, was raised.
+   *
+   * @param index its number among the events with that name since the orchestration started, from 0.
+   */
+  raisedAt(name: string, index: number): Date | undefined;
   /** The tasks and timers with these IDs, as they were scheduled or created; the latest first. */
   scheduledAs(taskIds: readonly number[]): {
     readonly tasks: readonly ScheduledTask[];

@@ -22,6 +22,7 @@ export class ProtoHistory implements EpisodeHistory {
   readonly #past: readonly ProtoEvent[];
   readonly #new: readonly ProtoEvent[];
   #newEvents: readonly HistoryEvent[] | undefined;
+  #raised: ReadonlyMap<string, readonly (ProtoEvent | Date | undefined)[]> | undefined;
   #rewound: boolean | undefined;
   // Asked for once for each event of a history that may be long: so they are looked up once.
   #started: Found<ProtoEvent> | undefined;
@@ -97,6 +98,32 @@ export class ProtoHistory implements EpisodeHistory {
       }
     }
     return received;
+  }
+
+  raisedAt(name: string, index: number): Date | undefined {
+    const raised = (this.#raised ??= this.#readRaised()).get(name.toLowerCase())?.[index];
+    return raised instanceof Date ? raised : timeOf(raised?.getTimestamp());
+  }
+
+  // The events themselves: most of their times are not asked for.
+  #readRaised(): ReadonlyMap<string, readonly (ProtoEvent | Date | undefined)[]> {
+    const raised = new Map<string, (ProtoEvent | Date | undefined)[]>();
+    let requests: Set<string> | undefined;
+    let episode: ProtoEvent | undefined;
+    for (const events of [this.#past, this.#new]) {
+      for (const event of events) {
+        if (event.hasOrchestratorstarted() && isTimed(event)) episode = event;
+        if (!event.hasEventraised()) continue;
+        const answered = answeredRequest(event);
+        if (answered !== undefined && (requests ??= this.#requests()).has(answered)) continue;
+        const name = event.getEventraised()?.getName().toLowerCase() ?? "";
+        const entry = isTimed(event) ? event : timeOf(episode?.getTimestamp());
+        const known = raised.get(name);
+        if (known === undefined) raised.set(name, [entry]);
+        else known.push(entry);
+      }
+    }
+    return raised;
   }
 
   #requests(): Set<string> {
@@ -264,6 +291,9 @@ export const eventType = {
   entityLockRequested: 27,
   entityUnlockSent: 29,
 } as const;
+
+// Without the `Date` that it takes to read a time.
+const isTimed = (event: ProtoEvent): boolean => (event.getTimestamp()?.getSeconds() ?? 0) > 0;
 
 // The cases that histories consist of, the most frequent first: `getEventtypeCase` looks at all 29 of them.
 function typeOf(event: ProtoEvent): number {

@@ -147,7 +147,8 @@ type TaggedMessage = Proto.ScheduleTaskAction | Proto.CreateSubOrchestrationActi
 
 function setTag(this: ScheduledTask, name: string, value: string, replaces: boolean): void {
   const tags = (this as ScheduledAction).message?.getTagsMap();
-  if (tags !== undefined && (replaces || !tags.has(name))) tags.set(name, value);
+  // The `has` of google-protobuf (3.21) finds `constructor` in every map.
+  if (tags !== undefined && (replaces || tags.get(name) === undefined)) tags.set(name, value);
 }
 
 /** A task whose action has not left. */

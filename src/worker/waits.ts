@@ -100,10 +100,9 @@ class WaitObserver implements ObservedWaits {
     this.#ordinal += 1;
     // An event that is there already answers it at once.
     if (task.isComplete || !this.#canHook(task)) return;
-    hookTaskClass(task);
     const wait = new ObservedEvent(this, task, name, ordinal, eventIndex);
     (this.#open ??= new Set()).add(wait);
-    task[taskKey] = wait;
+    observeTask(task, wait);
   }
 
   /** An event answered a wait. */
@@ -130,8 +129,7 @@ class WaitObserver implements ObservedWaits {
     const timer = new ObservedTimer(this, task, taskId);
     (this.#timers ??= new Map()).set(taskId, timer);
     this.#openTimers += 1;
-    hookTaskClass(task);
-    task[taskKey] = timer;
+    observeTask(task, timer);
   }
 
   /** The SDK created a timer for the pause before another attempt. */
@@ -299,16 +297,19 @@ class ObservedTimer extends ObservedWait implements TimerWait {
   }
 }
 
+function observeTask(task: HookedTask, wait: ObservedWait): void {
+  hookTaskClass(Object.getPrototypeOf(task) as object);
+  task[taskKey] = wait;
+  learnGroupClass(task);
+}
+
 // The class of the tasks of events and timers, once, as that of the contexts.
-function hookTaskClass(task: HookedTask): void {
-  const prototype = Object.getPrototypeOf(task) as object;
+function hookTaskClass(prototype: object): void {
   if (hookedClasses.has(prototype)) return;
   hookedClasses.add(prototype);
   const complete: unknown = Reflect.get(prototype, taskInternals.complete.name);
   if (typeof complete === "function" && !observedCompletes.has(complete)) {
     const observed = function (this: HookedTask, result: unknown): void {
-      const parent = parentOf(this);
-      if (parent !== undefined) hookGroupClass(parent);
       this[taskKey]?.completes();
       Reflect.apply(complete, this, [result]);
     };
@@ -329,7 +330,39 @@ function hookTaskClass(task: HookedTask): void {
 
 const observedCompletes = new WeakSet<object>();
 
-// The classes of `whenAny` and `whenAll`, each when one of its tasks first completes.
+/** The copies of the SDK that have decided a race under observation, each by the class that all its tasks have in common. */
+const sawRaces = new WeakSet<object>();
+
+// Who decides a race may be anything, and may have decided it already: the class of a group is hooked before its first
+// task is in it. Until a race was seen, a task that is observed tells which group it is put into.
+function learnGroupClass(task: HookedTask): void {
+  if (!sawRaces.has(commonClassOf(task))) Object.defineProperty(task, taskInternals.parent.name, parentToLearn);
+}
+
+const parentToLearn: PropertyDescriptor & ThisType<HookedTask> = {
+  configurable: true,
+  enumerable: true,
+  get: () => undefined,
+  set(group: HookedTask | undefined) {
+    const value: PropertyDescriptor = { value: group, writable: true, configurable: true, enumerable: true };
+    Object.defineProperty(this, taskInternals.parent.name, value);
+    if (group === undefined) return;
+    hookGroupClass(group);
+    // It can be in a group itself.
+    if (parentOf(group) === undefined) learnGroupClass(group);
+    if (!group.isComplete) return;
+    this[taskKey]?.lose(group);
+    loseIn(this, group);
+  },
+};
+
+function commonClassOf(task: object): object {
+  let common = task;
+  for (let next: unknown = task; next !== Object.prototype && next !== null; next = Object.getPrototypeOf(next))
+    common = next as object;
+  return common;
+}
+
 function hookGroupClass(group: HookedTask): void {
   const prototype = Object.getPrototypeOf(group) as object;
   if (hookedClasses.has(prototype)) return;
@@ -339,16 +372,22 @@ function hookGroupClass(group: HookedTask): void {
   hide(prototype, taskInternals.childCompleted.name, function (this: HookedTask, task: unknown): void {
     const wasComplete = this.isComplete;
     Reflect.apply(original, this, [task]);
-    if (!wasComplete && this.isComplete) loseIn(this, this);
+    if (wasComplete || !this.isComplete) return;
+    // A `whenAll` leaves nobody behind, except in releases where it ends with the first failure.
+    if (loseIn(this, this)) sawRaces.add(commonClassOf(this));
   });
 }
 
-// All that is in `group` and has not completed lost the race that `decided` was.
-function loseIn(group: HookedTask, decided: HookedTask): void {
+/** All that is in `group` and has not completed lost the race that `decided` was. Returns whether there is any. */
+function loseIn(group: HookedTask, decided: HookedTask): boolean {
   const tasks = readInternal(group, taskInternals.tasks);
-  if (!Array.isArray(tasks)) return;
+  if (!Array.isArray(tasks)) return false;
+  let isRace = false;
   for (const task of tasks as readonly HookedTask[]) {
+    if (task.isComplete) continue;
+    isRace = true;
     task[taskKey]?.lose(decided);
-    if (!task.isComplete) loseIn(task, decided);
+    loseIn(task, decided);
   }
+  return isRace;
 }

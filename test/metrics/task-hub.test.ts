@@ -136,6 +136,46 @@ describe("observeTaskHub", () => {
     expect(counts(collected)).toEqual({ "order Running": 1 });
   });
 
+  it("M1 takes a task hub that does not answer in time for one that failed, not for an empty one", async () => {
+    const recorded = recordMetrics();
+    let hangs = false;
+    const client: ObservableClient = {
+      getAllInstances: async function* () {
+        if (hangs) await new Promise<never>(() => undefined);
+        yield instance("order", 0, 100, 1);
+      },
+    };
+    using observation = observeTaskHub(client, { timeout: 20 });
+    await observation.look();
+    hangs = true;
+    await observation.look();
+    const collected = await recorded.collect();
+    expect(counts(collected)).toEqual({ "order Running": 1 });
+    expect(collected.total("durabletask.hub.observation.complete").sum).toBe(0);
+  });
+
+  it("M1 after stop nothing that was seen before is exported again and again", async () => {
+    const recorded = recordMetrics();
+    const observation = observeTaskHub(clientOf(instance("order", 0, 100, 40)));
+    await observation.look();
+    expect(counts(await recorded.collect())).toEqual({ "order Running": 1 });
+    const looking = observation.look();
+    observation.stop();
+    await looking;
+    const collected = await recorded.collect();
+    expect(counts(collected)).toEqual({ "order Running": 0 });
+    for (const gauge of ["oldest.age", "oldest.idle", "observation.complete"])
+      expect(collected.total(`durabletask.hub.${gauge}`).sum).toBe(0);
+  });
+
+  it("K4 an instance without a valid date counts, and has no age", async () => {
+    const invalid = { ...instance("order", 0, 1, 1), createdAt: new Date(NaN), lastUpdatedAt: new Date(NaN) };
+    const collected = await lookAt(clientOf(invalid, instance("order", 0, 100, 40), invalid));
+    expect(counts(collected)).toEqual({ "order Running": 3 });
+    expect(Math.floor(collected.total("durabletask.hub.oldest.age").sum)).toBe(100);
+    expect(Math.floor(collected.total("durabletask.hub.oldest.idle").sum)).toBe(40);
+  });
+
   it("K3 does not keep the process running, asks nothing after stop, and nothing without a MeterProvider", async () => {
     let asked = 0;
     const client: ObservableClient = {

@@ -164,6 +164,11 @@ describe("With propagate", () => {
     expect(tagsOf(response)).toEqual([["charge", {}]]);
   });
 
+  it("S12 hands on a tag with the name of a member that all objects have", async () => {
+    const response = await firstResponse({ propagate: { tags: ["constructor"] } }, { constructor: "Brabham" });
+    expect(tagsOf(response)).toEqual([["charge", { constructor: "Brabham" }]]);
+  });
+
   it("R6 its middleware is outermost, and that for baggage inside the built-in telemetry", () => {
     const worker = episodeWorker(() => undefined, { propagate });
     expect(worker.middlewares).toEqual(["propagation", "tracing", "metrics", "logging", "baggage"]);
