@@ -23,9 +23,9 @@ export class UsageError extends Error {}
 
 export const usage: string = `Usage: durable-telemetry trace FILE... [options]
 
-Reports for each trace in the files whether it is whole, and why not; draws its waterfall; lists the steps of its critical
-path, and what it waits for. FILE is OTLP JSON (of a collector's or an SDK's file exporter, one document or lines) or
-Jaeger's JSON; - is the standard input.
+Reports for each trace in the files whether it is whole, and why not; draws its waterfall; lists the steps of its
+critical path, and what it waits for. FILE is OTLP JSON (of a collector's or an SDK's file exporter, one document or
+lines) or Jaeger's JSON; - is the standard input.
 
   --html FILE          write an HTML page with the waterfalls
   --svg FILE           write a picture of them
