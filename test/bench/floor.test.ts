@@ -27,7 +27,7 @@ it("The benchmark's floor records with plain OpenTelemetry calls what the defaul
   floor.run(2);
 
   expect(once).toEqual([]);
-  expect(floor).toMatchObject({ spans: 3, logRecords: 4, measurements: 11 });
+  expect(floor).toMatchObject({ spans: 3, logRecords: 4, measurements: 13 });
   const twice = ["SERVER activity:add", "CLIENT activity:add", "SERVER orchestration:steps"];
   expect(spans.getFinishedSpans().map(({ name, kind }) => `${SpanKind[kind]} ${name}`)).toEqual([...twice, ...twice]);
   const events = ["orchestration.started", "activity.started", "activity.finished", "orchestration.finished"].map(

@@ -98,8 +98,8 @@ describe.skipIf(offline)("Where this package finds API 1.9, with SDK 2.x", () =>
       whole: 1,
       torn: 0,
       orphans: 0,
-      logs: 16,
-      metrics: 11,
+      logs: 17,
+      metrics: 12,
       lines: [],
     });
   });

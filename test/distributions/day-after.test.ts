@@ -71,7 +71,7 @@ describe.skipIf(offline)("On the day on which OpenTelemetry API 1.11 and SDK 3.2
         HOST_ADDRESS: sidecar.address,
       });
       expect(ended).toMatchObject({ code: 0 });
-      expect(accountFor(backend.received(), 1)).toMatchObject({ whole: 1, torn: 0, orphans: 0, logs: 16, metrics: 11 });
+      expect(accountFor(backend.received(), 1)).toMatchObject({ whole: 1, torn: 0, orphans: 0, logs: 17, metrics: 12 });
     },
     5 * minutes,
   );

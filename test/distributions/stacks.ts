@@ -50,13 +50,13 @@ export function versionOf({ install: [main = ""] }: Stack): string {
   return /.@(.+)$/.exec(main)?.[1] ?? "this one's";
 }
 
-/** How many log records there are of the workflow: of what starts, finishes and fails, and two that the application writes. */
+/** How many log records there are of the workflow: of what starts, waits, finishes and fails, and two that the application writes. */
 export function logsOf({ orchestrations }: Stack): number {
-  return orchestrations * 16;
+  return orchestrations * 17;
 }
 
 /** How many of the metrics the workflow has values for. */
-export const metricsOf = 11;
+export const metricsOf = 12;
 
 const all = { traces: true, logs: true, metrics: true };
 

@@ -34,9 +34,9 @@ const isActivity = (span: EndedSpan): boolean =>
   span.kind === SpanKind.SERVER && span.attributes["durabletask.type"] === "activity";
 
 // A run of an activity starts when it does; so does a first episode that nobody has recorded, and the task that leaves with
-// an orchestration's last response.
-const startsAnew = ({ kind, startTime, endTime }: EndedSpan): boolean =>
-  kind === SpanKind.SERVER || String(startTime) === String(endTime);
+// an orchestration's last response, whose span has the least length (S14).
+const startsAnew = ({ kind, startTime: [seconds, nanos], endTime: [endSeconds, endNanos] }: EndedSpan): boolean =>
+  kind === SpanKind.SERVER || (endSeconds === seconds && endNanos - nanos <= 1000);
 
 function grouped<T, K>(values: Iterable<T>, key: (value: T) => K): Map<K, T[]> {
   const groups = new Map<K, T[]>();

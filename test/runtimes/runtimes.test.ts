@@ -134,8 +134,8 @@ describe.skipIf(offline)("On another runtime", () => {
         orphans: 0,
         doubled: 0,
         tooShort: 0,
-        logs: 16,
-        metrics: 11,
+        logs: 17,
+        metrics: 12,
       });
     });
 
