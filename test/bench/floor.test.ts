@@ -39,6 +39,7 @@ it("The benchmark's floor records with plain OpenTelemetry calls what the defaul
     "durabletask.activity.duration 2",
     "durabletask.episode.duration 4",
     "durabletask.episode.replayed_events 4",
+    "durabletask.orchestration.active 0",
     "durabletask.orchestration.duration 2",
     "durabletask.orchestration.episodes 2",
     "durabletask.orchestration.history.size 2",

@@ -124,6 +124,11 @@ describe.skipIf(!isInstalled && !process.env["CI"])("The page of renderTraceHtml
     page.locator(".body .row:visible .name b").allInnerTexts();
   const details = (page: Page): Promise<string> => page.locator("#details").innerText();
 
+  it("runs a script that a bundler has put calls of its helper into, as esbuild does with keepNames", async () => {
+    const { page } = await open(renderTraceHtml(order));
+    expect(await page.evaluate("__name(() => 7, 'seven')()")).toBe(7);
+  });
+
   it("shows each span with its kind, start and duration, in the order of the tree, and reports nothing to the console", async () => {
     const { page, faults } = await open(renderTraceHtml(order));
     expect(await visibleNames(page)).toEqual([
