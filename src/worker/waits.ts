@@ -312,6 +312,9 @@ function hookTaskClass(prototype: object): void {
   const complete: unknown = Reflect.get(prototype, taskInternals.complete.name);
   if (typeof complete === "function" && !observedCompletes.has(complete)) {
     const observed = function (this: HookedTask, result: unknown): void {
+      // A class of groups that comes after the first race: Dapr's `whenAll` ends with its first failure.
+      const parent = parentOf(this);
+      if (parent !== undefined) hookGroupClass(parent);
       this[taskKey]?.completes();
       Reflect.apply(complete, this, [result]);
     };

@@ -132,7 +132,7 @@ describe.concurrent("K1 a fault in the set-up is reported, and the application r
     const { code, stderr } = await app.end();
     expect(code).toBe(0);
     expect(stderr).toContain(
-      'pair 1 of OTEL_EXPORTER_OTLP_METRICS_HEADERS is ignored: it must be key=value pairs, separated by commas, that make valid headers',
+      "pair 1 of OTEL_EXPORTER_OTLP_METRICS_HEADERS is ignored: it must be key=value pairs, separated by commas, that make valid headers",
     );
     expect(stderr).not.toContain("hunter2");
     expect(tree(backend.receiver.spans)).toEqual(wholeTrace);
