@@ -164,6 +164,7 @@ class WaitObserver implements ObservedWaits {
 const none: readonly never[] = [];
 const contextKey = Symbol("durable-telemetry.waits");
 const taskKey = Symbol("durable-telemetry.wait");
+const parentKey = Symbol("durable-telemetry.parent");
 const taskMembers = [taskInternals.complete, taskInternals.parent];
 
 /** A context; those of workers that observe no waits have no observer. */
@@ -173,6 +174,7 @@ interface HookedContext {
 
 interface HookedTask {
   [taskKey]?: ObservedWait;
+  [parentKey]?: HookedTask | undefined;
   readonly isComplete: boolean;
   readonly isCanceled?: boolean;
 }
@@ -310,6 +312,9 @@ function hookTaskClass(prototype: object): void {
   const complete: unknown = Reflect.get(prototype, taskInternals.complete.name);
   if (typeof complete === "function" && !observedCompletes.has(complete)) {
     const observed = function (this: HookedTask, result: unknown): void {
+      // A class of groups that comes after the first race: Dapr's `whenAll` ends with its first failure.
+      const parent = parentOf(this);
+      if (parent !== undefined) hookGroupClass(parent);
       this[taskKey]?.completes();
       Reflect.apply(complete, this, [result]);
     };
@@ -336,20 +341,23 @@ const sawRaces = new WeakSet<object>();
 // Who decides a race may be anything, and may have decided it already: the class of a group is hooked before its first
 // task is in it. Until a race was seen, a task that is observed tells which group it is put into.
 function learnGroupClass(task: HookedTask): void {
-  if (!sawRaces.has(commonClassOf(task))) Object.defineProperty(task, taskInternals.parent.name, parentToLearn);
+  if (parentKey in task || sawRaces.has(commonClassOf(task))) return;
+  task[parentKey] = parentOf(task);
+  Object.defineProperty(task, taskInternals.parent.name, parentToLearn);
 }
 
 const parentToLearn: PropertyDescriptor & ThisType<HookedTask> = {
   configurable: true,
   enumerable: true,
-  get: () => undefined,
+  get() {
+    return this[parentKey];
+  },
   set(group: HookedTask | undefined) {
-    const value: PropertyDescriptor = { value: group, writable: true, configurable: true, enumerable: true };
-    Object.defineProperty(this, taskInternals.parent.name, value);
+    this[parentKey] = group;
     if (group === undefined) return;
     hookGroupClass(group);
     // It can be in a group itself.
-    if (parentOf(group) === undefined) learnGroupClass(group);
+    learnGroupClass(group);
     if (!group.isComplete) return;
     this[taskKey]?.lose(group);
     loseIn(this, group);
