@@ -5,6 +5,13 @@ import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts"
 
 const method = "setCustomStatus";
 const observedClasses = new WeakSet<object>();
+// A `WeakMap` in its place would keep the whole history for a collection of garbage longer.
+const observer = Symbol("durable-telemetry.custom-status");
+
+/** A context; those of workers that observe no custom status have no observer. */
+interface ObservedContext {
+  [observer]?: Episode;
+}
 
 /**
  * Reports to `item` each change of the custom status: history does not record it, and replay sets it again. Each episode has
@@ -13,7 +20,7 @@ const observedClasses = new WeakSet<object>();
  */
 export function observeCustomStatus(context: OrchestrationContext, item: Episode): void {
   const prototype = Object.getPrototypeOf(context) as object;
-  if (observedClasses.has(prototype) || observeClass(prototype)) Observer.set(context, item);
+  if (observedClasses.has(prototype) || observeClass(prototype)) (context as ObservedContext)[observer] = item;
   else
     wrapMethod<[unknown], void>(
       context,
@@ -25,9 +32,9 @@ export function observeCustomStatus(context: OrchestrationContext, item: Episode
 /** Returns whether the class of contexts has the method, and can be given another one. */
 function observeClass(prototype: object): boolean {
   const original = (prototype as Members)[method];
-  const observed = function (this: object, ...args: unknown[]): void {
+  const observed = function (this: ObservedContext, ...args: unknown[]): void {
     const set = (): unknown => Reflect.apply(original as () => unknown, this, args);
-    const item = Observer.of(this);
+    const item = this[observer];
     if (item === undefined) set();
     else reportChange(this, item, set);
   };
@@ -45,30 +52,4 @@ function reportChange(context: object, item: Episode, set: () => void): void {
   set();
   const now = readInternal(context, orchestrationContextInternals.customStatus);
   if (now !== before) item.customStatusChanged(typeof now === "string" ? now : undefined);
-}
-
-// oxlint-disable-next-line typescript/no-extraneous-class -- its subclass adds a field to what the constructor returns
-class Given {
-  constructor(object: object) {
-    return object;
-  }
-}
-
-/** Gives an object a private field, which nobody else sees. A `WeakMap` would keep the whole history for a collection longer. */
-class Observer extends Given {
-  #item: Episode;
-
-  private constructor(context: object, item: Episode) {
-    super(context);
-    this.#item = item;
-  }
-
-  static set(context: object, item: Episode): void {
-    if (#item in context) context.#item = item;
-    else void new Observer(context, item);
-  }
-
-  static of(context: object): Episode | undefined {
-    return typeof context === "object" && context !== null && #item in context ? context.#item : undefined;
-  }
 }

@@ -50,6 +50,7 @@ export const shopShapes: Readonly<Record<string, readonly string[]>> = {
 2 order-worker activity:charge SERVER ERROR < order-worker activity:charge CLIENT ERROR
 2 order-worker orchestration:fulfil:timer INTERNAL < order-worker orchestration:fulfil SERVER
 1 order-worker plan parcels INTERNAL < order-worker orchestration:fulfil SERVER
+1 order-worker wait:approved INTERNAL < order-worker orchestration:fulfil SERVER
 2 order-worker orchestration:ship CLIENT < order-worker orchestration:fulfil SERVER
 2 order-worker orchestration:ship SERVER < order-worker orchestration:ship CLIENT
 2 order-worker orchestration:ship:timer INTERNAL < order-worker orchestration:ship SERVER
@@ -108,6 +109,7 @@ export const demoShapes: Readonly<Record<string, string>> = {
   "order-1002": `${order(2)}${paidAndShipped}
 1 order-workflow activity:requestApproval CLIENT < order-workflow orchestration:processOrder SERVER
 1 order-workflow activity:requestApproval SERVER < order-workflow activity:requestApproval CLIENT
+1 order-workflow wait:approval INTERNAL < order-workflow orchestration:processOrder SERVER
 1 order-workflow orchestration_event:approval PRODUCER < order-workflow activity:requestApproval SERVER`,
   "order-1003": `${order(2, " ERROR")}${failedCharge(" ERROR")}
 1 order-workflow activity:releaseItems CLIENT < order-workflow orchestration:processOrder SERVER ERROR
