@@ -52,15 +52,17 @@ export interface TaskHubObservation extends Disposable {
   stop(): void;
 }
 
-const whole = (least: number): OptionRule => ({
-  is: `a whole number, ${least} or more`,
-  test: (value) => Number.isSafeInteger(value) && Number(value) >= least,
+// A longer timer would fire at once.
+const longest = 2 ** 31 - 1;
+const whole = (least: number, most: number): OptionRule => ({
+  is: `a whole number from ${least} to ${most}`,
+  test: (value) => Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most,
 });
 const rules: OptionRules<ObserveTaskHubOptions> = {
-  interval: whole(1000),
-  timeout: whole(1),
-  maxInstances: whole(1),
-  nameLimit: whole(1),
+  interval: whole(1000, longest),
+  timeout: whole(1, longest),
+  maxInstances: whole(1, Number.MAX_SAFE_INTEGER),
+  nameLimit: whole(1, Number.MAX_SAFE_INTEGER),
 };
 
 // The SDK's numbers for the statuses of instances that have not finished. The SDK itself is not loaded.

@@ -201,7 +201,9 @@ describe("observeTaskHub", () => {
   });
 
   it.each([
-    [clientOf(), { interval: 10 }, /option "interval" must be a whole number, 1000 or more/],
+    [clientOf(), { interval: 10 }, /option "interval" must be a whole number from 1000 to 2147483647/],
+    [clientOf(), { interval: 2 ** 31 }, /option "interval" must be a whole number from 1000 to 2147483647/],
+    [clientOf(), { timeout: 2 ** 31 }, /option "timeout" must be a whole number from 1 to 2147483647/],
     [clientOf(), { every: 1 }, /unknown option "every"; the options are interval, timeout, maxInstances, nameLimit/],
     [{}, {}, /the client must have the method getAllInstances/],
   ])("X4 refuses what it can't use", (client, options, message) => {
