@@ -100,7 +100,7 @@ describe.skipIf(hubProgram === "").each([
           expect(line).toMatch(backendSpans === "instead" ? /(\w+) below activity\|\|\1$/ : /(\w+) below activity:\1$/);
         else if (tracing === "on") expect(line).toMatch(/(\w+) below orchestration\|\|\1$/);
       }
-      const isKept = /^(?:SERVER activity|PRODUCER create_orchestration):/;
+      const isKept = /^(?:SERVER activity|PRODUCER create_orchestration|INTERNAL wait):/;
       if (backendSpans === "instead") expect(ours().filter((line) => !isKept.test(line))).toEqual([]);
     });
 
