@@ -2,12 +2,13 @@ import { ROOT_CONTEXT, type Attributes } from "@opentelemetry/api";
 import type { MiddlewareContext, MiddlewareObject, WorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
 import { runIn, takeContextFault } from "../../src/telemetry/active-context.ts";
 import { ActivitySpan, OrchestrationSpan } from "../../src/telemetry/handles.ts";
+import { attributesOfTags } from "../../src/telemetry/tags.ts";
 import { TracedActivity } from "./activity.ts";
 import { userAttributes } from "./attributes.ts";
 import { TracedEpisode } from "./episode.ts";
 import { isolated } from "./faults.ts";
 import { suppressed } from "./live-context.ts";
-import { checkTracingOptions, tagAttributes, type TracingOptions } from "./options.ts";
+import { checkTracingOptions, type TracingOptions } from "./options.ts";
 import { currentTracer } from "./tracer.ts";
 
 export { silenceUnfitProviders } from "./tracer.ts";
@@ -26,12 +27,10 @@ export type { TracingOptions } from "./options.ts";
 export function tracing(options: TracingOptions = {}): MiddlewareObject {
   checkTracingOptions(options);
   const middleware: MiddlewareObject = { name: "tracing", workItem: (item) => hooksOf(item, options) };
-  const { attributes, tags } = options;
-  if (attributes === undefined && tags === undefined) return middleware;
-  const ownAttributes = (ctx: MiddlewareContext): Attributes => {
-    const own = attributes && isolated.call("the attributes function of tracing failed", () => attributes(ctx));
-    return { ...userAttributes(tagAttributes(ctx.tags, tags)), ...userAttributes(own) };
-  };
+  const { attributes } = options;
+  if (attributes === undefined) return middleware;
+  const ownAttributes = (ctx: MiddlewareContext): Attributes =>
+    userAttributes(isolated.call("the attributes function of tracing failed", () => attributes(ctx)));
   return {
     ...middleware,
     orchestration: (ctx, next) => {
@@ -59,13 +58,26 @@ function hooksOf(item: WorkItem, options: TracingOptions): WorkItemHooks | undef
     if (contextFault !== undefined) item.report(contextFaultMessage(contextFault));
     const tracer = currentTracer(item.report);
     if (tracer === undefined) return undefined;
-    return item.kind === "orchestration" ? new TracedEpisode(item, tracer, options) : new TracedActivity(item, tracer);
+    const traced =
+      item.kind === "orchestration" ? new TracedEpisode(item, tracer, options) : new TracedActivity(item, tracer);
+    if (options.tags !== undefined) recordTags(item, options.tags);
+    return traced;
   } catch (error) {
     isolated.fault("a work item could not be traced", error);
     // What broke here would break the SDK's own tracing too, which does not isolate it: so it is silenced.
     item.takeTraceContexts();
     return silenced;
   }
+}
+
+function recordTags(item: WorkItem, allowed: readonly string[]): void {
+  isolated.run("tags are left out", () => {
+    const tags = attributesOfTags(item.tags, allowed);
+    if (tags === undefined) return;
+    const { features } = item;
+    const span = item.kind === "orchestration" ? features.get(OrchestrationSpan) : features.get(ActivitySpan);
+    span?.setAttributes(userAttributes(tags));
+  });
 }
 
 const silenced: WorkItemHooks = { scope: (execute) => runIn(suppressed(ROOT_CONTEXT), execute) };

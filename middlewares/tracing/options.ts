@@ -11,7 +11,6 @@ import {
 import type { MiddlewareContext } from "../../src/pipeline/index.ts";
 import type { CustomStatusOption } from "../../src/telemetry/custom-status.ts";
 import type { BackendSpans, ContinueAsNew } from "./execution.ts";
-import { ATTR_TAG_PREFIX } from "../../src/telemetry/semconv.ts";
 
 /** Options of {@link tracing}. */
 export interface TracingOptions {
@@ -65,11 +64,4 @@ const rules: OptionRules<TracingOptions> = {
 /** Checks the options; see {@link checkOptions} for what is thrown. */
 export function checkTracingOptions(options: unknown): asserts options is TracingOptions {
   checkOptions<TracingOptions>("tracing", options, rules);
-}
-
-/** The attributes for the allow-listed tags. */
-export function tagAttributes(tags: Readonly<Record<string, string>>, allowed: readonly string[] = []): Attributes {
-  return Object.fromEntries(
-    allowed.flatMap((tag) => (Object.hasOwn(tags, tag) ? [[`${ATTR_TAG_PREFIX}${tag}`, tags[tag]]] : [])),
-  );
 }

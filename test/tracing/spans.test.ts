@@ -373,6 +373,11 @@ describe("S6 inputs, outputs and tags are never recorded by default", () => {
     });
   });
 
+  it("tags are read without a function around the code: the SDK drives the orchestrator itself", () => {
+    expect(Object.keys(tracing({ tags: ["tenant"] }))).toEqual(["name", "workItem"]);
+    expect(Object.keys(tracing({ attributes: () => ({}) }))).toEqual(["name", "workItem", "orchestration", "activity"]);
+  });
+
   it("unknown options and wrong types are refused by name", () => {
     const bad =
       (options: unknown): (() => unknown) =>
