@@ -30,12 +30,12 @@ export function carriedBaggage(keys: readonly string[]): MiddlewareObject {
 }
 
 function hooksOf(item: WorkItem, keys: readonly string[]): WorkItemHooks | undefined {
-  const entries: Record<string, BaggageEntry> = {};
+  let entries: Record<string, BaggageEntry> | undefined;
   for (const key of keys) {
     const value = item.tags[`${baggagePrefix}${key}`];
-    if (value !== undefined) entries[key] = { value };
+    if (value !== undefined) (entries ??= {})[key] = { value };
   }
-  if (Object.keys(entries).length === 0) return undefined;
+  if (entries === undefined) return undefined;
   const baggage: Baggage = propagation.createBaggage(entries);
   return {
     scope: (execute) => {
