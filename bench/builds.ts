@@ -39,7 +39,7 @@ export async function loadBuild(directory: string = resolve(import.meta.dirname,
     attachDefault: (worker) => void withDurableTelemetry(worker),
     attachOperator: (worker, tasks) =>
       void withDurableTelemetry(worker, {
-        propagate: { tags: ["tenant"], baggage: ["tenant.id"] },
+        propagate: { tags: ["tenant"], baggage: ["tenant.id"], origin: true },
         tracing: { tags: ["tenant"], running: true, customStatus: true },
         metrics: { tags: ["tenant"] },
         logging: { tags: ["tenant"], customStatus: true, waiting: { tasks } },

@@ -43,6 +43,7 @@ export {
   type ActivityWorkItem,
   type AwaitGuardMode,
   type AwaitGuardOptions,
+  type Continuation,
   type ContractRule,
   type CreatedTimer,
   type DurableMiddleware,

@@ -48,8 +48,8 @@ export interface DurableTelemetryOptions {
    */
   readonly caching?: CachingOptions | ActivityCache | false | undefined;
   /**
-   * Hands tags of an orchestration, and W3C baggage of its caller, to its activities and sub-orchestrations, as tags on their
-   * actions; and with them the number of an attempt and the root of a sub-orchestration (telemetry.md S10). Off by
+   * Hands tags of an orchestration, and W3C baggage of its caller, to its activities, its sub-orchestrations and the execution
+   * that continues it as new, as tags on their actions. Nothing that it does not name goes on (contract.md P1). Off by
    * default: it is the only option that changes what an orchestration schedules (contract.md D3).
    */
   readonly propagate?: PropagateOptions | false | undefined;
@@ -141,7 +141,7 @@ const rules: OptionRules<DurableTelemetryOptions> = {
     test: (value) => value === false || anObject.test(value),
   },
   propagate: {
-    is: "an object with the tags and baggage to hand on, or false",
+    is: "an object that names what is handed on, or false",
     test: (value) => value === false || anObject.test(value),
   },
   use: anArray,

@@ -9,8 +9,9 @@ export type { PropagateOptions } from "./options.ts";
 
 // Carries what the task's own messages do not contain (telemetry.md S10).
 const originTag = "durable-telemetry.origin";
-// A tag is in the history of the orchestration, in the request, and in each episode of a sub-orchestration (telemetry.md K4).
-const longest = 1024;
+// In bytes, of a name or a value (contract.md P3): a tag is in the history of the orchestration, in the request, and in each
+// episode of a sub-orchestration.
+const longest = 256;
 
 /**
  * The middlewares that hand tags and baggage of an orchestration to its activities and sub-orchestrations: the first
@@ -23,17 +24,17 @@ export function propagation(options: PropagateOptions): {
   inner: readonly MiddlewareObject[];
 } {
   checkPropagateOptions(options);
-  const { tags = [], baggage = [] } = options;
+  const { tags = [], baggage = [], origin: carriesOrigin = false } = options;
   const names = [...tags, ...baggage.map((key) => `${baggagePrefix}${key}`)];
   const outer: MiddlewareObject = {
     name: "propagation",
     workItem: (item) => {
       // An orchestration without a parent is nobody's task, whatever its tags say.
       const isTask = item.kind === "activity" || item.parent !== undefined;
-      const origin = isTask ? readOrigin(item.tags[originTag]) : undefined;
+      const origin = carriesOrigin && isTask ? readOrigin(item.tags[originTag]) : undefined;
       if (origin !== undefined) item.features.set(CarriedOrigin, origin);
       if (item.kind === "activity") return undefined;
-      return { onResponse: (response) => handOn(item, response as EpisodeResponse, names) };
+      return { onResponse: (response) => handOn(item, response as EpisodeResponse, names, carriesOrigin) };
     },
   };
   return { outer, inner: baggage.length === 0 ? [] : [carriedBaggage(baggage)] };
@@ -41,9 +42,21 @@ export function propagation(options: PropagateOptions): {
 
 const warnedOfProtocol = new WeakSet<WorkItem["report"]>();
 
-function handOn(item: OrchestrationWorkItem, { scheduled }: EpisodeResponse, names: readonly string[]): void {
-  if (scheduled.length === 0) return;
+function handOn(
+  item: OrchestrationWorkItem,
+  response: EpisodeResponse,
+  names: readonly string[],
+  carriesOrigin: boolean,
+): void {
+  const { continuation, scheduled } = response;
+  if (scheduled.length === 0 && continuation === undefined) return;
   const handed = tagsToHandOn(item, names);
+  for (const [name, value] of handed) continuation?.setTag(name, value);
+  // The continued execution has the same parent, and is the same attempt.
+  if (carriesOrigin && continuation !== undefined) {
+    const own = item.tags[originTag];
+    if (own !== undefined) continuation.setTag(originTag, own);
+  }
   for (const task of scheduled) {
     if (task.type !== "activity" && task.type !== "sub_orchestration") continue;
     if (task.setTag === undefined) {
@@ -51,7 +64,7 @@ function handOn(item: OrchestrationWorkItem, { scheduled }: EpisodeResponse, nam
       return;
     }
     for (const [name, value] of handed) task.setTag(name, value, false);
-    const origin = originOfTask(item, task);
+    const origin = carriesOrigin ? originOfTask(item, task) : undefined;
     if (origin !== undefined) task.setTag(originTag, written(origin), true);
   }
 }
@@ -60,10 +73,18 @@ function tagsToHandOn(item: OrchestrationWorkItem, names: readonly string[]): re
   return names.flatMap((name) => {
     const value = Object.hasOwn(item.tags, name) ? item.tags[name] : undefined;
     if (value === undefined) return [];
-    if (value.length <= longest) return [[name, value] as const];
-    isolated.fault(`the tag "${name}" was not handed on`, new RangeError(`it is longer than ${longest} characters`));
+    const obstacle = obstacleIn(name) ?? obstacleIn(value);
+    if (obstacle === undefined) return [[name, value] as const];
+    isolated.fault(`the tag ${JSON.stringify(name.slice(0, longest))} was not handed on`, new RangeError(obstacle));
     return [];
   });
+}
+
+/** Why a name or a value can't travel (contract.md P3); `undefined` if it can. */
+function obstacleIn(part: string): string | undefined {
+  // No string has fewer bytes than characters.
+  if (part.length > longest || Buffer.byteLength(part) > longest) return `it has more than ${longest} bytes`;
+  return /\p{Cc}/u.test(part) ? "it has control characters" : undefined;
 }
 
 function warnOfProtocol(item: OrchestrationWorkItem): void {
@@ -76,8 +97,14 @@ function written({ attempt, mayRetry, root }: Origin): string {
   const parts = new URLSearchParams();
   if (attempt !== undefined) parts.set("attempt", String(attempt));
   if (mayRetry === true) parts.set("retry", "1");
-  if (root !== undefined && root.length <= longest) parts.set("root", root);
-  return parts.toString();
+  const withoutRoot = parts.toString();
+  if (root === undefined) return withoutRoot;
+  parts.set("root", root);
+  const whole = parts.toString();
+  const obstacle = obstacleIn(whole);
+  if (obstacle === undefined) return whole;
+  isolated.fault("the instance ID of the root was not handed on", new RangeError(obstacle));
+  return withoutRoot;
 }
 
 function readOrigin(tag: string | undefined): Origin | undefined {

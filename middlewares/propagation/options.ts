@@ -1,6 +1,10 @@
-import { aStringArray, checkOptions, type OptionRules } from "../../src/options.ts";
+import { aBoolean, aStringArray, checkOptions, type OptionRules } from "../../src/options.ts";
 
-/** What an orchestration hands to its activities and sub-orchestrations, as tags on their actions. */
+/**
+ * What an orchestration hands to its activities, its sub-orchestrations, and the execution that continues it as new, as tags on
+ * their actions. Nothing that is not named goes on (contract.md P1). A name or value of more than 256 bytes, or with control
+ * characters, is left out and reported (P3).
+ */
 export interface PropagateOptions {
   /** The tags that are handed on, by name; none by default. A tag that the code gave a task itself stays. */
   readonly tags?: readonly string[] | undefined;
@@ -10,9 +14,14 @@ export interface PropagateOptions {
    * while the code of an orchestration or activity runs.
    */
   readonly baggage?: readonly string[] | undefined;
+  /**
+   * Whether the number of the attempt and the instance ID of the root orchestration are handed on, in the tag
+   * `durable-telemetry.origin`, so that every worker has them on its spans and log records (telemetry.md S10); `false` by default.
+   */
+  readonly origin?: boolean | undefined;
 }
 
-const rules: OptionRules<PropagateOptions> = { tags: aStringArray, baggage: aStringArray };
+const rules: OptionRules<PropagateOptions> = { tags: aStringArray, baggage: aStringArray, origin: aBoolean };
 
 /** Checks the options; see {@link checkOptions} for what is thrown. */
 export function checkPropagateOptions(options: unknown): asserts options is PropagateOptions {

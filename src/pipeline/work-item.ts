@@ -37,8 +37,16 @@ export interface EpisodeResponse {
   readonly timers: readonly CreatedTimer[];
   /** The messages that it sends. */
   readonly sent: readonly SentMessage[];
+  /** The execution that continues this one as new, if there is one and the protocol has a place for its tags. */
+  readonly continuation: Continuation | undefined;
   /** Writes the identity of the orchestration's span into the response, for the next episode; some backends have no place for it. */
   persistSpan(spanId: string, startTime: Date): void;
+}
+
+/** An execution that continues another one as new. */
+export interface Continuation {
+  /** Adds a tag to it. One with that name that it has already stays. */
+  setTag(name: string, value: string): void;
 }
 
 /** An activity's response, before it is sent. */

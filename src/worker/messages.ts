@@ -1,6 +1,7 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type * as Proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import type {
+  Continuation,
   CreatedTimer,
   EpisodeHistory,
   EpisodeOutcome,
@@ -143,12 +144,18 @@ function scheduledTask(
   return isLock ? { ...notYet, type: "entity_lock", name: "" } : undefined;
 }
 
+/** Has a tag leave with a message; it takes the place of one with that name only if it `replaces` that. */
+function addTag(tags: TagsMap, name: string, value: string, replaces: boolean): void {
+  // The `has` of google-protobuf (3.21) finds `constructor` in every map.
+  if (replaces || tags.get(name) === undefined) tags.set(name, value);
+}
+
+type TagsMap = ReturnType<Proto.ScheduleTaskAction["getTagsMap"]>;
 type TaggedMessage = Proto.ScheduleTaskAction | Proto.CreateSubOrchestrationAction;
 
 function setTag(this: ScheduledTask, name: string, value: string, replaces: boolean): void {
   const tags = (this as ScheduledAction).message?.getTagsMap();
-  // The `has` of google-protobuf (3.21) finds `constructor` in every map.
-  if (tags !== undefined && (replaces || tags.get(name) === undefined)) tags.set(name, value);
+  if (tags !== undefined) addTag(tags, name, value, replaces);
 }
 
 /** A task whose action has not left. */
@@ -254,6 +261,14 @@ export function outcomeOf(actions: readonly OrchestratorAction[], history: Episo
     default:
       return { status: "completed" };
   }
+}
+
+/** The execution that continues this one as new; `undefined` if none does, or the protocol has no tags, as Dapr's. */
+export function continuationOf(actions: readonly OrchestratorAction[]): Continuation | undefined {
+  const complete = actions.find((action) => action.hasCompleteorchestration())?.getCompleteorchestration();
+  const status: number | undefined = complete?.getOrchestrationstatus();
+  if (status !== orchestrationStatus.continuedAsNew || typeof complete?.getTagsMap !== "function") return undefined;
+  return { setTag: (name, value) => addTag(complete.getTagsMap(), name, value, false) };
 }
 
 /** The identity of an orchestration's span, for `response`. */

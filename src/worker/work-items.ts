@@ -3,6 +3,7 @@ import {
   Episode,
   type ActivityOutcome,
   type ActivityResponse,
+  type Continuation,
   type CreatedTimer,
   type EpisodeOutcome,
   type EpisodeResponse,
@@ -20,6 +21,7 @@ import {
   failureOf,
   orchestrationTraceContextMessage,
   outcomeOf,
+  continuationOf,
   scheduledBy,
   sentBy,
   tagsOf,
@@ -186,6 +188,9 @@ export class ProtoEpisodeResponse implements EpisodeResponse {
   }
   get sent(): readonly SentMessage[] {
     return (this.#sent ??= Object.freeze(sentBy(this.#actions)));
+  }
+  get continuation(): Continuation | undefined {
+    return continuationOf(this.#actions);
   }
 
   persistSpan(spanId: string, startTime: Date): void {

@@ -1,9 +1,19 @@
 /** Tags and baggage of an orchestration, handed to its activities and sub-orchestrations. */
-import { RetryPolicy, type OrchestrationContext } from "@microsoft/durabletask-js";
-import type { OrchestratorResponse } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import { NoOpLogger, RetryPolicy, type OrchestrationContext, type TaskOptions } from "@microsoft/durabletask-js";
+import type {
+  HistoryEvent,
+  OrchestratorResponse,
+} from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
+import pb from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { context, logs, metrics, propagation, SpanKind } from "@opentelemetry/api";
-import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { baggageTags, currentLogger, withDurableTelemetry, type DurableTelemetryOptions } from "../../src/index.ts";
+import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import {
+  baggageTags,
+  currentLogger,
+  withDurableTelemetry,
+  type DurableTelemetryOptions,
+  type PropagateOptions,
+} from "../../src/index.ts";
 import { recordSpans, startHub, type Hub, type Steps } from "../harness.ts";
 import { loggerProvider } from "../logging/record-logs.ts";
 import { recordMetrics, WorkItems } from "../metrics/record-metrics.ts";
@@ -54,6 +64,11 @@ beforeAll(async () => {
       });
       each.addNamedActivity("pack", () => null);
       each.addNamedActivity("own", () => null);
+      each.addNamedOrchestrator("renew", async function* (ctx: OrchestrationContext, times: number): Steps {
+        if (times > 0) return ctx.continueAsNew(times - 1, false);
+        yield ctx.callActivity("pack");
+        return times;
+      });
       each.addNamedOrchestrator("ship", async function* (ctx: OrchestrationContext): Steps {
         yield ctx.callActivity("own", null, { tags: { tenant: "other" } });
         return yield ctx.callActivity("pack");
@@ -123,7 +138,7 @@ describe("With propagate", () => {
           ctx.callSubOrchestrator("ship");
           return yield ctx.callActivity("charge", null, { retry });
         }),
-      { propagate: {} },
+      { propagate: { origin: true } },
     );
     const response = await runEpisode(scheduling, {
       past: [
@@ -143,26 +158,79 @@ describe("With propagate", () => {
       ["charge", { "durable-telemetry.origin": "attempt=2" }],
     ]);
     const spans = recordSpans();
-    const running = episodeWorker((each) => each.addNamedOrchestrator("ship", () => 1), { propagate: {} });
+    const running = episodeWorker((each) => each.addNamedOrchestrator("ship", () => 1), {
+      propagate: { origin: true },
+    });
     await runEpisode(running, { fresh: [history.episode(0), history.started("ship", { tags: tags[0]?.[1] ?? {} })] });
     expect(spans.finished[0]?.attributes).not.toHaveProperty("durabletask.root.instance_id");
     const child = history.started("ship", { tags: tags[0]?.[1] ?? {} });
-    const { default: pb } = await import("@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js");
-    child
-      .getExecutionstarted()
-      ?.setParentinstance(
-        new pb.ParentInstanceInfo().setOrchestrationinstance(
-          new pb.OrchestrationInstance().setInstanceid("instance-1"),
-        ),
-      );
-    await runEpisode(running, { fresh: [history.episode(0), child] });
+    await runEpisode(running, { fresh: [history.episode(0), ofParent(child)] });
     expect(spans.finished[1]?.attributes["durabletask.root.instance_id"]).toBe("instance-1");
   });
 
-  it("K4 does not hand on a tag of more than 1,024 characters, and the work goes on", async () => {
-    const response = await firstResponse({ propagate }, { tenant: "x".repeat(1025), note: "not listed" });
-    expect(tagsOf(response)).toEqual([["charge", {}]]);
+  it("P1 hands on nothing that it does not name", async () => {
+    const tags = { tenant: "acme", note: "stays", "baggage.tenant.id": "42", "baggage.secret": "x" };
+    const handed = async (options: PropagateOptions): Promise<unknown> =>
+      tagsOf(await firstResponse({ propagate: options }, tags, { retry }));
+    expect(await handed({})).toEqual([["charge", {}]]);
+    expect(await handed({ tags: ["tenant"] })).toEqual([["charge", { tenant: "acme" }]]);
+    expect(await handed({ baggage: ["tenant.id"] })).toEqual([["charge", { "baggage.tenant.id": "42" }]]);
+    expect(await handed({ origin: true })).toEqual([["charge", { "durable-telemetry.origin": "attempt=1&retry=1" }]]);
   });
+
+  it("P2 a continued execution gets what is named, and in its own tasks too, over the wire", async () => {
+    seen.clear();
+    const tags = { tenant: "acme", "baggage.tenant.id": "42", note: "of the hub's own" };
+    expect(await hub.run("renew", 2, { tags })).toMatchObject({ serializedOutput: "0" });
+    const handed = { tenant: "acme", baggage: "42" };
+    expect(Object.fromEntries(seen)).toEqual({ renew: handed, pack: handed });
+  });
+
+  it("P2 the action that continues an execution carries them, with the origin of a sub-orchestration, and no other", async () => {
+    const origin = "attempt=2&root=order-7";
+    const started = ofParent(
+      history.started("renew", { tags: { tenant: "acme", note: "stays", "durable-telemetry.origin": origin } }),
+    );
+    const continued = async (options: PropagateOptions | false): Promise<unknown> => {
+      const worker = episodeWorker(
+        (each) =>
+          each.addNamedOrchestrator("renew", (ctx: OrchestrationContext): void => ctx.continueAsNew(null, false)),
+        { propagate: options },
+      );
+      const [action] = (await runEpisode(worker, { fresh: [history.episode(0), started] })).getActionsList();
+      return Object.fromEntries(action?.getCompleteorchestration()?.getTagsMap().getEntryList() ?? []);
+    };
+    expect(await continued(propagate)).toEqual({ tenant: "acme" });
+    expect(await continued({ origin: true })).toEqual({ "durable-telemetry.origin": origin });
+    expect(await continued(false)).toEqual({});
+  });
+
+  it.each([
+    ["a value of more than 256 bytes", { tenant: "x".repeat(257) }, "it has more than 256 bytes"],
+    ["a value of fewer characters than bytes", { owner: "ü".repeat(129) }, "it has more than 256 bytes"],
+    ["a value with a line feed", { tenant: "acme\nevil: 1" }, "it has control characters"],
+    ["a value with a control character beyond ASCII", { city: "a\u0085" }, "it has control characters"],
+    ["a name of more than 256 bytes", { ["n".repeat(257)]: "acme" }, "it has more than 256 bytes"],
+    ["a name with a NUL", { "ten\0ant": "acme" }, "it has control characters"],
+  ] satisfies [string, Record<string, string>, string][])(
+    "P3 leaves out %s, reports it once, and hands on the rest",
+    async (_, bad, obstacle) => {
+      // Each case has a name of its own: a cause is logged once a minute.
+      const warn = vi.spyOn(NoOpLogger.prototype, "warn");
+      onTestFinished(() => warn.mockRestore());
+      const [name = ""] = Object.keys(bad);
+      const tags = [name, "region"];
+      for (let time = 0; time < 3; time += 1) {
+        const response = await firstResponse({ propagate: { tags } }, { ...bad, region: "r".repeat(256) });
+        expect(tagsOf(response)).toEqual([["charge", { region: "r".repeat(256) }]]);
+      }
+      const [[line] = [""], ...others] = warn.mock.calls;
+      expect(others).toEqual([]);
+      expect(line).toContain("was not handed on");
+      expect(line).toContain(obstacle);
+      expect(line).not.toMatch(/\p{Cc}/u);
+    },
+  );
 
   it("S12 hands on a tag with the name of a member that all objects have", async () => {
     const response = await firstResponse({ propagate: { tags: ["constructor"] } }, { constructor: "Brabham" });
@@ -184,7 +252,7 @@ describe("With propagate", () => {
   it.each([
     [{ propagate: true }, /option "propagate" must be an object/],
     [{ propagate: { tags: "tenant" } }, /propagate: option "tags" must be an array of strings/],
-    [{ propagate: { tag: [] } }, /propagate: unknown option "tag"; the options are tags, baggage/],
+    [{ propagate: { tag: [] } }, /propagate: unknown option "tag"; the options are tags, baggage, origin/],
   ])("X4 refuses %j, and names the key", (options, message) => {
     expect(() =>
       withDurableTelemetry(
@@ -195,11 +263,22 @@ describe("With propagate", () => {
   });
 });
 
-function firstResponse(options: DurableTelemetryOptions, tags: Record<string, string>): Promise<OrchestratorResponse> {
+/** The start of a sub-orchestration of `instance-1`. */
+function ofParent(started: HistoryEvent): HistoryEvent {
+  const parent = new pb.OrchestrationInstance().setInstanceid("instance-1");
+  started.getExecutionstarted()?.setParentinstance(new pb.ParentInstanceInfo().setOrchestrationinstance(parent));
+  return started;
+}
+
+function firstResponse(
+  options: DurableTelemetryOptions,
+  tags: Record<string, string>,
+  ofTask: TaskOptions = {},
+): Promise<OrchestratorResponse> {
   const worker = episodeWorker(
     (each) =>
       each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
-        return yield ctx.callActivity("charge");
+        return yield ctx.callActivity("charge", null, ofTask);
       }),
     options,
   );

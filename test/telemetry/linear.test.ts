@@ -122,6 +122,7 @@ describe("Linear: what logging and metrics do of an episode", () => {
         actions: size,
         scheduled,
         timers: [],
+        continuation: undefined,
         sent: [],
         persistSpan: () => undefined,
       });
