@@ -568,15 +568,16 @@ describe("durable-telemetry trace, on large files", () => {
   }
 
   it.each(["document", "lines"] as const)("takes little more memory for ten times the size: %s", async (format) => {
-    // With a heap that would not hold the file: it is never in memory as a whole.
-    const read = (path: string): Promise<Run> =>
-      run(["trace", path, "--limit", "0"], { nodeOptions: ["--max-old-space-size=32"] });
+    // With a heap that would not hold the file: it is never in memory as a whole. How far the young generation grows depends on
+    // how busy the machine is.
+    const nodeOptions = ["--max-old-space-size=32", "--max-semi-space-size=2"];
+    const read = (path: string): Promise<Run> => run(["trace", path, "--limit", "0"], { nodeOptions });
     const small = await read(await large(3, format));
     const big = await read(await large(30, format));
     expect(small).toMatchObject({ code: 0, stderr: "" });
     expect(big).toMatchObject({ code: 0, stderr: "" });
     expect(Number(/^\d+/.exec(big.stdout)?.[0])).toBeGreaterThan(7_000);
-    expect(big.memory - small.memory).toBeLessThan(64);
+    expect(big.memory - small.memory).toBeLessThan(40);
     expect(big.memory).toBeLessThan(180);
   });
 });

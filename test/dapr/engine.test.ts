@@ -87,10 +87,13 @@ describe.skipIf(hubProgram === "").each([
       const spans = counts[backendSpans];
       recorder.reset();
       expect(await run(name, input)).toEqual(result);
-      // The event may come before the workflow waits for it: then there is no wait.
-      const emitted = (): number => recorder.spans((span) => !span.name.startsWith("wait:")).length;
+      const isWait = (span: { readonly name: string }): boolean => span.name.startsWith("wait:");
+      const emitted = (): number => recorder.spans((span) => !isWait(span)).length;
       await recorder.waitFor(() => recorder.openSpans().length === 0 && emitted() >= spans, patience);
       expect(emitted()).toBe(spans);
+      const waits = recorder.spans(isWait).map((span) => span.name);
+      // The event may come before the workflow waits for it: then there is no wait.
+      expect(name === "nested" ? [[], ["wait:go"]] : [[]]).toContainEqual(waits);
       expect(new Set(recorder.spans().map((span) => span.spanContext().traceId)).size).toBe(1);
       await assertWhole();
       const isServer = /^SERVER (?:orchestration|activity):/;

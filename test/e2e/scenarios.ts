@@ -21,6 +21,8 @@ export interface Scenario {
   readonly executions: number;
   /** How many activities run. */
   readonly activities: number;
+  /** How many waits for the event `go`; none by default. */
+  readonly waits?: number;
   /** How many traces it makes: continue-as-new starts new ones. */
   readonly traces: number;
 }
@@ -126,6 +128,7 @@ export const scenarios: readonly Scenario[] = [
     },
     executions: 1,
     activities: 1,
+    waits: 1,
     // The orchestration's, and the client's spans of the schedule: one trace.
     traces: 1,
   },
@@ -143,6 +146,7 @@ export const scenarios: readonly Scenario[] = [
     },
     executions: 1,
     activities: 1,
+    waits: 1,
     // The client's own span of the raised event is a trace of its own.
     traces: 2,
   },
