@@ -52,6 +52,7 @@ export {
   type EpisodeOutcome,
   type EpisodeResponse,
   type EventWait,
+  type GivenUpTask,
   type HistoryEvent,
   type Middleware,
   type MiddlewareContext,

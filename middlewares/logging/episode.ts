@@ -12,6 +12,7 @@ import {
   orchestrationEnded,
   orchestrationStarted,
   suspensionChanged,
+  taskGaveUp,
   type LogEvent,
 } from "./events.ts";
 import { isolated } from "./faults.ts";
@@ -32,7 +33,7 @@ export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements 
 
   constructor(item: OrchestrationWorkItem, options: LoggingOptions) {
     super(item, options);
-    if (options.waiting !== false) item.observeWaits();
+    item.observeWaits();
     this.onCustomStatus =
       options.customStatus === undefined || options.customStatus === false
         ? undefined
@@ -61,6 +62,8 @@ export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements 
     try {
       for (const event of this.item.history.newEvents())
         if (isLogged(event) && this.isReceived) this.write(this.#describe(event));
+      for (const task of this.item.waits?.givenUpTasks ?? [])
+        if (this.isReceived) this.write(taskGaveUp(this.item, task));
       for (const status of this.#statuses ?? []) if (this.isReceived) this.write(status);
       if (this.#end !== undefined && this.isReceived) this.write(this.#end);
     } catch (error) {

@@ -3,7 +3,9 @@ import type {
   ActivityOutcome,
   ActivityWorkItem,
   EpisodeOutcome,
+  GivenUpTask,
   OrchestrationWorkItem,
+  ScheduledTask,
   TaskFailure,
   WorkItem,
 } from "../../src/pipeline/index.ts";
@@ -15,6 +17,8 @@ import {
   ATTR_CACHE_RESULT,
   ATTR_CUSTOM_STATUS,
   ATTR_ERROR_TYPE,
+  ATTR_GAVE_UP_ATTEMPTS,
+  ATTR_GAVE_UP_TASK,
   ATTR_RECORDED_ERROR_TYPE,
   ATTR_TASK_STATUS,
   logEvents,
@@ -67,6 +71,31 @@ export function customStatusChanged(
     attributes: status === undefined ? {} : { [ATTR_CUSTOM_STATUS]: status },
     at: at !== undefined && at.getTime() > 0 ? at : undefined,
   };
+}
+
+/** A task that a retry policy or handler decided not to retry, though its attempt was logged as one that can be (telemetry.md L5). */
+export function taskGaveUp(item: OrchestrationWorkItem, { taskId, attempts, at }: GivenUpTask): LogEvent {
+  const [scheduled] = item.history.scheduledAs([taskId]).tasks;
+  const failure = item.history.failureOfTask(taskId);
+  const task = scheduled === undefined ? `task #${taskId}` : taskInWords(scheduled);
+  const after = `after ${attempts} ${attempts === 1 ? "attempt" : "attempts"}`;
+  return {
+    eventName: logEvents.taskGaveUp,
+    level: "error",
+    line: `Orchestration ${item.name} gave up on ${task} ${after}${ofInstance(item)}${failureText(failure)}`,
+    attributes: {
+      [ATTR_GAVE_UP_TASK]: task,
+      [ATTR_GAVE_UP_ATTEMPTS]: attempts,
+      // The record of the attempt has the exception.
+      ...(failure === undefined ? {} : { [ATTR_ERROR_TYPE]: failure.type }),
+    },
+    at,
+  };
+}
+
+/** A task of an orchestration, in the words of its records. */
+export function taskInWords({ type, name, taskId }: ScheduledTask): string {
+  return name === "" ? `${type} #${taskId}` : `${type} ${name} #${taskId}`;
 }
 
 const endings = {

@@ -7,7 +7,7 @@ import {
   ATTR_WAITING_TIMERS,
   logEvents,
 } from "../../src/telemetry/semconv.ts";
-import type { LogEvent } from "./events.ts";
+import { taskInWords, type LogEvent } from "./events.ts";
 import type { Level } from "./write.ts";
 
 // A list in a record has no more entries.
@@ -77,7 +77,7 @@ function outstandingOf(item: OrchestrationWorkItem, response: EpisodeResponse): 
     return true;
   };
   const addTask = (task: ScheduledTask): void => {
-    if (tasks.length < longestList) tasks.push(inWords(task));
+    if (tasks.length < longestList) tasks.push(taskInWords(task));
   };
   const left = new Set(item.waits?.outstanding);
   let count = left.size;
@@ -92,8 +92,4 @@ function outstandingOf(item: OrchestrationWorkItem, response: EpisodeResponse): 
   for (const task of older.tasks) addTask(task);
   for (const { taskId, dueAt } of older.timers) if (!addTimer(taskId, dueAt)) count -= 1;
   return { count, tasks, timers };
-}
-
-function inWords({ type, name, taskId }: ScheduledTask): string {
-  return name === "" ? `${type} #${taskId}` : `${type} ${name} #${taskId}`;
 }

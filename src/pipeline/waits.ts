@@ -26,6 +26,15 @@ export interface TimerWait {
   readonly canceledAt: Date | undefined;
 }
 
+/** A task with a retry policy or handler whose failure was its last, though another attempt was possible. */
+export interface GivenUpTask {
+  readonly taskId: number;
+  /** How many attempts there were. */
+  readonly attempts: number;
+  /** The durable time at which that was decided; `undefined` if the backend keeps no timestamps. */
+  readonly at: Date | undefined;
+}
+
 /** What the code of one episode waits for, and what it stopped waiting for in this episode. */
 export interface ObservedWaits {
   /** The waits that no event has answered. */
@@ -34,6 +43,8 @@ export interface ObservedWaits {
   readonly answeredEvents: readonly EventWait[];
   /** The timers that the code canceled in this episode. */
   readonly canceledTimers: readonly TimerWait[];
+  /** The tasks that could have been retried, and that it was decided in this episode not to retry. */
+  readonly givenUpTasks: readonly GivenUpTask[];
   /** Whether there may be timers that have not fired, those of retries included. */
   readonly hasTimers: boolean;
   /** The timer with this ID, if the code created it in this episode or in its replay. */

@@ -26,6 +26,9 @@ export const ATTR_WAITING_COUNT = "durabletask.waiting.count";
 export const ATTR_WAITING_EVENTS = "durabletask.waiting.events";
 export const ATTR_WAITING_TIMERS = "durabletask.waiting.timers";
 export const ATTR_WAITING_TASKS = "durabletask.waiting.tasks";
+/** On the record of a task that is not retried though it could be: which, and how many attempts there were. */
+export const ATTR_GAVE_UP_TASK = "durabletask.gave_up.task";
+export const ATTR_GAVE_UP_ATTEMPTS = "durabletask.gave_up.attempts";
 /** The custom status, or what the user allows to be recorded of it. */
 export const ATTR_CUSTOM_STATUS = "durabletask.custom_status";
 export const ATTR_FIRE_AT = "durabletask.fire_at";
@@ -88,6 +91,7 @@ export const spanEvents = {
 export const logEvents = {
   orchestrationStarted: "durabletask.orchestration.started",
   orchestrationWaiting: "durabletask.orchestration.waiting",
+  taskGaveUp: "durabletask.task.gave_up",
   orchestrationCustomStatus: "durabletask.orchestration.custom_status_changed",
   orchestrationSuspended: "durabletask.orchestration.suspended",
   orchestrationResumed: "durabletask.orchestration.resumed",

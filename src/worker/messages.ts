@@ -110,12 +110,13 @@ function carryInAction(action: OrchestratorAction, context: TraceContext): void 
 type PendingTasks = Readonly<Record<number, PendingTask | undefined>>;
 
 /** A pending task; those with a retry policy or handler count their attempts. */
-interface PendingTask {
+export interface PendingTask {
   readonly attemptCount?: number;
   readonly retryPolicy?: { readonly maxNumberOfAttempts?: number };
 }
 
-function mayRetry({ attemptCount, retryPolicy }: PendingTask): boolean {
+/** Whether a task may be retried if this attempt fails. */
+export function mayRetry({ attemptCount, retryPolicy }: PendingTask): boolean {
   if (attemptCount === undefined) return false;
   // A retry handler decides when the attempt has failed.
   return attemptCount < (retryPolicy?.maxNumberOfAttempts ?? Number.POSITIVE_INFINITY);

@@ -214,6 +214,22 @@ export const taskInternals: Internals<"complete" | "parent" | "childCompleted" |
   cancel: { name: "cancel", use: "cancels a timer", since: "0.4.0", lost: "timers can't be canceled" },
 };
 
+/** A task with a retry policy or handler, in SDKs that retry tasks. */
+export const retriedTaskInternals: Internals<"fail" | "action"> = {
+  fail: {
+    name: "fail",
+    use: "fails the task, when it is not retried: (message, details)",
+    since: "0.4.0",
+    lost: "a failure that a retry policy or handler decided not to retry is a warning in the log",
+  },
+  action: {
+    name: "action",
+    use: "schedules the latest attempt, and has its ID",
+    since: "0.4.0",
+    lost: "a failure that a retry policy or handler decided not to retry is a warning in the log",
+  },
+};
+
 /** `TestOrchestrationWorker`. */
 export const testWorkerInternals: Internals<"orchestrator" | "activity" | "registry" | "backend" | "isRunning"> = {
   orchestrator: { name: "processOrchestration", use: "runs one episode: (instance)", since: "0.4.0" },

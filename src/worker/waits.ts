@@ -1,10 +1,12 @@
-import type { OrchestrationContext } from "@microsoft/durabletask-js";
-import type { EventWait, ObservedWaits, TimerWait, WorkItemHost } from "../pipeline/index.ts";
+import type { OrchestrationContext, TaskOptions } from "@microsoft/durabletask-js";
+import type { GivenUpTask, EventWait, ObservedWaits, TimerWait, WorkItemHost } from "../pipeline/index.ts";
+import { mayRetry, type PendingTask } from "./messages.ts";
 import {
   lostInternals,
   orchestrationContextInternals,
   readInternal,
   reportLost,
+  retriedTaskInternals,
   retryInternals,
   taskInternals,
 } from "./sdk-internals.ts";
@@ -32,6 +34,7 @@ class WaitObserver implements ObservedWaits {
   #open: Set<ObservedEvent> | undefined;
   #answered: ObservedEvent[] | undefined;
   #canceled: ObservedTimer[] | undefined;
+  #givenUp: GivenUpTask[] | undefined;
   #timers: Map<number, ObservedTimer> | undefined;
   #attempts: Map<number, number> | undefined;
   // The number of waits by the name of the event, in lower case: names of events are case-insensitive.
@@ -57,6 +60,10 @@ class WaitObserver implements ObservedWaits {
 
   get canceledTimers(): readonly TimerWait[] {
     return this.#canceled ?? none;
+  }
+
+  get givenUpTasks(): readonly GivenUpTask[] {
+    return this.#givenUp ?? none;
   }
 
   get hasTimers(): boolean {
@@ -144,6 +151,24 @@ class WaitObserver implements ObservedWaits {
     if (typeof taskId === "number" && typeof attempt === "number") (this.#attempts ??= new Map()).set(taskId, attempt);
   }
 
+  /** The code called a task with a retry policy or handler. */
+  calledWithRetries(task: HookedTask): void {
+    const lost = lostInternals(task, [retriedTaskInternals.fail, retriedTaskInternals.action]);
+    reportLost(this.#host, "A task with retries", lost);
+    if (lost.length > 0) return;
+    hookRetriedClass(Object.getPrototypeOf(task) as object);
+    task[observerKey] = this;
+  }
+
+  /** The last attempt of a task with retries failed. */
+  failed(task: HookedTask): void {
+    const pending = task as PendingTask;
+    // With no attempt left, whoever ran the last one knew that it was.
+    if (this.isReplaying || !mayRetry(pending)) return;
+    const action = readInternal(task, retriedTaskInternals.action) as { getId(): number };
+    (this.#givenUp ??= []).push({ taskId: action.getId(), attempts: pending.attemptCount ?? 1, at: this.now });
+  }
+
   /** Isolates a fault of the observation from the orchestration. */
   isolated(observe: () => void): void {
     try {
@@ -165,6 +190,7 @@ const none: readonly never[] = [];
 const contextKey = Symbol("durable-telemetry.waits");
 const taskKey = Symbol("durable-telemetry.wait");
 const parentKey = Symbol("durable-telemetry.parent");
+const observerKey = Symbol("durable-telemetry.observer");
 const taskMembers = [taskInternals.complete, taskInternals.parent];
 
 /** A context; those of workers that observe no waits have no observer. */
@@ -175,6 +201,8 @@ interface HookedContext {
 interface HookedTask {
   [taskKey]?: ObservedWait;
   [parentKey]?: HookedTask | undefined;
+  /** Only on tasks with retries. */
+  [observerKey]?: WaitObserver;
   readonly isComplete: boolean;
   readonly isCanceled?: boolean;
 }
@@ -195,6 +223,34 @@ function hookClass(prototype: object): void {
   after(prototype, "createTimer", (observer, task) => observer.created(task));
   after(prototype, retryInternals.retryTimer.name, (observer) => observer.paused());
   after(prototype, retryInternals.retry.name, (observer, _, task) => observer.retried(task));
+  afterCall(prototype, "callActivity");
+  afterCall(prototype, "callSubOrchestrator");
+}
+
+// Each replayed step calls it: nothing is allocated for a task without retries.
+function afterCall(prototype: object, name: string): void {
+  const original: unknown = Reflect.get(prototype, name);
+  if (typeof original !== "function") return;
+  hide(prototype, name, function (this: HookedContext, task: unknown, input: unknown, options: unknown): unknown {
+    const returned: unknown = original.call(this, task, input, options);
+    const observer = this[contextKey];
+    if (observer !== undefined && (options as TaskOptions | undefined)?.retry !== undefined)
+      observer.isolated(() => observer.calledWithRetries(returned as HookedTask));
+    return returned;
+  });
+}
+
+// The class of the tasks with a retry policy, and that of those with a handler, once.
+function hookRetriedClass(prototype: object): void {
+  if (hookedClasses.has(prototype)) return;
+  hookedClasses.add(prototype);
+  const fail: unknown = Reflect.get(prototype, retriedTaskInternals.fail.name);
+  if (typeof fail !== "function") return;
+  hide(prototype, retriedTaskInternals.fail.name, function (this: HookedTask, ...args: unknown[]): void {
+    const observer = this[observerKey];
+    observer?.isolated(() => observer.failed(this));
+    Reflect.apply(fail, this, args);
+  });
 }
 
 /** Has `observe` called after each call of a method, with the task that it returned, and its first argument. */

@@ -41,6 +41,15 @@ beforeAll(async () => {
       worker.addNamedOrchestrator("child", async function* (ctx: OrchestrationContext): Steps {
         return yield ctx.callActivity("flaky", null, { retry });
       });
+      worker.addNamedActivity("hopeless", () => {
+        throw new RangeError("never");
+      });
+      worker.addNamedOrchestrator("gives up", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callSubOrchestrator("fails", null, { retry: async () => false });
+      });
+      worker.addNamedOrchestrator("fails", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callActivity("hopeless");
+      });
       worker.addNamedOrchestrator("sleeps", async function* (ctx: OrchestrationContext): Steps {
         return yield ctx.waitForExternalEvent("never");
       });
@@ -74,6 +83,7 @@ async function everyKind(): Promise<readonly ReadableLogRecord[]> {
   await hub.run("order", 1);
   await hub.run("again", 1);
   await hub.run("parent");
+  await hub.run("gives up");
   const id = await hub.client.scheduleNewOrchestration("waits");
   await hub.client.suspendOrchestration(id);
   await recorded.waitFor(isLogged("suspended"));
@@ -120,6 +130,10 @@ function isOn(
       return true;
     case "cache hits":
       return eventName.endsWith(".cache_hit");
+    case "tasks given up":
+      return eventName.endsWith(".gave_up");
+    case "failures and tasks given up":
+      return status === "Failed" || eventName.endsWith(".gave_up");
     case "failures":
       return status === "Failed";
     case "failed orchestrations":

@@ -1,5 +1,12 @@
 /** What a log says while an orchestration waits, and of attempts. */
-import { RetryPolicy, whenAny, type OrchestrationContext, type TaskHubGrpcWorker } from "@microsoft/durabletask-js";
+import {
+  RetryPolicy,
+  whenAny,
+  type OrchestrationContext,
+  type RetryPolicyOptions,
+  type TaskHubGrpcWorker,
+  type TaskOptions,
+} from "@microsoft/durabletask-js";
 import { logs, SpanKind } from "@opentelemetry/api";
 import type { ReadableLogRecord } from "@opentelemetry/sdk-logs";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -8,6 +15,13 @@ import type { LoggingOptions } from "../../src/index.ts";
 import { recordSpans, startHub, type Hub, type Steps } from "../harness.ts";
 import { at, episodeWorker, history, runEpisode } from "../tracing/episodes.ts";
 import { isEnd, logged, recordLogs, untraced } from "./record-logs.ts";
+
+type Retry = NonNullable<TaskOptions["retry"]>;
+const policy = (more: Partial<RetryPolicyOptions>): RetryPolicy =>
+  new RetryPolicy({ maxNumberOfAttempts: 5, firstRetryIntervalInMilliseconds: 10, ...more });
+function fail(message: string): never {
+  throw new RangeError(message);
+}
 
 const waiting = "durabletask.orchestration.waiting";
 const first = [history.episode(0), history.started("order")];
@@ -237,6 +251,116 @@ describe("Attempts and origins", () => {
       ["charge", "ERROR", 3],
       ["once", "ERROR", undefined],
     ]);
+  });
+
+  const failing = (name: "callActivity" | "callSubOrchestrator", retry: Retry) =>
+    async function* (ctx: OrchestrationContext): Steps {
+      try {
+        yield ctx[name]("charge", null, { retry });
+      } catch {
+        // Replayed once more.
+        yield ctx.createTimer(0.001);
+      }
+      return 0;
+    };
+  it.each([
+    ["a handler decides against another one", ({ lastAttemptNumber }) => lastAttemptNumber < 2, 2],
+    ["an asynchronous handler decides so", async () => false, 1],
+    ["a handler throws", () => fail("broken"), 1],
+    ["a policy's predicate decides so", policy({ handleFailure: () => false }), 1],
+  ] satisfies [string, Retry, number][])(
+    "L5 an attempt that can be retried is a warning, and the orchestration logs an error once if %s",
+    async (_, retry, attempts) => {
+      for (const call of ["callActivity", "callSubOrchestrator"] as const) {
+        const recorded = recordLogs();
+        const own = await startHub();
+        await own.worker(logged(), (worker) => {
+          const charge = (): never => fail("no stock");
+          if (call === "callActivity") worker.addNamedActivity("charge", charge);
+          else worker.addNamedOrchestrator("charge", charge);
+          worker.addNamedOrchestrator("order", failing(call, retry));
+        });
+        await own.run("order");
+        await recorded.waitFor((records) => records.some(isEnd("order")));
+        const levelOf = ({ eventName, severityText }: ReadableLogRecord): string => `${eventName} ${severityText}`;
+        const isFailure = ({ severityText }: ReadableLogRecord): boolean => /WARN|ERROR/.test(severityText ?? "");
+        const ended =
+          call === "callActivity" ? "durabletask.activity.failed WARN" : "durabletask.orchestration.finished WARN";
+        expect(recorded.records.filter(isFailure).map(levelOf)).toEqual([
+          ...Array.from({ length: attempts }, () => ended),
+          "durabletask.task.gave_up ERROR",
+        ]);
+        const record = recorded.records.find(({ eventName }) => eventName === "durabletask.task.gave_up");
+        const type = call === "callActivity" ? "activity" : "sub_orchestration";
+        expect(record?.attributes).toMatchObject({
+          "durabletask.task.name": "order",
+          "durabletask.gave_up.task": expect.stringMatching(new RegExp(`^${type} charge #\\d$`)),
+          "durabletask.gave_up.attempts": attempts,
+          "error.type": "RangeError",
+        });
+        expect(record?.body).toMatch(
+          new RegExp(
+            `^Orchestration order gave up on ${type} charge #\\d after ${attempts} attempts?.*: RangeError: no`,
+          ),
+        );
+        logs.disable();
+      }
+    },
+  );
+
+  it.each([
+    ["a handler decides", () => false],
+    ["the policy's time is over", policy({ retryTimeoutInMilliseconds: 15 })],
+  ] satisfies [string, Retry][])(
+    "L5 if %s, that is known in a process that did not schedule the task, at its durable time",
+    async (_, retry) => {
+      const recorded = recordLogs();
+      const worker = episodeWorker(
+        (each) => each.addNamedOrchestrator("order", failing("callActivity", retry)),
+        untraced({ waiting: false }),
+      );
+      await runEpisode(worker, {
+        past: [...first, history.scheduled(1, "charge", 1)],
+        fresh: [history.episode(20), history.failed(1, new RangeError("no stock"), 19)],
+      });
+      const [record] = recorded.records;
+      logs.disable();
+      expect(record).toMatchObject({
+        eventName: "durabletask.task.gave_up",
+        severityText: "ERROR",
+        body: "Orchestration order gave up on activity charge #1 after 1 attempt (instance instance-1): RangeError: no stock",
+        hrTime: [at(20).getTime() / 1000, 20_000_000].map(Math.floor),
+      });
+    },
+  );
+
+  it("L5 a failure that comes while the orchestration is suspended is given up when it is resumed", async () => {
+    const recorded = recordLogs();
+    const worker = episodeWorker(
+      (each) =>
+        each.addNamedOrchestrator(
+          "order",
+          failing("callActivity", () => false),
+        ),
+      untraced(),
+    );
+    const gaveUp = (): number =>
+      recorded.records.filter(({ eventName }) => eventName === "durabletask.task.gave_up").length;
+    const past = [...first, history.scheduled(1, "charge", 1)];
+    const suspended = [history.episode(20), history.suspended(18), history.failed(1, new RangeError("no stock"), 19)];
+    await runEpisode(worker, { past, fresh: suspended });
+    expect(gaveUp()).toBe(0);
+    await runEpisode(worker, { past: [...past, ...suspended], fresh: [history.episode(30), history.resumed(29)] });
+    expect(gaveUp()).toBe(1);
+    logs.disable();
+  });
+
+  it("L5 a task without retries, or without an attempt left, is not given up: its own record is the error", async () => {
+    const recorded = recordLogs();
+    await hub.run("retried");
+    await hub.run("fails");
+    await recorded.waitFor((records) => records.some(isEnd("fails")));
+    expect(recorded.records.filter(({ eventName }) => eventName === "durabletask.task.gave_up")).toEqual([]);
   });
 
   it("S10 each attempt after the first has its number on both its spans", async () => {
