@@ -2,7 +2,7 @@
  * Where the CPU time of a step goes: runs the workflow on the SDK's in-memory worker, or on one over gRPC whose task hub is in
  * another process, under the CPU profiler, and prints self time by owner, by source file and by function.
  *
- * `node bench/profile.ts [--variant default|noop|bare|sdk] [--over memory|grpc] [--seconds 5] [--steps 10] [--top 40] [--base DIR] [--out FILE]`
+ * `node bench/profile.ts [--variant default|operator|noop|bare|sdk] [--over memory|grpc] [--seconds 5] [--steps 10] [--top 40] [--base DIR] [--out FILE]`
  */
 import { writeFileSync } from "node:fs";
 import { Session } from "node:inspector/promises";
@@ -35,13 +35,14 @@ const steps = Number(args.steps);
 const build = await loadBuild(args.base);
 const variants: Record<string, Build["attachDefault"]> = {
   default: build.attachDefault,
+  operator: (worker) => build.attachOperator(worker, true),
   noop: build.attachNoop,
   bare: () => undefined,
   sdk: () => undefined,
 };
 const attach = variants[args.variant];
 if (attach === undefined) throw new Error(`--variant must be one of ${Object.keys(variants).join(", ")}.`);
-if (args.variant === "default" || args.variant === "sdk") useProviders(sampled);
+if (["default", "operator", "sdk"].includes(args.variant)) useProviders(sampled);
 const runWorkflow = args.over === "grpc" ? await overGrpc(attach) : inMemoryWorkflow(steps, attach).run;
 await runWorkflow(args.over === "grpc" ? 100 : 500);
 

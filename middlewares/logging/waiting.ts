@@ -36,7 +36,8 @@ export function orchestrationWaiting(
 ): LogEvent | undefined {
   const { waits } = item;
   if (waits === undefined) return undefined;
-  const events = Array.from(waits.openEvents).flatMap(({ name, lostAt }) => (lostAt === undefined ? name : []));
+  const events: string[] = [];
+  for (const { name, lostAt } of waits.openEvents) if (lostAt === undefined) events.push(name);
   const outstanding = outstandingOf(item, response);
   if (!tasks && events.length === 0 && outstanding.timers.length === 0) return undefined;
   const count = events.length + outstanding.count;
@@ -45,11 +46,11 @@ export function orchestrationWaiting(
   if (events.length > 0) attributes[ATTR_WAITING_EVENTS] = events.slice(0, longestList);
   if (outstanding.timers.length > 0) attributes[ATTR_WAITING_TIMERS] = outstanding.timers;
   if (outstanding.tasks.length > 0) attributes[ATTR_WAITING_TASKS] = outstanding.tasks;
-  const named = [
-    ...events.slice(0, longestList).map((name) => `event ${name}`),
-    ...outstanding.timers.map((due) => `timer ${due}`),
-    ...outstanding.tasks,
-  ].slice(0, longestList);
+  const named: string[] = [];
+  for (const name of events) named.push(`event ${name}`);
+  for (const due of outstanding.timers) named.push(`timer ${due}`);
+  named.push(...outstanding.tasks);
+  if (named.length > longestList) named.length = longestList;
   const more = count > named.length ? ` and ${count - named.length} more` : "";
   return {
     eventName: logEvents.orchestrationWaiting,
@@ -68,6 +69,12 @@ interface Outstanding {
 }
 
 function outstandingOf(item: OrchestrationWorkItem, response: EpisodeResponse): Outstanding {
+  const { scheduled } = response;
+  const outstanding = item.waits?.outstanding ?? [];
+  const [only] = scheduled;
+  // What most steps wait for.
+  if (only !== undefined && scheduled.length === 1 && outstanding.length === 1 && outstanding[0] === only.taskId)
+    return { count: 1, tasks: [taskInWords(only)], timers: [] };
   const tasks: string[] = [];
   const timers: string[] = [];
   const addTimer = (taskId: number, dueAt: Date | undefined): boolean => {
@@ -79,9 +86,9 @@ function outstandingOf(item: OrchestrationWorkItem, response: EpisodeResponse): 
   const addTask = (task: ScheduledTask): void => {
     if (tasks.length < longestList) tasks.push(taskInWords(task));
   };
-  const left = new Set(item.waits?.outstanding);
+  const left = new Set(outstanding);
   let count = left.size;
-  for (const task of response.scheduled) {
+  for (const task of scheduled) {
     // The answers of entities are not counted there.
     if (!left.delete(task.taskId)) count += 1;
     addTask(task);

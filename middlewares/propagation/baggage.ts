@@ -26,13 +26,20 @@ export function baggageTags(keys: readonly string[]): Record<string, string> {
 
 /** Has the code of each work item run with the baggage that its tags carry. Inside `tracing`, whose context it extends. */
 export function carriedBaggage(keys: readonly string[]): MiddlewareObject {
-  return { name: "baggage", workItem: (item) => hooksOf(item, keys) };
+  const carried = keys.map((key) => ({ key, tag: `${baggagePrefix}${key}` }));
+  return { name: "baggage", workItem: (item) => hooksOf(item, carried) };
 }
 
-function hooksOf(item: WorkItem, keys: readonly string[]): WorkItemHooks | undefined {
+/** An entry of the baggage, and the name of the tag that carries it. */
+interface CarriedEntry {
+  readonly key: string;
+  readonly tag: string;
+}
+
+function hooksOf({ tags }: WorkItem, carried: readonly CarriedEntry[]): WorkItemHooks | undefined {
   let entries: Record<string, BaggageEntry> | undefined;
-  for (const key of keys) {
-    const value = item.tags[`${baggagePrefix}${key}`];
+  for (const { key, tag } of carried) {
+    const value = tags[tag];
     if (value !== undefined) (entries ??= {})[key] = { value };
   }
   if (entries === undefined) return undefined;

@@ -39,8 +39,10 @@ export function tagsOf(
 ): Readonly<Record<string, string>> {
   const entries: [string, string][] = [];
   map?.forEach((value, key) => entries.push([key, value]));
-  return Object.freeze(Object.fromEntries(entries));
+  return entries.length === 0 ? noTags : Object.freeze(Object.fromEntries(entries));
 }
+
+const noTags: Readonly<Record<string, string>> = Object.freeze({});
 
 export function traceContextOf(message: Proto.TraceContext | undefined): TraceContext | undefined {
   const traceparent = message?.getTraceparent();
