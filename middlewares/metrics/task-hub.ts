@@ -1,6 +1,7 @@
 import {
   createNoopMeter,
   metrics,
+  type Attributes,
   type Meter,
   type MeterProvider,
   type ObservableGauge,
@@ -8,7 +9,7 @@ import {
 } from "@opentelemetry/api";
 import { checkOptions, type OptionRule, type OptionRules } from "../../src/options.ts";
 import { Isolation } from "../../src/telemetry/isolate.ts";
-import { ATTR_TASK_NAME, ATTR_TASK_STATUS, SCOPE_NAME } from "../../src/telemetry/semconv.ts";
+import { ATTR_HUB_NAME, ATTR_TASK_NAME, ATTR_TASK_STATUS, SCOPE_NAME } from "../../src/telemetry/semconv.ts";
 import { version } from "../../src/version.ts";
 import { BoundedValues } from "./bounded-values.ts";
 
@@ -31,6 +32,11 @@ export interface ObservableClient {
 
 /** Options of {@link observeTaskHub}. */
 export interface ObserveTaskHubOptions {
+  /**
+   * The name of the task hub, in the attribute `durabletask.hub.name` of all that is reported; none by default. A process that
+   * observes several task hubs gives each a name: otherwise the numbers of one take the place of the other's.
+   */
+  readonly name?: string | undefined;
   /** The time between two looks, in milliseconds, 1,000 or more; 60,000 by default. */
   readonly interval?: number | undefined;
   /** The time after which a look gives up, in milliseconds; 30,000 by default. */
@@ -59,6 +65,7 @@ const whole = (least: number, most: number): OptionRule => ({
   test: (value) => Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most,
 });
 const rules: OptionRules<ObserveTaskHubOptions> = {
+  name: { is: "a string that is not empty", test: (value) => typeof value === "string" && value !== "" },
   interval: whole(1000, longest),
   timeout: whole(1, longest),
   maxInstances: whole(1, Number.MAX_SAFE_INTEGER),
@@ -79,6 +86,8 @@ const isolated = new Isolation("observeTaskHub");
  *
  * @param client a `TaskHubGrpcClient`.
  * @param options how often it looks, and its limits.
+ * Two task hubs in one process take a `name` each; two observations without one are warned of.
+ *
  * @throws TypeError for unknown options and wrong types, and for a client that can't be asked.
  * @example
  * using observation = observeTaskHub(client, { interval: 30_000 });
@@ -92,10 +101,21 @@ export function observeTaskHub(client: ObservableClient, options: ObserveTaskHub
   return new Observation(client, options);
 }
 
+/** The names of the task hubs that this process observes; `undefined` is that of one without a name. */
+const observedNames = new Set<string | undefined>();
+
+function warnOfSameName(name: string | undefined): void {
+  const which = name === undefined ? "A task hub without a name" : `A task hub named ${JSON.stringify(name)}`;
+  console.warn(
+    `durable-telemetry: observeTaskHub: ${which} is observed already in this process; what is reported of one takes the place of the other's. Stop the first observation, or give each task hub its own name: { name: "..." }.`,
+  );
+}
+
 /** The instances with one name and status. */
 interface Group {
-  readonly attributes: Record<string, string>;
-  readonly isRunning: boolean;
+  readonly attributes: Attributes;
+  /** Those of how long it has been idle, if it is running. */
+  readonly ofIdle: Attributes | undefined;
   count: number;
   // In milliseconds since 1970; `undefined` if there is no instance, or no valid date.
   oldest: number | undefined;
@@ -104,7 +124,10 @@ interface Group {
 
 class Observation implements TaskHubObservation {
   readonly #client: ObservableClient;
-  readonly #limits: Required<{ [Name in keyof ObserveTaskHubOptions]: number }>;
+  readonly #name: string | undefined;
+  /** What all that it reports has. */
+  readonly #attributes: Attributes;
+  readonly #limits: Required<{ [Name in Exclude<keyof ObserveTaskHubOptions, "name">]: number }>;
   readonly #timer: NodeJS.Timeout;
   readonly #values = new BoundedValues();
   #gauges: Gauges | undefined;
@@ -118,8 +141,12 @@ class Observation implements TaskHubObservation {
   #isStopped = false;
 
   constructor(client: ObservableClient, options: ObserveTaskHubOptions) {
-    const { interval = 60_000, timeout = 30_000, maxInstances = 10_000, nameLimit = 200 } = options;
+    const { name, interval = 60_000, timeout = 30_000, maxInstances = 10_000, nameLimit = 200 } = options;
     this.#client = client;
+    this.#name = name;
+    this.#attributes = name === undefined ? {} : { [ATTR_HUB_NAME]: name };
+    if (observedNames.has(name)) warnOfSameName(name);
+    observedNames.add(name);
     this.#limits = { interval, timeout, maxInstances, nameLimit };
     this.#timer = setInterval(() => void this.look(), interval);
     this.#timer.unref();
@@ -132,6 +159,7 @@ class Observation implements TaskHubObservation {
   }
 
   stop(): void {
+    if (!this.#isStopped) observedNames.delete(this.#name);
     this.#isStopped = true;
     clearInterval(this.#timer);
     // The gauges stay: without them the metrics SDKs (2.12, 3.1) would export what was seen last for ever.
@@ -191,17 +219,20 @@ class Observation implements TaskHubObservation {
   #add(groups: Map<string, Group>, { name, runtimeStatus, createdAt, lastUpdatedAt }: ObservedInstance): void {
     const status = statusNames[runtimeStatus];
     if (status === undefined) return;
-    const attributes = this.#values.fold(
-      { [ATTR_TASK_NAME]: name, [ATTR_TASK_STATUS]: status },
-      this.#limits.nameLimit,
-    );
-    const key = `${status} ${attributes[ATTR_TASK_NAME]}`;
+    const folded = this.#values.fold({ [ATTR_TASK_NAME]: name }, this.#limits.nameLimit);
+    const key = `${status} ${folded[ATTR_TASK_NAME]}`;
     const created = millisecondsOf(createdAt);
     const updated = millisecondsOf(lastUpdatedAt);
     const group = groups.get(key);
     if (group === undefined) {
-      const isRunning = runtimeStatus === running;
-      groups.set(key, { attributes, isRunning, count: 1, oldest: created, leastRecent: updated });
+      const ofIdle: Attributes = { ...this.#attributes, ...folded };
+      groups.set(key, {
+        attributes: { ...ofIdle, [ATTR_TASK_STATUS]: status },
+        ofIdle: runtimeStatus === running ? ofIdle : undefined,
+        count: 1,
+        oldest: created,
+        leastRecent: updated,
+      });
     } else {
       group.count += 1;
       group.oldest = earlier(group.oldest, created);
@@ -229,14 +260,12 @@ class Observation implements TaskHubObservation {
       for (const { attributes, oldest } of this.#groups.values()) result.observe(secondsSince(oldest), attributes);
     },
     "durabletask.hub.oldest.idle": (result) => {
-      for (const { attributes, isRunning, leastRecent } of this.#groups.values()) {
-        const name = attributes[ATTR_TASK_NAME];
-        if (isRunning && name !== undefined) result.observe(secondsSince(leastRecent), { [ATTR_TASK_NAME]: name });
-      }
+      for (const { ofIdle, leastRecent } of this.#groups.values())
+        if (ofIdle !== undefined) result.observe(secondsSince(leastRecent), ofIdle);
     },
-    "durabletask.hub.observation.complete": (result) => result.observe(this.#isComplete ? 1 : 0),
+    "durabletask.hub.observation.complete": (result) => result.observe(this.#isComplete ? 1 : 0, this.#attributes),
     "durabletask.hub.observation.age": (result) => {
-      if (this.#lookedAt !== undefined) result.observe((performance.now() - this.#lookedAt) / 1000);
+      if (this.#lookedAt !== undefined) result.observe((performance.now() - this.#lookedAt) / 1000, this.#attributes);
     },
   };
 }
@@ -244,7 +273,7 @@ class Observation implements TaskHubObservation {
 // The same groups, without instances.
 function emptied(groups: ReadonlyMap<string, Group>): ReadonlyMap<string, Group> {
   const empty = { count: 0, oldest: undefined, leastRecent: undefined };
-  return new Map(Array.from(groups, ([key, { attributes, isRunning }]) => [key, { attributes, isRunning, ...empty }]));
+  return new Map(Array.from(groups, ([key, { attributes, ofIdle }]) => [key, { attributes, ofIdle, ...empty }]));
 }
 
 // An invalid date has no age: exporters write one that is not a number as `null`, which collectors refuse.

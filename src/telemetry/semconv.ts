@@ -46,6 +46,8 @@ export const ATTR_CACHE_RESULT = "durabletask.activity.cache.result";
 export const ATTR_OUTCOME = "durabletask.outcome";
 /** On metrics: the middleware in which a fault of telemetry was isolated. */
 export const ATTR_MIDDLEWARE = "durabletask.middleware";
+/** On the metrics of `observeTaskHub`: the name that the user gives the task hub. */
+export const ATTR_HUB_NAME = "durabletask.hub.name";
 export const ATTR_TASK_INPUT = "durabletask.task.input";
 export const ATTR_TASK_OUTPUT = "durabletask.task.output";
 export const ATTR_EXCEPTION_TYPE = "exception.type";

@@ -61,6 +61,39 @@ async function lookAt(client: ObservableClient, options?: ObserveTaskHubOptions)
 }
 
 describe("observeTaskHub", () => {
+  it("M1 keeps several task hubs of a process apart by their names", async () => {
+    const recorded = recordMetrics();
+    onTestFinished(() => metrics.disable());
+    using one = observeTaskHub(clientOf(instance("order", 0, 10, 5), instance("order", 0, 9, 4)), { name: "one" });
+    using other = observeTaskHub(clientOf(instance("order", 0, 30, 20)), { name: "other" });
+    await Promise.all([one.look(), other.look()]);
+    const collected = await recorded.collect();
+    const of = (gauge: string, name: string): number =>
+      Math.round(collected.total(`durabletask.hub.${gauge}`, { "durabletask.hub.name": name }).sum);
+    const gauges = ["orchestrations", "oldest.age", "oldest.idle", "observation.complete", "observation.age"];
+    expect(gauges.map((gauge) => of(gauge, "one"))).toEqual([2, 10, 5, 1, 0]);
+    expect(gauges.map((gauge) => of(gauge, "other"))).toEqual([1, 30, 20, 1, 0]);
+    for (const gauge of gauges) expect(collected.points(`durabletask.hub.${gauge}`), gauge).toHaveLength(2);
+  });
+
+  it.each([{}, { name: "orders" }])(
+    "K5 says once if two observations of a process have the same name: %j",
+    (options) => {
+      const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+      onTestFinished(() => warn.mockRestore());
+      const first = observeTaskHub(clientOf(), options);
+      expect(warn).not.toHaveBeenCalled();
+      const second = observeTaskHub(clientOf(), options);
+      expect(warn.mock.calls).toEqual([
+        [expect.stringMatching(/is observed already in this process.*\{ name: "\.\.\." \}/)],
+      ]);
+      first.stop();
+      second.stop();
+      observeTaskHub(clientOf(), options).stop();
+      expect(warn).toHaveBeenCalledTimes(1);
+    },
+  );
+
   it("M1 reports by name and status what has not finished on a real task hub, and zero for what is gone", async () => {
     const recorded = recordMetrics();
     const { client } = hub;
@@ -204,7 +237,12 @@ describe("observeTaskHub", () => {
     [clientOf(), { interval: 10 }, /option "interval" must be a whole number from 1000 to 2147483647/],
     [clientOf(), { interval: 2 ** 31 }, /option "interval" must be a whole number from 1000 to 2147483647/],
     [clientOf(), { timeout: 2 ** 31 }, /option "timeout" must be a whole number from 1 to 2147483647/],
-    [clientOf(), { every: 1 }, /unknown option "every"; the options are interval, timeout, maxInstances, nameLimit/],
+    [clientOf(), { name: "" }, /option "name" must be a string that is not empty/],
+    [
+      clientOf(),
+      { every: 1 },
+      /unknown option "every"; the options are name, interval, timeout, maxInstances, nameLimit/,
+    ],
     [{}, {}, /the client must have the method getAllInstances/],
   ])("X4 refuses what it can't use", (client, options, message) => {
     expect(() => observeTaskHub(client as ObservableClient, options as ObserveTaskHubOptions)).toThrow(message);

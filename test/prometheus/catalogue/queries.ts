@@ -1,5 +1,6 @@
 /** The expressions of the catalogue. The rules have them for all names; the dashboard has them for those that are chosen. */
 import {
+  ATTR_HUB_NAME,
   ATTR_CACHE_RESULT,
   ATTR_ERROR_TYPE,
   ATTR_MIDDLEWARE,
@@ -106,13 +107,13 @@ function cacheRequests(scope: Scope, ...conditions: Conditions): string {
   return rate(scope, "durabletask.activity.cache.requests", ...activities(scope), ...conditions);
 }
 
-/** The last value of a gauge of `observeTaskHub`. Several processes may observe one hub, and report the same. */
+/** The last value of a gauge of `observeTaskHub`, for each hub. Several processes may observe one hub, and report the same. */
 function hub(
   instrument: Extract<KnownInstrument, `durabletask.hub.${string}`>,
   keys: readonly string[],
 ): (scope: Scope, ...conditions: Conditions) => string {
   return (scope: Scope, ...conditions: Conditions): string =>
-    maxBy(scope, keys, scope.spelling.select(instrument, ...conditions));
+    maxBy(scope, [ATTR_HUB_NAME, ...keys], scope.spelling.select(instrument, ...conditions));
 }
 
 const observed = hub("durabletask.hub.orchestrations", [ATTR_TASK_NAME, ATTR_TASK_STATUS]);
