@@ -1,4 +1,6 @@
+import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { anchors, links, page, pages, root } from "./markdown.ts";
 
@@ -47,10 +49,21 @@ describe("The documentation", () => {
     expect(docs.filter((path) => !reached.includes(path))).toEqual([]);
   });
 
-  it("has no link that leads out of what is published, but to the repository's examples and pictures", () => {
-    const outside = all.flatMap((each) =>
+  it("has no link that leads out of the published package", async () => {
+    const flags = ["--dry-run", "--json", "--ignore-scripts", "--silent"];
+    const { stdout } = await promisify(execFile)("npm", ["pack", ...flags], { cwd: root });
+    const [{ files = [] } = {}] = JSON.parse(stdout) as readonly {
+      readonly files: readonly { readonly path: string }[];
+    }[];
+    const published = new Set(files.map(({ path }) => path));
+    const packed = all.filter(({ path }) => published.has(path));
+    expect(packed.length).toBeGreaterThan(20);
+    const outside = packed.flatMap((each) =>
       links(each)
-        .filter((target) => !/^https:|^#|\.md(#|$)|^LICENSE$|^images\//.test(target))
+        .filter((target) => !/^https:|^#/.test(target))
+        .filter(
+          (target) => !published.has(new URL(target, new URL(each.path, root)).pathname.slice(root.pathname.length)),
+        )
         .map((target) => `${each.path}: ${target}`),
     );
     expect(outside).toEqual([]);
