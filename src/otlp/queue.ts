@@ -58,7 +58,10 @@ export class BatchQueue<T> {
   }
 
   add(item: T): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed) {
+      this.#exporter.lost(1, "late", (items) => `dropped ${items}: shutdown was over`);
+      return;
+    }
     const rank = this.#rankOf(item);
     const bytes = this.#sizeOf(item);
     while (this.#count >= this.#settings.maxQueueSize || this.#bytes + bytes > mostBytes) {

@@ -1,7 +1,7 @@
 import { context, createContextKey, diag, logs, metrics, propagation, ROOT_CONTEXT, trace } from "@opentelemetry/api";
 import { InMemorySpanExporter, SimpleSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { setupOtlp } from "durable-telemetry/otlp";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { deadCollector } from "./collectors.ts";
 import { runProgram, startProgram } from "./program.ts";
 import { startReceiver } from "./receiver.ts";
@@ -106,7 +106,9 @@ describe("in one process", () => {
     expect(receiver.logs.map(({ body }) => body)).toEqual(["ordered"]);
   });
 
-  it("after shutdown a tracer, forceFlush and shutdown do nothing", async () => {
+  it("K5 after shutdown a tracer, forceFlush and shutdown do nothing, and what comes too late is counted", async () => {
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    onTestFinished(() => warn.mockRestore());
     await using receiver = await startReceiver();
     const telemetry = setupOtlp({ endpoint: receiver.url });
     const tracer = trace.getTracer("test");
@@ -116,6 +118,7 @@ describe("in one process", () => {
     await telemetry.forceFlush();
     await telemetry.shutdown();
     expect(receiver.requests).toEqual([]);
+    expect(warn.mock.calls).toEqual([["durable-telemetry: dropped 1 span: shutdown was over"]]);
   });
 
   it("a second set-up throws, says to shut down the first, and harms nothing", async () => {
