@@ -52,10 +52,8 @@ describe("The documentation", () => {
   it("has no link that leads out of the published package", async () => {
     const flags = ["--dry-run", "--json", "--ignore-scripts", "--silent"];
     const { stdout } = await promisify(execFile)("npm", ["pack", ...flags], { cwd: root });
-    const [{ files = [] } = {}] = JSON.parse(stdout) as readonly {
-      readonly files: readonly { readonly path: string }[];
-    }[];
-    const published = new Set(files.map(({ path }) => path));
+    const [listed] = JSON.parse(stdout) as readonly { readonly files: readonly { readonly path: string }[] }[];
+    const published = new Set(listed?.files.map(({ path }) => path));
     const packed = all.filter(({ path }) => published.has(path));
     expect(packed.length).toBeGreaterThan(20);
     const outside = packed.flatMap((each) =>
