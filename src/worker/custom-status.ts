@@ -1,6 +1,6 @@
 import type { OrchestrationContext } from "@microsoft/durabletask-js";
 import type { Episode } from "../pipeline/index.ts";
-import { wrapMethod, type Members } from "./members.ts";
+import { replaceMethod, wrapMethod, type Members } from "./members.ts";
 import { orchestrationContextInternals, readInternal } from "./sdk-internals.ts";
 
 const method = "setCustomStatus";
@@ -38,12 +38,11 @@ function observeClass(prototype: object): boolean {
     if (item === undefined) set();
     else reportChange(this, item, set);
   };
-  const isObserved =
-    Object.hasOwn(prototype, method) &&
-    typeof original === "function" &&
-    Reflect.defineProperty(prototype, method, { value: observed });
-  if (isObserved) observedClasses.add(prototype);
-  return isObserved;
+  if (typeof original !== "function" || Object.getOwnPropertyDescriptor(prototype, method)?.configurable !== true)
+    return false;
+  replaceMethod(prototype, method, observed);
+  observedClasses.add(prototype);
+  return true;
 }
 
 function reportChange(context: object, item: Episode, set: () => void): void {

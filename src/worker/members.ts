@@ -14,10 +14,16 @@ export function wrapMethod<TArgs extends unknown[], TResult>(
   wrap: (original: (...args: TArgs) => TResult) => (...args: TArgs) => TResult,
 ): void {
   const original = (object as Members)[name] as (...args: TArgs) => TResult;
-  Object.defineProperty(object, name, {
-    value: wrap(original.bind(object)),
-    writable: true,
-    configurable: true,
-    enumerable: false,
-  });
+  replaceMethod(object, name, wrap(original.bind(object)));
+}
+
+/**
+ * Puts `method` in the place of the method `name` of an object or a class. It has the name and length of that, which code may
+ * look at, and is not enumerable, as nothing else that is added to the SDK's objects.
+ */
+export function replaceMethod(object: object, name: string, method: object): void {
+  const original = (object as Members)[name] as object;
+  for (const key of ["name", "length"])
+    Object.defineProperty(method, key, { value: (original as Members)[key], configurable: true });
+  Object.defineProperty(object, name, { value: method, writable: true, configurable: true, enumerable: false });
 }

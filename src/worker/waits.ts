@@ -1,5 +1,6 @@
 import type { OrchestrationContext, TaskOptions } from "@microsoft/durabletask-js";
 import type { GivenUpTask, EventWait, ObservedWaits, TimerWait, WorkItemHost } from "../pipeline/index.ts";
+import { replaceMethod } from "./members.ts";
 import { mayRetry, type PendingTask } from "./messages.ts";
 import {
   lostInternals,
@@ -207,11 +208,6 @@ interface HookedTask {
   readonly isCanceled?: boolean;
 }
 
-// Not enumerable, as nothing else that is added to the SDK's objects.
-function hide(object: object, key: PropertyKey, value: unknown): void {
-  Object.defineProperty(object, key, { value, writable: true, configurable: true, enumerable: false });
-}
-
 const hookedClasses = new WeakSet<object>();
 
 // The class of the contexts, once: to hook each context would cost a microsecond in each episode. The methods of a context
@@ -231,13 +227,17 @@ function hookClass(prototype: object): void {
 function afterCall(prototype: object, name: string): void {
   const original: unknown = Reflect.get(prototype, name);
   if (typeof original !== "function") return;
-  hide(prototype, name, function (this: HookedContext, task: unknown, input: unknown, options: unknown): unknown {
-    const returned: unknown = original.call(this, task, input, options);
-    const observer = this[contextKey];
-    if (observer !== undefined && (options as TaskOptions | undefined)?.retry !== undefined)
-      observer.isolated(() => observer.calledWithRetries(returned as HookedTask));
-    return returned;
-  });
+  replaceMethod(
+    prototype,
+    name,
+    function (this: HookedContext, task: unknown, input: unknown, options: unknown): unknown {
+      const returned: unknown = original.call(this, task, input, options);
+      const observer = this[contextKey];
+      if (observer !== undefined && (options as TaskOptions | undefined)?.retry !== undefined)
+        observer.isolated(() => observer.calledWithRetries(returned as HookedTask));
+      return returned;
+    },
+  );
 }
 
 // The class of the tasks with a retry policy, and that of those with a handler, once.
@@ -246,7 +246,7 @@ function hookRetriedClass(prototype: object): void {
   hookedClasses.add(prototype);
   const fail: unknown = Reflect.get(prototype, retriedTaskInternals.fail.name);
   if (typeof fail !== "function") return;
-  hide(prototype, retriedTaskInternals.fail.name, function (this: HookedTask, ...args: unknown[]): void {
+  replaceMethod(prototype, retriedTaskInternals.fail.name, function (this: HookedTask, ...args: unknown[]): void {
     const observer = this[observerKey];
     observer?.isolated(() => observer.failed(this));
     Reflect.apply(fail, this, args);
@@ -262,7 +262,7 @@ function after(
   const original: unknown = Reflect.get(prototype, name);
   // Dapr's SDK (1.0, 3.18) has no retries.
   if (typeof original !== "function") return;
-  hide(prototype, name, function (this: HookedContext, ...args: unknown[]): unknown {
+  replaceMethod(prototype, name, function (this: HookedContext, ...args: unknown[]): unknown {
     const returned: unknown = Reflect.apply(original, this, args);
     const observer = this[contextKey];
     if (observer !== undefined) observer.isolated(() => observe(observer, returned as HookedTask, args[0]));
@@ -376,12 +376,12 @@ function hookTaskClass(prototype: object): void {
     };
     // The class of timers inherits it from that of events.
     observedCompletes.add(observed);
-    hide(prototype, taskInternals.complete.name, observed);
+    replaceMethod(prototype, taskInternals.complete.name, observed);
   }
   const cancel: unknown = Reflect.get(prototype, taskInternals.cancel.name);
   // Dapr's SDK (1.0, 3.18) can't cancel timers.
   if (typeof cancel !== "function") return;
-  hide(prototype, taskInternals.cancel.name, function (this: HookedTask): void {
+  replaceMethod(prototype, taskInternals.cancel.name, function (this: HookedTask): void {
     const isOver = this.isComplete || this.isCanceled === true;
     Reflect.apply(cancel, this, []);
     const wait = this[taskKey];
@@ -433,7 +433,7 @@ function hookGroupClass(group: HookedTask): void {
   hookedClasses.add(prototype);
   const original: unknown = Reflect.get(prototype, taskInternals.childCompleted.name);
   if (typeof original !== "function") return;
-  hide(prototype, taskInternals.childCompleted.name, function (this: HookedTask, task: unknown): void {
+  replaceMethod(prototype, taskInternals.childCompleted.name, function (this: HookedTask, task: unknown): void {
     const wasComplete = this.isComplete;
     Reflect.apply(original, this, [task]);
     if (wasComplete || !this.isComplete) return;
