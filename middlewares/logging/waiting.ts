@@ -1,5 +1,11 @@
 import type { Attributes } from "@opentelemetry/api";
-import type { EpisodeResponse, OrchestrationWorkItem, ScheduledTask } from "../../src/pipeline/index.ts";
+import type {
+  CreatedTimer,
+  EpisodeResponse,
+  OrchestrationWorkItem,
+  ScheduledTask,
+  TimerWait,
+} from "../../src/pipeline/index.ts";
 import {
   ATTR_WAITING_COUNT,
   ATTR_WAITING_EVENTS,
@@ -77,26 +83,29 @@ function outstandingOf(item: OrchestrationWorkItem, response: EpisodeResponse): 
     return { count: 1, tasks: [taskInWords(only)], timers: [] };
   const tasks: string[] = [];
   const timers: string[] = [];
-  const addTimer = (taskId: number, dueAt: Date | undefined): boolean => {
-    const wait = item.waits?.timer(taskId);
-    if (wait?.lostAt !== undefined || wait?.canceledAt !== undefined) return false;
+  const addTimer = ({ dueAt }: CreatedTimer): void => {
     if (timers.length < longestList) timers.push(dueAt?.toISOString() ?? "?");
-    return true;
   };
   const addTask = (task: ScheduledTask): void => {
     if (tasks.length < longestList) tasks.push(taskInWords(task));
   };
   const left = new Set(outstanding);
+  for (const taskId of outstanding) if (isOver(item.waits?.timer(taskId))) left.delete(taskId);
   let count = left.size;
   for (const task of scheduled) {
     // The answers of entities are not counted there.
     if (!left.delete(task.taskId)) count += 1;
     addTask(task);
   }
-  for (const { taskId, dueAt } of response.timers) if (left.delete(taskId) && !addTimer(taskId, dueAt)) count -= 1;
+  for (const timer of response.timers) if (left.delete(timer.taskId)) addTimer(timer);
   // The latest: a long history is not read to its beginning for the sake of a list that is cut.
   const older = item.history.scheduledAs([...left].slice(-longestList));
   for (const task of older.tasks) addTask(task);
-  for (const { taskId, dueAt } of older.timers) if (!addTimer(taskId, dueAt)) count -= 1;
+  for (const timer of older.timers) addTimer(timer);
   return { count, tasks, timers };
+}
+
+// The code does not wait for it any more.
+function isOver(timer: TimerWait | undefined): boolean {
+  return timer?.lostAt !== undefined || timer?.canceledAt !== undefined;
 }

@@ -1,4 +1,5 @@
 import { propagation, type Baggage, type BaggageEntry } from "@opentelemetry/api";
+import { aStringArray } from "../../src/options.ts";
 import { activeContext, runIn } from "../../src/telemetry/active-context.ts";
 import type { MiddlewareObject, WorkItem, WorkItemHooks } from "../../src/pipeline/index.ts";
 import { isolated } from "./faults.ts";
@@ -10,11 +11,14 @@ export const baggagePrefix = "baggage.";
  * The tags for entries of the active W3C baggage, for the client that schedules an orchestration: with
  * `propagate: { baggage }`, a worker hands them on. Entries that the active baggage does not have are left out.
  *
- * @param keys the keys of the entries.
+ * @param keys the keys of the entries. Their metadata is not carried.
+ * @throws TypeError if `keys` is no array of strings.
  * @example
  * await client.scheduleNewOrchestration("order", input, { tags: { ...baggageTags(["tenant.id"]), tenant: "acme" } });
  */
 export function baggageTags(keys: readonly string[]): Record<string, string> {
+  if (!aStringArray.test(keys))
+    throw new TypeError('baggageTags: the keys must be an array of strings, such as ["tenant.id"].');
   const baggage = propagation.getBaggage(activeContext());
   return Object.fromEntries(
     keys.flatMap((key) => {
@@ -37,13 +41,13 @@ interface CarriedEntry {
 }
 
 function hooksOf({ tags }: WorkItem, carried: readonly CarriedEntry[]): WorkItemHooks | undefined {
-  let entries: Record<string, BaggageEntry> | undefined;
+  let entries: [string, BaggageEntry][] | undefined;
   for (const { key, tag } of carried) {
     const value = tags[tag];
-    if (value !== undefined) (entries ??= {})[key] = { value };
+    if (value !== undefined) (entries ??= []).push([key, { value }]);
   }
   if (entries === undefined) return undefined;
-  const baggage: Baggage = propagation.createBaggage(entries);
+  const baggage: Baggage = propagation.createBaggage(Object.fromEntries(entries));
   return {
     scope: (execute) => {
       const extended = isolated.run("baggage was lost", () => propagation.setBaggage(activeContext(), baggage));

@@ -2,13 +2,11 @@ import type { EpisodeResponse, MiddlewareObject, OrchestrationWorkItem, WorkItem
 import { CarriedOrigin, originOfTask, type Origin } from "../../src/telemetry/origins.ts";
 import { baggagePrefix, carriedBaggage } from "./baggage.ts";
 import { isolated } from "./faults.ts";
-import { checkPropagateOptions, type PropagateOptions } from "./options.ts";
+import { checkPropagateOptions, originTag, type PropagateOptions } from "./options.ts";
 
 export { baggageTags } from "./baggage.ts";
 export type { PropagateOptions } from "./options.ts";
 
-// Carries what the task's own messages do not contain (telemetry.md S10).
-const originTag = "durable-telemetry.origin";
 // In bytes, of a name or a value (contract.md P3): a tag is in the history of the orchestration, in the request, and in each
 // episode of a sub-orchestration.
 const longest = 256;
@@ -94,26 +92,22 @@ function warnOfProtocol(item: OrchestrationWorkItem): void {
 }
 
 function written({ attempt, mayRetry, root }: Origin): string {
-  const parts = new URLSearchParams();
-  if (attempt !== undefined) parts.set("attempt", String(attempt));
-  if (mayRetry === true) parts.set("retry", "1");
-  const withoutRoot = parts.toString();
-  if (root === undefined) return withoutRoot;
-  parts.set("root", root);
-  const whole = parts.toString();
-  const obstacle = obstacleIn(whole);
-  if (obstacle === undefined) return whole;
-  isolated.fault("the instance ID of the root was not handed on", new RangeError(obstacle));
-  return withoutRoot;
+  const parts: string[] = [];
+  if (attempt !== undefined) parts.push(`attempt=${attempt}`);
+  if (mayRetry === true) parts.push("retry=1");
+  if (root !== undefined) {
+    const obstacle = obstacleIn(root);
+    if (obstacle === undefined) parts.push(`root=${root}`);
+    else isolated.fault("the instance ID of the root was not handed on", new RangeError(obstacle));
+  }
+  return parts.join("&");
 }
 
+// The root is last, and as it is: it may have any characters.
+const originPattern = /^(?:attempt=(?<attempt>[1-9]\d{0,8}))?&?(?<retry>retry=1)?&?(?:root=(?<root>.*))?$/su;
+
 function readOrigin(tag: string | undefined): Origin | undefined {
-  if (tag === undefined) return undefined;
-  const parts = new URLSearchParams(tag);
-  const attempt = Number(parts.get("attempt"));
-  return {
-    attempt: Number.isSafeInteger(attempt) && attempt > 0 ? attempt : undefined,
-    mayRetry: parts.get("retry") === "1",
-    root: parts.get("root") ?? undefined,
-  };
+  const { attempt, retry, root } = originPattern.exec(tag ?? "")?.groups ?? {};
+  if (attempt === undefined && root === undefined) return undefined;
+  return { attempt: attempt === undefined ? undefined : Number(attempt), mayRetry: retry !== undefined, root };
 }

@@ -21,7 +21,17 @@ export interface PropagateOptions {
   readonly origin?: boolean | undefined;
 }
 
-const rules: OptionRules<PropagateOptions> = { tags: aStringArray, baggage: aStringArray, origin: aBoolean };
+/** Carries what the task's own messages do not contain (telemetry.md S10). */
+export const originTag = "durable-telemetry.origin";
+
+const rules: OptionRules<PropagateOptions> = {
+  tags: {
+    is: `${aStringArray.is}, without "${originTag}", which the option "origin" hands on`,
+    test: (value) => aStringArray.test(value) && !(value as readonly string[]).includes(originTag),
+  },
+  baggage: aStringArray,
+  origin: aBoolean,
+};
 
 /** Checks the options; see {@link checkOptions} for what is thrown. */
 export function checkPropagateOptions(options: unknown): asserts options is PropagateOptions {

@@ -43,12 +43,13 @@ function keyOf(instanceId: string, taskId: number): string {
 /** What is known of where a work item comes from; `undefined` if nothing is. */
 export function originOf(item: WorkItem): Origin | undefined {
   const carried = item.features.get(CarriedOrigin);
-  if (carried !== undefined) return carried;
+  if (carried?.root !== undefined) return carried;
   const origins = remembered();
-  if (origins.size === 0) return undefined;
-  if (item.kind === "activity") return origins.get(keyOf(item.instanceId, item.taskId));
-  const { parent } = item;
-  return parent && origins.get(keyOf(parent.instanceId, parent.taskId));
+  if (origins.size === 0) return carried;
+  const { instanceId, taskId } = item.kind === "activity" ? item : (item.parent ?? {});
+  const own = instanceId === undefined || taskId === undefined ? undefined : origins.get(keyOf(instanceId, taskId));
+  // A root that can't travel may be known here.
+  return carried === undefined || own === undefined ? (carried ?? own) : { ...carried, root: own.root };
 }
 
 /** The instance ID of the orchestration at the top of an orchestration's callers; `undefined` if it is not known. */
@@ -67,12 +68,14 @@ export function originOfTask(
 
 /** Remembers where the tasks of a response come from, for those of them that run in this process. */
 export function rememberOrigins(item: OrchestrationWorkItem, response: EpisodeResponse): void {
+  const origins = remembered();
   for (const task of response.scheduled) {
     const origin = originOfTask(item, task);
-    if (origin === undefined) continue;
-    const origins = remembered();
+    if (origin === undefined && origins.size === 0) continue;
     const key = keyOf(item.instanceId, task.taskId);
+    // Another execution of the instance may have had a task with this ID.
     origins.delete(key);
+    if (origin === undefined) continue;
     origins.set(key, origin);
     if (origins.size <= kept) continue;
     const [oldest] = origins.keys();

@@ -149,6 +149,10 @@ function scheduledTask(
 
 /** Has a tag leave with a message; it takes the place of one with that name only if it `replaces` that. */
 function addTag(tags: TagsMap, name: string, value: string, replaces: boolean): void {
+  // Anything else would fail where the response is serialized, and with it the work item.
+  for (const part of [name, value] as readonly unknown[])
+    if (typeof part !== "string" || !part.isWellFormed())
+      throw new TypeError("setTag: the name and the value must be strings without lone surrogates.");
   // The `has` of google-protobuf (3.21) finds `constructor` in every map.
   if (replaces || tags.get(name) === undefined) tags.set(name, value);
 }

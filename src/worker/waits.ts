@@ -154,6 +154,8 @@ class WaitObserver implements ObservedWaits {
 
   /** The code called a task with a retry policy or handler. */
   calledWithRetries(task: HookedTask): void {
+    // The SDK ignores what is neither a policy of its own nor a handler.
+    if (typeof readInternal(task, taskInternals.attempt) !== "number") return;
     const lost = lostInternals(task, [retriedTaskInternals.fail, retriedTaskInternals.action]);
     reportLost(this.#host, "A task with retries", lost);
     if (lost.length > 0) return;

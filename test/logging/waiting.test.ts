@@ -100,6 +100,24 @@ describe("An episode that ends waiting", () => {
     return yield ctx.callActivity("charge");
   };
 
+  it("L5 counts no timer that lost, however many there are", async () => {
+    const rounds = 100;
+    const [record] = await waitingAfter(
+      async function* (ctx) {
+        for (let round = 0; round < rounds; round += 1)
+          yield whenAny([ctx.waitForExternalEvent("tick"), ctx.createTimer(3600)]);
+        yield ctx.waitForExternalEvent("go");
+      },
+      {},
+      {
+        past: first,
+        fresh: [history.episode(10), ...Array.from({ length: rounds }, () => history.raised("tick", 5))],
+      },
+    );
+    expect(record?.attributes["durabletask.waiting.count"]).toBe(1);
+    expect(record?.body).toBe("Orchestration order waits for event go (instance instance-1)");
+  });
+
   it("L5 says nothing if it waits for tasks alone, which log themselves, unless asked", async () => {
     expect(await waitingAfter(charges)).toEqual([]);
     const [record] = await waitingAfter(charges, { waiting: { tasks: true, level: "info" } });
@@ -361,6 +379,40 @@ describe("Attempts and origins", () => {
     await hub.run("fails");
     await recorded.waitFor((records) => records.some(isEnd("fails")));
     expect(recorded.records.filter(({ eventName }) => eventName === "durabletask.task.gave_up")).toEqual([]);
+  });
+
+  it("L5 S10 a task is not taken for one of an execution before it, which had the same ID", async () => {
+    const recorded = recordLogs();
+    const spans = recordSpans();
+    let failures = 0;
+    const own = await startHub();
+    await own.worker(logged(), (worker) => {
+      worker.addNamedActivity("once", () => fail("no"));
+      worker.addNamedActivity("flaky", () => {
+        failures += 1;
+        if (failures === 1) fail("not yet");
+      });
+      worker.addNamedOrchestrator("continues", async function* (ctx: OrchestrationContext, isLast: boolean): Steps {
+        if (!isLast) {
+          yield ctx.callActivity("flaky", null, { retry: policy({}) });
+          return ctx.continueAsNew(true, false);
+        }
+        for (let task = 0; task < 3; task += 1) {
+          try {
+            yield ctx.callActivity("once");
+          } catch {
+            continue;
+          }
+        }
+        return 0;
+      });
+    });
+    await own.run("continues", false);
+    await recorded.waitFor((records) => records.filter(isEnd("continues")).length === 2);
+    const ofOnce = recorded.records.filter(({ eventName }) => eventName === "durabletask.activity.failed").slice(1);
+    expect(ofOnce.map(({ severityText }) => severityText)).toEqual(["ERROR", "ERROR", "ERROR"]);
+    const numbered = [...ofOnce, ...spans.finished.filter(({ name }) => name === "activity:once")];
+    for (const { attributes } of numbered) expect(attributes).not.toHaveProperty("durabletask.task.attempt");
   });
 
   it("S10 each attempt after the first has its number on both its spans", async () => {

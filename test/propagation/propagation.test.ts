@@ -232,6 +232,84 @@ describe("With propagate", () => {
     },
   );
 
+  it.each([
+    ["tenant", 5],
+    ["tenant", undefined],
+    ["tenant", "\ud800"],
+    [5, "acme"],
+    [Symbol("tenant"), "acme"],
+  ])("W5 a hook that sets %s to %j as a tag changes nothing", async (name, value) => {
+    const set = ({ setTag }: { setTag?: (name: string, value: string, replaces: boolean) => void }) =>
+      expect(() => setTag?.(name as string, value as string, true)).toThrow(/^setTag: the name and the value must be/);
+    const seen: string[] = [];
+    const response = await firstResponse(
+      {
+        use: [
+          {
+            name: "sets",
+            workItem: () => ({
+              onResponse: (response) => {
+                if (!("scheduled" in response)) return;
+                for (const task of response.scheduled) set({ setTag: task.setTag?.bind(task) as never });
+                seen.push("all refused");
+              },
+            }),
+          },
+        ],
+      },
+      {},
+    );
+    expect(seen).toEqual(["all refused"]);
+    expect(tagsOf(response)).toEqual([["charge", {}]]);
+    expect(response.serializeBinary().length).toBeGreaterThan(0);
+  });
+
+  it("P3 S10 the instance ID of the root has its own 256 bytes, whatever its characters", async () => {
+    const roots = ["订单".repeat(20), "100 % & more=1", "a".repeat(256), "a".repeat(257)];
+    const handed: unknown[] = [];
+    for (const root of roots) {
+      const started = ofParent(
+        history.started("order", { tags: { "durable-telemetry.origin": `attempt=1&root=${root}` } }),
+      );
+      forget();
+      const worker = episodeWorker(
+        (each) =>
+          each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+            return yield ctx.callActivity("charge");
+          }),
+        { propagate: { origin: true } },
+      );
+      handed.push(tagsOf(await runEpisode(worker, { fresh: [history.episode(0), started] }))[0]?.[1]);
+    }
+    expect(handed).toEqual([
+      { "durable-telemetry.origin": `attempt=1&root=${roots[0]}` },
+      { "durable-telemetry.origin": `attempt=1&root=${roots[1]}` },
+      { "durable-telemetry.origin": `attempt=1&root=${roots[2]}` },
+      { "durable-telemetry.origin": "attempt=1" },
+    ]);
+  });
+
+  it("S12 an entry of the baggage may have any key", async () => {
+    let seen: string | undefined;
+    const worker = episodeWorker(
+      (each) =>
+        each.addNamedOrchestrator("order", () => {
+          seen = propagation.getActiveBaggage()?.getEntry("__proto__")?.value;
+        }),
+      { propagate: { baggage: ["__proto__"] } },
+    );
+    await runEpisode(worker, {
+      fresh: [history.episode(0), history.started("order", { tags: { "baggage.__proto__": "42" } })],
+    });
+    expect(seen).toBe("42");
+  });
+
+  it.each([undefined, "tenant.id", [1]])("X4 baggageTags refuses %j, and says what it takes", (keys) => {
+    expect(() => baggageTags(keys as unknown as string[])).toThrow(
+      /^baggageTags: the keys must be an array of strings/,
+    );
+  });
+
   it("S12 hands on a tag with the name of a member that all objects have", async () => {
     const response = await firstResponse({ propagate: { tags: ["constructor"] } }, { constructor: "Brabham" });
     expect(tagsOf(response)).toEqual([["charge", { constructor: "Brabham" }]]);
@@ -252,6 +330,7 @@ describe("With propagate", () => {
   it.each([
     [{ propagate: true }, /option "propagate" must be an object/],
     [{ propagate: { tags: "tenant" } }, /propagate: option "tags" must be an array of strings/],
+    [{ propagate: { tags: ["durable-telemetry.origin"] } }, /which the option "origin" hands on/],
     [{ propagate: { tag: [] } }, /propagate: unknown option "tag"; the options are tags, baggage, origin/],
   ])("X4 refuses %j, and names the key", (options, message) => {
     expect(() =>

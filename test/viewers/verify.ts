@@ -106,7 +106,7 @@ async function takePictures(jaeger: Jaeger): Promise<void> {
   // Nobody wants to see where this machine has its files.
   const env = { ...environment(jaeger, "http/protobuf"), NODE_OPTIONS: "--stack-trace-limit=0" };
   const picture = (name: string, view: View): Promise<void> =>
-    check(`the picture ${name}`, () => takePicture(browser, page.url, join(folder, `${name}.png`), view));
+    check(`the picture ${name}`, () => takePicture(browser, page.url, join(folder, `${name}.webp`), view));
 
   await runDemo(env);
   const ids = await runShop(env, async (order) => {
