@@ -14,6 +14,7 @@ export const aBooleanOrFunction: OptionRule = {
   is: "true, false or a function",
   test: (value) => typeof value === "boolean" || typeof value === "function",
 };
+export const aString: OptionRule = { is: "a string", test: (value) => typeof value === "string" };
 export const anArray: OptionRule = { is: "an array", test: Array.isArray };
 export const anObject: OptionRule = { is: "an object", test: isRecord };
 export const aStringArray: OptionRule = {

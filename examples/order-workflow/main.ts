@@ -104,7 +104,7 @@ if (svg !== undefined) writeFileSync(svg, renderTraceSvg(drawn));
 for (const file of [html, svg]) if (file !== undefined) console.log(`\n${drawn.length} spans are in ${file}.`);
 console.log(
   collector
-    ? `\nTraces, metrics and logs went to ${collector}.`
+    ? `\nTraces, metrics and logs are sent to ${collector}; a line says so if they do not arrive.`
     : "\nSet OTEL_EXPORTER_OTLP_ENDPOINT to see them in a backend.",
 );
 await telemetry.shutdown();

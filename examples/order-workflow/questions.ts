@@ -62,7 +62,7 @@ export function questionsAbout(spans: readonly ReadableSpan[]): readonly Questio
           const attempt = text(attributes, "durabletask.task.attempt");
           return `${instanceOf(attributes)}: attempt ${attempt} of ${nameOf(attributes)} ${outcome}`;
         }),
-      lookup: "sum by (durabletask_task_name) (increase(durabletask_task_retries_total[1h]))",
+      lookup: "sum by (durabletask_task_name) (last_over_time(durabletask_task_retries_total[1h]))",
     },
   ];
 }

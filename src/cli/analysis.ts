@@ -1,6 +1,7 @@
 import { problemsOf, type TraceProblem } from "../testing/recorder/trace-problems.ts";
 import { criticalPath, type PathStep } from "../testing/waterfall/critical-path.ts";
 import { buildSpanForest, type TraceTree } from "../testing/waterfall/span-tree.ts";
+import { subjectText } from "../testing/waterfall/subject.ts";
 import type { FileSpan } from "./input/file-span.ts";
 import { waitingIn, type Waiting } from "./waiting.ts";
 
@@ -17,6 +18,8 @@ export interface Analysis {
 /** What is kept of every trace, to choose which are shown in full. */
 export interface Verdict {
   readonly traceId: string;
+  /** What it is about. */
+  readonly subject: string;
   readonly problems: number;
   readonly waiting: number;
   readonly failed: number;
@@ -42,6 +45,7 @@ export function analyse(spans: readonly FileSpan[], remoteParents: ReadonlySet<s
 export function verdictOf({ trace, problems, waiting, failed }: Analysis): Verdict {
   return {
     traceId: trace.traceId,
+    subject: subjectText(trace),
     problems: problems.length,
     waiting: waiting.length,
     failed,

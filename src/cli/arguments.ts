@@ -83,7 +83,11 @@ function parsed(
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true });
   } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error));
+    const { message, code } = error as NodeJS.ErrnoException;
+    const unknown = /'(-[^'\s]*)/.exec(message)?.[1];
+    if (code !== "ERR_PARSE_ARGS_UNKNOWN_OPTION" || unknown === undefined) throw new UsageError(message);
+    const known = Object.keys(options).map((name) => `--${name}`);
+    throw new UsageError(`There is no option ${unknown}. There are: ${known.join(", ")}.`);
   }
 }
 

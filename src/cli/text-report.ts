@@ -63,9 +63,10 @@ export function traceReport(analysis: Analysis, spans: readonly FileSpan[], pain
 
 /** A trace in one line. */
 export function traceLine(verdict: Verdict): string {
-  const { traceId, problems, waiting, failed, duration } = verdict;
+  const { traceId, subject, problems, waiting, failed, duration } = verdict;
   const parts = [
     traceId,
+    shorten(subject, longestName),
     formatDuration(duration),
     problems === 0 ? "whole" : `not whole: ${plural(problems, "problem", "problems")}`,
     ...(waiting > 0 ? [`${waiting} waiting`] : []),

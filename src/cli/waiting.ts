@@ -1,5 +1,5 @@
 import { sentOffAlone } from "../testing/recorder/trace-problems.ts";
-import { ATTR_TASK_INSTANCE_ID, ATTR_TYPE, TYPE_ORCHESTRATION } from "../telemetry/semconv.ts";
+import { ATTR_PARENT_INSTANCE_ID, ATTR_TASK_INSTANCE_ID, ATTR_TYPE, TYPE_ORCHESTRATION } from "../telemetry/semconv.ts";
 import { kindName } from "../testing/waterfall/rows.ts";
 import type { FinishedSpan, SpanNode, TraceTree } from "../testing/waterfall/span-tree.ts";
 
@@ -30,7 +30,8 @@ export function waitingIn<T extends FinishedSpan>(
     if (node.parentage === "root" || node.parentage === "cycle" || attributes[ATTR_TYPE] === undefined) continue;
     // Something called from outside, and nothing that an orchestration waits for.
     if (isOrchestrationRun(node)) continue;
-    const key = instanceOf(node) ?? node.parentSpanId ?? "";
+    // The missing span: what is called has an instance ID of its own.
+    const key = node.parentSpanId ?? instanceOf(node) ?? "";
     const known = unfinished.get(key);
     if (known === undefined) unfinished.set(key, [node]);
     else known.push(node);
@@ -40,7 +41,7 @@ export function waitingIn<T extends FinishedSpan>(
     return {
       what: "orchestration",
       name: last.name,
-      instanceId: instanceOf(last),
+      instanceId: orchestrationOf(nodes),
       since: endOf(last),
       spans: nodes.length,
     };
@@ -57,6 +58,21 @@ export function waitingIn<T extends FinishedSpan>(
     found.push({ what: "open", name: nameOf(node), instanceId: instanceOf(node), since: node.start, spans: 0 });
   }
   return found;
+}
+
+/** The instance ID of the orchestration whose children these are. */
+function orchestrationOf(nodes: readonly SpanNode[]): string | undefined {
+  for (const node of nodes) {
+    const isCall = kindName(node.kind) === "client" && node.span.attributes?.[ATTR_TYPE] === TYPE_ORCHESTRATION;
+    const found = isCall ? node.children.map(parentOf).find((id) => id !== undefined) : instanceOf(node);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function parentOf({ span }: SpanNode): string | undefined {
+  const id = span.attributes?.[ATTR_PARENT_INSTANCE_ID];
+  return typeof id === "string" ? id : undefined;
 }
 
 function isOrchestrationRun({ kind, span }: SpanNode): boolean {

@@ -399,6 +399,33 @@ describe("durable-telemetry trace says what is wrong with an input, and where", 
   });
 });
 
+describe("durable-telemetry trace, on an order that waits after a sub-orchestration", () => {
+  it("S1 says that the order waits, and not that its sub-orchestration does, which finished", async () => {
+    const run = (type: string, instance: string, parent?: string): object => ({
+      attributes: [
+        { key: "durabletask.type", value: { stringValue: type } },
+        { key: "durabletask.task.instance_id", value: { stringValue: instance } },
+        ...(parent === undefined ? [] : [{ key: "durabletask.parent.instance_id", value: { stringValue: parent } }]),
+      ],
+    });
+    const path = file(
+      JSON.stringify(
+        request(
+          otlpSpan(1, 0, { name: "create_orchestration:order", kind: 4, ...run("create_orchestration", "order-11") }),
+          // The orchestration's own span, 2, comes when it finishes.
+          otlpSpan(3, 2, { name: "orchestration:pay", kind: 3, ...run("orchestration", "order-11-pay") }),
+          otlpSpan(4, 3, { name: "orchestration:pay", kind: 2, ...run("orchestration", "order-11-pay", "order-11") }),
+        ),
+      ),
+    );
+    const { traces } = await report([path]);
+    expect(
+      traces.map(({ name, instanceId, waiting }) => [name, instanceId, waiting.map((each) => each.instanceId)]),
+    ).toEqual([["create_orchestration:order", "order-11", ["order-11"]]]);
+    expect(traces[0]?.waiting[0]?.text).toMatch(/^The orchestration order-11 has not finished/);
+  });
+});
+
 describe("durable-telemetry trace, with options", () => {
   const traceOf = (index: number, ...spans: readonly object[]): object =>
     request(...spans.map((span) => ({ ...span, traceId: String(index).padStart(32, "0") })));
@@ -408,7 +435,7 @@ describe("durable-telemetry trace, with options", () => {
     const path = file(lines.map((line) => JSON.stringify(line)).join("\n"));
     const { stdout, code } = await run(["trace", path, "--limit", "1"]);
     expect(stdout.match(/^Trace .*/gm)).toEqual([expect.stringMatching(/^Trace 0{31}4 · 1 span · .* · 1 orphan$/)]);
-    expect(stdout).toMatch(/\n {2}0{31}1 · 1\.00 s · whole\n/);
+    expect(stdout).toMatch(/\n {2}0{31}1 · span 1 · 1\.00 s · whole\n/);
     expect(code).toBe(1);
   });
 
@@ -531,7 +558,7 @@ describe("durable-telemetry trace, with options", () => {
       ["trace", "x", "--remote-parent", "0".repeat(17)],
       `--remote-parent must have hex digits, 16 at most, not "${"0".repeat(17)}".`,
     ],
-    [["trace", "x", "--htm", "y"], "Unknown option '--htm'"],
+    [["trace", "x", "--htm", "y"], "There is no option --htm. There are: --html, --svg, --json, --trace, --limit,"],
   ])("refuses %j, and says why", async (args, message) => {
     const { code, stdout, stderr } = await run(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });

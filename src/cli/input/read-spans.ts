@@ -1,4 +1,5 @@
 import {
+  ATTR_PARENT_INSTANCE_ID,
   ATTR_TASK_ATTEMPT,
   ATTR_TASK_EXECUTION_ID,
   ATTR_TASK_ID,
@@ -147,7 +148,14 @@ function foreignEncoding([first, second]: Uint8Array): string | undefined {
   return undefined;
 }
 
-const neededAttributes = [ATTR_TYPE, ATTR_TASK_INSTANCE_ID, ATTR_TASK_EXECUTION_ID, ATTR_TASK_ID, ATTR_TASK_ATTEMPT];
+const neededAttributes = [
+  ATTR_PARENT_INSTANCE_ID,
+  ATTR_TYPE,
+  ATTR_TASK_INSTANCE_ID,
+  ATTR_TASK_EXECUTION_ID,
+  ATTR_TASK_ID,
+  ATTR_TASK_ATTEMPT,
+];
 
 /** Makes spans of the values of documents of any known format. */
 class SpanDocuments implements JsonConsumer {

@@ -1,4 +1,5 @@
 import util from "node:util";
+import { aBoolean, checkOptions, type OptionRules } from "../../options.ts";
 import { displayWidth, padEnd, padStart, printable, shorten } from "./display-width.ts";
 import { formatDuration } from "./duration.ts";
 import { buildSpanForest, type FinishedSpan, type SpanNode, type TraceTree } from "./span-tree.ts";
@@ -12,9 +13,14 @@ export interface RenderTraceOptions {
    * terminal with colours, unless `NO_COLOR` or `FORCE_COLOR` is set.
    */
   readonly color?: boolean | undefined;
-  /** The longest line, in columns, from 60 to 1000. By default the terminal's width, or 100 without a terminal. */
+  /** The longest line, in columns; less than 60 counts as 60, and more than 1000 as 1000. By default the terminal's width, or 100 without a terminal. */
   readonly width?: number | undefined;
 }
+
+const rules: OptionRules<RenderTraceOptions> = {
+  color: aBoolean,
+  width: { is: "a number", test: (value) => typeof value === "number" },
+};
 
 /**
  * Renders finished spans as waterfalls for the terminal, one block for each trace: the tree of its spans with their
@@ -26,6 +32,7 @@ export interface RenderTraceOptions {
  *
  * @param spans finished spans in any order, of any number of traces; entries that can't be read as spans are counted
  *   below the last trace.
+ * @throws TypeError for unknown options and wrong types; it names the key and what is allowed.
  * @returns lines separated by `\n`, without one at the end.
  *
  * @example
@@ -36,6 +43,7 @@ export interface RenderTraceOptions {
  * ```
  */
 export function renderTrace(spans: Iterable<FinishedSpan>, options: RenderTraceOptions = {}): string {
+  checkOptions("renderTrace", options, rules);
   const paint = painter(options.color);
   const width = lineWidth(options.width);
   const { traces, unreadable } = buildSpanForest(spans);

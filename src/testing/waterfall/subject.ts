@@ -1,4 +1,10 @@
-import { ATTR_TASK_INSTANCE_ID, ATTR_TYPE, TYPE_ORCHESTRATION } from "../../telemetry/semconv.ts";
+import {
+  ATTR_PARENT_INSTANCE_ID,
+  ATTR_TASK_INSTANCE_ID,
+  ATTR_TYPE,
+  TYPE_CREATE_ORCHESTRATION,
+  TYPE_ORCHESTRATION,
+} from "../../telemetry/semconv.ts";
 import { printable } from "./display-width.ts";
 import type { TraceTree } from "./span-tree.ts";
 
@@ -12,10 +18,15 @@ export interface Subject {
 
 /** A trace's first orchestration, or its first span if it has none. */
 export function subjectOf({ nodes }: TraceTree): Subject {
-  const found = nodes.find(({ kind, span }) => kind === server && span.attributes?.[ATTR_TYPE] === TYPE_ORCHESTRATION);
+  const [first] = nodes;
+  const runs = nodes.filter(({ kind, span }) => kind === server && span.attributes?.[ATTR_TYPE] === TYPE_ORCHESTRATION);
+  // What has not finished has no span of its own yet: the one that sent it off knows its ID, and sub-orchestrations have others.
+  const isSentOff = first?.span.attributes?.[ATTR_TYPE] === TYPE_CREATE_ORCHESTRATION;
+  const top = runs.find(({ span }) => span.attributes?.[ATTR_PARENT_INSTANCE_ID] === undefined);
+  const found = top ?? (isSentOff ? first : (runs[0] ?? first));
   const instanceId = found?.span.attributes?.[ATTR_TASK_INSTANCE_ID];
   return {
-    name: printable((found ?? nodes[0])?.name ?? ""),
+    name: printable(found?.name ?? ""),
     instanceId: typeof instanceId === "string" ? printable(instanceId) : undefined,
   };
 }

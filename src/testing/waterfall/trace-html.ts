@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { aString, checkOptions, type OptionRules } from "../../options.ts";
 import { categories, categoryOf } from "./category.ts";
 import { criticalPath } from "./critical-path.ts";
 import { formatDuration } from "./duration.ts";
@@ -19,6 +20,8 @@ export interface RenderTraceHtmlOptions {
   readonly title?: string | undefined;
 }
 
+const rules: OptionRules<RenderTraceHtmlOptions> = { title: aString };
+
 /**
  * Renders finished spans as an HTML page with a waterfall for each trace: zoom, collapsing, search, the critical path,
  * and all attributes, events and links of a span on a click. It works with the keyboard, in a light and in a dark theme.
@@ -29,6 +32,7 @@ export interface RenderTraceHtmlOptions {
  * @param spans finished spans in any order, of any number of traces; entries that can't be read as spans are counted
  *   below the last trace. The page stays fast up to some thousand spans.
  * @returns an HTML document.
+ * @throws TypeError for unknown options and wrong types; it names the key and what is allowed.
  *
  * @example
  * ```ts
@@ -36,6 +40,7 @@ export interface RenderTraceHtmlOptions {
  * ```
  */
 export function renderTraceHtml(spans: Iterable<FinishedSpan>, options: RenderTraceHtmlOptions = {}): string {
+  checkOptions("renderTraceHtml", options, rules);
   const { traces, unreadable } = buildSpanForest(spans);
   const sections = traces.map((trace, index) => traceSection(trace, index));
   const total = traces.reduce((sum, { nodes }) => sum + nodes.length, 0);

@@ -1,3 +1,4 @@
+import { aString, checkOptions, type OptionRules } from "../../options.ts";
 import { categories, categoryOf, type Category } from "./category.ts";
 import { dark, light, type Palette } from "./colors.ts";
 import { displayWidth, shorten } from "./display-width.ts";
@@ -17,6 +18,12 @@ export interface RenderTraceSvgOptions {
   readonly title?: string | undefined;
 }
 
+const rules: OptionRules<RenderTraceSvgOptions> = {
+  // It has an error of its own.
+  maximumSpans: { is: "a whole number", test: () => true },
+  title: aString,
+};
+
 /**
  * Renders finished spans as an SVG picture of their waterfalls, for a README, a ticket or a report. It is readable in a
  * light and in a dark theme, needs no script, font or network, and has a title and a description for screen readers.
@@ -24,6 +31,7 @@ export interface RenderTraceSvgOptions {
  * @param spans finished spans in any order, of any number of traces; entries that can't be read as spans are counted
  *   in the last line.
  * @returns an SVG document of 960 units in width.
+ * @throws TypeError for unknown options and wrong types; it names the key and what is allowed.
  * @throws {RangeError} if `maximumSpans` is no whole number from 1 to 10,000.
  *
  * @example
@@ -32,6 +40,7 @@ export interface RenderTraceSvgOptions {
  * ```
  */
 export function renderTraceSvg(spans: Iterable<FinishedSpan>, options: RenderTraceSvgOptions = {}): string {
+  checkOptions("renderTraceSvg", options, rules);
   const maximum = options.maximumSpans ?? 200;
   if (!Number.isInteger(maximum) || maximum < 1 || maximum > 10_000)
     throw new RangeError(`maximumSpans must be a whole number from 1 to 10000, not ${String(maximum)}.`);

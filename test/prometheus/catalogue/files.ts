@@ -12,7 +12,7 @@ export const root: URL = new URL("../../../", import.meta.url);
 export function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([
     ...spellings.map((each) => [rulesPath(each), rulesFile(each, defaults)] as const),
-    ...spellings.map((each) => [dashboardPath(each), `${JSON.stringify(dashboard(each), null, 2)}\n`] as const),
+    ...spellings.map((each) => [dashboardPath(each), `${JSON.stringify(dashboard(each), null, 1)}\n`] as const),
     [runbookPage, withGenerated(readFileSync(new URL(runbookPage, root), "utf8"))] as const,
   ]);
 }
