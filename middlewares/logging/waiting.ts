@@ -9,6 +9,7 @@ import type {
 import {
   ATTR_WAITING_COUNT,
   ATTR_WAITING_EVENTS,
+  ATTR_WAITING_SINCE,
   ATTR_WAITING_TASKS,
   ATTR_WAITING_TIMERS,
   logEvents,
@@ -43,13 +44,20 @@ export function orchestrationWaiting(
   const { waits } = item;
   if (waits === undefined) return undefined;
   const events: string[] = [];
-  for (const { name, lostAt } of waits.openEvents) if (lostAt === undefined) events.push(name);
+  let since: Date | undefined;
+  for (const { name, lostAt, beganAt } of waits.openEvents) {
+    if (lostAt !== undefined) continue;
+    events.push(name);
+    // In the order in which they began.
+    since ??= beganAt;
+  }
   const outstanding = outstandingOf(item, response);
   if (!tasks && events.length === 0 && outstanding.timers.length === 0) return undefined;
   const count = events.length + outstanding.count;
   if (count === 0) return undefined;
   const attributes: Attributes = { [ATTR_WAITING_COUNT]: count };
   if (events.length > 0) attributes[ATTR_WAITING_EVENTS] = events.slice(0, longestList);
+  if (since !== undefined) attributes[ATTR_WAITING_SINCE] = since.toISOString();
   if (outstanding.timers.length > 0) attributes[ATTR_WAITING_TIMERS] = outstanding.timers;
   if (outstanding.tasks.length > 0) attributes[ATTR_WAITING_TASKS] = outstanding.tasks;
   const named: string[] = [];

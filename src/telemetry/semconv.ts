@@ -24,6 +24,8 @@ export const ATTR_ROOT_INSTANCE_ID = "durabletask.root.instance_id";
 /** On the record of an episode that ends waiting: for what. */
 export const ATTR_WAITING_COUNT = "durabletask.waiting.count";
 export const ATTR_WAITING_EVENTS = "durabletask.waiting.events";
+/** When the first of these waits for events began. */
+export const ATTR_WAITING_SINCE = "durabletask.waiting.since";
 export const ATTR_WAITING_TIMERS = "durabletask.waiting.timers";
 export const ATTR_WAITING_TASKS = "durabletask.waiting.tasks";
 /** On the record of a task that is not retried though it could be: which, and how many attempts there were. */

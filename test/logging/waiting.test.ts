@@ -59,6 +59,7 @@ describe("An episode that ends waiting", () => {
         "durabletask.task.instance_id": "instance-1",
         "durabletask.waiting.count": 4,
         "durabletask.waiting.events": ["Approval"],
+        "durabletask.waiting.since": at(0).toISOString(),
         "durabletask.waiting.timers": [at(60_000).toISOString()],
         "durabletask.waiting.tasks": ["activity charge #2", "sub_orchestration ship #3"],
       },
@@ -99,6 +100,17 @@ describe("An episode that ends waiting", () => {
   const charges = async function* (ctx: OrchestrationContext): Steps {
     return yield ctx.callActivity("charge");
   };
+
+  it("L5 has the time at which the wait began, whatever else happens meanwhile", async () => {
+    const [record] = await waitingAfter(
+      async function* (ctx) {
+        yield ctx.waitForExternalEvent("go");
+      },
+      {},
+      { past: first, fresh: [history.episode(20), history.raised("comment", 19)] },
+    );
+    expect(record?.attributes["durabletask.waiting.since"]).toBe(at(0).toISOString());
+  });
 
   it("L5 counts no timer that lost, however many there are", async () => {
     const rounds = 100;

@@ -92,6 +92,9 @@ describe.skipIf(!isInstalled && !process.env["CI"])("An operator's question", ()
       const record = records.get(instanceId);
       expect(record?.attributes["durabletask.waiting.events"]).toEqual(waitsForEvent ? ["approval"] : undefined);
       expect(record?.attributes["durabletask.waiting.timers"]).toBeUndefined();
+      const began = record?.attributes["durabletask.waiting.since"];
+      expect(typeof began).toBe(waitsForEvent ? "string" : "undefined");
+      if (typeof began === "string") expect(Math.abs(Date.parse(began) - lastEpisode.getTime())).toBeLessThan(10_000);
       // The record has the time of the response that ended the episode.
       const since = Number((record?.timeUnixNano ?? 0n) / 1_000_000n) - lastEpisode.getTime();
       expect(since).toBeGreaterThanOrEqual(0);
@@ -118,8 +121,8 @@ describe.skipIf(!isInstalled && !process.env["CI"])("An operator's question", ()
     );
   });
 
-  it("How long has the one waited that has waited longest?", async () => {
-    const question = "How long has the one waited that has waited longest?";
+  it("How long has the one been idle that has been idle longest?", async () => {
+    const question = "How long has the one been idle that has been idle longest?";
     const [answer, ...others] = await ask(question);
     expect(others).toEqual([]);
     // When the value was scraped, it was the time since the last event of the instance that was idle longest.
