@@ -401,7 +401,7 @@ describe("durable-telemetry trace says what is wrong with an input, and where", 
 
 describe("durable-telemetry trace, on an order that waits after a sub-orchestration", () => {
   it("S1 says that the order waits, and not that its sub-orchestration does, which finished", async () => {
-    const run = (type: string, instance: string, parent?: string): object => ({
+    const durable = (type: string, instance: string, parent?: string): object => ({
       attributes: [
         { key: "durabletask.type", value: { stringValue: type } },
         { key: "durabletask.task.instance_id", value: { stringValue: instance } },
@@ -411,10 +411,18 @@ describe("durable-telemetry trace, on an order that waits after a sub-orchestrat
     const path = file(
       JSON.stringify(
         request(
-          otlpSpan(1, 0, { name: "create_orchestration:order", kind: 4, ...run("create_orchestration", "order-11") }),
+          otlpSpan(1, 0, {
+            name: "create_orchestration:order",
+            kind: 4,
+            ...durable("create_orchestration", "order-11"),
+          }),
           // The orchestration's own span, 2, comes when it finishes.
-          otlpSpan(3, 2, { name: "orchestration:pay", kind: 3, ...run("orchestration", "order-11-pay") }),
-          otlpSpan(4, 3, { name: "orchestration:pay", kind: 2, ...run("orchestration", "order-11-pay", "order-11") }),
+          otlpSpan(3, 2, { name: "orchestration:pay", kind: 3, ...durable("orchestration", "order-11-pay") }),
+          otlpSpan(4, 3, {
+            name: "orchestration:pay",
+            kind: 2,
+            ...durable("orchestration", "order-11-pay", "order-11"),
+          }),
         ),
       ),
     );

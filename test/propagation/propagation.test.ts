@@ -241,17 +241,17 @@ describe("With propagate", () => {
   ])("W5 a hook that sets %s to %j as a tag changes nothing", async (name, value) => {
     const set = ({ setTag }: { setTag?: (name: string, value: string, replaces: boolean) => void }) =>
       expect(() => setTag?.(name as string, value as string, true)).toThrow(/^setTag: the name and the value must be/);
-    const seen: string[] = [];
+    const refused: string[] = [];
     const response = await firstResponse(
       {
         use: [
           {
             name: "sets",
             workItem: () => ({
-              onResponse: (response) => {
-                if (!("scheduled" in response)) return;
-                for (const task of response.scheduled) set({ setTag: task.setTag?.bind(task) as never });
-                seen.push("all refused");
+              onResponse: (answer) => {
+                if (!("scheduled" in answer)) return;
+                for (const task of answer.scheduled) set({ setTag: task.setTag?.bind(task) as never });
+                refused.push("all refused");
               },
             }),
           },
@@ -259,7 +259,7 @@ describe("With propagate", () => {
       },
       {},
     );
-    expect(seen).toEqual(["all refused"]);
+    expect(refused).toEqual(["all refused"]);
     expect(tagsOf(response)).toEqual([["charge", {}]]);
     expect(response.serializeBinary().length).toBeGreaterThan(0);
   });
@@ -290,18 +290,18 @@ describe("With propagate", () => {
   });
 
   it("S12 an entry of the baggage may have any key", async () => {
-    let seen: string | undefined;
+    let value: string | undefined;
     const worker = episodeWorker(
       (each) =>
         each.addNamedOrchestrator("order", () => {
-          seen = propagation.getActiveBaggage()?.getEntry("__proto__")?.value;
+          value = propagation.getActiveBaggage()?.getEntry("__proto__")?.value;
         }),
       { propagate: { baggage: ["__proto__"] } },
     );
     await runEpisode(worker, {
       fresh: [history.episode(0), history.started("order", { tags: { "baggage.__proto__": "42" } })],
     });
-    expect(seen).toBe("42");
+    expect(value).toBe("42");
   });
 
   it.each([undefined, "tenant.id", [1]])("X4 baggageTags refuses %j, and says what it takes", (keys) => {
