@@ -1,5 +1,6 @@
 /** Pictures of Perses' trace view in Chromium. */
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { chromium, type Browser, type Page } from "playwright-core";
 
 const width = 1280;
@@ -65,6 +66,7 @@ export async function takePicture(browser: Browser, url: string, path: string, v
     // A third of the size of a PNG picture; Playwright's own method has no WebP.
     const devtools = await page.context().newCDPSession(page);
     const { data } = await devtools.send("Page.captureScreenshot", { format: "webp", quality: 60 });
+    mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, Buffer.from(data, "base64"));
     const shown = await page.locator("[data-index]").count();
     if (height === undefined && shown !== rows) throw new Error(`The page shows ${shown} spans of ${rows}.`);
