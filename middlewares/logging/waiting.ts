@@ -56,12 +56,13 @@ export function orchestrationWaiting(
   const count = events.length + outstanding.count;
   if (count === 0) return undefined;
   const attributes: Attributes = { [ATTR_WAITING_COUNT]: count };
-  if (events.length > 0) attributes[ATTR_WAITING_EVENTS] = events.slice(0, longestList);
+  const listed = events.slice(0, longestList);
+  if (listed.length > 0) attributes[ATTR_WAITING_EVENTS] = listed;
   if (since !== undefined) attributes[ATTR_WAITING_SINCE] = since.toISOString();
   if (outstanding.timers.length > 0) attributes[ATTR_WAITING_TIMERS] = outstanding.timers;
   if (outstanding.tasks.length > 0) attributes[ATTR_WAITING_TASKS] = outstanding.tasks;
   const named: string[] = [];
-  for (const name of events) named.push(`event ${name}`);
+  for (const name of listed) named.push(`event ${name}`);
   for (const due of outstanding.timers) named.push(`timer ${due}`);
   named.push(...outstanding.tasks);
   if (named.length > longestList) named.length = longestList;

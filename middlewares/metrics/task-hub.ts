@@ -82,12 +82,11 @@ const isolated = new Isolation("observeTaskHub");
 /**
  * Reports, as metrics, how many orchestrations of a task hub have not finished, by name and status, and the age of the
  * oldest ones: what a worker can't know, because it sees only what it runs. Use it in one process for each task hub: it asks
- * the backend about all those instances at each look. The timer does not keep the process running.
+ * the backend about all those instances at each look. The timer does not keep the process running. A process that observes
+ * several task hubs gives each a `name`; it is warned if two have the same.
  *
  * @param client a `TaskHubGrpcClient`.
- * @param options how often it looks, and its limits.
- * Two task hubs in one process take a `name` each; two observations without one are warned of.
- *
+ * @param options the hub's name, how often it looks, and its limits.
  * @throws TypeError for unknown options and wrong types, and for a client that can't be asked.
  * @example
  * using observation = observeTaskHub(client, { interval: 30_000 });

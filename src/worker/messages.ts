@@ -42,7 +42,8 @@ export function tagsOf(
   return entries.length === 0 ? noTags : Object.freeze(Object.fromEntries(entries));
 }
 
-const noTags: Readonly<Record<string, string>> = Object.freeze({});
+/** The tags of what has none. */
+export const noTags: Readonly<Record<string, string>> = Object.freeze({});
 
 export function traceContextOf(message: Proto.TraceContext | undefined): TraceContext | undefined {
   const traceparent = message?.getTraceparent();

@@ -6,6 +6,7 @@ import type { WorkerAdapter } from "./adapter.ts";
 import { missingFunctions, wrapMethod, type Members } from "./members.ts";
 import { attachToRegistry, registryMethods } from "./grpc-worker.ts";
 import type { PipelineHost } from "./host.ts";
+import { noTags } from "./messages.ts";
 import { backendInternals, lostInternals, reportLost, testWorkerInternals } from "./sdk-internals.ts";
 import { durableTaskSdk } from "./sdk-version.ts";
 import { ProtoEpisode, ProtoEpisodeResponse } from "./work-items.ts";
@@ -81,8 +82,6 @@ function episodeOf(instance: Instance, host: PipelineHost): ProtoEpisode | undef
   // The backend adds to these lists while the episode runs.
   return ProtoEpisode.from({ instanceId, executionId, past: history.slice(), fresh: pendingEvents.slice() }, host);
 }
-
-const noTags: Readonly<Record<string, string>> = Object.freeze({});
 
 class InMemoryActivity extends ActivityExecution {
   readonly name: string;

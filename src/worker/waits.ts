@@ -1,5 +1,5 @@
 import type { OrchestrationContext, TaskOptions } from "@microsoft/durabletask-js";
-import type { GivenUpTask, EventWait, ObservedWaits, TimerWait, WorkItemHost } from "../pipeline/index.ts";
+import type { EventWait, GivenUpTask, ObservedWaits, TimerWait, WorkItemHost } from "../pipeline/index.ts";
 import { replaceMethod } from "./members.ts";
 import { mayRetry, type PendingTask } from "./messages.ts";
 import {

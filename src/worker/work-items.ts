@@ -18,10 +18,10 @@ import {
 import { isSpanId } from "../telemetry/identity.ts";
 import { ProtoHistory } from "./history.ts";
 import {
+  continuationOf,
   failureOf,
   orchestrationTraceContextMessage,
   outcomeOf,
-  continuationOf,
   scheduledBy,
   sentBy,
   tagsOf,

@@ -15,11 +15,11 @@ import { firstEpisode, resultIn } from "../worker/requests.ts";
 import { inMemoryHub, noting } from "./in-memory.ts";
 
 // What JavaScript may hand over.
-const any = (value: unknown): never => value as never;
+const untyped = (value: unknown): never => value as never;
 
 describe("A middleware that returns a value", () => {
   async function activityWith(...use: unknown[]): Promise<{ output: string | undefined; warnings: string[] }> {
-    const hub = inMemoryHub({ use: any(use) });
+    const hub = inMemoryHub({ use: untyped(use) });
     const { worker } = hub;
     worker.addNamedActivity("work", (_: ActivityContext, input: number) => input + 1);
     worker.addNamedOrchestrator("works", async function* (ctx: OrchestrationContext): Steps {
@@ -57,7 +57,7 @@ describe("A middleware that returns a value", () => {
       {
         name: "set",
         activity: async (ctx: { setResult(value: unknown): void }, next: (ctx: never) => Promise<unknown>) => {
-          await next(any(ctx));
+          await next(untyped(ctx));
           ctx.setResult("set");
           return "set";
         },
@@ -80,7 +80,7 @@ describe("A middleware that returns a value", () => {
     const warnings: string[] = [];
     const logger = Object.assign(new NoOpLogger(), { warn: (message: string) => void warnings.push(message) });
     const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger }), {
-      use: [any({ name: "other", orchestration })],
+      use: [untyped({ name: "other", orchestration })],
     });
     worker.addNamedOrchestrator("plain", () => 1);
     for (const instanceId of ["a", "b"])
@@ -108,17 +108,17 @@ describe("An unknown member of a middleware object", () => {
     /Middleware "audit" has an unknown member "orchestraton"; the members are name, orchestration, activity, workItem\./;
 
   it("R7 is refused by defineMiddleware, with the members there are", () => {
-    expect(() => defineMiddleware(any(misspelled))).toThrow(TypeError);
-    expect(() => defineMiddleware(any(misspelled))).toThrow(message);
+    expect(() => defineMiddleware(untyped(misspelled))).toThrow(TypeError);
+    expect(() => defineMiddleware(untyped(misspelled))).toThrow(message);
   });
 
   it("R7 is refused by use and in the option `use`, and of an object without a prototype too", () => {
     const { worker } = inMemoryHub();
-    expect(() => worker.use(any(misspelled))).toThrow(message);
-    expect(() => worker.use(any(Object.assign(Object.create(null), misspelled)))).toThrow(message);
+    expect(() => worker.use(untyped(misspelled))).toThrow(message);
+    expect(() => worker.use(untyped(Object.assign(Object.create(null), misspelled)))).toThrow(message);
     expect(worker.middlewares).toEqual([]);
     expect(() =>
-      withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { use: [any(misspelled)] }),
+      withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { use: [untyped(misspelled)] }),
     ).toThrow(message);
   });
 
@@ -151,7 +151,7 @@ describe("An unknown member of a middleware object", () => {
 
 describe("An option that is undefined", () => {
   /** Reads as `undefined` for every key that the options have. */
-  const undefineds = (...keys: string[]): never => any(Object.fromEntries(keys.map((key) => [key, undefined])));
+  const undefineds = (...keys: string[]): never => untyped(Object.fromEntries(keys.map((key) => [key, undefined])));
 
   it("R6 is one that is not given, for each middleware", () => {
     expect(tracing(undefineds("tags", "attributes", "continueAsNew", "episodes")).name).toBe("tracing");

@@ -65,8 +65,8 @@ export function otlpService(resource: unknown): string | undefined {
 export function otlpAttributes(value: unknown): Readonly<Record<string, unknown>> {
   const attributes: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   for (const each of arrayOf(value)) {
-    const { key, value: any } = objectOf(each);
-    attributes[stringOf(key)] = anyValue(objectOf(any));
+    const { key, value: given } = objectOf(each);
+    attributes[stringOf(key)] = anyValue(objectOf(given));
   }
   return attributes;
 }
