@@ -6,6 +6,7 @@ import type {
   ScheduledTask,
   TimerWait,
 } from "../../src/pipeline/index.ts";
+import { recordedEntry } from "../../src/telemetry/recorded-string.ts";
 import {
   ATTR_WAITING_COUNT,
   ATTR_WAITING_EVENTS,
@@ -14,6 +15,7 @@ import {
   ATTR_WAITING_TIMERS,
   logEvents,
 } from "../../src/telemetry/semconv.ts";
+import { logValueLimit } from "../../src/telemetry/value-limits.ts";
 import { taskInWords, type LogEvent } from "./events.ts";
 import type { Level } from "./write.ts";
 
@@ -44,25 +46,26 @@ export function orchestrationWaiting(
   const { waits } = item;
   if (waits === undefined) return undefined;
   const events: string[] = [];
+  let eventCount = 0;
   let since: Date | undefined;
   for (const { name, lostAt, beganAt } of waits.openEvents) {
     if (lostAt !== undefined) continue;
-    events.push(name);
+    eventCount += 1;
+    if (events.length < longestList) events.push(entry(name));
     // In the order in which they began.
     since ??= beganAt;
   }
   const outstanding = outstandingOf(item, response);
-  if (!tasks && events.length === 0 && outstanding.timers.length === 0) return undefined;
-  const count = events.length + outstanding.count;
+  if (!tasks && eventCount === 0 && outstanding.timers.length === 0) return undefined;
+  const count = eventCount + outstanding.count;
   if (count === 0) return undefined;
   const attributes: Attributes = { [ATTR_WAITING_COUNT]: count };
-  const listed = events.slice(0, longestList);
-  if (listed.length > 0) attributes[ATTR_WAITING_EVENTS] = listed;
+  if (eventCount > 0) attributes[ATTR_WAITING_EVENTS] = events;
   if (since !== undefined) attributes[ATTR_WAITING_SINCE] = since.toISOString();
   if (outstanding.timers.length > 0) attributes[ATTR_WAITING_TIMERS] = outstanding.timers;
   if (outstanding.tasks.length > 0) attributes[ATTR_WAITING_TASKS] = outstanding.tasks;
   const named: string[] = [];
-  for (const name of listed) named.push(`event ${name}`);
+  for (const name of events) named.push(`event ${name}`);
   for (const due of outstanding.timers) named.push(`timer ${due}`);
   named.push(...outstanding.tasks);
   if (named.length > longestList) named.length = longestList;
@@ -75,6 +78,8 @@ export function orchestrationWaiting(
     at,
   };
 }
+
+const entry = (name: string): string => recordedEntry(name, logValueLimit());
 
 /** The tasks and timers that are out, in words. */
 interface Outstanding {
@@ -89,14 +94,14 @@ function outstandingOf(item: OrchestrationWorkItem, response: EpisodeResponse): 
   const [only] = scheduled;
   // What most steps wait for.
   if (only !== undefined && scheduled.length === 1 && outstanding.length === 1 && outstanding[0] === only.taskId)
-    return { count: 1, tasks: [taskInWords(only)], timers: [] };
+    return { count: 1, tasks: [entry(taskInWords(only))], timers: [] };
   const tasks: string[] = [];
   const timers: string[] = [];
   const addTimer = ({ dueAt }: CreatedTimer): void => {
     if (timers.length < longestList) timers.push(dueAt?.toISOString() ?? "?");
   };
   const addTask = (task: ScheduledTask): void => {
-    if (tasks.length < longestList) tasks.push(taskInWords(task));
+    if (tasks.length < longestList) tasks.push(entry(taskInWords(task)));
   };
   const left = new Set(outstanding);
   for (const taskId of outstanding) if (isOver(item.waits?.timer(taskId))) left.delete(taskId);

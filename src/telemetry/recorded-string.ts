@@ -10,6 +10,17 @@ export function recordedString(value: string, limit: ValueLimit): string {
   return kept;
 }
 
+/** How long an entry of a list is at most, so that a list of 32 is no longer than one string at the default limit. */
+const longestEntry = 1024;
+
+/** An entry of an attribute that is a list, as it is recorded (telemetry.md K4). */
+export function recordedEntry(value: string, limit: ValueLimit): string {
+  if (limit.size <= longestEntry) return recordedString(value, limit);
+  const kept = cut(value, { size: longestEntry, unit: limit.unit });
+  if (kept.length !== value.length) logLoss(`an entry of a list was cut at ${longestEntry} ${limit.unit}`);
+  return kept;
+}
+
 /** Attributes that this package writes, whose strings may be of any length: a name, an ID. As a copy only if one is too long. */
 export function recordedStrings(attributes: Attributes, limit: ValueLimit): Attributes {
   let recorded: Attributes | undefined;

@@ -184,6 +184,29 @@ describe("An episode that ends waiting", () => {
     expect(record?.body).toMatch(/event event 31 and 68 more \(instance instance-1\)$/);
   });
 
+  it("K4 names of any length make no record longer than a few strings", async () => {
+    const long = "n".repeat(200_000);
+    const [record] = await waitingAfter(
+      async function* (ctx) {
+        yield whenAny([
+          ...Array.from({ length: 40 }, (_, number) => ctx.waitForExternalEvent(`event ${number} ${long}`)),
+          ...Array.from({ length: 40 }, (_, number) => ctx.callActivity(`activity ${number} ${long}`)),
+        ]);
+      },
+      { waiting: { tasks: true } },
+    );
+    for (const list of ["durabletask.waiting.events", "durabletask.waiting.tasks"]) {
+      const entries = record?.attributes[list] as string[];
+      expect(entries).toHaveLength(32);
+      for (const entry of entries) {
+        expect(entry).toMatch(/^(event|activity) .*n\.\.\. \[\d+ characters cut\]$/);
+        expect(Buffer.byteLength(entry)).toBe(1024);
+      }
+    }
+    expect(record?.attributes["durabletask.waiting.count"]).toBe(80);
+    expect(Buffer.byteLength(String(record?.body))).toBeLessThanOrEqual(32 * 1024);
+  });
+
   it("X4 refuses a wrong option, and names it", () => {
     expect(() => logging({ waiting: { level: "loud" as "debug" } })).toThrow(
       /logging: waiting: option "level" must be/,
