@@ -56,9 +56,9 @@ describe.each(stacks.filter(({ inTests }) => inTests))("Beside $name", (stack) =
   });
 
   if (stack.with === undefined)
-    it.skipIf(skip)("the package adds 8 packages and 6 MB at most", () => {
-      expect(installed.packages).toBeLessThanOrEqual(8);
-      expect(installed.megabytes).toBeLessThanOrEqual(6);
+    it.skipIf(skip)("the package adds 4 packages and 4 MB at most", () => {
+      expect(installed.packages).toBeLessThanOrEqual(4);
+      expect(installed.megabytes).toBeLessThanOrEqual(4);
     });
 
   it.skipIf(skip)("the application does what it does without", () => {
