@@ -13,6 +13,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { withDurableTelemetry, type DurableTelemetryOptions, type Middleware } from "../../src/index.ts";
 import { customOnly } from "../custom-only.ts";
 import { recordSpans } from "../harness.ts";
+import { recordLogs } from "../logging/record-logs.ts";
+import { operatorOptions } from "../operator-options.ts";
 import { expectNoUnhandledRejections } from "../pipeline/cases.ts";
 import { shown } from "../pipeline/episodes.ts";
 import { bareWorker, hostWorker, orchestratorRequest, startEvents, text } from "../worker/requests.ts";
@@ -52,6 +54,7 @@ const pipelines: Readonly<Record<string, DurableTelemetryOptions>> = {
   "two middlewares, one of them durable": { ...customOnly, use: [durable, plain] },
   "the activity cache": { ...customOnly, use: [plain], caching: { activities: { work: { ttl: "1m" } } } },
   "the default pipeline": { tracing: true, metrics: true, logging: true },
+  "all that an operator can turn on": operatorOptions,
   "the default pipeline with a middleware": { tracing: true, metrics: true, logging: true, use: [plain] },
 };
 
@@ -231,6 +234,7 @@ afterAll(() => void vi.restoreAllMocks());
 describe.each(Object.entries(entries))("Hostile code, %s,", (_, entry) => {
   it("D3 ends as without a pipeline: every value in every place of an orchestrator", async () => {
     const spans = recordSpans();
+    recordLogs();
     const ends = new Set<unknown>();
     for (const orchestrator of everyValueInEveryPlace) {
       const same = await expectSame((options) => episodesUnder(entry, orchestrator, 2, options));
@@ -243,6 +247,7 @@ describe.each(Object.entries(entries))("Hostile code, %s,", (_, entry) => {
 
   it("D3 ends as without a pipeline: random orchestrators", async () => {
     const spans = recordSpans();
+    recordLogs();
     await fc.assert(
       fc.asyncProperty(hostileOrchestrators, async (orchestrator) => {
         await expectSame((options) => episodesUnder(entry, orchestrator, episodes.length, options));
@@ -254,6 +259,7 @@ describe.each(Object.entries(entries))("Hostile code, %s,", (_, entry) => {
 
   it("D3 ends as without a pipeline: every value as the end of an activity", async () => {
     const spans = recordSpans();
+    recordLogs();
     for (const activity of hostileActivities) {
       await expectSame((options) => activityUnder(entry, activity, options));
       spans.reset();
@@ -298,6 +304,7 @@ const possibleEnds: Readonly<Record<string, ReadonlySet<string>>> = {
 describe.each(Object.entries(hostileMiddlewares))("A middleware that is hostile %s", (place, middleware) => {
   it("O4 O9 fails its orchestration alone", async () => {
     const spans = recordSpans();
+    recordLogs();
     const ends = new Set<string>();
     for (const hostile of everyValueInEveryPlace) {
       const worker = hostWorker({

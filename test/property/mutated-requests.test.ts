@@ -3,6 +3,8 @@ import type { TaskHubGrpcWorker } from "@microsoft/durabletask-js";
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { recordSpans } from "../harness.ts";
+import { recordLogs } from "../logging/record-logs.ts";
+import { operatorOptions } from "../operator-options.ts";
 import { expectNoUnhandledRejections } from "../pipeline/cases.ts";
 import { bareWorker, hostWorker } from "../worker/requests.ts";
 import { mutated, mutations, realRequests } from "./mutated-requests.ts";
@@ -47,10 +49,9 @@ it(
   async () => {
     const spans = recordSpans();
     const bare = bareWorker();
+    recordLogs();
     const decorated = hostWorker({
-      tracing: true,
-      metrics: true,
-      logging: true,
+      ...operatorOptions,
       use: [{ name: "own", orchestration: async (ctx, next) => void (await next(ctx)) }],
     });
     for (const worker of [bare, decorated]) worker.addNamedOrchestrator("durable", durable);

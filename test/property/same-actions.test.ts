@@ -4,6 +4,8 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Middleware, MiddlewareObject, OrchestrationMiddleware } from "../../src/index.ts";
 import { recordSpans } from "../harness.ts";
+import { recordLogs } from "../logging/record-logs.ts";
+import { operatorOptions } from "../operator-options.ts";
 import { bareWorker, hostWorker } from "../worker/requests.ts";
 import { durable, plain, programs } from "./programs.ts";
 import { comparable, fates, simulate, type RunEpisode } from "./simulate.ts";
@@ -106,6 +108,7 @@ describe("Any workflow, with any set of middleware that keeps the rules", () => 
     "D3 returns the same actions, byte for byte, as without middleware: %s orchestrators",
     async (orchestrator, runs) => {
       const spans = recordSpans();
+      recordLogs();
       const seen = new Map<string, number>();
       await fc.assert(
         fc.asyncProperty(programs, fates, lists, lists, async (program, fate, some, others) => {
@@ -114,6 +117,7 @@ describe("Any workflow, with any set of middleware that keeps the rules", () => 
             episodesOf(hostWorker({ ...customOnly, use: some })),
             episodesOf(hostWorker({ tracing: true, use: others })),
             episodesOf(hostWorker({ tracing: true, metrics: true, logging: true })),
+            episodesOf(hostWorker(operatorOptions)),
             episodesOf(
               hostWorker({ ...customOnly, use: some, awaitGuard: { middleware: "off", orchestrator: "off" } }),
             ),
