@@ -275,10 +275,10 @@ function emptied(groups: ReadonlyMap<string, Group>): ReadonlyMap<string, Group>
   return new Map(Array.from(groups, ([key, { attributes, ofIdle }]) => [key, { attributes, ofIdle, ...empty }]));
 }
 
-// An invalid date has no age: exporters write one that is not a number as `null`, which collectors refuse.
+// An invalid date has no age: exporters write one that is not a number as `null`, which collectors refuse. Nor has that of
+// 1970: the SDK has it in place of one that the task hub did not send.
 function millisecondsOf(date: Date): number | undefined {
-  const time = date.getTime();
-  return Number.isNaN(time) ? undefined : time;
+  return date.getTime() || undefined;
 }
 
 const earlier = (one: number | undefined, other: number | undefined): number | undefined =>

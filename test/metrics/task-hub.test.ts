@@ -209,6 +209,14 @@ describe("observeTaskHub", () => {
     expect(Math.floor(collected.total("durabletask.hub.oldest.idle").sum)).toBe(40);
   });
 
+  it("M1 an instance whose dates the task hub did not send, which the SDK dates 1970, counts, and has no age", async () => {
+    const undated = { ...instance("order", 0, 1, 1), createdAt: new Date(0), lastUpdatedAt: new Date(0) };
+    const collected = await lookAt(clientOf(undated, instance("order", 0, 100, 40)));
+    expect(counts(collected)).toEqual({ "order Running": 2 });
+    expect(Math.floor(collected.total("durabletask.hub.oldest.age").sum)).toBe(100);
+    expect(Math.floor(collected.total("durabletask.hub.oldest.idle").sum)).toBe(40);
+  });
+
   it("K3 does not keep the process running, asks nothing after stop, and nothing without a MeterProvider", async () => {
     let asked = 0;
     const client: ObservableClient = {
