@@ -9,6 +9,7 @@ import {
 } from "@opentelemetry/api";
 import { checkOptions, type OptionRule, type OptionRules } from "../../src/options.ts";
 import { Isolation } from "../../src/telemetry/isolate.ts";
+import { logLoss } from "../../src/telemetry/loss-log.ts";
 import { ATTR_HUB_NAME, ATTR_TASK_NAME, ATTR_TASK_STATUS, SCOPE_NAME } from "../../src/telemetry/semconv.ts";
 import { version } from "../../src/version.ts";
 import { BoundedValues } from "./bounded-values.ts";
@@ -27,7 +28,10 @@ export interface ObservableClient {
     statuses: number[];
     pageSize: number;
     fetchInputsAndOutputs: boolean;
-  }): AsyncIterable<ObservedInstance>;
+  }): AsyncIterable<ObservedInstance> & {
+    /** Without it, a look that gives up can't end the query before the next instance comes. */
+    asPages?(): AsyncIterable<{ readonly values: readonly ObservedInstance[] }>;
+  };
 }
 
 /** Options of {@link observeTaskHub}. */
@@ -100,8 +104,8 @@ export function observeTaskHub(client: ObservableClient, options: ObserveTaskHub
   return new Observation(client, options);
 }
 
-/** The names of the task hubs that this process observes; `undefined` is that of one without a name. */
-const observedNames = new Set<string | undefined>();
+/** The observations of this process; a stopped one, until another with its name takes its place. */
+const observations = new Set<Observation>();
 
 function warnOfSameName(name: string | undefined): void {
   const which = name === undefined ? "A task hub without a name" : `A task hub named ${JSON.stringify(name)}`;
@@ -128,7 +132,7 @@ class Observation implements TaskHubObservation {
   readonly #attributes: Attributes;
   readonly #limits: Required<{ [Name in Exclude<keyof ObserveTaskHubOptions, "name">]: number }>;
   readonly #timer: NodeJS.Timeout;
-  readonly #values = new BoundedValues();
+  #values = new BoundedValues();
   #gauges: Gauges | undefined;
   #provider: MeterProvider | undefined;
   #looking: Promise<void> | undefined;
@@ -144,8 +148,10 @@ class Observation implements TaskHubObservation {
     this.#client = client;
     this.#name = name;
     this.#attributes = name === undefined ? {} : { [ATTR_HUB_NAME]: name };
-    if (observedNames.has(name)) warnOfSameName(name);
-    observedNames.add(name);
+    const before = [...observations].filter((each) => each.#name === name);
+    if (before.some((each) => !each.#isStopped)) warnOfSameName(name);
+    for (const each of before) if (each.#isStopped) this.#replace(each);
+    observations.add(this);
     this.#limits = { interval, timeout, maxInstances, nameLimit };
     this.#timer = setInterval(() => void this.look(), interval);
     this.#timer.unref();
@@ -158,7 +164,6 @@ class Observation implements TaskHubObservation {
   }
 
   stop(): void {
-    if (!this.#isStopped) observedNames.delete(this.#name);
     this.#isStopped = true;
     clearInterval(this.#timer);
     // The gauges stay: without them the metrics SDKs (2.12, 3.1) would export what was seen last for ever.
@@ -170,49 +175,72 @@ class Observation implements TaskHubObservation {
     this.stop();
   }
 
+  // Otherwise each observation that was ever stopped would be asked for its zeros at each export.
+  #replace(stopped: Observation): void {
+    observations.delete(stopped);
+    stopped.#gauges?.remove();
+    // Another provider has none of its numbers.
+    if (stopped.#provider !== metrics.getMeterProvider()) return;
+    this.#groups = new Map([...this.#groups, ...stopped.#groups]);
+    this.#values = stopped.#values;
+    this.#lookedAt = stopped.#lookedAt;
+  }
+
   async #look(): Promise<void> {
     if (this.#isStopped) return;
     this.#register();
     // Without a provider nobody gets what the backend would be asked for.
     if (this.#gauges === undefined) return;
+    const hub = this.#name === undefined ? "the task hub" : `the task hub ${JSON.stringify(this.#name)}`;
     try {
       const groups = new Map<string, Group>();
-      const isComplete = await this.#read(groups);
+      const reached = await this.#read(groups);
       if (this.#isStopped) return;
       this.#groups = new Map([...emptied(this.#groups), ...groups]);
-      this.#isComplete = isComplete;
+      this.#isComplete = reached === undefined;
       this.#lookedAt = performance.now();
+      if (reached !== undefined)
+        logLoss(
+          `observeTaskHub: a look at ${hub} ended at its limit ${reached} (${this.#limits[reached]}); instances after that are not counted`,
+        );
     } catch (error) {
+      // Who stops it may close the client before the last look is over.
+      if (this.#isStopped) return;
       this.#isComplete = false;
-      isolated.fault("the instances of the task hub are not known", error);
+      isolated.fault(`the instances of ${hub} are not known`, error);
     }
   }
 
-  // Whether all instances were read.
-  async #read(groups: Map<string, Group>): Promise<boolean> {
+  // The limit that it reached, if it did not read all instances.
+  async #read(groups: Map<string, Group>): Promise<"timeout" | "maxInstances" | undefined> {
     const { timeout, maxInstances } = this.#limits;
+    const statuses = Object.keys(statusNames).map(Number);
+    const found = this.#client.getAllInstances({ statuses, pageSize, fetchInputsAndOutputs: false });
+    // An iteration can be ended only where it yields, and the SDK's over instances does not where a page is empty.
+    const pages = (found.asPages?.() ?? pagesOf(found))[Symbol.asyncIterator]();
     const late = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => late.resolve(undefined), timeout);
     timer.unref();
-    const statuses = Object.keys(statusNames).map(Number);
-    const found = this.#client.getAllInstances({ statuses, pageSize, fetchInputsAndOutputs: false });
-    const instances = found[Symbol.asyncIterator]();
     let count = 0;
     try {
-      for (; count < maxInstances; count += 1) {
-        const next = await Promise.race([instances.next(), late.promise]);
+      while (!this.#isStopped) {
+        const next = await Promise.race([pages.next(), late.promise]);
         if (next === undefined) break;
-        if (next.done === true) return true;
-        this.#add(groups, next.value);
+        if (next.done === true) return undefined;
+        for (const instance of next.value.values) {
+          if (count === maxInstances) return "maxInstances";
+          this.#add(groups, instance);
+          count += 1;
+        }
       }
     } finally {
       clearTimeout(timer);
+      // What still comes is nobody's.
+      isolated.start("a look at the task hub was not closed", () => pages.return?.());
     }
-    // What still comes is nobody's.
-    isolated.start("a look at the task hub was not closed", () => instances.return?.());
     // A hub that does not answer is not an empty one.
     if (count === 0) throw new Error(`it did not answer within ${timeout} ms`);
-    return false;
+    return "timeout";
   }
 
   #add(groups: Map<string, Group>, { name, runtimeStatus, createdAt, lastUpdatedAt }: ObservedInstance): void {
@@ -267,6 +295,10 @@ class Observation implements TaskHubObservation {
       if (this.#lookedAt !== undefined) result.observe((performance.now() - this.#lookedAt) / 1000, this.#attributes);
     },
   };
+}
+
+async function* pagesOf(instances: AsyncIterable<ObservedInstance>): AsyncGenerator<{ values: ObservedInstance[] }> {
+  for await (const instance of instances) yield { values: [instance] };
 }
 
 // The same groups, without instances.

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { diag } from "@opentelemetry/api";
 import { currentWorkItem } from "../pipeline/current-work-item.ts";
 import { isolate } from "../pipeline/isolate.ts";
+import { registered } from "./api-globals.ts";
 import { cut } from "./value-limits.ts";
 
 /** How long a cause is not logged again, in milliseconds. */
@@ -16,7 +17,8 @@ const outsideWorkItems = AsyncLocalStorage.snapshot();
 
 /**
  * Logs that telemetry was lost (telemetry.md K5): at once, and then once a minute for each cause, with the number of times, for as
- * long as it goes on. The line goes to the logger of the worker whose work item runs, and to `diag`.
+ * long as it goes on. The line goes to the logger of the worker whose work item runs, and to `diag`; to the console if
+ * there is neither.
  *
  * @param loss what was lost, and why.
  * @param consequence what that means to the user; a sentence.
@@ -56,6 +58,7 @@ function write(logger: Warns | undefined, message: string, consequence: string |
   // A logger that fails has lost the line, and nothing else.
   isolate(() => diag.error(line), ignore);
   if (logger !== undefined) isolate(() => logger.warn(line), ignore);
+  else if (registered("diag") === undefined) console.warn(line);
 }
 
 function ignore(): void {}

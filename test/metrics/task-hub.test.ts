@@ -1,6 +1,7 @@
 /** What a task hub says of its instances, as metrics. */
-import { OrchestrationStatus, type OrchestrationContext } from "@microsoft/durabletask-js";
-import { metrics } from "@opentelemetry/api";
+import { setImmediate } from "node:timers/promises";
+import { createAsyncPageable, OrchestrationStatus, Page, type OrchestrationContext } from "@microsoft/durabletask-js";
+import { diag, DiagLogLevel, metrics, type ObservableGauge } from "@opentelemetry/api";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   observeTaskHub,
@@ -9,6 +10,8 @@ import {
   type ObserveTaskHubOptions,
 } from "../../src/index.ts";
 import { hubDefinitions } from "../../middlewares/metrics/task-hub.ts";
+import { SCOPE_NAME } from "../../src/telemetry/semconv.ts";
+import { version } from "../../src/version.ts";
 import { page, tableBelow } from "../docs/markdown.ts";
 import { startHub, type Hub, type Steps } from "../harness.ts";
 import { recordMetrics, type Collected } from "./record-metrics.ts";
@@ -94,6 +97,44 @@ describe("observeTaskHub", () => {
     },
   );
 
+  it("K5 says so of any two that run with the same name, whichever was stopped before", () => {
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    onTestFinished(() => warn.mockRestore());
+    for (const stops of ["first", "second"]) {
+      warn.mockClear();
+      const both = [observeTaskHub(clientOf(), { name: "twice" }), observeTaskHub(clientOf(), { name: "twice" })];
+      const [stopped, running] = stops === "first" ? both : both.toReversed();
+      stopped?.stop();
+      const third = observeTaskHub(clientOf(), { name: "twice" });
+      expect(warn, stops).toHaveBeenCalledTimes(2);
+      running?.stop();
+      third.stop();
+    }
+  });
+
+  it("K2 keeps one observation of those that were stopped, and reports on as zero what it has seen", async () => {
+    const recorded = recordMetrics();
+    const meter = metrics.getMeterProvider().getMeter(SCOPE_NAME, version);
+    const create = meter.createObservableGauge.bind(meter);
+    const callbacks = new Set<unknown>();
+    vi.spyOn(meter, "createObservableGauge").mockImplementation((name, options) => {
+      const gauge: ObservableGauge = create(name, options);
+      const add = gauge.addCallback.bind(gauge);
+      const remove = gauge.removeCallback.bind(gauge);
+      gauge.addCallback = (callback) => (callbacks.add(callback), add(callback));
+      gauge.removeCallback = (callback) => (callbacks.delete(callback), remove(callback));
+      return gauge;
+    });
+    for (const name of ["a", "b", "c"]) {
+      const observation = observeTaskHub(clientOf(instance(name, 0, 100, 40)), { name: "again" });
+      await observation.look();
+      await recorded.collect();
+      observation.stop();
+    }
+    expect(callbacks.size).toBe(Object.keys(hubDefinitions).length);
+    expect(counts(await recorded.collect())).toEqual({ "a Running": 0, "b Running": 0, "c Running": 0 });
+  });
+
   it("M1 reports by name and status what has not finished on a real task hub, and zero for what is gone", async () => {
     const recorded = recordMetrics();
     const { client } = hub;
@@ -148,6 +189,69 @@ describe("observeTaskHub", () => {
     const late = await lookAt(hanging, { timeout: 20 });
     expect(counts(late)).toEqual({ "order Running": 1 });
     expect(late.total("durabletask.hub.observation.complete").sum).toBe(0);
+  });
+
+  it("K5 says on the console, unless somebody has a logger, which limit cut a look, and what a look failed of", async () => {
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    onTestFinished(() => warn.mockRestore());
+    const failing: ObservableClient = {
+      getAllInstances: () => {
+        throw new Error("the hub is down");
+      },
+    };
+    const many = clientOf(...Array.from({ length: 3 }, () => instance("order", 0, 1, 1)));
+    const whole = await lookAt(many, { name: "big", maxInstances: 3 });
+    expect(whole.total("durabletask.hub.observation.complete").sum).toBe(1);
+    expect(warn).not.toHaveBeenCalled();
+    await lookAt(many, { name: "big", maxInstances: 2 });
+    await lookAt(failing, { name: "down" });
+    expect(warn.mock.calls).toEqual([
+      [expect.stringContaining('a look at the task hub "big" ended at its limit maxInstances (2)')],
+      [expect.stringContaining('the instances of the task hub "down" are not known: the hub is down')],
+    ]);
+    const error = vi.fn();
+    const none = (): void => undefined;
+    diag.setLogger({ error, warn: none, info: none, debug: none, verbose: none }, DiagLogLevel.ERROR);
+    onTestFinished(() => diag.disable());
+    await lookAt(failing, { name: "down too" });
+    expect(warn).toHaveBeenCalledTimes(2);
+    expect(error).toHaveBeenCalledTimes(1);
+  });
+
+  it("K1 a look that gives up asks for no further page, also if the pages are empty", async () => {
+    let asked = 0;
+    const client: ObservableClient = {
+      getAllInstances: () =>
+        createAsyncPageable(async () => {
+          asked += 1;
+          await setImmediate();
+          return new Page<ObservedInstance>([], "more");
+        }),
+    };
+    const collected = await lookAt(client, { name: "empty", timeout: 20 });
+    expect(collected.total("durabletask.hub.observation.complete").sum).toBe(0);
+    await setImmediate();
+    const then = asked;
+    for (let turn = 0; turn < 10; turn += 1) await setImmediate();
+    expect(asked).toBe(then);
+  });
+
+  it("K1 a look that fails after the stop is no fault", async () => {
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    onTestFinished(() => warn.mockRestore());
+    recordMetrics();
+    const answer = Promise.withResolvers<never>();
+    const client: ObservableClient = {
+      getAllInstances: async function* () {
+        yield await answer.promise;
+      },
+    };
+    const observation = observeTaskHub(client, { name: "closed" });
+    const looking = observation.look();
+    observation.stop();
+    answer.reject(new Error("the client is closed"));
+    await looking;
+    expect(warn).not.toHaveBeenCalled();
   });
 
   it("K1 a client that fails costs the look alone, and the age of the last one that did not fail grows", async () => {
