@@ -15,7 +15,9 @@ interface ExpectedAlert {
 const name = "durabletask.task.name";
 const status = "durabletask.task.status";
 const result = "durabletask.activity.cache.result";
+const hubName = "durabletask.hub.name";
 const prefix = "durabletask_task_name:";
+const unobserved = "observeTaskHub does not see the whole task hub; the numbers of waiting orchestrations are too low.";
 
 /** The content of a file of cases, as JSON, which is YAML. */
 export function ruleCases(spelling: Spelling, ruleFile: string): string {
@@ -241,16 +243,29 @@ export function ruleCases(spelling: Spelling, ruleFile: string): string {
             ],
           }),
           none("40m", "DurableTaskHubUnobserved"),
+          alert({ at: "50m", alert: "DurableTaskHubUnobserved", fires: [{ labels: {}, summary: unobserved }] }),
+        ],
+      },
+      {
+        name: "A process that observes and is replaced, one whose looks are cut, and one that is gone",
+        interval: "1m",
+        input_series: [
+          input("durabletask.hub.observation.complete", { [hubName]: "moved", instance: "a" }, "1x20 _x120"),
+          input("durabletask.hub.observation.complete", { [hubName]: "moved", instance: "b" }, "_x25 1x120"),
+          input("durabletask.hub.observation.complete", { [hubName]: "cut", instance: "c" }, "1x20 0x120"),
+          input("durabletask.hub.observation.complete", { [hubName]: "gone", instance: "d" }, "1x20 _x120"),
+        ],
+        alert_rule_test: [
+          none("30m", "DurableTaskHubUnobserved"),
           alert({
-            at: "50m",
+            at: "40m",
             alert: "DurableTaskHubUnobserved",
-            fires: [
-              {
-                labels: {},
-                summary:
-                  "observeTaskHub does not see the whole task hub; the numbers of waiting orchestrations are too low.",
-              },
-            ],
+            fires: ["cut", "gone"].map((each) => ({ labels: { [hubName]: each }, summary: unobserved })),
+          }),
+          alert({
+            at: "110m",
+            alert: "DurableTaskHubUnobserved",
+            fires: [{ labels: { [hubName]: "cut" }, summary: unobserved }],
           }),
         ],
       },

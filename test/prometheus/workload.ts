@@ -24,6 +24,7 @@ export const parameters: Parameters = {
   replayBefore: "5s",
   faultsWindow: "1m",
   observationSeconds: 2,
+  goneWindow: "1m",
 };
 
 /** The incidents, by the alert that each deserves. */

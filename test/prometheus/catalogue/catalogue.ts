@@ -5,6 +5,7 @@
 import {
   ATTR_CACHE_RESULT,
   ATTR_ERROR_TYPE,
+  ATTR_HUB_NAME,
   ATTR_MIDDLEWARE,
   ATTR_OUTCOME,
   ATTR_TASK_NAME,
@@ -40,6 +41,8 @@ export interface Parameters {
   readonly faultsWindow: string;
   /** How old the last successful look at the task hub may be. */
   readonly observationSeconds: number;
+  /** How long it is reported that nobody looks at a task hub any more. */
+  readonly goneWindow: string;
 }
 
 export const defaults: Parameters = {
@@ -55,6 +58,7 @@ export const defaults: Parameters = {
   replayBefore: "1d",
   faultsWindow: "15m",
   observationSeconds: 300,
+  goneWindow: "1h",
 };
 
 /** A series that a rule records. */
@@ -286,13 +290,16 @@ export function alerts(spelling: Spelling, parameters: Parameters): readonly Ale
         `${queries.observationAge(scope)} > ${parameters.observationSeconds}`,
         "or",
         `${queries.observationComplete(scope)} == 0`,
+        "or",
+        queries.observationGone({ spelling, window: parameters.goneWindow }),
       ].join("\n"),
       holds,
       summary: "observeTaskHub does not see the whole task hub; the numbers of waiting orchestrations are too low.",
-      meaning: `For ${holds}, the last look at the task hub that succeeded is older than ${seconds(parameters.observationSeconds)}, or looks end at their limit of pages or time before they have seen all instances.`,
+      meaning: `For ${holds}, the last look at the task hub that succeeded is older than ${seconds(parameters.observationSeconds)}, or looks end at a limit before they have seen all instances, or what was reported within ${parameters.goneWindow} is reported no more.`,
       steps: [
-        "Read the warnings of the process that calls `observeTaskHub`: they have the error.",
-        "If a limit cut the looks, purge finished instances, raise the limit, or look less often.",
+        "See whether the process that calls `observeTaskHub` runs. If it is gone for good, the alert ends by itself.",
+        "Read the warnings of that process, on its console if `diag` has no logger: they have the error, or the limit that cut a look.",
+        "If a limit did (`maxInstances`, `timeout`), raise it, or see why so many instances do not finish.",
         "Until then, the alerts `DurableTaskOrchestrationsStuck` and `DurableTaskOrchestrationsPending` may miss instances.",
       ],
     },
@@ -328,6 +335,7 @@ const attribute = (key: string): string => `{${key}}`;
 /** The attribute that is in braces in a part of a legend. */
 export const legendAttribute: RegExp = /^\{(.+)\}$/;
 const byName = [attribute(ATTR_TASK_NAME)];
+const byHub = attribute(ATTR_HUB_NAME);
 
 function quantiles(query: (quantile: number, scope: Scope) => string): readonly PanelQuery[] {
   return [0.5, 0.95, 0.99].map((quantile) => ({
@@ -369,7 +377,7 @@ export const rows: readonly Row[] = [
           "How long the running orchestration that has been waiting longest had no event. If nothing should take so long, it is stuck: see the runbook of DurableTaskOrchestrationsStuck. Needs observeTaskHub.",
         kind: "stat",
         unit: "seconds",
-        queries: one(queries.idleLongest, ...byName),
+        queries: one(queries.idleLongest, ...byName, byHub),
         threshold: defaults.idleSeconds,
         without: "observeTaskHub is off",
       },
@@ -399,7 +407,7 @@ export const rows: readonly Row[] = [
           "How long ago observeTaskHub last saw the hub. If it is red, the numbers beside it are old: read the warnings of the process that observes.",
         kind: "stat",
         unit: "seconds",
-        queries: one(queries.observationAge, "ago"),
+        queries: one(queries.observationAge, "ago", byHub),
         threshold: defaults.observationSeconds,
         without: "observeTaskHub is off",
       },
@@ -462,7 +470,7 @@ export const rows: readonly Row[] = [
           "How long the running orchestration that has been waiting longest had no event. If the line rises with the clock, the same instance waits on: find it by the log records durabletask.orchestration.waiting.",
         kind: "timeseries",
         unit: "seconds",
-        queries: one(queries.idleLongest, ...byName),
+        queries: one(queries.idleLongest, ...byName, byHub),
         threshold: defaults.idleSeconds,
       },
     ],
@@ -612,10 +620,10 @@ export const rows: readonly Row[] = [
       {
         title: "Looks at the task hub",
         description:
-          "1 if observeTaskHub saw all instances, 0 if a limit or an error cut the look. If it is 0, purge finished instances or raise the limit.",
+          "1 if observeTaskHub saw all instances, 0 if a limit or an error cut the look. If it is 0, read the warnings of the process that observes: they name the limit or the error.",
         kind: "timeseries",
         unit: "count",
-        queries: one(queries.observationComplete, "complete"),
+        queries: one(queries.observationComplete, "complete", byHub),
       },
     ],
   },

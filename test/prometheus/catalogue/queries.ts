@@ -201,10 +201,21 @@ export const oldestByStatus: Query = (scope) =>
 export const oldestPending: Query = (scope) =>
   oldestAge(scope, ...orchestrations(scope), [ATTR_TASK_STATUS, "=", "Pending"]);
 export const idleLongest: Query = (scope) => oldestIdle(scope, ...orchestrations(scope));
-export const observationAge: Query = (scope) =>
-  maxBy(scope, [], scope.spelling.select("durabletask.hub.observation.age"));
+export const observationAge: Query = hub("durabletask.hub.observation.age", []);
 export const observationComplete: Query = (scope) =>
-  `min(${scope.spelling.select("durabletask.hub.observation.complete")})`;
+  `min by (${scope.spelling.labels(ATTR_HUB_NAME)}) (${scope.spelling.select("durabletask.hub.observation.complete")})`;
+/** A hub that was observed in the last `window`, and is not now. */
+export const observationGone: Query = (scope) => {
+  const reports = scope.spelling.select("durabletask.hub.observation.complete");
+  const hubs = scope.spelling.labels(ATTR_HUB_NAME);
+  return [
+    "(",
+    `    max by (${hubs}) (last_over_time(${reports}[${scope.window}]))`,
+    "  unless",
+    `    max by (${hubs}) (${reports})`,
+    ")",
+  ].join("\n");
+};
 
 /** Isolated faults of telemetry, per minute. */
 export const faults: Query = (scope) =>
