@@ -165,7 +165,7 @@ export function alerts(spelling: Spelling, parameters: Parameters): readonly Ale
       expression: `${used.failures} > ${parameters.failureRatio}`,
       holds,
       summary: `{{ $value | humanizePercentage }} of the orchestrations ${task} fail.`,
-      meaning: `For ${holds}, more than ${percent(parameters.failureRatio)} of the finishes of an orchestration are failures. Retries that succeed in the end are no failures.`,
+      meaning: `For ${holds}, more than ${percent(parameters.failureRatio)} of the finishes of an orchestration are failures. Retries that succeed in the end are no failures. One that finishes less often than every ${window}, such as a nightly one, never fires: give it a copy of the rule with a longer window.`,
       steps: [
         "Open the panel “Failures by error type”: one type says one cause. The type is that of the root cause.",
         "Read the log records `durabletask.orchestration.finished` with the status `Failed` of that orchestration: each has the error's message, its causes and the instance ID.",
