@@ -141,6 +141,9 @@ class Observation implements TaskHubObservation {
   #groups: ReadonlyMap<string, Group> = new Map();
   #isComplete = false;
   #lookedAt: number | undefined;
+  // The same moment by the clock, in milliseconds since 1970. Ages are those of then: while looks fail, nobody knows whether an
+  // instance that was pending for a second still is.
+  #agesAt = 0;
   #isStopped = false;
 
   constructor(client: ObservableClient, options: ObserveTaskHubOptions) {
@@ -199,6 +202,7 @@ class Observation implements TaskHubObservation {
       this.#groups = new Map([...emptied(this.#groups), ...groups]);
       this.#isComplete = reached === undefined;
       this.#lookedAt = performance.now();
+      this.#agesAt = Date.now();
       if (reached !== undefined)
         logLoss(
           `observeTaskHub: a look at ${hub} ended at its limit ${reached} (${this.#limits[reached]}); instances after that are not counted`,
@@ -267,6 +271,11 @@ class Observation implements TaskHubObservation {
     }
   }
 
+  // In seconds. The task hub has dates of its own clock.
+  #age(time: number | undefined): number {
+    return time === undefined ? 0 : Math.max(0, (this.#agesAt - time) / 1000);
+  }
+
   // A provider that is registered late, or replaces another, is used from the next look on.
   #register(): void {
     const provider = metrics.getMeterProvider();
@@ -278,17 +287,16 @@ class Observation implements TaskHubObservation {
     );
   }
 
-  // Ages are those of the moment at which they are reported.
   readonly #reports: Reports = {
     "durabletask.hub.orchestrations": (result) => {
       for (const { attributes, count } of this.#groups.values()) result.observe(count, attributes);
     },
     "durabletask.hub.oldest.age": (result) => {
-      for (const { attributes, oldest } of this.#groups.values()) result.observe(secondsSince(oldest), attributes);
+      for (const { attributes, oldest } of this.#groups.values()) result.observe(this.#age(oldest), attributes);
     },
     "durabletask.hub.oldest.idle": (result) => {
       for (const { ofIdle, leastRecent } of this.#groups.values())
-        if (ofIdle !== undefined) result.observe(secondsSince(leastRecent), ofIdle);
+        if (ofIdle !== undefined) result.observe(this.#age(leastRecent), ofIdle);
     },
     "durabletask.hub.observation.complete": (result) => result.observe(this.#isComplete ? 1 : 0, this.#attributes),
     "durabletask.hub.observation.age": (result) => {
@@ -316,10 +324,6 @@ function millisecondsOf(date: Date): number | undefined {
 const earlier = (one: number | undefined, other: number | undefined): number | undefined =>
   one === undefined || (other !== undefined && other < one) ? other : one;
 
-// The task hub has dates of its own clock.
-const secondsSince = (time: number | undefined): number =>
-  time === undefined ? 0 : Math.max(0, (Date.now() - time) / 1000);
-
 /** The instruments of {@link observeTaskHub}. */
 export type HubInstrumentName =
   | "durabletask.hub.orchestrations"
@@ -339,11 +343,11 @@ export const hubDefinitions: Readonly<
   },
   "durabletask.hub.oldest.age": {
     unit: "s",
-    description: "Time since the oldest orchestration that has not finished was created.",
+    description: "Time from when the oldest orchestration that has not finished was created to the last look.",
   },
   "durabletask.hub.oldest.idle": {
     unit: "s",
-    description: "Time since the last change of the running orchestration that has waited longest.",
+    description: "Time from the last change of the running orchestration that has waited longest to the last look.",
   },
   "durabletask.hub.observation.complete": {
     unit: "1",

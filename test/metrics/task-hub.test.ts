@@ -273,6 +273,29 @@ describe("observeTaskHub", () => {
     expect(counts(collected)).toEqual({ "order Running": 1 });
   });
 
+  it("M1 while looks fail, no age grows but that of the last look: nobody knows what is still pending", async () => {
+    vi.useFakeTimers({ toFake: ["Date", "performance"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const recorded = recordMetrics();
+    let fails = false;
+    const client: ObservableClient = {
+      getAllInstances: async function* () {
+        if (fails) throw new Error("the hub is down for an hour");
+        yield* [instance("order", 6, 2, 2), instance("order", 0, 9, 3)];
+      },
+    };
+    using observation = observeTaskHub(client, { name: "down for an hour" });
+    await observation.look();
+    fails = true;
+    vi.advanceTimersByTime(3_600_000);
+    await observation.look();
+    const collected = await recorded.collect();
+    const age = (of: string, where = {}): number => collected.total(`durabletask.hub.${of}`, where).sum;
+    expect(age("oldest.age", { "durabletask.task.status": "Pending" })).toBe(2);
+    expect(age("oldest.idle")).toBe(3);
+    expect(age("observation.age")).toBe(3600);
+  });
+
   it("M1 takes a task hub that does not answer in time for one that failed, not for an empty one", async () => {
     const recorded = recordMetrics();
     let hangs = false;

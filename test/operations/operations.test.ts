@@ -125,9 +125,11 @@ describe.skipIf(!isInstalled && !process.env["CI"])("An operator's question", ()
     const question = "How long has the one been idle that has been idle longest?";
     const [answer, ...others] = await ask(question);
     expect(others).toEqual([]);
-    // When the value was scraped, it was the time since the last event of the instance that was idle longest.
-    const [scraped] = await shop.prometheus.query("timestamp(durabletask_hub_oldest_idle)");
-    const since = (scraped?.value ?? 0) - (answer?.value ?? 0);
+    // At the last look, it was the time since the last event of the instance that was idle longest.
+    const [look] = await shop.prometheus.query(
+      "timestamp(durabletask_hub_observation_age) - durabletask_hub_observation_age",
+    );
+    const since = (look?.value ?? 0) - (answer?.value ?? 0);
     const inFlight = instances.filter(({ isFinished }) => !isFinished);
     const idle = Math.min(...inFlight.map(({ lastEpisode }) => (lastEpisode?.getTime() ?? 0) / 1000));
     expect(Math.abs(since - idle)).toBeLessThan(1.5);

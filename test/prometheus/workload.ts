@@ -88,12 +88,16 @@ export async function startWorkload(
     const id = await hub.client.scheduleNewOrchestration(name, input);
     await hub.client.waitForOrchestrationCompletion(id, false, 120);
   };
-  const observation = observeTaskHub({
-    getAllInstances: (filter) => {
-      if (state.unreachable) throw new Error("the task hub cannot be reached");
-      return hub.client.getAllInstances(filter);
+  const observation = observeTaskHub(
+    {
+      getAllInstances: (filter) => {
+        if (state.unreachable) throw new Error("the task hub cannot be reached");
+        return hub.client.getAllInstances(filter);
+      },
     },
-  });
+    // Ages grow from look to look.
+    { interval: 1000 },
+  );
   const scrapes = async (): Promise<void> => {
     await observation.look();
     await collected();
