@@ -300,6 +300,7 @@ export function alerts(spelling: Spelling, parameters: Parameters): readonly Ale
         "See whether the process that calls `observeTaskHub` runs. If it is gone for good, the alert ends by itself.",
         "Read the warnings of that process, on its console if `diag` has no logger: they have the error, or the limit that cut a look.",
         "If a limit did (`maxInstances`, `timeout`), raise it, or see why so many instances do not finish.",
+        `If the option \`interval\` is longer than ${seconds(parameters.observationSeconds)}, raise the threshold of this alert.`,
         "Until then, the alerts `DurableTaskOrchestrationsStuck` and `DurableTaskOrchestrationsPending` may miss instances.",
       ],
     },
