@@ -361,7 +361,7 @@ export const rows: readonly Row[] = [
         kind: "stat",
         unit: "count",
         queries: one(queries.hubByStatus, attribute(ATTR_TASK_STATUS)),
-        without: "observeTaskHub is off",
+        without: "observeTaskHub sees nothing",
       },
       {
         title: "Oldest",
@@ -370,7 +370,7 @@ export const rows: readonly Row[] = [
         kind: "stat",
         unit: "seconds",
         queries: one(queries.oldestByStatus, attribute(ATTR_TASK_STATUS)),
-        without: "observeTaskHub is off",
+        without: "observeTaskHub sees nothing",
       },
       {
         title: "Idle longest",
@@ -380,7 +380,7 @@ export const rows: readonly Row[] = [
         unit: "seconds",
         queries: one(queries.idleLongest, ...byName, byHub),
         threshold: defaults.idleSeconds,
-        without: "observeTaskHub is off",
+        without: "observeTaskHub sees nothing",
       },
       {
         title: "Failure ratio",
@@ -410,7 +410,7 @@ export const rows: readonly Row[] = [
         unit: "seconds",
         queries: one(queries.observationAge, "ago", byHub),
         threshold: defaults.observationSeconds,
-        without: "observeTaskHub is off",
+        without: "observeTaskHub sees nothing",
       },
     ],
   },
