@@ -112,7 +112,7 @@ describe("observeTaskHub", () => {
     }
   });
 
-  it("K2 keeps one observation of those that were stopped, and reports on as zero what it has seen", async () => {
+  it("K4 keeps one observation of those that were stopped, and reports on as zero what it has seen", async () => {
     const recorded = recordMetrics();
     const meter = metrics.getMeterProvider().getMeter(SCOPE_NAME, version);
     const create = meter.createObservableGauge.bind(meter);
