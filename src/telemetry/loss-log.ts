@@ -58,7 +58,7 @@ function write(logger: Warns | undefined, message: string, consequence: string |
   // A logger that fails has lost the line, and nothing else.
   isolate(() => diag.error(line), ignore);
   if (logger !== undefined) isolate(() => logger.warn(line), ignore);
-  else if (registered("diag") === undefined) console.warn(line);
+  else if (registered("diag") === undefined) isolate(() => console.warn(line), ignore);
 }
 
 function ignore(): void {}

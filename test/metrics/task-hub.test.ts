@@ -218,6 +218,17 @@ describe("observeTaskHub", () => {
     expect(error).toHaveBeenCalledTimes(1);
   });
 
+  it("K1 a console that throws costs the line alone", async () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {
+      throw new Error("there is no console");
+    });
+    onTestFinished(() => warn.mockRestore());
+    const many = clientOf(...Array.from({ length: 3 }, () => instance("order", 0, 1, 1)));
+    const collected = await lookAt(many, { name: "no console", maxInstances: 2 });
+    expect(warn).toHaveBeenCalledTimes(1);
+    expect(counts(collected)).toEqual({ "order Running": 2 });
+  });
+
   it("K1 a look that gives up asks for no further page, also if the pages are empty", async () => {
     let asked = 0;
     const client: ObservableClient = {
