@@ -152,7 +152,7 @@ it("K1 no deadline and no duration is computed from the time of day: what reads 
       .map((line) => line.trim()),
   );
   expect(readers.filter((line) => !/Date\.parse\(.+\) - Date\.now\(\)/.test(line))).toEqual([
-    "time === undefined ? 0 : Math.max(0, (Date.now() - time) / 1000);",
+    "this.#agesAt = Date.now();",
     "now: () => Date.now(),",
   ]);
 });
