@@ -1,5 +1,11 @@
 import { sentOffAlone } from "../testing/recorder/trace-problems.ts";
-import { ATTR_PARENT_INSTANCE_ID, ATTR_TASK_INSTANCE_ID, ATTR_TYPE, TYPE_ORCHESTRATION } from "../telemetry/semconv.ts";
+import {
+  ATTR_PARENT_INSTANCE_ID,
+  ATTR_TASK_INSTANCE_ID,
+  ATTR_TYPE,
+  TYPE_CREATE_ORCHESTRATION,
+  TYPE_ORCHESTRATION,
+} from "../telemetry/semconv.ts";
 import { kindName } from "../testing/waterfall/rows.ts";
 import type { FinishedSpan, SpanNode, TraceTree } from "../testing/waterfall/span-tree.ts";
 
@@ -24,17 +30,22 @@ export function waitingIn<T extends FinishedSpan>(
   trace: TraceTree<T>,
   isOpen: (span: T) => boolean,
 ): readonly Waiting[] {
-  const unfinished = new Map<string, SpanNode[]>();
+  const siblings = new Map<string, SpanNode[]>();
   for (const node of trace.roots) {
-    const attributes = node.span.attributes ?? {};
-    if (node.parentage === "root" || node.parentage === "cycle" || attributes[ATTR_TYPE] === undefined) continue;
+    const type = node.span.attributes?.[ATTR_TYPE];
+    if (node.parentage === "root" || node.parentage === "cycle" || type === undefined) continue;
     // Something called from outside, and nothing that an orchestration waits for.
-    if (isOrchestrationRun(node)) continue;
-    // The missing span: what is called has an instance ID of its own.
-    const key = node.parentSpanId ?? instanceOf(node) ?? "";
-    const known = unfinished.get(key);
-    if (known === undefined) unfinished.set(key, [node]);
-    else known.push(node);
+    if (isOrchestrationRun(node) || type === TYPE_CREATE_ORCHESTRATION) continue;
+    collect(siblings, node.parentSpanId ?? "", [node]);
+  }
+  // The missing parent is the orchestration, or a call of it that has no span yet: such calls are several.
+  const unfinished = new Map<string, SpanNode[]>();
+  const finished = new Set(trace.nodes.filter(isOrchestrationRun).map(instanceOf));
+  for (const [parent, nodes] of siblings) {
+    const instanceId = orchestrationOf(nodes);
+    // Runs alone, of an orchestration that has its span: what was lost is the span of the call.
+    const isCallLost = finished.has(instanceId) && nodes.every(({ kind }) => kindName(kind) === "server");
+    if (!isCallLost) collect(unfinished, instanceId ?? parent, nodes);
   }
   const found: Waiting[] = [...unfinished.values()].map((nodes) => {
     const last = nodes.reduce((latest, node) => (endOf(node) > endOf(latest) ? node : latest));
@@ -49,7 +60,7 @@ export function waitingIn<T extends FinishedSpan>(
   const instances = new Set(found.map(({ instanceId }) => instanceId));
   for (const node of sentOffAlone(trace)) {
     const instanceId = instanceOf(node);
-    const isUnfinished = instanceId !== undefined && instances.has(instanceId) && node.parentage !== "orphan";
+    const isUnfinished = instanceId !== undefined && instances.has(instanceId);
     if (isUnfinished && node.span.attributes?.[ATTR_TYPE] !== "activity") continue;
     found.push({ what: "not run", name: nameOf(node), instanceId, since: node.end ?? node.start, spans: 0 });
   }
@@ -58,6 +69,12 @@ export function waitingIn<T extends FinishedSpan>(
     found.push({ what: "open", name: nameOf(node), instanceId: instanceOf(node), since: node.start, spans: 0 });
   }
   return found;
+}
+
+function collect(groups: Map<string, SpanNode[]>, key: string, nodes: readonly SpanNode[]): void {
+  const known = groups.get(key);
+  if (known === undefined) groups.set(key, [...nodes]);
+  else for (const node of nodes) known.push(node);
 }
 
 /** The instance ID of the orchestration whose children these are. */

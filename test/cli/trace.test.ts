@@ -399,15 +399,45 @@ describe("durable-telemetry trace says what is wrong with an input, and where", 
   });
 });
 
-describe("durable-telemetry trace, on an order that waits after a sub-orchestration", () => {
+describe("durable-telemetry trace, on what an order waits for", () => {
+  const durable = (type: string, instance: string, parent?: string): object => ({
+    attributes: [
+      { key: "durabletask.type", value: { stringValue: type } },
+      { key: "durabletask.task.instance_id", value: { stringValue: instance } },
+      ...(parent === undefined ? [] : [{ key: "durabletask.parent.instance_id", value: { stringValue: parent } }]),
+    ],
+  });
+  const waitingFor = async (...spans: readonly object[]): Promise<readonly string[]> => {
+    const { traces } = await report([file(JSON.stringify(request(...spans)))]);
+    return traces.flatMap(({ waiting }) => waiting.map(({ text }) => text));
+  };
+  // A web server called the client; its own span is in another file.
+  const create = otlpSpan(1, 99, {
+    name: "create_orchestration:order",
+    kind: 4,
+    ...durable("create_orchestration", "order-7"),
+  });
+  const orderRun = otlpSpan(2, 1, { name: "orchestration:order", kind: 2, ...durable("orchestration", "order-7") });
+  const activityRun = (id: number, call: number): object =>
+    otlpSpan(id, call, { name: `activity:${id}`, kind: 2, ...durable("activity", "order-7") });
+
+  it("S1 says of no finished order that it waits because the caller of its client is not in the files", async () => {
+    expect(await waitingFor(create, orderRun)).toEqual([]);
+  });
+
+  it("S1 says once that an order waits whose activities ran, and whose calls have no spans yet", async () => {
+    expect(await waitingFor(create, activityRun(11, 21), activityRun(12, 22), activityRun(13, 23))).toEqual([
+      expect.stringMatching(
+        /^The orchestration order-7 has not finished, .*: 3 spans below it, the last is activity:11/,
+      ),
+    ]);
+  });
+
+  it("S1 says of no finished order that it waits because the span of a call was lost", async () => {
+    expect(await waitingFor(create, orderRun, activityRun(11, 21))).toEqual([]);
+  });
+
   it("S1 says that the order waits, and not that its sub-orchestration does, which finished", async () => {
-    const durable = (type: string, instance: string, parent?: string): object => ({
-      attributes: [
-        { key: "durabletask.type", value: { stringValue: type } },
-        { key: "durabletask.task.instance_id", value: { stringValue: instance } },
-        ...(parent === undefined ? [] : [{ key: "durabletask.parent.instance_id", value: { stringValue: parent } }]),
-      ],
-    });
     const path = file(
       JSON.stringify(
         request(
