@@ -178,7 +178,13 @@ describe("durable-telemetry trace reads", () => {
     ["what Jaeger's API (v3) answers", JSON.stringify({ result: request(...spans) })],
     [
       "a collector's file, with the requests of other signals in it",
-      [{ resourceMetrics: [{ scopeMetrics: [] }] }, request(...spans), { resourceLogs: [] }, {}]
+      [
+        { resourceMetrics: [{ scopeMetrics: [] }] },
+        { resourceProfiles: [], dictionary: {} },
+        request(...spans),
+        { resourceLogs: [] },
+        {},
+      ]
         .map((each) => JSON.stringify(each))
         .join("\n"),
     ],
@@ -336,6 +342,11 @@ describe("durable-telemetry trace says what is wrong with an input, and where", 
       `:2 (byte 20): is not JSON: Unexpected NUMBER (2)`,
     ],
     ["of UTF-16", Buffer.from(`\uFEFF${good}`, "utf16le"), ":1 (byte 0): is UTF-16: save it as UTF-8"],
+    [
+      "of UTF-16, big endian",
+      Buffer.from(`\uFEFF${good}`, "utf16le").swap16(),
+      ":1 (byte 0): is UTF-16: save it as UTF-8",
+    ],
     [
       "with a string that is not UTF-8",
       Buffer.from(`{"a":1,\n"b":"ä"}`, "latin1"),

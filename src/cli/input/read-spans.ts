@@ -143,8 +143,8 @@ export class SpanReader implements ReadSpans {
 /** What bytes are that begin no JSON. */
 function foreignEncoding([first, second]: Uint8Array): string | undefined {
   if (first === 0x1f && second === 0x8b) return "is compressed with gzip: pipe it through `gunzip -c`, and read `-`";
-  // `>` of Windows PowerShell writes this.
-  if (first === 0xff && second === 0xfe) return "is UTF-16: save it as UTF-8";
+  // `>` of Windows PowerShell writes the first of these.
+  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) return "is UTF-16: save it as UTF-8";
   return undefined;
 }
 
@@ -241,8 +241,15 @@ class SpanDocuments implements JsonConsumer {
   }
 }
 
-/** Members of documents that are known. A collector writes metrics and logs into the same file. */
-const formatKeys: ReadonlySet<string> = new Set(["resourceSpans", "resourceMetrics", "resourceLogs", "data", "result"]);
+/** Members of documents that are known. A collector writes the other signals into the same file. */
+const formatKeys: ReadonlySet<string> = new Set([
+  "resourceSpans",
+  "resourceMetrics",
+  "resourceLogs",
+  "resourceProfiles",
+  "data",
+  "result",
+]);
 
 function pathText(path: Found["path"]): string {
   return path
