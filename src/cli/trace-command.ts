@@ -1,4 +1,5 @@
 import { createReadStream, writeFileSync } from "node:fs";
+import { printable } from "../testing/waterfall/display-width.ts";
 import { renderTraceHtml } from "../testing/waterfall/trace-html.ts";
 import { renderTraceSvg } from "../testing/waterfall/trace-svg.ts";
 import { analyse, byUrgency, verdictOf, type Verdict } from "./analysis.ts";
@@ -29,7 +30,8 @@ export async function traceCommand(options: TraceArguments, output: Output): Pro
   const detailed = options.html !== undefined;
   const reader = new SpanReader({ traceId: options.trace, detailed });
   for (const file of options.files) await reader.read(file, chunksOf(file));
-  const fault = (message: string): void => output.error(`durable-telemetry: ${message}`);
+  // It quotes the files, which may have anything in them.
+  const fault = (message: string): void => output.error(printable(`durable-telemetry: ${message}`));
 
   const verdicts: Verdict[] = [];
   for (const spans of reader.traces.values()) {

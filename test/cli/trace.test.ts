@@ -546,6 +546,22 @@ describe("durable-telemetry trace, with options", () => {
     for (const control of ["\u001B", "\u0007", "\u202E", "\n  orphan: fake"]) expect(stdout).not.toContain(control);
   });
 
+  it("survives hostile strings in what is wrong with an input, and cuts them", async () => {
+    const hostile = `\u001B[31mred\u009B\u202E${"x".repeat(5_000)}`;
+    const key = JSON.stringify(hostile);
+    for (const content of [
+      `{${key}:${JSON.stringify(request({ traceId: hostile }))}}`,
+      `{${key}:1}`,
+      `{"resourceSpans" ${key}}`,
+      `{"resourceSpans":[\u009B]}`,
+    ]) {
+      const { stderr } = await run(["trace", file(content)]);
+      // oxlint-disable-next-line no-control-regex
+      expect(stderr.trimEnd()).not.toMatch(/[\p{Cc}\u202E]/u);
+      expect(stderr.length).toBeLessThan(600);
+    }
+  });
+
   it("cuts names that are long, such as SQL statements, in every line of the report", async () => {
     const name = `SELECT ${"x".repeat(5_000)}`;
     const spans = [otlpSpan(1, 0, { name }), otlpSpan(2, 9, { name }), otlpSpan(3, 1, { name, endTimeUnixNano: "0" })];

@@ -6,6 +6,7 @@ import {
   ATTR_TASK_INSTANCE_ID,
   ATTR_TYPE,
 } from "../../telemetry/semconv.ts";
+import { shorten } from "../../testing/waterfall/display-width.ts";
 import { FieldError, objectOf, stringOf } from "./fields.ts";
 import { FileSpan, type SpanRecord, type SpanScope, type SpanSource } from "./file-span.ts";
 import { jaegerServices, jaegerSpan } from "./jaeger.ts";
@@ -53,6 +54,8 @@ const paths = [
 class TooManySpansError extends Error {}
 
 const mostProblems = 10;
+/** In columns: a message quotes keys and strings of the file, which may be as long as the file. */
+const longestMessage = 300;
 /** Spans that are in memory at most: a few hundred megabytes. */
 export const mostSpans = 1_000_000;
 
@@ -79,7 +82,8 @@ export class SpanReader implements ReadSpans {
     const document = new SpanDocuments((record) => this.#add(record));
     const stream = new JsonStream(paths, document);
     const problem = (message: string, position?: Position): void => {
-      if (this.problems.length < mostProblems) this.problems.push({ file, message, position });
+      if (this.problems.length < mostProblems)
+        this.problems.push({ file, message: shorten(message, longestMessage), position });
       else this.moreProblems += 1;
     };
     document.onProblem = (message) => problem(message, stream.position);
