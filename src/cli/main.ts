@@ -9,10 +9,13 @@ const output: Output = {
 };
 
 // Whoever reads the output may have read enough, as `head` does.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit();
+process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+  if (code === "EPIPE") process.exit();
+  output.error(`durable-telemetry: The report can't be written: ${message}`);
+  process.exit(2);
 });
+// There is nobody to tell, and the exit code says it.
+process.stderr.on("error", () => {});
 
 process.exitCode = await run(process.argv.slice(2));
 

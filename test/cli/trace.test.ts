@@ -1,4 +1,14 @@
-import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import {
+  closeSync,
+  createWriteStream,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,7 +18,7 @@ import { SpanKind } from "@opentelemetry/api";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import type { RecordedSpan } from "../../src/testing/index.ts";
 import { record, startShop } from "../testing/recorder-fixture.ts";
-import { otlpLine, run, type Run } from "./program.ts";
+import { otlpLine, program, run, type Run } from "./program.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "durable-telemetry-cli-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -407,6 +417,29 @@ describe("durable-telemetry trace says what is wrong with an input, and where", 
     expect(stdout).toContain("1 whole");
     expect(stderr).toMatch(/page\.html can't be written: ENOENT/);
     expect(code).toBe(2);
+  });
+});
+
+describe("durable-telemetry trace has the exit code 2", () => {
+  const path = file(`${JSON.stringify(request(otlpSpan(1, 0)))}\n[`);
+
+  // What is always full is a device of Linux.
+  it.runIf(existsSync("/dev/full"))("where the report can't be written, and says so", async () => {
+    const full = openSync("/dev/full", "w");
+    onTestFinished(() => closeSync(full));
+    const child = spawn(process.execPath, [program, "--help"], { stdio: ["ignore", full, "pipe"] });
+    let stderr = "";
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    await once(child, "close");
+    expect(stderr).toMatch(/^durable-telemetry: The report can't be written: ENOSPC.*\n$/);
+    expect(child.exitCode).toBe(2);
+  });
+
+  it("where nobody reads what is wrong with an input", async () => {
+    const child = spawn(process.execPath, [program, "trace", path], { stdio: ["ignore", "ignore", "pipe"] });
+    child.stderr?.destroy();
+    await once(child, "close");
+    expect(child.exitCode).toBe(2);
   });
 });
 
