@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 
 /** A command that can be run. */
@@ -61,6 +62,13 @@ export function readArguments(args: readonly string[]): Command {
   if (files.length === 0) throw new UsageError("Name a file with traces, or - for the standard input.");
   if (files.filter((file) => file === "-").length > 1) throw new UsageError("The standard input can be read once.");
   const { html, svg, json = false, limit, trace } = values;
+  // A slip would cost the traces.
+  const taken = new Set(files.map((file) => resolve(file)));
+  for (const output of [html, svg]) {
+    if (output === undefined) continue;
+    if (taken.has(resolve(output))) throw new UsageError(`${output} would be overwritten: name another file.`);
+    taken.add(resolve(output));
+  }
   return {
     name: "trace",
     options: {

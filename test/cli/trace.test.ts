@@ -650,6 +650,8 @@ describe("durable-telemetry trace, with options", () => {
     [["traces"], `There is no command "traces". There is: trace.`],
     [["trace"], "Name a file with traces, or - for the standard input."],
     [["trace", "-", "-"], "The standard input can be read once."],
+    [["trace", "x", "y", "--html", "./x"], "./x would be overwritten: name another file."],
+    [["trace", "x", "--html", "y", "--svg", "y"], "y would be overwritten: name another file."],
     [["trace", "x", "--limit", "many"], `--limit must be a whole number, not "many".`],
     [["trace", "x", "--trace", "order-7"], `--trace must have hex digits, 32 at most, not "order-7".`],
     [
