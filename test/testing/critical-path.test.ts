@@ -47,6 +47,21 @@ describe("The critical path of a trace", () => {
     ]);
   });
 
+  it("leads to a span that starts before its caller, whose clock is ahead, and not to no span", () => {
+    const shapes = [
+      { id: 1, name: "GET /", start: 100, end: 120 },
+      { id: 2, parent: 1, name: "caller", start: 105, end: 115 },
+      { id: 3, parent: 2, name: "orchestration", start: 0, end: 110 },
+      { id: 4, parent: 3, name: "activity", start: 10, end: 90 },
+    ];
+    expect(pathOf(shapes)).toEqual([
+      ["orchestration", 25],
+      ["activity", 80],
+      ["GET /", 10],
+      ["caller", 5],
+    ]);
+  });
+
   it("is empty for a trace that takes no time", () => {
     expect(pathOf([{ id: 1 }])).toEqual([]);
   });
@@ -54,6 +69,13 @@ describe("The critical path of a trace", () => {
   it("follows a chain that is deeper than the call stack", () => {
     const shapes = Array.from({ length: 20_000 }, (_, id) => ({ id: id + 1, parent: id, start: id, end: 40_000 - id }));
     expect(pathOf(shapes.slice(1)).reduce((sum, [, time]) => sum + time, 0)).toBeCloseTo(39_998);
+    const early = Array.from({ length: 20_000 }, (_, id) => ({
+      id: id + 1,
+      parent: id,
+      start: 20_000 - id,
+      end: 40_000,
+    }));
+    expect(pathOf(early.slice(1)).reduce((sum, [, time]) => sum + time, 0)).toBeCloseTo(39_999);
   });
 
   it("has times that add up to the duration of any trace, and segments that neither overlap nor leave their span's subtree", () => {
