@@ -1,13 +1,8 @@
 import { sentOffAlone } from "../testing/recorder/trace-problems.ts";
-import {
-  ATTR_PARENT_INSTANCE_ID,
-  ATTR_TASK_INSTANCE_ID,
-  ATTR_TYPE,
-  TYPE_CREATE_ORCHESTRATION,
-  TYPE_ORCHESTRATION,
-} from "../telemetry/semconv.ts";
+import { ATTR_PARENT_INSTANCE_ID, ATTR_TASK_INSTANCE_ID, ATTR_TYPE, TYPE_ORCHESTRATION } from "../telemetry/semconv.ts";
 import { kindName } from "../testing/waterfall/rows.ts";
 import type { FinishedSpan, SpanNode, TraceTree } from "../testing/waterfall/span-tree.ts";
+import { isCreation } from "../testing/waterfall/subject.ts";
 
 /** What has not come to its end, as far as its trace says. */
 export interface Waiting {
@@ -32,10 +27,10 @@ export function waitingIn<T extends FinishedSpan>(
 ): readonly Waiting[] {
   const siblings = new Map<string, SpanNode[]>();
   for (const node of trace.roots) {
-    const type = node.span.attributes?.[ATTR_TYPE];
-    if (node.parentage === "root" || node.parentage === "cycle" || type === undefined) continue;
+    const attributes = node.span.attributes ?? {};
+    if (node.parentage === "root" || node.parentage === "cycle" || attributes[ATTR_TYPE] === undefined) continue;
     // Something called from outside, and nothing that an orchestration waits for.
-    if (isOrchestrationRun(node) || type === TYPE_CREATE_ORCHESTRATION) continue;
+    if (isOrchestrationRun(node) || isCreation(node)) continue;
     collect(siblings, node.parentSpanId ?? "", [node]);
   }
   // The missing parent is the orchestration, or a call of it that has no span yet: such calls are several.

@@ -459,7 +459,7 @@ describe("durable-telemetry trace, on what an order waits for", () => {
   const create = otlpSpan(1, 99, {
     name: "create_orchestration:order",
     kind: 4,
-    ...durable("create_orchestration", "order-7"),
+    ...durable("orchestration", "order-7"),
   });
   const orderRun = otlpSpan(2, 1, { name: "orchestration:order", kind: 2, ...durable("orchestration", "order-7") });
   const activityRun = (id: number, call: number): object =>
@@ -485,10 +485,11 @@ describe("durable-telemetry trace, on what an order waits for", () => {
     const path = file(
       JSON.stringify(
         request(
-          otlpSpan(1, 0, {
+          otlpSpan(9, 0, { name: "POST /orders", kind: 2 }),
+          otlpSpan(1, 9, {
             name: "create_orchestration:order",
             kind: 4,
-            ...durable("create_orchestration", "order-11"),
+            ...durable("orchestration", "order-11"),
           }),
           // The orchestration's own span, 2, comes when it finishes.
           otlpSpan(3, 2, { name: "orchestration:pay", kind: 3, ...durable("orchestration", "order-11-pay") }),

@@ -6,7 +6,7 @@ import {
   TYPE_ORCHESTRATION,
 } from "../../telemetry/semconv.ts";
 import { printable } from "./display-width.ts";
-import type { TraceTree } from "./span-tree.ts";
+import type { SpanNode, TraceTree } from "./span-tree.ts";
 
 const server = 1;
 
@@ -18,12 +18,11 @@ export interface Subject {
 
 /** A trace's first orchestration, or its first span if it has none. */
 export function subjectOf({ nodes }: TraceTree): Subject {
-  const [first] = nodes;
   const runs = nodes.filter(({ kind, span }) => kind === server && span.attributes?.[ATTR_TYPE] === TYPE_ORCHESTRATION);
   // What has not finished has no span of its own yet: the one that sent it off knows its ID, and sub-orchestrations have others.
-  const isSentOff = first?.span.attributes?.[ATTR_TYPE] === TYPE_CREATE_ORCHESTRATION;
+  const sentOff = nodes.find(isCreation);
   const top = runs.find(({ span }) => span.attributes?.[ATTR_PARENT_INSTANCE_ID] === undefined);
-  const found = top ?? (isSentOff ? first : (runs[0] ?? first));
+  const found = top ?? sentOff ?? runs[0] ?? nodes[0];
   const instanceId = found?.span.attributes?.[ATTR_TASK_INSTANCE_ID];
   return {
     name: printable(found?.name ?? ""),
@@ -35,4 +34,9 @@ export function subjectOf({ nodes }: TraceTree): Subject {
 export function subjectText(trace: TraceTree): string {
   const { name, instanceId } = subjectOf(trace);
   return instanceId === undefined ? name : `${name} · ${instanceId}`;
+}
+
+/** Whether a client sends off an orchestration with it: the kind depends on the client's SDK, and the name does not. */
+export function isCreation({ name, span }: SpanNode): boolean {
+  return name.startsWith(TYPE_CREATE_ORCHESTRATION) && span.attributes?.[ATTR_TYPE] === TYPE_ORCHESTRATION;
 }
