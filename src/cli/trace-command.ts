@@ -1,5 +1,6 @@
 import { createReadStream, writeFileSync } from "node:fs";
 import { printable } from "../testing/waterfall/display-width.ts";
+import { buildSpanForest } from "../testing/waterfall/span-tree.ts";
 import { renderTraceHtml } from "../testing/waterfall/trace-html.ts";
 import { renderTraceSvg } from "../testing/waterfall/trace-svg.ts";
 import { analyse, byUrgency, verdictOf, type Verdict } from "./analysis.ts";
@@ -21,7 +22,7 @@ export interface Output {
 
 // A page with more takes a browser minutes. The heading, the time scale and the legend of a trace count as ten spans.
 const pageLimits = { most: 20_000, ofEachTrace: 10 };
-// What `renderTraceSvg` draws: of more, it would choose the earliest.
+// What `renderTraceSvg` draws: of more, it would choose the earliest, and says so in the picture.
 const pictureLimits = { most: 200, ofEachTrace: 0 };
 const mostLines = 100;
 
@@ -101,10 +102,13 @@ function draw(
     if (file === undefined) continue;
     const drawn: FileSpan[] = [];
     let count = 0;
+    let cut = 0;
     for (const { traceId } of verdicts) {
       const spans = traces.get(traceId) ?? [];
       if (count > 0 && drawn.length + spans.length + (count + 1) * ofEachTrace > most) break;
-      for (const span of spans) drawn.push(span);
+      const shown = render === renderTraceHtml ? firstOf(spans, most) : spans;
+      cut = spans.length - shown.length;
+      for (const span of shown) drawn.push(span);
       count += 1;
     }
     const left = verdicts.length - count;
@@ -115,9 +119,16 @@ function draw(
       isWritten = false;
       continue;
     }
+    if (cut > 0) fault(`${file} leaves out ${cut} of ${drawn.length + cut} spans of ${verdicts[0]?.traceId}.`);
     if (left > 0) fault(`${file} leaves out ${left} of ${verdicts.length} traces: --trace chooses one.`);
   }
   return isWritten;
+}
+
+/** The first spans in the order of the tree: none of them is without its parent for being among the first. */
+function firstOf(spans: readonly FileSpan[], most: number): readonly FileSpan[] {
+  if (spans.length <= most) return spans;
+  return buildSpanForest(spans).traces.flatMap(({ nodes }) => nodes.slice(0, most).map(({ span }) => span));
 }
 
 function inputText({ file, message, position }: InputProblem): string {

@@ -616,6 +616,20 @@ describe("durable-telemetry trace, with options", () => {
     expect(readFileSync(html, "utf8").match(/<section /g)).toHaveLength(1_818);
   });
 
+  it("draws in a page the first spans of a trace that has more than a page, with their parents, and says so", async () => {
+    // Each is below the one after it in the file, and started after it.
+    const spans = Array.from({ length: 20_003 }, (_, index) => otlpSpan(20_003 - index, 20_002 - index));
+    const html = join(directory, "cut.html");
+    const { code, stderr } = await run(["trace", file(JSON.stringify(request(...spans))), "--html", html]);
+    expect(code).toBe(0);
+    expect(stderr).toBe(
+      `durable-telemetry: ${html} leaves out 3 of 20003 spans of 4bf92f3577b34da6a3ce929d0e0e4736.\n`,
+    );
+    const page = readFileSync(html, "utf8");
+    expect(page).toContain("20000 spans");
+    expect(page).not.toContain("orphan");
+  });
+
   it("draws in a picture the traces that it names first", async () => {
     const lines = Array.from({ length: 300 }, (_, index) =>
       traceOf(index + 1, otlpSpan(1 + index, index === 299 ? 999 : 0)),
