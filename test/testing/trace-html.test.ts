@@ -169,6 +169,18 @@ describe.skipIf(!isInstalled && !process.env["CI"])("The page of renderTraceHtml
     await page.close();
   });
 
+  it("cuts no mark of the time scale at its edge", async () => {
+    for (const duration of [212, 1_030, 61_000, 1e11, 3e12]) {
+      const { page } = await open(renderTraceHtml([finishedSpan({ id: 1, end: duration })]));
+      const cut = await page.evaluate(`(() => {
+        const ruler = document.querySelector(".ruler");
+        return [...ruler.children].filter((mark) => mark.offsetLeft + mark.scrollWidth > ruler.clientWidth).map((mark) => mark.textContent);
+      })()`);
+      expect(cut).toEqual([]);
+      await page.close();
+    }
+  });
+
   it("shows all attributes, events and links of a span on a click", async () => {
     const { page, faults } = await open(renderTraceHtml(order));
     await page.locator(".body .row", { hasText: "db.query" }).click();

@@ -66,7 +66,8 @@ export function runPage(timeMarks) {
     ruler.replaceChildren(
       ...marks.flatMap(({ at, text }) => {
         const x = position(at);
-        if (x > width - 20) return [];
+        // Cut at the edge, 200 ms would be read as 20.
+        if (x + 7 * text.length > width) return [];
         const mark = document.createElement("span");
         mark.textContent = text;
         mark.style.left = `${x}px`;
