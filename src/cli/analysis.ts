@@ -36,7 +36,7 @@ export function analyse(spans: readonly FileSpan[], remoteParents: ReadonlySet<s
   return {
     trace,
     problems: problemsOf(trace, isOpen, remoteParents),
-    waiting: waitingIn(trace, isOpen),
+    waiting: waitingIn(trace, isOpen, remoteParents),
     path: criticalPath(trace),
     failed: trace.nodes.filter((node) => node.failed).length,
   };

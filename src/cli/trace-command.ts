@@ -29,7 +29,7 @@ const mostLines = 100;
 /** Runs `durable-telemetry trace`. */
 export async function traceCommand(options: TraceArguments, output: Output): Promise<ExitCode> {
   const detailed = options.html !== undefined;
-  const reader = new SpanReader({ traceId: options.trace, detailed });
+  const reader = new SpanReader({ traceId: options.trace, detailed, remoteParents: options.remoteParents });
   for (const file of options.files) await reader.read(file, chunksOf(file));
   // It quotes the files, which may have anything in them.
   const fault = (message: string): void => output.error(printable(`durable-telemetry: ${message}`));

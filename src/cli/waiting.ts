@@ -24,6 +24,7 @@ export interface Waiting {
 export function waitingIn<T extends FinishedSpan>(
   trace: TraceTree<T>,
   isOpen: (span: T) => boolean,
+  remoteParents: ReadonlySet<string>,
 ): readonly Waiting[] {
   const siblings = new Map<string, SpanNode[]>();
   for (const node of trace.roots) {
@@ -31,7 +32,8 @@ export function waitingIn<T extends FinishedSpan>(
     if (node.parentage === "root" || node.parentage === "cycle" || attributes[ATTR_TYPE] === undefined) continue;
     // Something called from outside, and nothing that an orchestration waits for.
     if (isOrchestrationRun(node) || isCreation(node)) continue;
-    collect(siblings, node.parentSpanId ?? "", [node]);
+    const { parentSpanId = "" } = node;
+    if (!remoteParents.has(parentSpanId)) collect(siblings, parentSpanId, [node]);
   }
   // The missing parent is the orchestration, or a call of it that has no span yet: such calls are several.
   const unfinished = new Map<string, SpanNode[]>();

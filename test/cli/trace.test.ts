@@ -544,6 +544,17 @@ describe("durable-telemetry trace, with options", () => {
     expect((await report([path, "--remote-parent", "abc"])).code).toBe(0);
   });
 
+  it("S1 marks no child of a span of --remote-parent as an orphan, and says of no such span that it is missing", async () => {
+    const attributes = [{ key: "durabletask.type", value: { stringValue: "activity" } }];
+    const path = file(JSON.stringify(request(otlpSpan(1, 0xabc, { kind: 2, attributes }))));
+    const html = join(directory, "remote.html");
+    const { stdout } = await run(["trace", path, "--remote-parent", "abc", "--html", html]);
+    for (const shown of [stdout, readFileSync(html, "utf8")]) {
+      expect(shown).not.toMatch(/orphan|is not among these spans|has not finished/);
+      expect(shown).toContain("remote parent");
+    }
+  });
+
   it("finds spans without an end, cycles, and several roots", async () => {
     const open = otlpSpan(1, 0, { endTimeUnixNano: "0" });
     const { traces } = await report(

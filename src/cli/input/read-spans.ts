@@ -37,6 +37,8 @@ export interface ReadOptions {
   readonly traceId: string | undefined;
   /** Whether to keep all attributes, events, links and scopes, and not only what the checks need. */
   readonly detailed: boolean;
+  /** IDs of spans that are recorded elsewhere, such as another service's. */
+  readonly remoteParents: ReadonlySet<string>;
 }
 
 // An array of requests is one document too, and Jaeger's API (v3) wraps its answer in `result`.
@@ -114,10 +116,15 @@ export class SpanReader implements ReadSpans {
     if (this.#options.traceId !== undefined && !record.traceId.startsWith(this.#options.traceId)) return false;
     if (this.spans >= mostSpans)
       throw new TooManySpansError(`has more than ${mostSpans} spans: name a trace with --trace`);
-    const { detailed } = this.#options;
+    const { detailed, remoteParents } = this.#options;
+    const { parentSpanId } = record;
+    const isParentRemote = record.isParentRemote || (parentSpanId !== undefined && remoteParents.has(parentSpanId));
     const traceId = this.#shared(record.traceId);
     const attributes = detailed ? record.attributes : this.#needed(record.attributes);
-    const span = new FileSpan({ ...record, traceId, attributes, name: this.#shared(record.name) }, detailed);
+    const span = new FileSpan(
+      { ...record, traceId, attributes, isParentRemote, name: this.#shared(record.name) },
+      detailed,
+    );
     const ofTrace = this.traces.get(traceId);
     if (ofTrace === undefined) this.traces.set(traceId, [span]);
     else ofTrace.push(span);
