@@ -408,6 +408,15 @@ describe.skipIf(!isInstalled && !process.env["CI"])("The page of renderTraceHtml
     await page.close();
   });
 
+  it("works without any span", async () => {
+    const { page, faults } = await open(renderTraceHtml([]));
+    await page.getByText("Theme", { exact: true }).click();
+    expect(await page.evaluate("document.documentElement.dataset.theme")).toBe("dark");
+    for (const key of ["n", "c", "e", "0", "]", "Escape", "/", "x", "Enter", "Escape"]) await page.keyboard.press(key);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
   it("is ready within seconds with 2,000 spans, and collapses and searches them at once", async () => {
     const { page, faults } = await open("");
     const start = performance.now();

@@ -6,7 +6,7 @@ export function runPage(timeMarks) {
   const data = JSON.parse($("spans").textContent);
   const details = $("details");
   const find = $("find");
-  const traces = [...document.querySelectorAll(".trace")].map(setUpTrace);
+  const traces = [...document.querySelectorAll("section.trace")].map(setUpTrace);
   const all = traces.flatMap(({ rows }) => rows);
   const traceOf = (row) => traces[Number(row.dataset.trace)];
   let selected;
