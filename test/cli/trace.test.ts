@@ -420,6 +420,52 @@ describe("durable-telemetry trace says what is wrong with an input, and where", 
   });
 });
 
+describe("durable-telemetry trace, in the page", () => {
+  const jaeger = (spanID: string, tags: readonly object[]): object => ({
+    traceID: "1",
+    spanID,
+    operationName: spanID,
+    startTime: 1_700_000_000_000_000,
+    duration: 9,
+    tags,
+  });
+  const tag = (key: string, value: unknown): object => ({
+    key,
+    type: typeof value === "string" ? "string" : "bool",
+    value,
+  });
+
+  it.each<[format: string, document: object]>([
+    [
+      "OTLP",
+      request(
+        otlpSpan(1, 0),
+        otlpSpan(2, 1, { status: { code: 1 } }),
+        otlpSpan(3, 1, { status: { code: "STATUS_CODE_ERROR" } }),
+      ),
+    ],
+    [
+      "Jaeger",
+      {
+        data: [
+          {
+            spans: [
+              jaeger("1", []),
+              jaeger("2", [tag("otel.status_code", "OK")]),
+              jaeger("3", [tag("otel.status_code", "ERROR"), tag("error", true)]),
+            ],
+          },
+        ],
+      },
+    ],
+  ])("tells a status that is ok from one that is unset: %s", async (_format, document) => {
+    const html = join(directory, "status.html");
+    await run(["trace", file(JSON.stringify(document)), "--html", html]);
+    const statuses = [...readFileSync(html, "utf8").matchAll(/\["status","(\w+)"\]/g)].map(([, status]) => status);
+    expect(statuses).toEqual(["unset", "ok", "error"]);
+  });
+});
+
 describe("durable-telemetry trace has the exit code 2", () => {
   const path = file(`${JSON.stringify(request(otlpSpan(1, 0)))}\n[`);
 

@@ -25,7 +25,8 @@ export interface SpanRecord {
   readonly startTime: Time;
   /** `undefined` if it has not ended. */
   readonly endTime: Time | undefined;
-  readonly isError: boolean;
+  /** OpenTelemetry's `SpanStatusCode`: 0 is unset, 1 ok, 2 an error. */
+  readonly statusCode: number;
   readonly message: string | undefined;
   readonly attributes: Attributes;
   readonly events: NonNullable<FinishedSpan["events"]>;
@@ -53,7 +54,7 @@ export class FileSpan implements FinishedSpan {
   readonly #startNanoseconds: number;
   readonly #endSeconds: number;
   readonly #endNanoseconds: number;
-  readonly #isError: boolean;
+  readonly #statusCode: number;
   readonly #message: string | undefined;
   readonly #source: SpanSource;
 
@@ -71,7 +72,7 @@ export class FileSpan implements FinishedSpan {
     this.#isParentRemote = record.isParentRemote;
     [this.#startSeconds, this.#startNanoseconds] = record.startTime;
     [this.#endSeconds, this.#endNanoseconds] = record.endTime ?? notEnded;
-    this.#isError = record.isError;
+    this.#statusCode = record.statusCode;
     this.#message = record.message;
     this.#source = record.source;
   }
@@ -90,7 +91,7 @@ export class FileSpan implements FinishedSpan {
   }
 
   get status(): FinishedSpan["status"] {
-    return { code: this.#isError ? 2 : 0, message: this.#message };
+    return { code: this.#statusCode, message: this.#message };
   }
 
   get parentSpanContext(): FinishedSpan["parentSpanContext"] {

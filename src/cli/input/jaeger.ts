@@ -36,7 +36,7 @@ export function jaegerSpan(value: unknown, sourceOf: (processId: string) => Span
     kind: Math.max(0, kinds.indexOf(stringOf(take("span.kind")))),
     startTime,
     endTime: endOf(startTime, span["duration"]),
-    isError: statusCode === "ERROR" || error === true || error === "true",
+    statusCode: statusCode === "ERROR" || error === true || error === "true" ? 2 : statusCode === "OK" ? 1 : 0,
     message: stringOf(take("otel.status_description")) || undefined,
     scope: scopeOf(take("otel.scope.name") ?? take("otel.library.name"), take("otel.scope.version")),
     attributes,

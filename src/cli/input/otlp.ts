@@ -33,7 +33,7 @@ export function otlpSpan(value: unknown, source: SpanSource, scope: SpanScope): 
     kind: Math.max(0, enumOf(span["kind"], kinds) - 1),
     startTime,
     endTime: timeOf(span["endTimeUnixNano"], "endTimeUnixNano", 9),
-    isError: enumOf(status["code"], statusCodes) === 2,
+    statusCode: enumOf(status["code"], statusCodes),
     message: stringOf(status["message"]) || undefined,
     attributes: otlpAttributes(span["attributes"]),
     events: arrayOf(span["events"]).map((each) => {
