@@ -37,7 +37,7 @@ lines) or Jaeger's JSON; - is the standard input.
   --remote-parent ID   a span that was recorded elsewhere: its children are not orphans; repeat it for more
   --help, --version
 
-Exit codes: 0 all traces are whole; 1 some are not; 2 wrong usage, or an input that could not be read.
+Exit codes: 0 all traces are whole; 1 some are not; 2 wrong usage, or a file that could not be read or written.
 `;
 
 const options = {
