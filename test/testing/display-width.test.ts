@@ -57,6 +57,13 @@ describe("printable", () => {
     expect(printable("\u001B[31mred\u001B[39m\r\nnext\u0000\u202Eend")).toBe("red next end");
   });
 
+  it("takes no time that grows with the square of the length: a megabyte of sequences without an end is done in this test's time", () => {
+    const open = "\u001B]8;;x";
+    const text = printable(open.repeat(2 ** 20 / open.length));
+    expect(text).not.toContain("\u001B");
+    expect(printable("a".repeat(5000) + "👩".repeat(5000))).toBe("a".repeat(5000) + "👩".repeat(5000));
+  });
+
   it("replaces lone surrogates", () => {
     expect(printable("a\uD83D")).toBe("a\uFFFD");
   });

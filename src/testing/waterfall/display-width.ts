@@ -19,6 +19,9 @@ const invisible = /^[\p{Mark}\p{Cf}\u{1160}-\u{11FF}]+$/u;
 // Printable ASCII needs no segmenting; nearly every span name is that.
 const plain = /^[\u0020-\u007E]*$/;
 
+/** How long a string is from which escape sequences are removed at once, in UTF-16 units. */
+const pieceLength = 4096;
+
 function clusterWidth(cluster: string): 0 | 1 | 2 {
   if (invisible.test(cluster)) return 0;
   return wide.test(cluster) ? 2 : 1;
@@ -29,9 +32,17 @@ function clusterWidth(cluster: string): 0 | 1 | 2 {
  * bidirectional overrides, which would break a table's lines, become spaces.
  */
 export function printable(value: string): string {
-  return stripVTControlCharacters(value)
+  return withoutEscapes(value)
     .toWellFormed()
     .replace(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]+/gu, " ");
+}
+
+// Removing them takes a time that grows with the square of the length. The rest of a sequence between two pieces is plain text.
+function withoutEscapes(value: string): string {
+  let plainText = "";
+  for (let start = 0; start < value.length; start += pieceLength)
+    plainText += stripVTControlCharacters(value.slice(start, start + pieceLength));
+  return plainText;
 }
 
 /** The same of each line. */

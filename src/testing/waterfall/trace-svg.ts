@@ -41,7 +41,7 @@ const rules: OptionRules<RenderTraceSvgOptions> = {
  */
 export function renderTraceSvg(spans: Iterable<FinishedSpan>, options: RenderTraceSvgOptions = {}): string {
   checkOptions("renderTraceSvg", options, rules);
-  const maximum = options.maximumSpans ?? 200;
+  const { maximumSpans: maximum = 200 } = options;
   if (!Number.isInteger(maximum) || maximum < 1 || maximum > 10_000)
     throw new RangeError(`maximumSpans must be a whole number from 1 to 10000, not ${String(maximum)}.`);
   const { traces, unreadable } = buildSpanForest(spans);
