@@ -12,7 +12,7 @@ import {
   orchestrationEnded,
   orchestrationStarted,
   suspensionChanged,
-  taskGaveUp,
+  tasksGivenUp,
   type LogEvent,
 } from "./events.ts";
 import { isolated } from "./faults.ts";
@@ -62,8 +62,9 @@ export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements 
     try {
       for (const event of this.item.history.newEvents())
         if (isLogged(event) && this.isReceived) this.write(this.#describe(event));
-      for (const task of this.item.waits?.givenUpTasks ?? [])
-        if (this.isReceived) this.write(taskGaveUp(this.item, task));
+      const givenUp = this.item.waits?.givenUpTasks ?? [];
+      if (givenUp.length > 0 && this.isReceived)
+        for (const event of tasksGivenUp(this.item, givenUp)) this.write(event);
       for (const status of this.#statuses ?? []) if (this.isReceived) this.write(status);
       if (this.#end !== undefined && this.isReceived) this.write(this.#end);
     } catch (error) {

@@ -73,10 +73,23 @@ export function customStatusChanged(
   };
 }
 
-/** A task that a retry policy or handler decided not to retry, though its attempt was logged as one that can be (telemetry.md L5). */
-export function taskGaveUp(item: OrchestrationWorkItem, { taskId, attempts, at }: GivenUpTask): LogEvent {
-  const [scheduled] = item.history.scheduledAs([taskId]).tasks;
-  const failure = item.history.failureOfTask(taskId);
+/**
+ * The tasks that a retry policy or handler decided not to retry, though their attempts were logged as ones that can be
+ * (telemetry.md L5). The history is read once for all of them: there may be many in one episode.
+ */
+export function tasksGivenUp(item: OrchestrationWorkItem, tasks: readonly GivenUpTask[]): readonly LogEvent[] {
+  const taskIds = tasks.map(({ taskId }) => taskId);
+  const scheduled = new Map(item.history.scheduledAs(taskIds).tasks.map((task) => [task.taskId, task]));
+  const failures = item.history.failuresOf(taskIds);
+  return tasks.map((task) => taskGivenUp(item, task, scheduled.get(task.taskId), failures.get(task.taskId)));
+}
+
+function taskGivenUp(
+  item: OrchestrationWorkItem,
+  { taskId, attempts, at }: GivenUpTask,
+  scheduled: ScheduledTask | undefined,
+  failure: TaskFailure | undefined,
+): LogEvent {
   const task = scheduled === undefined ? `task #${taskId}` : taskInWords(scheduled);
   const after = `after ${attempts} ${attempts === 1 ? "attempt" : "attempts"}`;
   return {

@@ -101,8 +101,8 @@ export interface EpisodeHistory {
     readonly tasks: readonly ScheduledTask[];
     readonly timers: readonly CreatedTimer[];
   };
-  /** The failure of the task with this ID; `undefined` if it did not fail, or has not finished. */
-  failureOfTask(taskId: number): TaskFailure | undefined;
+  /** The failures of those of the tasks with these IDs that failed, by ID. */
+  failuresOf(taskIds: readonly number[]): ReadonlyMap<number, TaskFailure>;
   /** Whether an earlier episode's action has this ID: while an orchestration is suspended, the SDK returns actions again. */
   hasLeft(taskId: number): boolean;
   /** The tasks that were scheduled and have not finished. */

@@ -185,10 +185,21 @@ export class ProtoHistory implements EpisodeHistory {
     return { tasks, timers };
   }
 
-  failureOfTask(taskId: number): TaskFailure | undefined {
-    const isFailure = (event: ProtoEvent): boolean => finishedKey(event) === taskId && failureIn(event) !== undefined;
-    const failed = this.#new.findLast(isFailure) ?? this.#past.findLast(isFailure);
-    return failed && failureIn(failed);
+  failuresOf(taskIds: readonly number[]): ReadonlyMap<number, TaskFailure> {
+    const failures = new Map<number, TaskFailure>();
+    const wanted = new Set(taskIds);
+    for (const events of [this.#new, this.#past]) {
+      for (let index = events.length - 1; index >= 0 && wanted.size > 0; index -= 1) {
+        const event = events[index];
+        const taskId = event && finishedKey(event);
+        if (event === undefined || typeof taskId !== "number" || !wanted.has(taskId)) continue;
+        const failure = failureIn(event);
+        if (failure === undefined) continue;
+        wanted.delete(taskId);
+        failures.set(taskId, failure);
+      }
+    }
+    return failures;
   }
 
   hasLeft(taskId: number): boolean {

@@ -79,8 +79,10 @@ function withFailedTask(failure: TaskFailure, history: EpisodeHistory): TaskFail
   if (failure.cause !== undefined) return { ...failure, cause: withFailedTask(failure.cause, history) };
   if (!errorsOfTasks.has(failure.type)) return failure;
   const named = / task #(\d{1,10}) failed: /.exec(failure.message);
-  const cause = named === null ? undefined : history.failureOfTask(Number(named[1]));
-  if (named === null || cause === undefined) return failure;
+  if (named === null) return failure;
+  const taskId = Number(named[1]);
+  const cause = history.failuresOf([taskId]).get(taskId);
+  if (cause === undefined) return failure;
   return failure.message.startsWith(cause.message, named.index + named[0].length) ? { ...failure, cause } : failure;
 }
 

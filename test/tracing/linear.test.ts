@@ -8,7 +8,7 @@ import proto from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.
 import { AlwaysOnSampler, TracerProvider } from "@opentelemetry/sdk-trace";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { finishSlices } from "../../src/telemetry/slices.ts";
-import { withDurableTelemetry } from "../../src/index.ts";
+import { withDurableTelemetry, type DurableTelemetryOptions } from "../../src/index.ts";
 import { use, type Steps } from "../harness.ts";
 import { history, runEpisode } from "./episodes.ts";
 
@@ -38,8 +38,11 @@ const untimed = (event: HistoryEvent): HistoryEvent => event.setTimestamp(undefi
 const many = <T>(count: number, make: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => make(index));
 
+const failure = Object.assign(new Error("no"), { stack: undefined });
+
 interface Shape {
   readonly orchestrator: string;
+  readonly logging?: DurableTelemetryOptions["logging"];
   readonly past: (count: number) => readonly HistoryEvent[];
   readonly fresh: (count: number) => readonly HistoryEvent[];
 }
@@ -76,13 +79,20 @@ const shapes: Readonly<Record<string, Shape>> = {
     ],
     fresh: (count) => [history.episode(5), history.timerFired(count + 1, 2, 4)],
   },
+  "activities that are given up": {
+    orchestrator: "gives up",
+    logging: { logger: new NoOpLogger() },
+    past: (count) => [
+      history.episode(0),
+      history.started("gives up", { input: count }),
+      ...many(count, (index) => history.scheduled(index + 1, "step", 1)),
+    ],
+    fresh: (count) => [history.episode(5), ...many(count, (index) => history.failed(index + 1, failure, 4))],
+  },
 };
 
-async function run({ past, fresh }: Shape, count: number): Promise<OrchestratorResponse> {
-  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), {
-    metrics: false,
-    logging: false,
-  });
+async function run({ past, fresh, logging = false }: Shape, count: number): Promise<OrchestratorResponse> {
+  const worker = withDurableTelemetry(new TaskHubGrpcWorker({ logger: new NoOpLogger() }), { metrics: false, logging });
   worker.addNamedOrchestrator("ends", async () => "done");
   worker.addNamedOrchestrator("sends", async (ctx: OrchestrationContext, events: number) => {
     for (let index = 0; index < events; index += 1) ctx.sendEvent("other", "news");
@@ -93,6 +103,14 @@ async function run({ past, fresh }: Shape, count: number): Promise<OrchestratorR
   worker.addNamedOrchestrator("leaves", async function* (ctx: OrchestrationContext, activities: number): Steps<void> {
     for (let index = 0; index < activities; index += 1) ctx.callActivity("step");
     yield ctx.createTimer(0.002);
+  });
+  worker.addNamedOrchestrator("gives up", async function* (ctx: OrchestrationContext, activities: number): Steps<void> {
+    const retry = (): boolean => false;
+    try {
+      yield whenAll(many(activities, () => ctx.callActivity("step", null, { retry })));
+    } catch {
+      return;
+    }
   });
   return runEpisode(worker, { past: past(count), fresh: fresh(count) });
 }
