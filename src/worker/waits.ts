@@ -94,9 +94,9 @@ class WaitObserver implements ObservedWaits {
     return this.#context.isReplaying;
   }
 
-  /** Whether the code waits for this task itself, not for a group with it. */
-  isAwaited(task: object): boolean {
-    return readInternal(this.#context, orchestrationContextInternals.previousTask) === task;
+  /** What the code waits for. */
+  get awaited(): unknown {
+    return readInternal(this.#context, orchestrationContextInternals.previousTask);
   }
 
   /** The code waits for an event. */
@@ -287,7 +287,7 @@ abstract class ObservedWait {
 
   get lostAt(): Date | undefined {
     if (this.#lostIn === undefined || !isIn(this.task, this.#lostIn)) return undefined;
-    return !this.task.isComplete && this.observer.isAwaited(this.task) ? undefined : this.#lostAt;
+    return !this.task.isComplete && this.#isAwaitedIn(this.#lostIn) ? undefined : this.#lostAt;
   }
 
   /** Another task decided the race. */
@@ -298,8 +298,16 @@ abstract class ObservedWait {
   }
 
   completes(): void {
-    // It lost a race, and then the code waited for it alone.
-    if (this.observer.isAwaited(this.task)) this.#lostIn = undefined;
+    // It lost a race, and then the code waited for it all the same.
+    if (this.#lostIn !== undefined && this.#isAwaitedIn(this.#lostIn)) this.#lostIn = undefined;
+  }
+
+  // Whether the code waits for it after the race, by itself or with a group that was in the race.
+  #isAwaitedIn(race: HookedTask): boolean {
+    const { awaited } = this.observer;
+    for (let task: HookedTask | undefined = this.task; task !== undefined && task !== race; task = parentOf(task))
+      if (task === awaited) return true;
+    return false;
   }
 }
 

@@ -193,6 +193,35 @@ describe("A wait for an external event", () => {
     }
   });
 
+  it("S9 that lost a race in a group, which is waited for again, ends with its event", async () => {
+    const spans = recordSpans();
+    const both: Orchestrator = async function* (ctx) {
+      const approvals = whenAll([ctx.waitForExternalEvent("a"), ctx.waitForExternalEvent("b")]);
+      yield whenAny([approvals, ctx.createTimer(1)]);
+      yield ctx.callActivity("remind");
+      yield approvals;
+    };
+    const episodes = [
+      first,
+      [history.episode(1010), history.timerFired(1, 1000, 1001)],
+      [history.episode(2010), history.completed(2, 1, 2000)],
+      [history.episode(9010), history.raised("a", 9000)],
+    ];
+    const added = [[history.timerCreated(1, 1000, 1)], [history.scheduled(2, "remind", 1012)]];
+    await play(both, [...episodes, [history.episode(9510), history.terminated(9505)]], added);
+    expect(waits(spans).map(([name, outcome]) => [name, outcome])).toEqual([
+      ["orchestration:order:timer", undefined],
+      ["wait:a", "received"],
+      ["wait:b", "unanswered"],
+    ]);
+    spans.reset();
+    await play(both, [...episodes, [history.episode(9510), history.raised("b", 9500)]], added);
+    expect(waits(spans).slice(1)).toEqual([
+      ["wait:a", "received", 0, 9000],
+      ["wait:b", "received", 0, 9500],
+    ]);
+  });
+
   it("S9 that begins, or is answered, while the orchestration is suspended has its span once", async () => {
     const spans = recordSpans();
     await play(approved, [
