@@ -25,29 +25,45 @@ export interface Origin {
 /** Feature key of what travelled with a work item. */
 export const CarriedOrigin: MiddlewareFeature<Origin> = sharedFeature("carried-origin");
 
+/** What is remembered of a task. */
+interface RememberedOrigin extends Origin {
+  /** The execution that scheduled it, {@link shortened}. */
+  readonly executionId: string | undefined;
+}
+
 const slot: unique symbol = Symbol.for("durable-telemetry.origins");
 const kept = 4096;
 const longestKey = 64;
+// In characters: a root is recorded, and a digest of it would be no use (telemetry.md K2).
+const longestRoot = 256;
 
 // All copies of this package in a process share it.
-function remembered(): Map<string, Origin> {
-  const shared = globalThis as { [slot]?: Map<string, Origin> };
+function remembered(): Map<string, RememberedOrigin> {
+  const shared = globalThis as { [slot]?: Map<string, RememberedOrigin> };
   return (shared[slot] ??= new Map());
 }
 
-function keyOf(instanceId: string, taskId: number): string {
-  const key = `${taskId}:${instanceId}`;
-  return key.length <= longestKey ? key : crypto.hash("sha256", key);
+const keyOf = (instanceId: string, taskId: number): string => shortened(`${taskId}:${instanceId}`);
+
+function shortened(id: string): string {
+  return id.length <= longestKey ? id : crypto.hash("sha256", id);
+}
+
+function recall(item: WorkItem): Origin | undefined {
+  const { instanceId, executionId, taskId } = item.kind === "activity" ? item : (item.parent ?? {});
+  if (instanceId === undefined || taskId === undefined) return undefined;
+  const origin = remembered().get(keyOf(instanceId, taskId));
+  // Another process may have scheduled the task that has this ID in another execution of the instance.
+  const isOther =
+    executionId !== undefined && origin?.executionId !== undefined && origin.executionId !== shortened(executionId);
+  return isOther ? undefined : origin;
 }
 
 /** What is known of where a work item comes from; `undefined` if nothing is. */
 export function originOf(item: WorkItem): Origin | undefined {
   const carried = item.features.get(CarriedOrigin);
   if (carried?.root !== undefined) return carried;
-  const origins = remembered();
-  if (origins.size === 0) return carried;
-  const { instanceId, taskId } = item.kind === "activity" ? item : (item.parent ?? {});
-  const own = instanceId === undefined || taskId === undefined ? undefined : origins.get(keyOf(instanceId, taskId));
+  const own = remembered().size === 0 ? undefined : recall(item);
   // A root that can't travel may be known here.
   return carried === undefined || own === undefined ? (carried ?? own) : { ...carried, root: own.root };
 }
@@ -76,7 +92,12 @@ export function rememberOrigins(item: OrchestrationWorkItem, response: EpisodeRe
     // Another execution of the instance may have had a task with this ID.
     origins.delete(key);
     if (origin === undefined) continue;
-    origins.set(key, origin);
+    origins.set(key, {
+      attempt: origin.attempt,
+      mayRetry: origin.mayRetry,
+      root: origin.root !== undefined && origin.root.length <= longestRoot ? origin.root : undefined,
+      executionId: item.executionId === undefined ? undefined : shortened(item.executionId),
+    });
     if (origins.size <= kept) continue;
     const [oldest] = origins.keys();
     if (oldest !== undefined) origins.delete(oldest);

@@ -13,7 +13,9 @@ import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { logging } from "../../middlewares/index.ts";
 import type { LoggingOptions } from "../../src/index.ts";
 import { recordSpans, startHub, type Hub, type Steps } from "../harness.ts";
+import { runActivity } from "../tracing/activities.ts";
 import { at, episodeWorker, history, runEpisode } from "../tracing/episodes.ts";
+import { firstEpisode, type Start } from "../worker/requests.ts";
 import { isEnd, logged, recordLogs, untraced } from "./record-logs.ts";
 
 type Retry = NonNullable<TaskOptions["retry"]>;
@@ -448,6 +450,35 @@ describe("Attempts and origins", () => {
     expect(ofOnce.map(({ severityText }) => severityText)).toEqual(["ERROR", "ERROR", "ERROR"]);
     const numbered = [...ofOnce, ...spans.finished.filter(({ name }) => name === "activity:once")];
     for (const { attributes } of numbered) expect(attributes).not.toHaveProperty("durabletask.task.attempt");
+  });
+
+  it("L5 S10 a task is not taken for one of another execution, also if another process scheduled it", async () => {
+    const recorded = recordLogs();
+    const worker = episodeWorker((each) => {
+      each.addNamedActivity("charge", () => fail("no"));
+      each.addNamedOrchestrator("ship", () => fail("no"));
+      each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+        ctx.callActivity("charge", null, { retry: policy({}) });
+        return yield ctx.callSubOrchestrator("ship", null, { retry: policy({}) });
+      });
+    }, untraced());
+    const orderOf = (executionId: string): Start => ({ name: "order", instanceId: "order-1", executionId });
+    await firstEpisode(worker, orderOf("execution-1"));
+    for (const executionId of ["execution-1", "execution-2"]) {
+      const origin = { instanceId: "order-1", executionId };
+      await runActivity(worker, { name: "charge", taskId: 1, ...origin });
+      await firstEpisode(worker, { name: "ship", instanceId: "ship-1", parent: { ...origin, taskId: 2 } });
+    }
+    const failures = recorded.records.filter(({ attributes }) => "error.type" in attributes);
+    expect(
+      failures.map(({ severityText, attributes }) => [severityText, attributes["durabletask.root.instance_id"]]),
+    ).toEqual([
+      ["WARN", undefined],
+      ["WARN", "order-1"],
+      ["ERROR", undefined],
+      ["ERROR", undefined],
+    ]);
+    logs.disable();
   });
 
   it("S10 each attempt after the first has its number on both its spans", async () => {

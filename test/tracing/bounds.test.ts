@@ -24,6 +24,7 @@ describe("K4 memory for links", () => {
     const huge = (letter: string, number: number): string => `${number}`.padEnd(128 * 1024, letter);
     worker.addNamedOrchestrator("eternal", async (ctx: OrchestrationContext, number: number) => {
       ctx.sendEvent(huge("t", number), huge("e", number));
+      ctx.callSubOrchestrator("child");
       ctx.continueAsNew(number, false);
     });
     const heap = async (from: number, to: number): Promise<number> => {
