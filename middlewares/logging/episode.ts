@@ -7,6 +7,8 @@ import type {
 } from "../../src/pipeline/index.ts";
 import { rememberOrigins } from "../../src/telemetry/origins.ts";
 import { statusToRecord } from "../../src/telemetry/custom-status.ts";
+import { recordedString } from "../../src/telemetry/recorded-string.ts";
+import { logValueLimit } from "../../src/telemetry/value-limits.ts";
 import {
   customStatusChanged,
   orchestrationEnded,
@@ -85,8 +87,10 @@ export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements 
   #statusChanged(json: string | undefined): void {
     if (!this.item.isLive) return;
     const status = statusToRecord(json, this.options.customStatus, isolated);
+    // Cut here: one episode may set many, which are kept until the response is acknowledged.
+    const recorded = status === undefined ? undefined : recordedString(status, logValueLimit());
     (this.#statuses ??= []).push(
-      customStatusChanged(this.item, status, this.item.orchestrationContext?.currentUtcDateTime),
+      customStatusChanged(this.item, recorded, this.item.orchestrationContext?.currentUtcDateTime),
     );
   }
 

@@ -1,4 +1,6 @@
 /** What a log says while an orchestration waits, and of attempts. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import {
   RetryPolicy,
   whenAny,
@@ -16,7 +18,7 @@ import { recordSpans, startHub, type Hub, type Steps } from "../harness.ts";
 import { runActivity } from "../tracing/activities.ts";
 import { at, episodeWorker, history, runEpisode } from "../tracing/episodes.ts";
 import { firstEpisode, type Start } from "../worker/requests.ts";
-import { isEnd, logged, recordLogs, untraced } from "./record-logs.ts";
+import { attribute, isEnd, logged, recordLogs, untraced } from "./record-logs.ts";
 
 type Retry = NonNullable<TaskOptions["retry"]>;
 const policy = (more: Partial<RetryPolicyOptions>): RetryPolicy =>
@@ -243,6 +245,29 @@ describe("A change of the custom status", () => {
     expect(await statusRecords({ customStatus: true })).toEqual(["charging", undefined]);
     const name = (status: unknown): string => (typeof status === "string" ? status : (status as { step: string }).step);
     expect(await statusRecords({ customStatus: name })).toEqual(["charging", "shipping"]);
+  });
+
+  it("K4 keeps of many long ones in one episode no more than it records", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const recorded = recordLogs();
+    let kept = Number.POSITIVE_INFINITY;
+    const heap = (): number => (collect(), process.memoryUsage().heapUsed);
+    const worker = episodeWorker(
+      (each) =>
+        each.addNamedOrchestrator("order", (ctx: OrchestrationContext) => {
+          const before = heap();
+          for (let step = 0; step < 50; step += 1) ctx.setCustomStatus("x".repeat(1024 * 1024) + step);
+          kept = heap() - before;
+        }),
+      untraced({ customStatus: true }),
+    );
+    await runEpisode(worker, { fresh: first });
+    // The SDK keeps the last one.
+    expect(kept).toBeLessThan(50 * 3 * 32 * 1024 + 2 * 1024 * 1024);
+    const statuses = recorded.records.map((record) => attribute(record, "durabletask.custom_status"));
+    expect(statuses.filter((status) => status?.length === 32 * 1024).length).toBe(50);
+    logs.disable();
   });
 
   it("S2 is on the event of the span too, where the user allows it", async () => {
