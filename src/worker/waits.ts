@@ -454,14 +454,18 @@ function hookGroupClass(group: HookedTask): void {
 
 /** All that is in `group` and has not completed lost the race that `decided` was. Returns whether there is any. */
 function loseIn(group: HookedTask, decided: HookedTask): boolean {
-  const tasks = readInternal(group, taskInternals.tasks);
-  if (!Array.isArray(tasks)) return false;
   let isRace = false;
-  for (const task of tasks as readonly HookedTask[]) {
-    if (task.isComplete) continue;
-    isRace = true;
-    task[taskKey]?.lose(decided);
-    loseIn(task, decided);
+  // Groups can be nested deeper than calls can.
+  const groups = [group];
+  for (const each of groups) {
+    const tasks = readInternal(each, taskInternals.tasks);
+    if (!Array.isArray(tasks)) continue;
+    for (const task of tasks as readonly HookedTask[]) {
+      if (task.isComplete) continue;
+      isRace = true;
+      task[taskKey]?.lose(decided);
+      groups.push(task);
+    }
   }
   return isRace;
 }

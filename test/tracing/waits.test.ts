@@ -269,6 +269,28 @@ describe("A wait for an external event", () => {
     expect(new Set(seen.map((span) => milliseconds(span).join())).size).toBe(1);
   });
 
+  it("K1 in groups that are nested deeper than calls can be changes no outcome, and is lost with them", async () => {
+    const spans = recordSpans();
+    const nested: Orchestrator = async function* (ctx) {
+      let group: Task<unknown> = ctx.waitForExternalEvent("never");
+      for (let depth = 0; depth < 20_000; depth += 1) group = whenAny([group]);
+      yield whenAny([group, ctx.waitForExternalEvent("go")]);
+      yield ctx.waitForExternalEvent("end");
+    };
+    await play(nested, [
+      first,
+      [history.episode(20), history.raised("go", 19)],
+      [history.episode(30), history.raised("end", 29)],
+    ]);
+    expect(waits(spans)).toEqual([
+      ["wait:go", "received", 0, 19],
+      ["wait:end", "received", 20, 29],
+      ["wait:never", "lost", 0, 20],
+    ]);
+    const [orchestration] = spans.finished.filter(({ kind }) => kind === SpanKind.SERVER);
+    expect(orchestration?.attributes["durabletask.task.status"]).toBe("Completed");
+  });
+
   it("K1 works with the bare SDK's results where the code replaces what is observed", async () => {
     const spans = recordSpans();
     const replaces: Orchestrator = async function* (ctx) {
