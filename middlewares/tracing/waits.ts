@@ -45,10 +45,11 @@ export class WaitSpans {
       emits.push(() => this.#emitAnswered(wait, at));
     }
     if (waits.canceledTimers.length === 0 || !this.#hasTimers) return emits;
+    const canceled = new Set(waits.canceledTimers);
     // A timer that was canceled in the episode that created it never existed, and is not in the history.
-    for (const timer of this.#item.history.unfiredTimers()) {
+    for (const timer of [...this.#item.history.unfiredTimers(), ...this.#item.history.newEvents().filter(isFired)]) {
       const wait = waits.timer(timer.taskId);
-      if (wait === undefined || !waits.canceledTimers.includes(wait)) continue;
+      if (wait === undefined || !canceled.has(wait)) continue;
       emits.push(() => this.#spans.emitTimer(timer, wait.canceledAt ?? now, timerOutcomes.canceled));
     }
     return emits;
@@ -84,7 +85,7 @@ export class WaitSpans {
   emitFired(event: TimerFired, at: Date): void {
     if (!this.#hasTimers) return;
     const wait = this.#item.waits?.timer(event.taskId);
-    // It has its span already.
+    // It has its span already, or gets it with those that ended: the code canceled it before it got to know that it fired.
     if (wait?.canceledAt !== undefined) return;
     const { lostAt } = wait ?? {};
     if (lostAt !== undefined && lostAt < at) this.#spans.emitTimer(event, lostAt, timerOutcomes.lost);
@@ -100,3 +101,4 @@ export class WaitSpans {
 }
 
 type TimerFired = Extract<HistoryEvent, { type: "timer_fired" }>;
+const isFired = (event: HistoryEvent): event is TimerFired => event.type === "timer_fired";

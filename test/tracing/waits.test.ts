@@ -335,6 +335,18 @@ describe("A timer that does not fire in time", () => {
     });
   });
 
+  it("S9 has its span if it fires in the episode in which the code cancels it, but not before that", async () => {
+    const spans = recordSpans();
+    await play(
+      race(cancel),
+      [first, [history.episode(60_010), history.raised("go", 60_000), history.timerFired(1, 60_000, 60_001)], charged],
+      scheduled,
+    );
+    expect(waits(spans).filter(([name]) => name === "orchestration:order:timer")).toEqual([
+      ["orchestration:order:timer", "canceled", 1, 60_010],
+    ]);
+  });
+
   it("S9 makes no second span if it fires after all", async () => {
     for (const [lose, outcome] of [
       [cancel, "canceled"],
