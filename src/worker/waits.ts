@@ -292,7 +292,9 @@ abstract class ObservedWait {
 
   /** Another task decided the race. */
   lose(group: HookedTask): void {
-    if (this.task.isComplete || this.lostAt !== undefined) return;
+    if (this.task.isComplete) return;
+    // It lost before, in a group inside of this one. If it is not in this one yet, it is about to be put into it.
+    if (this.lostAt !== undefined && isIn(this.task, group)) return;
     this.#lostIn = group;
     this.#lostAt = this.observer.now;
   }

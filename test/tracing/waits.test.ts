@@ -222,6 +222,32 @@ describe("A wait for an external event", () => {
     ]);
   });
 
+  it("S9 that loses a second race, which another task had won before it began, ends with that", async () => {
+    const spans = recordSpans();
+    const won: Orchestrator = async function* (ctx) {
+      const go = ctx.waitForExternalEvent("go");
+      const approval = ctx.waitForExternalEvent("approval");
+      for (let step = 0; step < 2; step += 1) {
+        yield whenAny([go, approval]);
+        yield ctx.callActivity("charge");
+      }
+    };
+    await play(
+      won,
+      [
+        first,
+        [history.episode(20), history.raised("go", 19)],
+        [history.episode(30), history.completed(1, 1, 29)],
+        [history.episode(40), history.completed(2, 1, 39)],
+      ],
+      [[], [history.scheduled(1, "charge", 21)], [history.scheduled(2, "charge", 31)]],
+    );
+    expect(waits(spans)).toEqual([
+      ["wait:go", "received", 0, 19],
+      ["wait:approval", "lost", 0, 30],
+    ]);
+  });
+
   it("S9 that begins, or is answered, while the orchestration is suspended has its span once", async () => {
     const spans = recordSpans();
     await play(approved, [
