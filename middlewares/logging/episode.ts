@@ -85,13 +85,13 @@ export class LoggedEpisode extends LoggedTask<OrchestrationWorkItem> implements 
   }
 
   #statusChanged(json: string | undefined): void {
-    if (!this.item.isLive) return;
+    const { orchestrationContext } = this.item;
+    // Retry handlers set it, too: the SDK calls them, while no code of the orchestrator runs.
+    if (orchestrationContext?.isReplaying !== false) return;
     const status = statusToRecord(json, this.options.customStatus, isolated);
     // Cut here: one episode may set many, which are kept until the response is acknowledged.
     const recorded = status === undefined ? undefined : recordedString(status, logValueLimit());
-    (this.#statuses ??= []).push(
-      customStatusChanged(this.item, recorded, this.item.orchestrationContext?.currentUtcDateTime),
-    );
+    (this.#statuses ??= []).push(customStatusChanged(this.item, recorded, orchestrationContext.currentUtcDateTime));
   }
 
   #describe(event: LoggedEvent): LogEvent {

@@ -247,6 +247,32 @@ describe("A change of the custom status", () => {
     expect(await statusRecords({ customStatus: name })).toEqual(["charging", "shipping"]);
   });
 
+  it("L5 is a record once if a retry handler sets it", async () => {
+    const recorded = recordLogs();
+    const worker = episodeWorker(
+      (each) =>
+        each.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+          const retry: Retry = ({ lastAttemptNumber }) => {
+            ctx.setCustomStatus(`failed ${lastAttemptNumber}`);
+            return true;
+          };
+          return yield ctx.callActivity("charge", null, { retry });
+        }),
+      untraced({ customStatus: true }),
+    );
+    const past = [...first, history.scheduled(1, "charge", 1)];
+    const failed = [history.episode(20), history.failed(1, new RangeError("no stock"), 19)];
+    await runEpisode(worker, { past, fresh: failed });
+    const again = [...past, ...failed, history.scheduled(2, "charge", 21)];
+    await runEpisode(worker, {
+      past: again,
+      fresh: [history.episode(30), history.failed(2, new RangeError("no stock"), 29)],
+    });
+    const statuses = recorded.records.flatMap((record) => attribute(record, "durabletask.custom_status") ?? []);
+    logs.disable();
+    expect(statuses).toEqual(["failed 1", "failed 2"]);
+  });
+
   it("K4 keeps of many long ones in one episode no more than it records", async () => {
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
