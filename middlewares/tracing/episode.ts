@@ -193,7 +193,8 @@ export class TracedEpisode implements WorkItemHooks {
       if (this.#execution.isBackends) return;
       isolated.run("a span was lost", () => this.#emitOrchestration(final, end));
     };
-    const finish = (): void => inSlices(this.#waitSpans.left(end), run, emitOrchestration, onFault);
+    const finish = (): void =>
+      inSlices(this.#waitSpans.left(end, final.outcome.status === "failed"), run, emitOrchestration, onFault);
     inSlices(left, (task) => this.#emitTask(task, end, undefined), finish, onFault);
   }
 

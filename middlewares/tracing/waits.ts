@@ -55,12 +55,12 @@ export class WaitSpans {
     return emits;
   }
 
-  /** Those that the orchestration leaves when it finishes at `end`. */
-  left(end: Date): readonly Emit[] {
-    return isolated.run("the spans of waits were lost", () => this.#left(end)) ?? [];
+  /** Those that the orchestration leaves when it finishes at `end`. @param hasFailed whether it failed. */
+  left(end: Date, hasFailed: boolean): readonly Emit[] {
+    return isolated.run("the spans of waits were lost", () => this.#left(end, hasFailed)) ?? [];
   }
 
-  #left(end: Date): readonly Emit[] {
+  #left(end: Date, hasFailed: boolean): readonly Emit[] {
     const { waits, history } = this.#item;
     const emits: Emit[] = [];
     for (const wait of waits?.openEvents ?? []) {
@@ -70,8 +70,9 @@ export class WaitSpans {
       const outcome = lostAt === undefined ? waitOutcomes.unanswered : waitOutcomes.lost;
       emits.push(() => this.#spans.emitWait(wait, lostAt ?? end, outcome));
     }
-    // A timer that did not fire is outstanding, if the code ran.
-    if (waits?.outstanding?.length === 0 || !this.#hasTimers) return emits;
+    if (!this.#hasTimers) return emits;
+    // A timer that did not fire is outstanding, if the code created it again: code that fails may not have come so far.
+    if (waits?.outstanding?.length === 0 && !hasFailed) return emits;
     for (const timer of history.unfiredTimers()) {
       const wait = waits?.timer(timer.taskId);
       if (wait?.canceledAt !== undefined) continue;

@@ -9,6 +9,9 @@ import { recordSpans, startHub, wholeness, type Hub, type RecordedSpans, type St
 import { at, episodeWorker, history, runEpisode } from "./episodes.ts";
 
 type Orchestrator = (ctx: OrchestrationContext) => Steps;
+function fail(message: string): never {
+  throw new Error(message);
+}
 /** The events of one episode. */
 type EpisodeEvents = readonly HistoryEvent[];
 
@@ -413,6 +416,16 @@ describe("A timer that does not fire in time", () => {
     const timer = spans.finished.find(({ name }) => name === "orchestration:order:timer");
     expect(timer?.attributes["durabletask.outcome"]).toBe("unfired");
     expect(timer?.endTime).toEqual(orchestration?.endTime);
+  });
+
+  it("S9 that code which fails does not create again ends with the orchestration", async () => {
+    const spans = recordSpans();
+    const worker = episodeWorker((each) => each.addNamedOrchestrator("order", () => fail("too early")));
+    await runEpisode(worker, {
+      past: [...first, history.timerCreated(1, 60_000, 1)],
+      fresh: [history.episode(20), history.raised("go", 19)],
+    });
+    expect(waits(spans)).toEqual([["orchestration:order:timer", "unfired", 1, expect.any(Number)]]);
   });
 
   it("S9 that is canceled in the episode that created it makes no span", async () => {
