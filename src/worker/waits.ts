@@ -462,8 +462,9 @@ function loseIn(group: HookedTask, decided: HookedTask): boolean {
   for (const each of groups) {
     const tasks = readInternal(each, taskInternals.tasks);
     if (!Array.isArray(tasks)) continue;
-    for (const task of tasks as readonly HookedTask[]) {
-      if (task.isComplete) continue;
+    // What is no task is the SDK's to complain about.
+    for (const task of tasks as readonly (HookedTask | undefined)[]) {
+      if (task?.isComplete !== false) continue;
       isRace = true;
       task[taskKey]?.lose(decided);
       groups.push(task);

@@ -1,5 +1,13 @@
 /** The spans of waits: for external events, and for timers that did not fire in time. */
-import { HistoryEventType, whenAll, whenAny, type OrchestrationContext, type Task } from "@microsoft/durabletask-js";
+import {
+  HistoryEventType,
+  NoOpLogger,
+  TaskHubGrpcWorker,
+  whenAll,
+  whenAny,
+  type OrchestrationContext,
+  type Task,
+} from "@microsoft/durabletask-js";
 import type { HistoryEvent } from "@microsoft/durabletask-js/dist/proto/orchestrator_service_pb.js";
 import { SpanKind } from "@opentelemetry/api";
 import { hrTimeToMilliseconds } from "@opentelemetry/core";
@@ -318,6 +326,29 @@ describe("A wait for an external event", () => {
     ]);
     const [orchestration] = spans.finished.filter(({ kind }) => kind === SpanKind.SERVER);
     expect(orchestration?.attributes["durabletask.task.status"]).toBe("Completed");
+  });
+
+  it("D3 a race with something that is no task fails with the SDK's own error", async () => {
+    recordSpans();
+    const wrong: Orchestrator = async function* (ctx) {
+      const go = ctx.waitForExternalEvent("go");
+      yield whenAny([go, ctx.waitForExternalEvent("approval")]);
+      yield whenAny([go, undefined as unknown as Task<unknown>]);
+    };
+    const bare = new TaskHubGrpcWorker({ logger: new NoOpLogger() });
+    bare.addNamedOrchestrator("order", wrong);
+    const observed = episodeWorker((each) => each.addNamedOrchestrator("order", wrong));
+    const messages: unknown[] = [];
+    for (const worker of [observed, bare]) {
+      const response = await runEpisode(worker, {
+        past: first,
+        fresh: [history.episode(20), history.raised("go", 19)],
+      });
+      const [action] = response.getActionsList();
+      messages.push(action?.getCompleteorchestration()?.getFailuredetails()?.getErrormessage());
+    }
+    const message = "Cannot set properties of undefined (setting '_parent')";
+    expect(messages).toEqual([message, message]);
   });
 
   it("K1 works with the bare SDK's results where the code replaces what is observed", async () => {
