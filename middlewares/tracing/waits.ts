@@ -41,7 +41,7 @@ export class WaitSpans {
       // Each event answers one wait, in order.
       const at = this.#item.history.raisedAt(wait.name, wait.eventIndex) ?? now;
       // The event was there before the code waited for it.
-      if (wait.beganAt !== undefined && at <= wait.beganAt) continue;
+      if (wait.beganAt !== undefined && at < wait.beganAt) continue;
       emits.push(() => this.#emitAnswered(wait, at));
     }
     if (waits.canceledTimers.length === 0 || !this.#hasTimers) return emits;

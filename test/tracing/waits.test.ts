@@ -107,6 +107,12 @@ describe("A wait for an external event", () => {
     expect(waits(spans)).toEqual([]);
   });
 
+  it("S9 is a span also if the time stands still, as on the SDK's in-memory backend", async () => {
+    const spans = recordSpans();
+    await play(approved, [first, [history.raised("approval", 0).setTimestamp(undefined)]]);
+    expect(waits(spans)).toEqual([["wait:Approval", "received", 0, expect.closeTo(0, 1)]]);
+  });
+
   it("S9 is emitted once, however often it replays, and has the same identity in each process", async () => {
     const run = async (): Promise<string[]> => {
       const spans = recordSpans();
