@@ -89,15 +89,16 @@ export class WaitSpans {
     // It has its span already, or gets it with those that ended: the code canceled it before it got to know that it fired.
     if (wait?.canceledAt !== undefined) return;
     const { lostAt } = wait ?? {};
-    if (lostAt !== undefined && lostAt < at) this.#spans.emitTimer(event, lostAt, timerOutcomes.lost);
-    else this.#spans.emitTimer(event, at);
+    // It may have fired before the durable time of the race, that of its episode: the code got to know of that later.
+    if (lostAt === undefined) this.#spans.emitTimer(event, at);
+    else this.#spans.emitTimer(event, lostAt, timerOutcomes.lost);
   }
 
   #emitAnswered(wait: EventWait, at: Date): void {
     const { lostAt } = wait;
     // The event came too late: the code did not wait any more, and the SDK gave it to this wait all the same.
-    if (lostAt !== undefined && lostAt < at) this.#spans.emitWait(wait, lostAt, waitOutcomes.lost);
-    else this.#spans.emitWait(wait, at, waitOutcomes.received);
+    if (lostAt === undefined) this.#spans.emitWait(wait, at, waitOutcomes.received);
+    else this.#spans.emitWait(wait, lostAt, waitOutcomes.lost);
   }
 }
 

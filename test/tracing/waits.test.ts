@@ -184,6 +184,27 @@ describe("A wait for an external event", () => {
     ]);
   });
 
+  it("S9 of an event and a timer that come in one episode, as after an outage of the workers, the first one wins", async () => {
+    const spans = recordSpans();
+    const race: Orchestrator = async function* (ctx) {
+      yield whenAny([ctx.waitForExternalEvent("go"), ctx.createTimer(1)]);
+      yield ctx.callActivity("charge");
+    };
+    const outcomes = async (...events: EpisodeEvents): Promise<unknown> => {
+      spans.reset();
+      await play(race, [first, [history.episode(5000), ...events]], [[history.timerCreated(1, 1000, 1)]]);
+      return Object.fromEntries(waits(spans).map(([name, ...rest]) => [name, rest]));
+    };
+    expect(await outcomes(history.timerFired(1, 1000, 1001), history.raised("go", 2000))).toEqual({
+      "orchestration:order:timer": [undefined, 1, 1001],
+      "wait:go": ["lost", 0, 5000],
+    });
+    expect(await outcomes(history.raised("go", 900), history.timerFired(1, 1000, 1001))).toEqual({
+      "wait:go": ["received", 0, 900],
+      "orchestration:order:timer": ["lost", 1, 5000],
+    });
+  });
+
   it("S9 that lost a race and is waited for again ends with its event", async () => {
     for (const again of [(task: Task<unknown>) => task, (task: Task<unknown>) => whenAny([whenAll([task])])]) {
       const spans = recordSpans();
