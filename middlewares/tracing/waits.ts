@@ -86,7 +86,7 @@ export class WaitSpans {
   emitFired(event: TimerFired, at: Date): void {
     if (!this.#hasTimers) return;
     const wait = this.#item.waits?.timer(event.taskId);
-    // It has its span already, or gets it with those that ended: the code canceled it before it got to know that it fired.
+    // It has its span already, or gets it with those that ended: the code canceled it before it knew that it fired.
     if (wait?.canceledAt !== undefined) return;
     const { lostAt } = wait ?? {};
     // It may have fired before the durable time of the race, that of its episode: the code got to know of that later.
