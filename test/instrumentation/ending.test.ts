@@ -16,7 +16,7 @@ async function collectors(): Promise<
   AsyncDisposable & { readonly cases: readonly (readonly [url: string, cause: string])[] }
 > {
   const hung = await startHungCollector();
-  const dead = await deadCollector();
+  const dead = deadCollector;
   return {
     cases: [
       [hung.url, "Request timed out"],

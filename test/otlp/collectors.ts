@@ -8,13 +8,8 @@ export interface Collector extends AsyncDisposable {
   readonly url: string;
 }
 
-/** The URL of a port where nobody listens. */
-export async function deadCollector(): Promise<string> {
-  const server = createTcpServer();
-  const url = await listen(server);
-  await close(server);
-  return url;
-}
+/** The URL of a port where nobody listens: it is none of those that other tests get for their servers, and has no service. */
+export const deadCollector = "http://127.0.0.1:4";
 
 /** Takes every connection and never says a word. `connected` settles with the first. */
 export async function startHungCollector(): Promise<Collector & { readonly connected: Promise<void> }> {

@@ -20,7 +20,7 @@ interface Times {
 
 describe("K1 a collector in trouble", () => {
   it("a dead collector costs one line, and shutdown ends in time", async () => {
-    const endpoint = await deadCollector();
+    const endpoint = deadCollector;
     const { stderr, stdout } = await runProgram("in-flight", {
       input: { options: { endpoint, shutdownTimeout: 1000 } },
     });
@@ -78,7 +78,7 @@ describe("K1 a collector in trouble", () => {
   });
 
   it("the line shows no credentials", async () => {
-    const url = new URL(await deadCollector());
+    const url = new URL(deadCollector);
     const bare = url.origin;
     url.username = "user";
     url.password = "secret";
@@ -178,7 +178,7 @@ describe("a program that ends without a shutdown", () => {
     // The batch would wait for an hour.
     const { stderr } = await runProgram("wait-for-export", {
       env: { OTEL_BSP_SCHEDULE_DELAY: "3600000" },
-      input: { options: { endpoint: await deadCollector() } },
+      input: { options: { endpoint: deadCollector } },
     });
     expect(stderr).toBe("");
   });

@@ -89,7 +89,7 @@ describe("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", () => {
   });
 
   it("K1 a dead collector costs one line", async () => {
-    const endpoint = await deadCollector();
+    const endpoint = deadCollector;
     const { stderr } = await runProgram("in-flight", { env, input: { options: { endpoint, shutdownTimeout: 1000 } } });
     expect(stderr).toMatch(
       /^durable-telemetry: cannot export 2 spans to http:\/\/127\.0\.0\.1:\d+\/ \(.*ECONNREFUSED.*\); workflows go on without it\n$/,

@@ -162,7 +162,7 @@ describe("in one process", () => {
     expect(propagation.fields()).toEqual([]);
 
     trace.disable();
-    await setupOtlp({ endpoint: await deadCollector() }).shutdown();
+    await setupOtlp({ endpoint: deadCollector }).shutdown();
   });
 
   it("the longest times that there are do not end an export at once", async () => {

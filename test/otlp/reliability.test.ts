@@ -157,7 +157,7 @@ describe.each(["traces", "logs"] as const)("K4 and K5 a burst of %s", (signal) =
   });
 
   it.each<[what: string, start: () => Promise<AsyncDisposable & { readonly url: string }>]>([
-    ["is down", async () => ({ url: await deadCollector(), [Symbol.asyncDispose]: async () => {} })],
+    ["is down", async () => ({ url: deadCollector, [Symbol.asyncDispose]: async () => {} })],
     ["hangs", startHungCollector],
   ])("for a collector that %s: the lines say exactly how many are lost", async (_what, start) => {
     await using collector = await start();

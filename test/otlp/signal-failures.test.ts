@@ -14,7 +14,7 @@ import { runProgram } from "./program.ts";
 import { type OtlpReceiver, startReceiver } from "./receiver.ts";
 
 const startDeadCollector = async (): Promise<Collector> => ({
-  url: await deadCollector(),
+  url: deadCollector,
   [Symbol.asyncDispose]: async () => {},
 });
 const paths = ({ requests }: OtlpReceiver): readonly string[] => requests.map(({ path }) => path).toSorted();

@@ -311,7 +311,7 @@ describe.concurrent("the environment", () => {
     ["OTEL_LOG_LEVEL", "loud", '"none" or "error" or "warn" or "info" or "debug" or "verbose" or "all"'],
   ])("a wrong %s is reported once, on the console, and ignored", async (name, value, allowed) => {
     const { stderr } = await runProgram("emit-spans", {
-      env: { OTEL_EXPORTER_OTLP_ENDPOINT: await deadCollector(), [name]: value },
+      env: { OTEL_EXPORTER_OTLP_ENDPOINT: deadCollector, [name]: value },
       input: { options: { shutdownTimeout: 50 } },
     });
     const lines = stderr.split("\n");

@@ -109,7 +109,7 @@ describe("K1 a system clock that is set back and forth by up to ten years", () =
   });
 
   it.each<[what: string, start: () => Promise<Collector>, least: number]>([
-    ["that is down", async () => ({ url: await deadCollector(), [Symbol.asyncDispose]: async () => {} }), 0],
+    ["that is down", async () => ({ url: deadCollector, [Symbol.asyncDispose]: async () => {} }), 0],
     ["that hangs", startHungCollector, 800],
     ["that asks for a second's pause", () => startRetryCollector(503, { "retry-after": "1" }), 0],
     [
