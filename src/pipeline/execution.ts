@@ -36,6 +36,8 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   abstract readonly rawInput: string | undefined;
   abstract readonly traceContext: TraceContext | undefined;
   readonly host: WorkItemHost;
+  // That of the moment at which the work item came: a worker that starts again has another one.
+  readonly signal: AbortSignal;
   // Those of the moment at which the work item came.
   readonly #hostFeatures: MiddlewareFeatures | undefined = hostFeatures();
   #features: MiddlewareFeatures | undefined;
@@ -50,6 +52,7 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
 
   constructor(host: WorkItemHost) {
     this.host = host;
+    this.signal = host.signal;
   }
 
   abstract takeTraceContexts(): void;
@@ -65,9 +68,6 @@ abstract class Task<TResponse extends EpisodeResponse | ActivityResponse> {
   }
   get logger(): MiddlewareLogger {
     return this.host.logger;
-  }
-  get signal(): AbortSignal {
-    return this.host.signal;
   }
 
   get report(): WorkItemHost["report"] {

@@ -9,8 +9,9 @@ import { customOnly } from "../custom-only.ts";
 // Workers of one hub share its work: a hub for each test.
 let hub: Hub;
 let stoppingHub: Hub;
+let restartedHub: Hub;
 beforeAll(async () => {
-  [hub, stoppingHub] = await Promise.all([startHub(), startHub()]);
+  [hub, stoppingHub, restartedHub] = await Promise.all([startHub(), startHub(), startHub()]);
 });
 
 const levels = ["error", "warn", "info", "debug"] as const;
@@ -152,6 +153,29 @@ describe("The signal", () => {
     expect(second).toBe(first);
     expect(first?.aborted).toBe(true);
     expect(third?.aborted).toBe(false);
+  });
+
+  it("X8 stays aborted in a work item that outlives a restart of its worker", async () => {
+    const restarted = Promise.withResolvers<void>();
+    const [entered, left] = [Promise.withResolvers<void>(), Promise.withResolvers<boolean>()];
+    const worker = await restartedHub.worker({ ...customOnly }, (register) => {
+      register.useActivityMiddleware(async (ctx, next) => {
+        entered.resolve();
+        await restarted.promise;
+        left.resolve(ctx.signal.aborted);
+        await next(ctx);
+      });
+      register.addNamedActivity("nothing", () => undefined);
+      register.addNamedOrchestrator("outlived", async function* (ctx: OrchestrationContext): Steps {
+        return yield ctx.callActivity("nothing");
+      });
+    });
+    await restartedHub.client.scheduleNewOrchestration("outlived");
+    await entered.promise;
+    await worker.stop();
+    await worker.start();
+    restarted.resolve();
+    expect(await left.promise).toBe(true);
   });
 
   it("X8 does not abort for a stop that the worker refuses since it was never started", async () => {
