@@ -28,9 +28,11 @@ export class Frame {
     this.name = name;
   }
 
-  /** Notes a broken rule. */
+  /** Notes a broken rule; once, as code may call `next` in a loop. */
   break(rule: ContractRule, problem: string): MiddlewareContractError {
     const error = new MiddlewareContractError(this.name, rule, problem);
+    const known = this.broken?.find(({ message }) => message === error.message);
+    if (known !== undefined) return known;
     if (this.broken === undefined) this.broken = [error];
     else this.broken.push(error);
     return error;

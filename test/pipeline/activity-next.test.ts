@@ -204,6 +204,17 @@ describe("A broken rule of an activity middleware", () => {
     });
   });
 
+  it("A1 A5 is noted once, however often a loop breaks it", async () => {
+    const looping = activityMiddleware("looping", async (ctx, next) => {
+      for (let time = 0; time < 200_000; time += 1) void next(ctx);
+    });
+    expect(await runActivity(hub, failing, [looping])).toEqual({
+      failed:
+        'AggregateError: card refused; Middleware "looping" broke rule A1: it called next a second time; call it at most once.; ' +
+        'Middleware "looping" broke rule A1: it did not await next; write await next(ctx).',
+    });
+  });
+
   it("A1 A5 O5 stands beside the activity function's own failure where next is not awaited, and nothing is an unhandled rejection", async () => {
     const hasty = activityMiddleware("hasty", async (ctx, next) => {
       void next(ctx);
