@@ -1,3 +1,5 @@
+import { isPromise } from "node:util/types";
+
 /** A result that can be stored and shared. */
 export interface StoredResult {
   /** Its JSON; `undefined` for a result without JSON, which the SDK sends as no result. */
@@ -14,6 +16,8 @@ export interface StoredResult {
  */
 export function resultOf(value: unknown): StoredResult | undefined {
   try {
+    // A promise that middleware set: the SDK waits for it.
+    if (isPromise(value) || value instanceof Promise) return undefined;
     const json = JSON.stringify(value) as string | undefined;
     if (json === undefined) return { json, size: 0, read: () => undefined };
     // `JSON.rawJSON` can produce numbers that parsing changes.

@@ -225,6 +225,21 @@ describe("A hit", () => {
     expect(calls.runs).toBe(2);
   });
 
+  it("C3 is not there for a promise that middleware inside set as the result", async () => {
+    const promising: MiddlewareObject = {
+      name: "promising",
+      activity: async (ctx, next) => {
+        await next(ctx);
+        ctx.setResult(Promise.resolve("kept"));
+      },
+    };
+    const inside = caching({ activities: { [name]: { ttl: "5m" } } });
+    const outside: MiddlewareObject = { name: "outside", activity: inside.activity };
+    const calls = cachedWorker({ use: [outside, promising] });
+    for (let round = 0; round < 2; round += 1) expect((await calls.call(round)).json).toBe('"kept"');
+    expect((await calls.call(0)).json).toBe('"kept"');
+  });
+
   it("C2 is found under the input that the activity would see, which middleware may have changed", async () => {
     const editor: MiddlewareObject = {
       name: "editor",
