@@ -39,7 +39,7 @@ export interface ActivityCache extends MiddlewareObject {
    */
   delete(name: string, input: unknown, request?: DeleteRequest): Promise<void>;
   /**
-   * Locks all entries of a namespace into misses, in all processes that share the store, including those of running calls.
+   * Turns all entries of a namespace into misses, in all processes that share the store, including those of running calls.
    * It costs one operation, however many entries there are.
    *
    * @throws TypeError for anything but a non-empty string; Error if the store failed.
@@ -155,18 +155,19 @@ export class PipelineCache implements ActivityCache {
 
   /**
    * The same in a namespace, which any process may have invalidated since the run started. If the store knows the epoch
-   * neither here nor at the run's look-up, the call waits: that result is not stored.
+   * neither here nor at the run's look-up, the call waits: that result is not stored. If it has failed since, another call
+   * runs, which all others follow.
    */
   async #followInNamespace(call: Call, namespace: string): Promise<void> {
     const { entry } = call;
-    // Twice, because a store that failed may have recovered, and because the first call that finds the run invalidated
-    // starts another. No more: of thousands of concurrent calls each would look at the runs of all the others.
-    for (let attempt = 1; attempt <= 2; attempt += 1) {
+    // A store that failed may have recovered at the second attempt, and the first call that finds the run of no use starts
+    // another. No more: of thousands of concurrent calls each would look at the runs of all the others.
+    for (let attempt = 1; attempt <= 3; attempt += 1) {
       const epoch = await this.#epochs.current(namespace);
       const run = this.#runningFor(entry);
       if (run === undefined) break;
       if ((await run.epoch) === epoch) return this.#follow(call, run);
-      if (epoch !== "" && this.#running.get(entry.key) === run) this.#invalidate(entry.key, run);
+      if ((epoch !== "" || attempt > 1) && this.#running.get(entry.key) === run) this.#invalidate(entry.key, run);
     }
     await this.#lookUp(call);
   }
@@ -180,6 +181,9 @@ export class PipelineCache implements ActivityCache {
   async #runAsLeader(call: Call, lookUp: Found | Promise<Found>): Promise<void> {
     const { ctx, entry } = call;
     const run = new SingleFlight(entry.namespace);
+    const replaced = this.#running.get(entry.key);
+    // `delete` would not find it any more.
+    if (replaced !== undefined) this.#invalidate(entry.key, replaced);
     this.#running.set(entry.key, run);
     try {
       const first = await lookUp;

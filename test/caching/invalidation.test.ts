@@ -73,6 +73,33 @@ describe("cache.delete", () => {
     expect(await calls.call(1)).toMatchObject({ json: "2", outcome: "hit" });
   });
 
+  it("keeps the result of every call that runs out of the store, also of one that another has taken the place of", async () => {
+    const entries = new Map<string, string>();
+    let failures = 0;
+    const store: CacheStore = {
+      get: async (key) => {
+        failures -= 1;
+        return failures >= 0 ? Promise.reject(new Error("down")) : entries.get(key);
+      },
+      set: async (key, value) => void entries.set(key, value),
+      delete: async (key) => entries.delete(key),
+    };
+    const gate = new Gate();
+    const calls = cachedWorker({ store, activity: { ttl: "5m", namespace: "acme" } }, async (_, run) => {
+      if (run === 1) await gate.pass();
+      return run;
+    });
+    const first = calls.call(1);
+    await gate.reached;
+    // The next call can't tell whether its namespace was invalidated, and runs too.
+    failures = 2;
+    expect((await calls.call(1)).json).toBe("2");
+    await calls.cache.delete(name, 1);
+    gate.open();
+    expect((await first).json).toBe("1");
+    expect(await calls.call(1)).toMatchObject({ json: "3", outcome: "miss" });
+  });
+
   it("takes away what is still on its way to the store, also where operations overtake each other", async () => {
     const entries = new Map<string, string>();
     const setting = new Gate();
@@ -302,6 +329,30 @@ describe("cache.deleteNamespace", () => {
       "error",
       ...Array.from({ length: 4 }, () => "coalesced"),
     ]);
+  });
+
+  it("C5 they do so too where it goes down while a call runs, which they don't follow", async () => {
+    const entries = new Map<string, string>();
+    let isDown = false;
+    const store: CacheStore = {
+      get: async (key) => (isDown ? Promise.reject(new Error("down")) : entries.get(key)),
+      set: async (key, value) => void entries.set(key, value),
+      delete: async (key) => entries.delete(key),
+    };
+    const gates = [new Gate(), new Gate()];
+    const calls = cachedWorker({ store, activity }, async (_, run) => {
+      await gates[run - 1]?.pass();
+      return run;
+    });
+    const before = calls.call(1, of("acme"));
+    await gates[0]?.reached;
+    isDown = true;
+    const all = Array.from({ length: 100 }, () => calls.call(1, of("acme")));
+    await gates[1]?.reached;
+    await nextTurn();
+    for (const gate of gates) gate.open();
+    expect((await before).json).toBe("1");
+    expect(new Set((await Promise.all(all)).map(({ json }) => json))).toEqual(new Set(["2"]));
   });
 
   it("C5 calls in a new namespace share one namespace epoch, in a process and between those that start together", async () => {
