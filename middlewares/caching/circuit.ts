@@ -13,7 +13,7 @@ export interface Outstanding {
 /**
  * A circuit breaker: after several consecutive failures the cache stops using the store, so that a dead store does not cost
  * its timeout in each activity. It stops for a second, then lets one operation through; each time that this one fails, it
- * stops for twice as long, up to half a minute. Too many outstanding operations are a failure too.
+ * stops for twice as long, up to half a minute.
  */
 export class Circuit {
   readonly #now: () => number;
@@ -32,12 +32,15 @@ export class Circuit {
     return this.#outstanding;
   }
 
-  /** Whether an operation may start now. If so, `succeeded` or `failed` must follow. */
+  /**
+   * Whether an operation may start now. If so, `succeeded` or `failed` must follow.
+   *
+   * @throws Error if too many are outstanding; `failed` must follow then, too.
+   */
   admit(): boolean {
     if (this.#failures < consecutiveFailures) {
       if (this.#outstanding.count < mostOutstanding) return true;
-      this.failed();
-      return false;
+      throw new Error(`${mostOutstanding} operations are outstanding`);
     }
     if (this.#now() < this.#openUntil) return false;
     this.#openUntil = Infinity;

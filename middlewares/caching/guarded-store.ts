@@ -45,8 +45,8 @@ export class GuardedStore {
     check: (answer: unknown) => T,
   ): StoreAnswer<T> | Promise<StoreAnswer<T>> {
     const circuit = this.#circuits[direction];
-    if (!circuit.admit()) return down;
     try {
+      if (!circuit.admit()) return down;
       const answer = operation();
       // `isThenable` reads the answer's members, and a getter can throw.
       return isThenable(answer) ? this.#settled(circuit, what, answer, check) : answered(circuit, what, answer, check);

@@ -63,7 +63,13 @@ describe("The circuit breaker of a store", () => {
     const { circuit, wait } = circuitAt();
     const ends: (() => void)[] = [];
     const begin = (): boolean => {
-      if (!circuit.admit()) return false;
+      try {
+        if (!circuit.admit()) return false;
+      } catch (error) {
+        expect(error).toEqual(new Error("4096 operations are outstanding"));
+        circuit.failed();
+        return false;
+      }
       const { outstanding } = circuit;
       outstanding.count += 1;
       ends.push(() => (outstanding.count -= 1));

@@ -36,6 +36,19 @@ async function unhandledDuring(run: () => Promise<void>): Promise<readonly unkno
 // A thenable that is no promise.
 const method = ["th", "en"].join("");
 
+/** What is logged through `diag` while `run` runs. */
+async function linesOf(run: () => Promise<void>): Promise<readonly string[]> {
+  const lines: string[] = [];
+  const log = (line: string): void => void lines.push(line);
+  diag.setLogger({ error: log, warn: log, info: log, debug: log, verbose: log }, DiagLogLevel.ERROR);
+  try {
+    await run();
+  } finally {
+    diag.disable();
+  }
+  return lines;
+}
+
 describe("A store that fails", () => {
   it.each<[what: string, store: CacheStore]>([
     ["get throws", { ...keeping(undefined), get: broken }],
@@ -67,22 +80,17 @@ describe("A store that fails", () => {
   });
 
   it("C6 tells what broke through diag, once", async () => {
-    const lines: string[] = [];
-    const log = (line: string): void => void lines.push(line);
-    diag.setLogger({ error: log, warn: log, info: log, debug: log, verbose: log }, DiagLogLevel.ERROR);
-    try {
-      const calls = cachedWorker({
-        store: {
-          ...keeping(undefined),
-          get: () => {
-            throw new Error("logged once");
-          },
+    const calls = cachedWorker({
+      store: {
+        ...keeping(undefined),
+        get: () => {
+          throw new Error("logged once");
         },
-      });
+      },
+    });
+    const lines = await linesOf(async () => {
       for (let run = 0; run < 5; run += 1) await calls.call(1);
-    } finally {
-      diag.disable();
-    }
+    });
     expect(lines.filter((line) => line.includes("logged once"))).toEqual([
       expect.stringContaining("the activity cache's store failed to get an entry"),
     ]);
@@ -181,7 +189,7 @@ describe("A store that hangs", () => {
     expect((await calls.call(1)).outcome).toBe("hit");
   });
 
-  it("C6 has a bounded number of operations under way, however many calls there are", async () => {
+  it("C6 has a bounded number of operations under way, however many calls there are, and tells of that", async () => {
     const runtime = new TestRuntime();
     let asked = 0;
     const store: CacheStore = {
@@ -192,10 +200,15 @@ describe("A store that hangs", () => {
       },
     };
     const calls = cachedWorker({ store, timeout: 100, runtime });
-    const all = Array.from({ length: 4200 }, (_, input) => calls.call(input));
-    await runtime.waiting(4096);
-    await runtime.advance(100);
-    await Promise.all(all);
+    const lines = await linesOf(async () => {
+      const all = Array.from({ length: 4200 }, (_, input) => calls.call(input));
+      await runtime.waiting(4096);
+      await runtime.advance(100);
+      await Promise.all(all);
+    });
+    expect(lines.filter((line) => line.includes("outstanding"))).toEqual([
+      expect.stringContaining("the activity cache's store failed to get an entry: 4096 operations are outstanding"),
+    ]);
     expect(calls.runs).toBe(4200);
     expect(asked).toBe(4096);
     expect(runtime.timers).toBe(0);
