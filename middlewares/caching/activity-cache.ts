@@ -4,6 +4,7 @@ import type {
   ActivityNext,
   MiddlewareObject,
 } from "../../src/pipeline/index.ts";
+import { brokenRules } from "../../src/pipeline/errors.ts";
 import { MiddlewareFeatures } from "../../src/pipeline/index.ts";
 import { Entries, type EntryKey, type Found } from "./entries.ts";
 import { SingleFlight, type Shared } from "./single-flight.ts";
@@ -223,7 +224,8 @@ export class PipelineCache implements ActivityCache {
     try {
       await next(ctx);
     } catch (error) {
-      run.end({ kind: "failed", error });
+      // A broken rule is this call's own: a time limit outside may have given it up before it could run.
+      run.end(brokenRules(error).length > 0 ? { kind: "nothing" } : { kind: "failed", error });
       reportOutcome(ctx.features, faulty ? "error" : "miss");
       throw error;
     }

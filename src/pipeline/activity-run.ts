@@ -103,6 +103,7 @@ class ActivityRun extends TaskRun<ActivityMiddlewareContextImpl> {
   protected override refusal(frame: Frame): readonly [ContractRule, string] | undefined {
     if (this.resultOf(frame) !== undefined) return ["A2", "it called next after setResult; do one or the other."];
     if (frame.state === "ended") return ["A1", "it called next after it had ended; write await next(ctx)."];
+    if (frame.state === "dead") return ["A1", "it called next after a middleware outside of it had ended."];
     return undefined;
   }
 

@@ -71,7 +71,6 @@ export abstract class TaskRun<TContext extends TaskContext> {
     const layer = this.layers[level];
     if (layer === undefined) return this.startTask();
     const frame = new Frame(level, layer.name);
-    if (this.frames[level - 1]?.state === "dead") frame.state = "dead";
     this.frames[level] = frame;
     let started: unknown;
     try {

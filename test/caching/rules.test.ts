@@ -287,6 +287,35 @@ describe("Concurrent identical calls", () => {
     expect(await calls.call(1)).toEqual({ json: '"ok"', failure: undefined, outcome: "miss" });
   });
 
+  it("C5 run for themselves where the one that they wait for was given up before it could run", async () => {
+    const answer = Promise.withResolvers<undefined>();
+    const asked = new Gate();
+    const store = {
+      get: () => (void asked.pass(), answer.promise),
+      set: () => true,
+      delete: () => true,
+    };
+    const isLate = new Gate();
+    let calls = 0;
+    const timeLimit: MiddlewareObject = {
+      name: "time limit",
+      activity: (ctx, next) => {
+        calls += 1;
+        return calls > 1
+          ? next(ctx)
+          : Promise.race([next(ctx), isLate.pass().then(() => Promise.reject(new Error("too slow")))]);
+      },
+    };
+    const cached = cachedWorker({ store, timeout: "1m", use: [timeLimit] });
+    const given = cached.call(1);
+    await asked.reached;
+    const waiting = cached.call(1);
+    isLate.open();
+    expect((await given).failure).toBe("too slow");
+    answer.resolve(undefined);
+    expect(await waiting).toMatchObject({ json: "1", failure: undefined, outcome: "bypass" });
+  });
+
   it("C5 run each for itself where the result can't be shared", async () => {
     const gate = new Gate();
     const calls = cachedWorker({}, async () => {

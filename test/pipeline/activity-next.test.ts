@@ -281,6 +281,26 @@ describe("A broken rule of an activity middleware", () => {
     expect(one.runs).toBe(0);
   });
 
+  it("A5 O2 the activity function does not run when a middleware calls next after one outside of it gave up", async () => {
+    const one = counted();
+    const free = Promise.withResolvers<void>();
+    const refused = Promise.withResolvers<unknown>();
+    const ended = await runActivity(hub, one.activityFunction, [
+      activityMiddleware("time limit", (ctx, next) =>
+        Promise.race([next(ctx), Promise.reject(new RangeError("too slow"))]),
+      ),
+      activityMiddleware("rate limit", async (ctx, next) => {
+        await free.promise;
+        await next(ctx).then(refused.resolve, refused.resolve);
+      }),
+      activityMiddleware("inner", (ctx, next) => next(ctx)),
+    ]);
+    expect(ended).toEqual({ failed: "RangeError: too slow" });
+    free.resolve();
+    expect(String(await refused.promise)).toContain("it called next after a middleware outside of it had ended");
+    expect(one.runs).toBe(0);
+  });
+
   it.each([
     ["completes", async () => "late"],
     ["fails", async () => Promise.reject(new Error("late"))],
