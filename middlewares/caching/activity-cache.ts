@@ -108,10 +108,11 @@ export class PipelineCache implements ActivityCache {
         `cache.delete: such a call of "${name}" has no entry; give the input, version, tags and features that the calls have.`,
       );
     }
-    const run = this.#running.get(entry.key);
-    if (run !== undefined) this.#invalidate(entry.key, run);
-    if (!(await this.#entries.delete(entry.key)))
-      throw new Error(`cache.delete: the store failed, so the entry of "${name}" may still be there.`);
+    this.#invalidateRunning(entry.key);
+    const isDeleted = await this.#entries.delete(entry.key);
+    // One that started meanwhile may have found the entry before it was gone.
+    this.#invalidateRunning(entry.key);
+    if (!isDeleted) throw new Error(`cache.delete: the store failed, so the entry of "${name}" may still be there.`);
   }
 
   async deleteNamespace(namespace: string): Promise<void> {
@@ -179,12 +180,16 @@ export class PipelineCache implements ActivityCache {
     this.#running.delete(key);
   }
 
+  #invalidateRunning(key: string): void {
+    const run = this.#running.get(key);
+    if (run !== undefined) this.#invalidate(key, run);
+  }
+
   async #runAsLeader(call: Call, lookUp: Found | Promise<Found>): Promise<void> {
     const { ctx, entry } = call;
     const run = new SingleFlight(entry.namespace);
-    const replaced = this.#running.get(entry.key);
-    // `delete` would not find it any more.
-    if (replaced !== undefined) this.#invalidate(entry.key, replaced);
+    // `delete` would not find the one whose place it takes.
+    this.#invalidateRunning(entry.key);
     this.#running.set(entry.key, run);
     try {
       const first = await lookUp;

@@ -73,6 +73,33 @@ describe("cache.delete", () => {
     expect(await calls.call(1)).toMatchObject({ json: "2", outcome: "hit" });
   });
 
+  it("also reaches a run that found the entry while it was being deleted", async () => {
+    const entries = new Map<string, string>();
+    const deleted = Promise.withResolvers<void>();
+    const store: CacheStore = {
+      get: async (key) => entries.get(key),
+      set: async (key, value) => void entries.set(key, value),
+      delete: (key) => deleted.promise.then(() => entries.delete(key)),
+    };
+    const runtime = new TestRuntime();
+    const gate = new Gate();
+    const calls = cachedWorker({ store, runtime, activity: { ttl: "5m", staleFor: "1h" } }, async (_, run) => {
+      if (run === 2) await gate.pass();
+      return run;
+    });
+    await calls.call(1);
+    await runtime.advance(301_000);
+    const deleting = calls.cache.delete(name, 1);
+    const renewing = calls.call(1);
+    await gate.reached;
+    deleted.resolve();
+    await deleting;
+    expect(await calls.call(1)).toMatchObject({ json: "3", outcome: "miss" });
+    gate.open();
+    expect((await renewing).json).toBe("2");
+    expect(await calls.call(1)).toMatchObject({ json: "3", outcome: "hit" });
+  });
+
   it("keeps the result of every call that runs out of the store, also of one that another has taken the place of", async () => {
     const entries = new Map<string, string>();
     let failures = 0;
