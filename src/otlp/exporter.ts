@@ -149,10 +149,12 @@ export class OtlpExporter<TItems> {
   }
 
   #accept(body: Uint8Array): void {
-    const { errorMessage = "", ...rejected } = this.#partialSuccessIn(body);
+    const { errorMessage, ...rejected } = this.#partialSuccessIn(body);
     const count = Number(Object.entries(rejected).find(([name]) => name.startsWith("rejected"))?.[1] ?? 0);
     const { signal, name } = this.#items;
-    const warning = errorMessage === "" ? "" : ` (${this.#show(errorMessage)})`;
+    // JSON of a collector can have null or a number there.
+    const isMessage = typeof errorMessage === "string" && errorMessage !== "";
+    const warning = isMessage ? ` (${this.#show(errorMessage)})` : "";
     if (count > 0)
       this.lost(count, "rejected", (items) => `the collector at ${this.#target} rejected ${items}${warning}`);
     else if (warning !== "")
@@ -162,7 +164,7 @@ export class OtlpExporter<TItems> {
       );
   }
 
-  #partialSuccessIn(body: Uint8Array): { readonly errorMessage?: string; readonly [rejected: string]: unknown } {
+  #partialSuccessIn(body: Uint8Array): Readonly<Record<string, unknown>> {
     try {
       return { ...this.#items.serializer.deserializeResponse(body).partialSuccess };
     } catch {
@@ -171,7 +173,9 @@ export class OtlpExporter<TItems> {
   }
 
   #show(message: string): string {
-    const line = message.slice(0, 500).replaceAll(/\s+/g, " ");
-    return this.#secrets.reduce((shown, secret) => shown.replaceAll(secret, "[redacted]"), line);
+    // Shortened last: a part of a secret is not recognized.
+    const shown = this.#secrets.reduce((text, secret) => text.replaceAll(secret, "[redacted]"), message);
+    // Control characters could change what a terminal shows.
+    return shown.slice(0, 500).replaceAll(/[\s\p{Cc}]+/gu, " ");
   }
 }

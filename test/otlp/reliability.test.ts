@@ -282,9 +282,21 @@ describe("K5 what a collector says", () => {
     },
   );
 
-  it("a partial success that says nothing is none", async () => {
-    await using collector = await startAnsweringCollector({ partialSuccess: {} });
-    expect(await linesOf({ endpoint: collector.url })).toEqual([]);
+  it.each([{}, { rejectedSpans: 0, errorMessage: null }, { errorMessage: 5 }])(
+    "K5 a partial success that says nothing, %j, is none, and nothing is reported as lost",
+    async (partialSuccess) => {
+      await using collector = await startAnsweringCollector({ partialSuccess });
+      expect(await linesOf({ endpoint: collector.url })).toEqual([]);
+    },
+  );
+
+  it("no part of a header is in the line of a collector's message that is shortened, and no control character", async () => {
+    const key = "sk-0123456789-0123456789";
+    const errorMessage = `\u001B[31m${"x".repeat(485)}${key}`;
+    await using collector = await startAnsweringCollector({ partialSuccess: { rejectedSpans: 1, errorMessage } });
+    const [line = ""] = await linesOf({ endpoint: collector.url, metrics: false, logs: false, headers: { key } });
+    expect(line).toContain("rejected 1 span ( [31mxxx");
+    expect(line).not.toMatch(/sk-0|\p{Cc}/u);
   });
 
   it.each(["-5", "99999999999999999999", "Thu, 01 Jan 1970 00:00:00 GMT", "soon"])(
