@@ -28,12 +28,14 @@ function limit(...variables: readonly string[]): number {
   );
 }
 
-/** The approximate number of bytes of a value, whatever its depth. */
-function bytesOf(value: unknown, depth = 0): number {
+/** The approximate number of bytes of a value. An object in several places, such as one that contains itself, counts once. */
+function bytesOf(value: unknown, counted = new Set<object>()): number {
   if (typeof value === "string") return value.length;
-  if (typeof value !== "object" || value === null || depth > 8) return 8;
+  if (typeof value !== "object" || value === null || counted.has(value)) return 8;
+  counted.add(value);
+  if (ArrayBuffer.isView(value)) return value.byteLength;
   let bytes = 16;
-  for (const key in value) bytes += key.length + bytesOf(Reflect.get(value, key), depth + 1);
+  for (const key in value) bytes += key.length + bytesOf(Reflect.get(value, key), counted);
   return bytes;
 }
 

@@ -351,6 +351,44 @@ describe("K5 what a collector says", () => {
     ]);
   });
 
+  it("K4 a log body that contains itself in many places is measured in as many steps as it has places", async () => {
+    await using receiver = await startReceiver();
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    const telemetry = setupOtlp({ endpoint: receiver.url, traces: false, metrics: false });
+    let reads = 0;
+    const body = {};
+    for (let place = 0; place < 10; place += 1) {
+      Object.defineProperty(body, `place${place}`, {
+        enumerable: true,
+        get: () => {
+          reads += 1;
+          if (reads > 50_000) throw new Error("read too often");
+          return body;
+        },
+      });
+    }
+    logs.getLogger("test").emit({ body });
+    expect(reads).toBe(10);
+    logs.getLogger("test").emit({ body: "after" });
+    await telemetry.shutdown();
+    expect(receiver.logs.map((record) => record.body)).toEqual(["after"]);
+    expect(warn.mock.calls.flat()).toEqual([expect.stringContaining("cannot export 1 log record to")]);
+  });
+
+  it("K4 what is deep in the body of a log record, and bytes, count as what they take", async () => {
+    await using receiver = await startReceiver();
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    const telemetry = setupOtlp({ endpoint: receiver.url, traces: false, metrics: false });
+    const deep = (levels: number, value: unknown): unknown => (levels === 0 ? value : { value: deep(levels - 1, value) });
+    // Each of these is more than the queue holds.
+    logs.getLogger("test").emit({ body: deep(20, "x".repeat(33 * mebibyte)) });
+    logs.getLogger("test").emit({ body: new Uint8Array(33 * mebibyte) });
+    logs.getLogger("test").emit({ body: "after" });
+    await telemetry.shutdown();
+    expect(receiver.logs.map(({ body }) => body)).toEqual(["after"]);
+    expect(warn.mock.calls.flat()).toEqual([expect.stringContaining("dropped 2 log records: more than")]);
+  });
+
   it("a port of HTTP that is asked over gRPC is explained", async () => {
     await using site = await startWebSite();
     const [line, ...more] = await linesOf({ endpoint: site.url, protocol: "grpc", metrics: false, logs: false });
