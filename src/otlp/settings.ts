@@ -243,7 +243,8 @@ function readSignal<TValues extends { readonly exportTimeout: number }>(
   const endpoint = {
     ...given,
     shown: url.show(address),
-    value: address.includes("://") ? address : `${all.insecure.value ? "http" : "https"}://${address}`,
+    // As a URL, so that the scheme is in lower case.
+    value: new URL(address.includes("://") ? address : `${all.insecure.value ? "http" : "https"}://${address}`).href,
   };
   const byName = new Map<string, Found<string>>();
   for (const { value, source } of reader.findAll(headers, places("headers", "HEADERS")).toReversed()) {

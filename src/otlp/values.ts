@@ -94,6 +94,8 @@ export function showAddress(address: string, mark = ""): string {
     : `${credentials}${host}${query}`;
 }
 
+const isHttp = /^https?:\/\//i;
+
 // An invalid address may be a key, so it is not shown.
 const anAddress = (is: string, test: (raw: string) => boolean): Kind<string> =>
   kind(
@@ -104,11 +106,12 @@ const anAddress = (is: string, test: (raw: string) => boolean): Kind<string> =>
 /** The address of OTLP over HTTP, and of any protocol in code. */
 export const aUrl: Kind<string> = anAddress(
   'an http or https URL such as "http://localhost:4318"',
-  (raw) => /^https?:/i.test(raw) && URL.canParse(raw),
+  (raw) => isHttp.test(raw) && URL.canParse(raw),
 );
 /** The address of OTLP over gRPC. In a variable the scheme may be omitted. */
-export const aGrpcAddress: Kind<string> = anAddress('an address such as "http://localhost:4317"', (raw) =>
-  URL.canParse(withScheme(raw)),
+export const aGrpcAddress: Kind<string> = anAddress(
+  'an address such as "http://localhost:4317"',
+  (raw) => isHttp.test(withScheme(raw)) && URL.canParse(withScheme(raw)),
 );
 
 /** The URL of a signal below the base URL of a collector. A base URL that names a signal by mistake works too. */

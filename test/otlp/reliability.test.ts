@@ -379,7 +379,8 @@ describe("K5 what a collector says", () => {
     await using receiver = await startReceiver();
     const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
     const telemetry = setupOtlp({ endpoint: receiver.url, traces: false, metrics: false });
-    const deep = (levels: number, value: unknown): unknown => (levels === 0 ? value : { value: deep(levels - 1, value) });
+    const deep = (levels: number, value: unknown): unknown =>
+      levels === 0 ? value : { value: deep(levels - 1, value) };
     // Each of these is more than the queue holds.
     logs.getLogger("test").emit({ body: deep(20, "x".repeat(33 * mebibyte)) });
     logs.getLogger("test").emit({ body: new Uint8Array(33 * mebibyte) });

@@ -180,6 +180,25 @@ describe("endpoint", () => {
       `endpoint: http://d/own (code: ${signal}.endpoint)`,
     );
   });
+
+  it.each([
+    ["http/json", "http:collector:4318", "an http or https URL"],
+    ["http/json", "http:/collector:4318", "an http or https URL"],
+    ["grpc", "http:collector:4317", "an address such as"],
+    ["grpc", "unix:///tmp/collector.sock", "an address such as"],
+    ["grpc", "dns:///collector:4317", "an address such as"],
+  ])("K1 for %s, %s in a variable is ignored, and a line says so", async (protocol, address, is) => {
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    vi.stubEnv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol);
+    vi.stubEnv("OTEL_EXPORTER_OTLP_ENDPOINT", address);
+    await setupOtlp({ metrics: false, logs: false }).shutdown();
+    vi.stubEnv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", address);
+    await setupOtlp({ metrics: false, logs: false }).shutdown();
+    const ignored = (variable: string): string =>
+      expect.stringContaining(`${variable}="[redacted]" is ignored: it must be ${is}`);
+    const [ofAll, ofTraces] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"].map(ignored);
+    expect(warn.mock.calls.flat()).toEqual([ofAll, ofTraces, ofAll]);
+  });
 });
 
 describe("Diagnostics", () => {

@@ -92,8 +92,16 @@ describe.skipIf(skip).each<OtlpProtocol>(["http/json", "http/protobuf", "grpc"])
         vi.stubEnv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", files().clientCertificate);
         vi.stubEnv("OTEL_EXPORTER_OTLP_CLIENT_KEY", files().clientKey);
       }
-      // The scheme says more than `insecure` does.
-      const options = { protocol, endpoint: collector.url, insecure: true, metrics: false, logs: false } as const;
+      // The scheme says more than `insecure` does, in any case.
+      const endpoint = collector.url.replace("https:", "HTTPS:");
+      const path = protocol === "grpc" ? "" : "/v1/traces";
+      const options = {
+        protocol,
+        insecure: true,
+        traces: { endpoint: endpoint + path },
+        metrics: false,
+        logs: false,
+      } as const;
       const telemetry = setupOtlp(how === "options" ? { ...options, ...files() } : options);
       trace.getTracer("test").startSpan("span").end();
       await telemetry.shutdown();
