@@ -141,6 +141,20 @@ export interface Settings extends GeneralValues {
   readonly description: string;
 }
 
+/** Variables without an option. They are read where they apply; here an invalid value is reported. */
+const limits: Readonly<Record<string, Kind<number>>> = {
+  OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: values.aLength,
+  OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT: values.aLength,
+  OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT: values.aLength,
+  OTEL_ATTRIBUTE_COUNT_LIMIT: values.aLimit,
+  OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: values.aLimit,
+  OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT: values.aLimit,
+  OTEL_SPAN_EVENT_COUNT_LIMIT: values.aLimit,
+  OTEL_SPAN_LINK_COUNT_LIMIT: values.aLimit,
+  OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT: values.aLimit,
+  OTEL_LINK_ATTRIBUTE_COUNT_LIMIT: values.aLimit,
+};
+
 const exporter = row<readonly OtlpExporterName[]>("EXPORTER", someOf<OtlpExporterName>("otlp", "console", "none"), [
   "otlp",
 ]);
@@ -195,6 +209,7 @@ export function readSettings(options: unknown): Settings {
     metrics: readSignal(reader, "metrics", rowsOf.metrics, disabled.value ? undefined : "MeterProvider"),
     logs: readSignal(reader, "logs", rowsOf.logs, disabled.value ? undefined : "LoggerProvider"),
   };
+  for (const [variable, kind] of Object.entries(limits)) reader.inEnvironment(variable, kind);
   if (samplerArg.source !== "default" && !sampler.value.endsWith("traceidratio")) {
     reader.warnings.add(
       `${samplerArg.source} has no effect: the sampler is ${sampler.value}, and only traceidratio and parentbased_traceidratio have a ratio`,
@@ -381,7 +396,7 @@ class Reader {
       ...places.map(({ option }) => ({ source: `code: ${option}`, value: this.given(option) })),
       ...places.map(({ variable = "" }) => ({
         source: `env: ${variable}`,
-        value: this.#inEnvironment(variable, each),
+        value: this.inEnvironment(variable, each),
       })),
     ];
     return given.flatMap(({ source, value }) =>
@@ -403,7 +418,8 @@ class Reader {
     );
   }
 
-  #inEnvironment(variable: string, kind: Kind<unknown>): unknown {
+  /** The value of a variable, if it has a valid one. */
+  inEnvironment(variable: string, kind: Kind<unknown>): unknown {
     const raw = readVariable(variable);
     let isReported = raw === undefined;
     const ignore = (shown: string, why = "", part = ""): void => {

@@ -44,6 +44,8 @@ export const aCount: Kind<number> = aNumber(
   "a whole number greater than 0",
   (value) => Number.isSafeInteger(value) && value > 0,
 );
+export const aLimit: Kind<number> = aNumber("a whole number", (value) => Number.isSafeInteger(value) && value >= 0);
+export const aLength: Kind<number> = aNumber("a number of characters of at least 1", (value) => value >= 1);
 export const aRatio: Kind<number> = aNumber("a number from 0 to 1", (value) => value >= 0 && value <= 1);
 
 /** One of `values`; case-insensitive in a variable. */

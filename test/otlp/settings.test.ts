@@ -164,6 +164,22 @@ describe.each(cases)("$option and $variable", ({ option, variable, name, sample 
   });
 });
 
+describe("Limits", () => {
+  const variables = [...page("docs/otlp.md").text.matchAll(/^\| `(OTEL_\w+_LIMIT)`/gm)].map(([, name = ""]) => name);
+
+  it("are on the page", () => {
+    expect(variables).toHaveLength(10);
+  });
+
+  it.each(variables)("an invalid %s is reported, with what is allowed", async (variable) => {
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    vi.stubEnv(variable, "many");
+    await setupOtlp().shutdown();
+    const is = variable.endsWith("VALUE_LENGTH_LIMIT") ? "a number of characters of at least 1" : "a whole number";
+    expect(warn.mock.calls).toEqual([[`durable-telemetry: ${variable}="many" is ignored: it must be ${is}`]]);
+  });
+});
+
 describe("endpoint", () => {
   it.each(signals)("of %s: the option, that of all, the variable, that of all, in this order", async (signal) => {
     const variable = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_ENDPOINT`;
