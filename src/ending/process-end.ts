@@ -15,7 +15,8 @@ export interface Ending {
 /**
  * Exports telemetry when the process gets one of the signals, including that of its worker threads. If the program listens
  * to the signal too, the program decides when to end, and telemetry stays on. Otherwise telemetry is shut down, and then
- * the process ends by the same signal. A second signal ends it at once.
+ * the process ends by the same signal. A second signal ends it at once. Process 1 of a container, which signals don't end,
+ * continues with telemetry.
  *
  * @returns removes the listeners.
  */
@@ -28,7 +29,8 @@ export function flushAtSignals(signals: readonly NodeJS.Signals[], ending: Endin
           // Remove this listener first: the program's listeners are called next, and may count the listeners.
           process.off(signal, onSignal);
           const others = threads.flush();
-          if (process.listenerCount(signal) > 0) void ending.flush();
+          // No signal that nobody listens to ends process 1 of a container, so it continues as well.
+          if (process.listenerCount(signal) > 0 || process.pid === 1) void ending.flush();
           else void Promise.all([others, ending.shutdown()]).then(() => process.kill(process.pid, signal));
         };
         // Runs first, while `once` listeners of the program still count.

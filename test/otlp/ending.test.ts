@@ -139,6 +139,19 @@ describe("K3 flushAtSignals", () => {
     expect(process.listenerCount(signal)).toBe(0);
   });
 
+  it("leaves telemetry on in process 1 of a container, which no signal ends that nobody listens to", () => {
+    const ours = ending();
+    const kill = vi.spyOn(process, "kill").mockReturnValue(true);
+    const pid = vi.spyOn(process, "pid", "get").mockReturnValue(1);
+    const takeBack = flushAtSignals([signal], ours);
+    process.emit(signal, signal);
+    takeBack();
+    pid.mockRestore();
+    kill.mockRestore();
+    expect(ours.flush).toHaveBeenCalledTimes(1);
+    expect(ours.shutdown).not.toHaveBeenCalled();
+  });
+
   it("does nothing once it is taken back", () => {
     const takeBack = flushAtSignals([signal], ending());
     expect(process.listenerCount(signal)).toBe(1);
