@@ -44,10 +44,19 @@ export interface ExportedClass extends WorkerClass {
 function exportedOf(exports: unknown, classes: readonly WorkerClass[]): readonly ExportedClass[] {
   if (typeof exports !== "object" || exports === null) return [];
   return classes.flatMap((each) => {
-    const found: unknown = Reflect.get(exports, each.name);
-    const prototype: unknown = typeof found === "function" ? found.prototype : undefined;
+    const prototype = prototypeIn(exports, each.name);
     return typeof prototype === "object" && prototype !== null ? [{ ...each, prototype }] : [];
   });
+}
+
+/** The application has files of these names too, such as a `client.js` whose exports are a proxy that throws. */
+function prototypeIn(exports: object, name: string): unknown {
+  try {
+    const found: unknown = Object.hasOwn(exports, name) ? Reflect.get(exports, name) : undefined;
+    return typeof found === "function" ? found.prototype : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 // By its base name: a file can be required by any path, such as "./task-hub-grpc-worker".

@@ -138,6 +138,24 @@ describe.concurrent("K1 a fault in the set-up is reported, and the application r
     expect(tree(backend.receiver.spans)).toEqual(wholeTrace);
   });
 
+  it.each(["client.js", "test-worker.js"])(
+    "an application's own %s whose exports throw when they are read is left alone",
+    async (name) => {
+      using workspace = new Workspace();
+      workspace.write(
+        name,
+        `const touch = () => { throw new Error("not connected"); };
+         module.exports = new Proxy({}, { get: touch, getOwnPropertyDescriptor: touch });`,
+      );
+      const file = workspace.write("app.cjs", `require("./${name}"); process.stdout.write("runs\\n");`);
+      await using app = startApp(`file://${file}`, {
+        nodeArgs: register,
+        env: { OTEL_TRACES_EXPORTER: "none", OTEL_METRICS_EXPORTER: "none", OTEL_LOGS_EXPORTER: "none" },
+      });
+      expect(await app.ended).toEqual({ code: 0, signal: null, stdout: "runs\n", stderr: "" });
+    },
+  );
+
   it.each(["--import", "--require"])(
     "%s where the Durable Task SDK is missing: there is nothing to instrument",
     async (option) => {
