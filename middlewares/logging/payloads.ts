@@ -7,28 +7,30 @@ import { ATTR_TASK_INPUT, ATTR_TASK_OUTPUT } from "../../src/telemetry/semconv.t
 
 /** The attribute with the input of a work item, as JSON; none unless the options ask for it (telemetry.md L3). */
 export function inputAttribute(item: WorkItem, options: LoggingOptions): Attributes {
-  const { rawInput } = item;
-  if (options.include?.input !== true || rawInput === undefined) return {};
-  const input =
-    options.redact === undefined ? rawInput : redacted(() => JSON.parse(rawInput), item, "input", options.redact);
+  if (options.include?.input !== true) return {};
+  const input = redacted(() => item.rawInput, item, "input", options.redact);
   return input === undefined ? {} : { [ATTR_TASK_INPUT]: input };
 }
 
 /** The attribute with the output of a work item that completed, as JSON; none unless the options ask for it. */
 export function outputAttribute(item: WorkItem, output: unknown, options: LoggingOptions): Attributes {
-  if (options.include?.output !== true || output === undefined) return {};
-  const json = redacted(() => output, item, "output", options.redact ?? ((value) => value));
+  if (options.include?.output !== true) return {};
+  const json = redacted(() => JSON.stringify(output), item, "output", options.redact);
   return json === undefined ? {} : { [ATTR_TASK_OUTPUT]: json };
 }
 
-// After any fault the payload is omitted: a payload that could not be redacted must not be exported.
+// After any fault the payload is omitted: a payload that could not be redacted must not be exported. `redact` gets a copy,
+// because one that changes it must not change what the task returned (telemetry.md K1).
 function redacted(
-  value: () => unknown,
+  payloadAsJson: () => string | undefined,
   { kind, name, version, instanceId, tags }: WorkItem,
   payload: PayloadContext["payload"],
-  redact: NonNullable<LoggingOptions["redact"]>,
+  redact: LoggingOptions["redact"],
 ): string | undefined {
   return isolated.run("a payload is left out of the log", () => {
-    return JSON.stringify(resultNow(redact(value(), { payload, kind, name, version, instanceId, tags }), "redact"));
+    const json = payloadAsJson();
+    if (redact === undefined || json === undefined) return json;
+    const value: unknown = JSON.parse(json);
+    return JSON.stringify(resultNow(redact(value, { payload, kind, name, version, instanceId, tags }), "redact"));
   });
 }

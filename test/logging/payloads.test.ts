@@ -135,6 +135,23 @@ describe("L3 payloads", () => {
     expect(lines.at(-2)).toMatchObject({ "durabletask.task.input": '{ "card" : 1 }' });
   });
 
+  it("K1 L3 may be changed by redact: neither the next log nor a workflow gets the change", async () => {
+    const card = "4111";
+    const kept = { card };
+    const recorded = recordLogs();
+    const redact = (value: unknown): unknown => Object.assign(value as object, { card: "****" });
+    const memory = inMemoryHub({ middlewares: () => [logging({ include: { input: true, output: true }, redact })] });
+    memory.worker.addNamedActivity("charge", () => kept);
+    memory.worker.addNamedOrchestrator("order", async function* (ctx: OrchestrationContext): Steps {
+      yield ctx.callActivity("charge", kept);
+      return yield ctx.callActivity("charge", kept);
+    });
+    await memory.run("order");
+    await recorded.waitFor((records) => records.some(isEnd("order")));
+    expect(kept).toEqual({ card });
+    expect(payloads(recorded.events)).toMatchObject({ "activity.finished output": { card: "****" } });
+  });
+
   it("L3 go through redact, which gets their identity", async () => {
     const contexts: PayloadContext[] = [];
     const { records } = await run({
