@@ -48,8 +48,10 @@ const longestAnswer = 4 * 2 ** 20;
 const compress = promisify(gzip);
 
 export function httpTransport({ endpoint, protocol, compression, headers, tls }: SignalSettings): Transport {
-  const { Agent, request } = endpoint.startsWith("https:") ? https : http;
-  const agent = new Agent({ keepAlive: true, ...tls });
+  const { Agent, globalAgent, request } = endpoint.startsWith("https:") ? https : http;
+  // With NODE_USE_ENV_PROXY, exports use the proxy of the program's other requests. Types of Node.js lack these options.
+  const { proxyEnv } = (globalAgent as { readonly options?: http.AgentOptions }).options ?? {};
+  const agent = new Agent({ keepAlive: true, proxyEnv, ...tls });
   const isCompressed = compression === "gzip";
   const all = {
     "user-agent": userAgent,

@@ -87,6 +87,18 @@ export async function startGunzip(target: string): Promise<Collector> {
   });
 }
 
+/** A proxy that hands on to `target` what is sent to any host. */
+export async function startProxy(target: string): Promise<Collector> {
+  return startHttp((incoming, response) => {
+    const { pathname } = new URL(incoming.url ?? "");
+    const { host: _host, ...headers } = incoming.headers;
+    const onward = request(new URL(pathname, target), { method: "POST", headers }, (answer) => {
+      answer.pipe(response.writeHead(answer.statusCode ?? 500, answer.headers));
+    });
+    incoming.pipe(onward);
+  });
+}
+
 /** Hands on to `target` what it is sent, and answers after `milliseconds`. */
 export async function startSlowCollector(target: string, milliseconds: number): Promise<Collector> {
   return startHttp((incoming, response) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
-import { deadCollector, startGunzip } from "./collectors.ts";
+import { deadCollector, startGunzip, startProxy } from "./collectors.ts";
 import { runProgram } from "./program.ts";
 import { type OtlpReceiver, type ReceivedSpan, startReceiver } from "./receiver.ts";
 
@@ -151,6 +151,20 @@ describe.concurrent("the environment", () => {
       await using receiver = await startReceiver();
       await using gunzip = await startGunzip(receiver.url);
       const { order, pay } = await emit(receiver, { OTEL_EXPORTER_OTLP_ENDPOINT: gunzip.url, [name]: "gzip" });
+      expect(pay.parentSpanId).toBe(order.spanId);
+    },
+  );
+
+  it.skipIf(!process.allowedNodeEnvironmentFlags.has("--use-env-proxy"))(
+    "NODE_USE_ENV_PROXY=1 sends through the proxy of HTTP_PROXY",
+    async () => {
+      await using receiver = await startReceiver();
+      await using proxy = await startProxy(receiver.url);
+      const { order, pay } = await emit(receiver, {
+        OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector.invalid",
+        NODE_USE_ENV_PROXY: "1",
+        HTTP_PROXY: proxy.url,
+      });
       expect(pay.parentSpanId).toBe(order.spanId);
     },
   );
