@@ -129,6 +129,7 @@ const services = { traces: "trace.v1.TraceService", metrics: "metrics.v1.Metrics
 // CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS
 const retryableCodes: ReadonlySet<number> = new Set([1, 4, 8, 10, 11, 14, 15]);
 const gzipOfGrpc = 2;
+const longestBackoff = 5000;
 
 export function grpcTransport(signal: Signal, { endpoint, compression, headers, tls }: SignalSettings): Transport {
   const { Client, credentials, Metadata, status } = load("@grpc/grpc-js");
@@ -139,6 +140,8 @@ export function grpcTransport(signal: Signal, { endpoint, compression, headers, 
     protocol === "http:" ? credentials.createInsecure() : credentials.createSsl(ca, key, cert),
     {
       "grpc.primary_user_agent": userAgent,
+      // The default is two minutes, for which all exports to a collector that is back would fail.
+      "grpc.max_reconnect_backoff_ms": longestBackoff,
       ...(compression === "gzip" ? { "grpc.default_compression_algorithm": gzipOfGrpc } : {}),
     },
   );

@@ -1,5 +1,10 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { MockOtlpServer } from "@elastic/mockotlpserver";
-import { describe, expect, it } from "vitest";
+import { trace } from "@opentelemetry/api";
+import { setupOtlp } from "durable-telemetry/otlp";
+import { describe, expect, it, vi } from "vitest";
 import { deadCollector, startHungCollector } from "./collectors.ts";
 import { runProgram } from "./program.ts";
 
@@ -94,6 +99,31 @@ describe("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", () => {
     expect(stderr).toMatch(
       /^durable-telemetry: cannot export 2 spans to http:\/\/127\.0\.0\.1:\d+\/ \(.*ECONNREFUSED.*\); workflows go on without it\n$/,
     );
+  });
+
+  it("a collector that was down for long is tried every few seconds, so that one that is back is found", async () => {
+    let connections = 0;
+    const server = createServer((socket) => {
+      connections += 1;
+      socket.destroy();
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    const endpoint = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const telemetry = setupOtlp({ endpoint, protocol: "grpc", metrics: false, logs: false, shutdownTimeout: 1 });
+    // Two minutes, in seconds; sockets need real turns of the event loop.
+    for (let second = 0; second < 120; second += 1) {
+      trace.getTracer("test").startSpan("span").end();
+      await vi.advanceTimersByTimeAsync(1000);
+      for (let turn = 0; turn < 20; turn += 1) await nextTurn();
+    }
+    vi.useRealTimers();
+    await telemetry.shutdown();
+    warn.mockRestore();
+    server.close();
+    expect(connections).toBeGreaterThan(15);
   });
 
   it("K1 a hung collector costs one line, and shutdown ends in time", async () => {
