@@ -43,13 +43,15 @@ export class Dispatcher {
     this.#workers.splice(index, 1);
     const lost = [...this.#inFlight].filter(([, entry]) => entry.worker === worker);
     for (const [token] of lost) this.#inFlight.delete(token);
-    this.#queue.unshift(...lost.map(([, { work, avoid }]) => ({ work, avoid })));
+    this.#queue = [...lost.map(([, { work, avoid }]) => ({ work, avoid })), ...this.#queue];
     this.#dispatch();
   }
 
   enqueue(work: Work): void {
-    this.#queue.push({ work, avoid: new Set() });
-    this.#dispatch();
+    const entry = { work, avoid: new Set<WorkerConnection>() };
+    this.#queue.push(entry);
+    // Otherwise it waits as all before it do.
+    if (this.#nextWorker(entry) !== undefined) this.#dispatch();
   }
 
   withdraw(work: Work): void {
@@ -104,7 +106,7 @@ export class Dispatcher {
       if (worker === undefined) waiting.push(entry);
       else this.#give(entry, worker);
     }
-    this.#queue.unshift(...waiting);
+    this.#queue = [...waiting, ...this.#queue];
   }
 
   #nextWorker({ work, avoid }: Entry): WorkerConnection | undefined {
