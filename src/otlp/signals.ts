@@ -29,14 +29,23 @@ function limit(...variables: readonly string[]): number {
 }
 
 /** The approximate number of bytes of a value. An object in several places, such as one that contains itself, counts once. */
-function bytesOf(value: unknown, counted = new Set<object>()): number {
-  if (typeof value === "string") return value.length;
-  if (typeof value !== "object" || value === null || counted.has(value)) return 8;
-  counted.add(value);
-  if (ArrayBuffer.isView(value)) return value.byteLength;
-  let bytes = 16;
-  for (const key in value) bytes += key.length + bytesOf(Reflect.get(value, key), counted);
+function bytesOf(value: unknown): number {
+  // What is added to a set while it is iterated over is visited too: values may be nested deeper than calls can be.
+  const objects = new Set<object>();
+  let bytes = bytesBeside(objects, value);
+  for (const each of objects) {
+    if (ArrayBuffer.isView(each)) bytes += each.byteLength;
+    else for (const key in each) bytes += key.length + bytesBeside(objects, Reflect.get(each, key));
+  }
   return bytes;
+}
+
+/** The bytes of a value without the members of an object, which is put to `objects`. */
+function bytesBeside(objects: Set<object>, value: unknown): number {
+  if (typeof value === "string") return value.length;
+  if (typeof value !== "object" || value === null) return 8;
+  objects.add(value);
+  return 16;
 }
 
 // An orchestration's own span is the parent of all others, and the span that schedules a task that of the one that executes it (telemetry.md K6).

@@ -390,6 +390,19 @@ describe("K5 what a collector says", () => {
     expect(warn.mock.calls.flat()).toEqual([expect.stringContaining("dropped 2 log records: more than")]);
   });
 
+  it("K1 a log body that is deeper than calls can be, or can't be read, disturbs neither who emits it nor other records", async () => {
+    await using receiver = await startReceiver();
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    const telemetry = setupOtlp({ endpoint: receiver.url, traces: false, metrics: false });
+    let deep = {};
+    for (let level = 0; level < 100_000; level += 1) deep = { deep };
+    const unreadable = Object.defineProperty({}, "card", { enumerable: true, get: () => expect.unreachable("locked") });
+    for (const body of [deep, unreadable, "after"]) logs.getLogger("test").emit({ body });
+    await telemetry.shutdown();
+    expect(receiver.logs.map(({ body }) => body)).toEqual(["after"]);
+    expect(warn.mock.calls.flat().join("\n")).toMatch(/2 log records|1 log record[^]*1 log record/);
+  });
+
   it("a port of HTTP that is asked over gRPC is explained", async () => {
     await using site = await startWebSite();
     const [line, ...more] = await linesOf({ endpoint: site.url, protocol: "grpc", metrics: false, logs: false });
