@@ -142,7 +142,8 @@ export class PipelineCache implements ActivityCache {
    * activity with its own retry policy, so a broken service is called once instead of once per follower, and a retry is a
    * later call.
    */
-  async #follow({ ctx, next }: Call, run: SingleFlight): Promise<void> {
+  async #follow(call: Call, run: SingleFlight, isFirst: boolean = true): Promise<void> {
+    const { ctx, next, entry } = call;
     const shared = await run.follow(() => this.#runtime.elapsed());
     switch (shared.kind) {
       case "result":
@@ -150,6 +151,12 @@ export class PipelineCache implements ActivityCache {
       case "failed":
         reportOutcome(ctx.features, "coalesced");
         throw shared.error;
+      case "givenUp": {
+        // Once: of thousands of calls that were given up each would wake up all the others.
+        if (!isFirst) return void (await bypass(ctx, next, "bypass"));
+        const inItsPlace = this.#runningFor(entry);
+        return inItsPlace === undefined ? this.#lookUp(call) : this.#follow(call, inItsPlace, false);
+      }
       case "nothing":
         await bypass(ctx, next, "bypass");
     }
@@ -229,8 +236,9 @@ export class PipelineCache implements ActivityCache {
     try {
       await next(ctx);
     } catch (error) {
-      // A broken rule is this call's own: a time limit outside may have given it up before it could run.
-      run.end(brokenRules(error).length > 0 ? { kind: "nothing" } : { kind: "failed", error });
+      // Its own `next` is refused only then.
+      const isGivenUp = brokenRules(error).some(({ middleware }) => middleware === this.name);
+      run.end(isGivenUp ? { kind: "givenUp" } : { kind: "failed", error });
       reportOutcome(ctx.features, faulty ? "error" : "miss");
       throw error;
     }

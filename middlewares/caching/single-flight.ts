@@ -3,6 +3,8 @@ export type Shared =
   /** A result: `hit` if the store had it, fresh or stale; `coalesced` if a call produced it, here or in another process. */
   | { readonly kind: "result"; readonly outcome: "hit" | "coalesced"; readonly read: () => unknown }
   | { readonly kind: "failed"; readonly error: unknown }
+  /** A middleware outside, a time limit say, ended before the activity could run (contract.md A5): another call runs it. */
+  | { readonly kind: "givenUp" }
   /** There is no result to share: each follower runs the activity. */
   | { readonly kind: "nothing" };
 

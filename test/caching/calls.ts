@@ -54,11 +54,14 @@ export function cachedWorker(
   {
     activity = { ttl: "5m" },
     use = [],
+    inside = [],
     runtime = realRuntime,
     ...options
   }: Partial<CachingOptions> & {
     readonly activity?: CachedActivity;
     readonly use?: readonly MiddlewareObject[];
+    /** Middleware inside of the cache. */
+    readonly inside?: readonly MiddlewareObject[];
     readonly runtime?: Runtime;
   },
   activityFunction: ActivityFunction = (_, run) => run,
@@ -79,6 +82,7 @@ export function cachedWorker(
     use: [observer, ...use],
     caching: cache,
   });
+  for (const each of inside) worker.use(each);
   let runs = 0;
   worker.addNamedActivity(name, (ctx: ActivityContext, input: unknown) => {
     runs += 1;

@@ -287,32 +287,62 @@ describe("Concurrent identical calls", () => {
     expect(await calls.call(1)).toEqual({ json: '"ok"', failure: undefined, outcome: "miss" });
   });
 
-  it("C5 run for themselves where the one that they wait for was given up before it could run", async () => {
-    const answer = Promise.withResolvers<undefined>();
-    const asked = new Gate();
+  it("C5 share the failure of one that ran, also where middleware inside broke a rule", async () => {
+    const gate = new Gate();
+    const twice: MiddlewareObject = {
+      name: "twice",
+      activity: async (ctx, next) => {
+        await next(ctx);
+        await next(ctx);
+      },
+    };
+    const calls = cachedWorker({ inside: [twice] }, () => gate.pass());
+    const all = Array.from({ length: 10 }, () => calls.call(1));
+    await gate.reached;
+    gate.open();
+    for (const { failure } of await Promise.all(all)) expect(failure).toContain('Middleware "twice" broke rule A1');
+    expect(calls.runs).toBe(1);
+  });
+
+  it.each([
+    [
+      "one runs in place of one that was given up before it could run",
+      1,
+      ["miss", ...Array<string>(9).fill("coalesced")],
+    ],
+    ["each runs for itself where the one in its place was given up, too", 2, Array<string>(9).fill("bypass")],
+  ])("C5 %s", async (_, late, outcomes) => {
+    const answers = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+    let asked = 0;
     const store = {
-      get: () => (void asked.pass(), answer.promise),
+      get: () => answers[(asked += 1) - 1]?.promise,
       set: () => true,
       delete: () => true,
     };
     const isLate = new Gate();
-    let calls = 0;
+    let started = 0;
     const timeLimit: MiddlewareObject = {
       name: "time limit",
       activity: async (ctx, next) => {
-        calls += 1;
-        const tooLate = calls > 1 ? [] : [isLate.pass().then(() => Promise.reject(new Error("too slow")))];
+        started += 1;
+        const tooLate = started > late ? [] : [isLate.pass().then(() => Promise.reject(new Error("too slow")))];
         await Promise.race([next(ctx), ...tooLate]);
       },
     };
-    const cached = cachedWorker({ store, timeout: "1m", use: [timeLimit] });
-    const given = cached.call(1);
-    await asked.reached;
-    const waiting = cached.call(1);
+    const gate = new Gate();
+    const cached = cachedWorker({ store, timeout: "1m", use: [timeLimit] }, async (_input, run) => {
+      await gate.pass();
+      return run;
+    });
+    const given = Array.from({ length: late }, () => cached.call(1));
+    const waiting = Array.from({ length: outcomes.length }, () => cached.call(1));
     isLate.open();
-    expect((await given).failure).toBe("too slow");
-    answer.resolve(undefined);
-    expect(await waiting).toMatchObject({ json: "1", failure: undefined, outcome: "bypass" });
+    for (const { failure } of await Promise.all(given)) expect(failure).toBe("too slow");
+    for (const { resolve } of answers) resolve(undefined);
+    await gate.reached;
+    gate.open();
+    expect((await Promise.all(waiting)).map(({ outcome }) => outcome)).toEqual(outcomes);
+    expect(cached.runs).toBe(late === 1 ? 1 : outcomes.length);
   });
 
   it("C5 run each for itself where the result can't be shared", async () => {
