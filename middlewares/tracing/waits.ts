@@ -71,11 +71,16 @@ export class WaitSpans {
       emits.push(() => this.#spans.emitWait(wait, lostAt ?? end, outcome));
     }
     if (!this.#hasTimers) return emits;
+    const outstanding = waits?.outstanding;
     // A timer that did not fire is outstanding, if the code created it again: code that fails may not have come so far.
-    if (waits?.outstanding?.length === 0 && !hasFailed) return emits;
+    if (outstanding?.length === 0 && !hasFailed) return emits;
+    const known = new Set(outstanding);
     for (const timer of history.unfiredTimers()) {
-      const wait = waits?.timer(timer.taskId);
+      const { taskId } = timer;
+      const wait = waits?.timer(taskId);
       if (wait?.canceledAt !== undefined) continue;
+      // Nobody knows whether code that failed before canceled it in an earlier episode: then it has its span.
+      if (hasFailed && wait === undefined && !known.has(taskId) && !history.isOfLastEpisode(taskId)) continue;
       const outcome = wait?.lostAt === undefined ? timerOutcomes.unfired : timerOutcomes.lost;
       emits.push(() => this.#spans.emitTimer(timer, wait?.lostAt ?? end, outcome));
     }

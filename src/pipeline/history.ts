@@ -105,6 +105,8 @@ export interface EpisodeHistory {
   failuresOf(taskIds: readonly number[]): ReadonlyMap<number, TaskFailure>;
   /** Whether an earlier episode's action has this ID: while an orchestration is suspended, the SDK returns actions again. */
   hasLeft(taskId: number): boolean;
+  /** Whether the action with this ID is one of the episode before this one: no code has run since. */
+  isOfLastEpisode(taskId: number): boolean;
   /** The tasks that were scheduled and have not finished. */
   unfinishedTasks(): readonly ScheduledTask[];
   /** The timers that were created and have not fired. */

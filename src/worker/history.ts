@@ -30,6 +30,7 @@ export class ProtoHistory implements EpisodeHistory {
   #episodeStartedAt: Found<Date> | undefined;
   #left: ReadonlySet<number> | undefined;
   #lastLeft: number | undefined;
+  #firstOfLastEpisode: number | undefined;
 
   constructor(past: readonly ProtoEvent[], fresh: readonly ProtoEvent[]) {
     this.#past = past;
@@ -208,6 +209,21 @@ export class ProtoHistory implements EpisodeHistory {
     if (taskId > this.#lastLeft) return false;
     this.#left ??= new Set(this.#past.filter(isAction).map((event) => event.getEventid()));
     return this.#left.has(taskId);
+  }
+
+  isOfLastEpisode(taskId: number): boolean {
+    return taskId >= (this.#firstOfLastEpisode ??= this.#findFirstOfLastEpisode());
+  }
+
+  // IDs count up.
+  #findFirstOfLastEpisode(): number {
+    let first = Infinity;
+    for (let index = this.#past.length - 1; index >= 0; index -= 1) {
+      const event = this.#past[index];
+      if (event?.hasOrchestratorstarted() === true) break;
+      if (event !== undefined && isAction(event)) first = event.getEventid();
+    }
+    return first;
   }
 
   #findStart(): Date | undefined {

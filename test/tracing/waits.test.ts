@@ -486,6 +486,30 @@ describe("A timer that does not fire in time", () => {
     expect(waits(spans)).toEqual([["orchestration:order:timer", "unfired", 1, expect.any(Number)]]);
   });
 
+  it("S9 that was canceled has one span, also where code that fails later does not create it again", async () => {
+    const spans = recordSpans();
+    const canceling: Orchestrator = async function* (ctx) {
+      const deadline = ctx.createTimer(60);
+      yield whenAny([ctx.waitForExternalEvent("approved"), deadline]);
+      deadline.cancel();
+      yield ctx.waitForExternalEvent("shipped");
+    };
+    const past = [...first, history.timerCreated(1, 60_000, 1)];
+    const approved = [history.episode(20), history.raised("approved", 19)];
+    await runEpisode(
+      episodeWorker((each) => each.addNamedOrchestrator("order", canceling)),
+      { past, fresh: approved },
+    );
+    await runEpisode(
+      episodeWorker((each) => each.addNamedOrchestrator("order", () => fail("too early"))),
+      { past: [...past, ...approved], fresh: [history.episode(40), history.raised("shipped", 39)] },
+    );
+    expect(waits(spans).filter(([name]) => name === "orchestration:order:timer")).toEqual([
+      ["orchestration:order:timer", "canceled", 1, 20],
+    ]);
+    expect(wholeness(spans.finished)).toMatchObject({ duplicates: 0 });
+  });
+
   it("S9 that is canceled in the episode that created it makes no span", async () => {
     const spans = recordSpans();
     const hasty: Orchestrator = async function* (ctx) {
