@@ -1,3 +1,4 @@
+import { isPromise } from "node:util/types";
 import type { Attributes } from "@opentelemetry/api";
 import type { WorkItem } from "../../src/pipeline/index.ts";
 import { resultNow } from "../../src/telemetry/isolate.ts";
@@ -15,8 +16,14 @@ export function inputAttribute(item: WorkItem, options: LoggingOptions): Attribu
 /** The attribute with the output of a work item that completed, as JSON; none unless the options ask for it. */
 export function outputAttribute(item: WorkItem, output: unknown, options: LoggingOptions): Attributes {
   if (options.include?.output !== true) return {};
-  const json = redacted(() => JSON.stringify(output), item, "output", options.redact);
+  const json = redacted(() => jsonOf(output), item, "output", options.redact);
   return json === undefined ? {} : { [ATTR_TASK_OUTPUT]: json };
+}
+
+function jsonOf(output: unknown): string | undefined {
+  // The SDK waits for it, and its own JSON is that of an empty object.
+  if (isPromise(output)) throw new TypeError("middleware set a promise as the result");
+  return JSON.stringify(output);
 }
 
 // After any fault the payload is omitted: a payload that could not be redacted must not be exported. `redact` gets a copy,

@@ -152,6 +152,23 @@ describe("L3 payloads", () => {
     expect(payloads(recorded.events)).toMatchObject({ "activity.finished output": { card: "****" } });
   });
 
+  it.each([
+    ["no redact", {}],
+    ["redact", { redact: (value: unknown) => value }],
+  ])("L3 are left out where middleware set a promise as the result, for which the SDK waits: %s", async (_, more) => {
+    const { records } = await run(
+      { include: { output: true }, ...more },
+      {
+        name: "stand-in",
+        activity: async (ctx, next) => {
+          await next(ctx);
+          ctx.setResult(Promise.resolve(paid));
+        },
+      },
+    );
+    expect(payloads(records)).toEqual({ "orchestration.finished output": paid });
+  });
+
   it("L3 go through redact, which gets their identity", async () => {
     const contexts: PayloadContext[] = [];
     const { records } = await run({
