@@ -13,7 +13,8 @@ interface Waiting<T> {
 // Timers and the sockets to a collector keep the async context in which they start. That of a work item would keep its
 // input, history and results in memory as long as the connection lives.
 const outsideWorkItems = AsyncLocalStorage.snapshot();
-const mostBytes = 32 * 2 ** 20;
+/** What a queue holds, in bytes. */
+export const mostBytes: number = 32 * 2 ** 20;
 /** A batch is serialized synchronously, which must not take long. */
 const mostBytesOfBatch = 2 ** 18;
 const mostExports = 4;

@@ -8,7 +8,7 @@ import { messageOf } from "./diagnostics.ts";
 import { DurableIdGenerator } from "./durable-id-generator.ts";
 import { type Items, OtlpExporter, type Shared } from "./exporter.ts";
 import { load } from "./packages.ts";
-import { BatchQueue } from "./queue.ts";
+import { BatchQueue, mostBytes } from "./queue.ts";
 import { type BatchSettings, type MetricSettings, type Settings, readVariable } from "./settings.ts";
 
 const ours = "durable-telemetry";
@@ -28,12 +28,16 @@ function limit(...variables: readonly string[]): number {
   );
 }
 
-/** The approximate number of bytes of a value. An object in several places, such as one that contains itself, counts once. */
+/**
+ * The approximate number of bytes of a value. An object in several places, such as one that contains itself, counts once.
+ * What no queue holds is not read to its end: getters may make further objects without one.
+ */
 function bytesOf(value: unknown): number {
   // What is added to a set while it is iterated over is visited too: values may be nested deeper than calls can be.
   const objects = new Set<object>();
   let bytes = bytesBeside(objects, value);
   for (const each of objects) {
+    if (bytes > mostBytes) break;
     if (ArrayBuffer.isView(each)) bytes += each.byteLength;
     else for (const key in each) bytes += key.length + bytesBeside(objects, Reflect.get(each, key));
   }

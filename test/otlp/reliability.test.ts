@@ -403,6 +403,26 @@ describe("K5 what a collector says", () => {
     expect(warn.mock.calls.flat().join("\n")).toMatch(/2 log records|1 log record[^]*1 log record/);
   });
 
+  it("K1 a log body whose members have no end, as each is made when it is read, is dropped", async () => {
+    await using receiver = await startReceiver();
+    const warn = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    const telemetry = setupOtlp({ endpoint: receiver.url, traces: false, metrics: false });
+    const text = "x".repeat(1024 * 1024);
+    let made = 0;
+    const endless = (): object => {
+      made += 1;
+      return Object.defineProperty({ text }, "next", {
+        enumerable: true,
+        get: () => (made > 1000 ? expect.unreachable("that has no end") : endless()),
+      });
+    };
+    for (const body of [endless(), "after"]) logs.getLogger("test").emit({ body });
+    await telemetry.shutdown();
+    expect(made).toBeLessThan(100);
+    expect(receiver.logs.map(({ body }) => body)).toEqual(["after"]);
+    expect(warn.mock.calls.flat().join("\n")).toContain("1 log record");
+  });
+
   it("a port of HTTP that is asked over gRPC is explained", async () => {
     await using site = await startWebSite();
     const [line, ...more] = await linesOf({ endpoint: site.url, protocol: "grpc", metrics: false, logs: false });
