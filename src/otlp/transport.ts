@@ -46,12 +46,15 @@ const retryableErrors: ReadonlySet<string> = new Set([
 // No collector sends a longer answer.
 const longestAnswer = 4 * 2 ** 20;
 const compress = promisify(gzip);
+/** The hosts of a collector on this machine, which a proxy on another can't reach. */
+const loopback = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/;
 
 export function httpTransport({ endpoint, protocol, compression, headers, tls }: SignalSettings): Transport {
   const { Agent, globalAgent, request } = endpoint.startsWith("https:") ? https : http;
   // With NODE_USE_ENV_PROXY, exports use the proxy of the program's other requests. Types of Node.js lack these options.
   const { proxyEnv } = (globalAgent as { readonly options?: http.AgentOptions }).options ?? {};
-  const agent = new Agent({ keepAlive: true, proxyEnv, ...tls });
+  const isHere = loopback.test(new URL(endpoint).hostname);
+  const agent = new Agent({ keepAlive: true, proxyEnv: isHere ? undefined : proxyEnv, ...tls });
   const isCompressed = compression === "gzip";
   const all = {
     "user-agent": userAgent,

@@ -169,6 +169,12 @@ describe.concurrent("the environment", () => {
     },
   );
 
+  it("NODE_USE_ENV_PROXY=1 sends to a collector on the same machine without the proxy", async () => {
+    await using receiver = await startReceiver();
+    const { order, pay } = await emit(receiver, { NODE_USE_ENV_PROXY: "1", HTTP_PROXY: "http://proxy.invalid:3128" });
+    expect(pay.parentSpanId).toBe(order.spanId);
+  });
+
   it.each(["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])(
     "%s=http/protobuf sends protobuf",
     async (name) => {
