@@ -65,6 +65,11 @@ export class BatchQueue<T> {
     }
     const rank = this.#rankOf(item);
     const bytes = this.#sizeOf(item);
+    // It would not fit if all others were dropped.
+    if (bytes > mostBytes) {
+      this.#dropped += 1;
+      return;
+    }
     while (this.#count >= this.#settings.maxQueueSize || this.#bytes + bytes > mostBytes) {
       this.#dropped += 1;
       // Drop the last item of the lowest rank below this one's; if there is none, drop this one.

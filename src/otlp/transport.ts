@@ -136,11 +136,13 @@ const longestBackoff = 5000;
 
 export function grpcTransport(signal: Signal, { endpoint, compression, headers, tls }: SignalSettings): Transport {
   const { Client, credentials, Metadata, status } = load("@grpc/grpc-js");
-  const { host, protocol } = new URL(endpoint);
+  const { hostname, port, protocol } = new URL(endpoint);
+  const isPlain = protocol === "http:";
   const { ca = null, key = null, cert = null } = tls;
   const client = new Client(
-    host,
-    protocol === "http:" ? credentials.createInsecure() : credentials.createSsl(ca, key, cert),
+    // A URL leaves out the default port of its scheme; that of a gRPC client is 443 for both.
+    `${hostname}:${port === "" ? (isPlain ? 80 : 443) : port}`,
+    isPlain ? credentials.createInsecure() : credentials.createSsl(ca, key, cert),
     {
       "grpc.primary_user_agent": userAgent,
       // The default is two minutes, for which all exports to a collector that is back would fail.

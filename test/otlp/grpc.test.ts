@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer } from "node:net";
+import net, { createServer } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { MockOtlpServer } from "@elastic/mockotlpserver";
 import { trace } from "@opentelemetry/api";
@@ -144,5 +144,21 @@ describe("OTEL_EXPORTER_OTLP_PROTOCOL=grpc", () => {
     expect(stderr).toMatch(
       /^durable-telemetry: OTEL_EXPORTER_OTLP_ENDPOINT="\[redacted\]" is ignored: it must be an address such as "http:\/\/localhost:4317"\n/,
     );
+  });
+
+  it.each([
+    ["http://127.0.0.4", 80],
+    ["http://127.0.0.4:80", 80],
+    ["http://[::1]:80", 80],
+    ["https://127.0.0.4", 443],
+    ["http://127.0.0.4:4", 4],
+  ])("connects with %s to port %i", async (endpoint, port) => {
+    const connect = vi.spyOn(net, "connect");
+    vi.spyOn(console, "warn").mockReturnValue(undefined);
+    const telemetry = setupOtlp({ endpoint, protocol: "grpc", shutdownTimeout: 500, metrics: false, logs: false });
+    trace.getTracer("test").startSpan("order").end();
+    await telemetry.shutdown();
+    expect(connect.mock.calls.map(([address]) => address)).toContainEqual(expect.objectContaining({ port }));
+    vi.restoreAllMocks();
   });
 });

@@ -381,13 +381,15 @@ describe("K5 what a collector says", () => {
     const telemetry = setupOtlp({ endpoint: receiver.url, traces: false, metrics: false });
     const deep = (levels: number, value: unknown): unknown =>
       levels === 0 ? value : { value: deep(levels - 1, value) };
+    logs.getLogger("test").emit({ body: "before" });
     // Each of these is more than the queue holds.
+    logs.getLogger("durable-telemetry").emit({ eventName: "durabletask.test", body: new Uint8Array(33 * mebibyte) });
     logs.getLogger("test").emit({ body: deep(20, "x".repeat(33 * mebibyte)) });
     logs.getLogger("test").emit({ body: new Uint8Array(33 * mebibyte) });
     logs.getLogger("test").emit({ body: "after" });
     await telemetry.shutdown();
-    expect(receiver.logs.map(({ body }) => body)).toEqual(["after"]);
-    expect(warn.mock.calls.flat()).toEqual([expect.stringContaining("dropped 2 log records: more than")]);
+    expect(receiver.logs.map(({ body }) => body)).toEqual(["before", "after"]);
+    expect(warn.mock.calls.flat()).toEqual([expect.stringContaining("dropped 3 log records: more than")]);
   });
 
   it("K1 a log body that is deeper than calls can be, or can't be read, disturbs neither who emits it nor other records", async () => {
