@@ -1,4 +1,4 @@
-import { isPromise } from "node:util/types";
+import { isPromised } from "../../src/pipeline/thenable.ts";
 
 /** A result that can be stored and shared. */
 export interface StoredResult {
@@ -16,8 +16,8 @@ export interface StoredResult {
  */
 export function resultOf(value: unknown): StoredResult | undefined {
   try {
-    // A promise that middleware set: the SDK waits for it.
-    if (isPromise(value) || value instanceof Promise) return undefined;
+    // Middleware set it.
+    if (isPromised(value)) return undefined;
     const json = JSON.stringify(value) as string | undefined;
     if (json === undefined) return { json, size: 0, read: () => undefined };
     // `JSON.rawJSON` can produce numbers that parsing changes.

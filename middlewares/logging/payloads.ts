@@ -1,6 +1,6 @@
-import { isPromise } from "node:util/types";
 import type { Attributes } from "@opentelemetry/api";
 import type { WorkItem } from "../../src/pipeline/index.ts";
+import { isPromised } from "../../src/pipeline/thenable.ts";
 import { resultNow } from "../../src/telemetry/isolate.ts";
 import { isolated } from "./faults.ts";
 import type { LoggingOptions, PayloadContext } from "./options.ts";
@@ -21,8 +21,8 @@ export function outputAttribute(item: WorkItem, output: unknown, options: Loggin
 }
 
 function jsonOf(output: unknown): string | undefined {
-  // The SDK waits for it, and its own JSON is that of an empty object.
-  if (isPromise(output)) throw new TypeError("middleware set a promise as the result");
+  // Its JSON is that of an empty object.
+  if (isPromised(output)) throw new TypeError("middleware set a promise as the result");
   return JSON.stringify(output);
 }
 

@@ -647,7 +647,6 @@ describe("durable-telemetry trace, with options", () => {
       `{"resourceSpans":[\u009B]}`,
     ]) {
       const { stderr } = await run(["trace", file(content)]);
-      // oxlint-disable-next-line no-control-regex
       expect(stderr.trimEnd()).not.toMatch(/[\p{Cc}\u202E]/u);
       expect(stderr.length).toBeLessThan(600);
     }

@@ -72,11 +72,9 @@ export function registerPrograms(runtime: WorkflowRuntime): void {
     throw new RangeError("out of range");
   });
   runtime.registerActivityWithName("string", async () => {
-    // oxlint-disable-next-line typescript/only-throw-error
     throw "a string";
   });
   runtime.registerActivityWithName("number", () => {
-    // oxlint-disable-next-line typescript/only-throw-error
     throw 42;
   });
   runtime.registerWorkflowWithName("program", async function* (ctx: WorkflowContext, { steps, again }: Program): Steps {
@@ -113,7 +111,6 @@ async function* runStep(ctx: WorkflowContext, each: Step, index: number): Steps 
       ctx.setCustomStatus(`at ${index}`);
       return "status";
     default:
-      // oxlint-disable-next-line typescript/only-throw-error
       throw each.what === "error" ? new TypeError("wrong") : "wrong";
   }
 }

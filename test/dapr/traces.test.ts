@@ -23,7 +23,6 @@ function register(runtime: WorkflowRuntime): void {
     });
   });
   runtime.registerActivityWithName("refuse", async () => {
-    // oxlint-disable-next-line typescript/only-throw-error
     throw "no stock";
   });
   runtime.registerWorkflowWithName("child", async function* (ctx: WorkflowContext, name: string): Steps {
@@ -51,7 +50,6 @@ function register(runtime: WorkflowRuntime): void {
     return yield ctx.callActivity("refuse");
   });
   runtime.registerWorkflowWithName("throws", async () => {
-    // oxlint-disable-next-line typescript/only-throw-error
     throw "out of stock";
   });
 }
